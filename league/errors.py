@@ -1,0 +1,62 @@
+"""One small tree of errors.
+
+Everything a user can cause or repair is a `UserError`: the command line prints its message, without a traceback,
+and exits with code 2. A message says what was expected, what was found, where, and the remedy.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+class LeagueError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class UserError(LeagueError):
+    """Bad input or a missing resource that the user can mend (exit code 2)."""
+
+
+class ConfigError(UserError):
+    """One or more problems in a configuration; all are listed at once.
+
+    `problems` are lines of the form ``dotted.path: what is wrong (remedy)``.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]):
+        self.source = source
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  - {line}" for line in self.problems)
+        count = f"{len(self.problems)} problem" + ("s" if len(self.problems) != 1 else "")
+        super().__init__(f"{count} in {source}:\n{lines}")
+
+
+class ModelUnavailable(UserError):
+    """The base model could not be found by path, in the cache, on the hub or in the package index."""
+
+
+class RunFolderError(UserError):
+    """A run folder that is missing, taken, locked, unreadable or newer than this code."""
+
+
+class AdapterRefused(UserError):
+    """An adapter that failed the gate; the message names agent, file and reason."""
+
+
+class DataError(UserError):
+    """A problem set, CSV or JSON-lines file that cannot be used; the message names file and line."""
+
+
+class BackendError(LeagueError):
+    """A player could not answer for a reason that is not the player's: the match is void, never a loss."""
+
+
+class TrainingDiverged(LeagueError):
+    """A non-finite loss, gradient, log-probability or adapter; the message names the agent."""
+
+
+def nearest(name: str, valid: Sequence[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest valid name, or the list of valid names."""
+    close = get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid names: {', '.join(sorted(valid))}" if valid else ""

@@ -1,0 +1,311 @@
+"""The values that cross layers: no torch, no I/O.
+
+A match is data. A task opens it with `Turn`s (decision points); a backend turns each turn's prompts into `Reply`s; the joint
+actions become `Node`s whose siblings are the group; when nobody is left to speak the task scores the tree, and learning folds
+rewards into returns and advantages per seat.
+
+    Match ──task.open──▶ Turn ──backend──▶ Decision(replies, nodes) ──task.follow──▶ Turn … ──task.score──▶ Score
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Role = Literal["expert", "student", "co-player", "exploiter", "past", "scripted", "remote"]
+Split = Literal["train", "validation", "test"]
+JointMode = Literal["aligned", "cross"]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """Immutable weights: an agent at a training step. `name@step` in text."""
+
+    agent: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.agent}@{self.step}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Version":
+        agent, _, step = text.rpartition("@")
+        return cls(agent, int(step))
+
+
+# ------------------------------------------------------------------------------------------------- problems
+@dataclass(frozen=True)
+class Problem:
+    """One instance of a domain, named by (domain, split, index)."""
+
+    domain: str
+    split: Split
+    index: int
+    question: str
+    answer: str
+    solution: str | None = None
+    """A worked solution that ends in the answer, where the domain can write one."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.domain}/{self.split}/{self.index}"
+
+
+# --------------------------------------------------------------------------------------------------- speech
+@dataclass(frozen=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a reply is drawn. temperature 0 is greedy; top_p 1 and top_k 0 switch truncation off."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 64
+    stop: tuple[str, ...] = ()
+    grammar: str | None = None
+    """A Lark grammar for llguidance, or None."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for one player, to be sampled `samples` times; sample j draws from the stream (seed, j)."""
+
+    version: Version | None
+    """None is the base model with its adapter switched off: the reference policy."""
+    messages: tuple[Message, ...]
+    samples: int
+    sampling: Sampling
+    seed: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One sampled completion. `tokens` includes the end token when `finish` is "end".
+
+    `logprobs` are natural logarithms under the distribution that was sampled from, one per token; both are empty for
+    players without tokens (scripted, remote), which are never trained.
+    """
+
+    text: str
+    finish: Literal["end", "stop", "length"]
+    prompt_tokens: tuple[int, ...] = ()
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+
+class Backend(Protocol):
+    """WHO SPEAKS. One call is one stage of a round: all prompts of all matches, whatever their adapter."""
+
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
+        """Answer every request with its `samples` replies, in order. Raises BackendError when a player is unreachable."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------------- matches
+@dataclass(frozen=True)
+class RewardMix:
+    """How individual, team and competitive rewards combine for one match; stored with it as its situation."""
+
+    individual: float = 1.0
+    team: float = 0.0
+    competitive: float = 0.0
+
+
+@dataclass(frozen=True)
+class Match:
+    """A task, a problem set and an assignment of versions to seats."""
+
+    id: str
+    task: str
+    round: int
+    seats: Mapping[str, Version]
+    problems: tuple[Problem, ...]
+    seed: int
+    purpose: Literal["train", "evaluate"] = "train"
+    situation: str = "default"
+    rewards: RewardMix = RewardMix()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A decision point: the seats that speak now and exactly what each sees.
+
+    All seats of one turn speak at once, `samples` times each. `tag` is the task's own label ("explain", "control", "taught");
+    `about` indexes the match's problems where the turn is about one of them.
+    """
+
+    tag: str
+    prompts: Mapping[str, tuple[Message, ...]]
+    samples: int
+    sampling: Mapping[str, Sampling]
+    about: int | None = None
+    joint: JointMode = "aligned"
+
+
+@dataclass
+class Node:
+    """A joint action: `picks[seat]` indexes that seat's replies; `next` are the decision points that follow."""
+
+    id: int
+    picks: Mapping[str, int]
+    next: list["Decision"] = field(default_factory=list)
+
+
+@dataclass
+class Decision:
+    """A turn that has been played: G replies per seat and the joint actions (siblings) they form."""
+
+    turn: Turn
+    replies: Mapping[str, tuple[Reply, ...]]
+    nodes: list[Node]
+
+    def texts(self, node: Node) -> dict[str, str]:
+        return {seat: self.replies[seat][pick].text for seat, pick in node.picks.items()}
+
+
+@dataclass
+class Episode:
+    """The tree of one match: several roots, because a control arm is a decision point of its own."""
+
+    match: Match
+    roots: list[Decision]
+
+    def decisions(self) -> Iterator[tuple[tuple[tuple[Decision, Node], ...], Decision]]:
+        """Walk (path of (decision, node) from the root, decision), parents before children, in playing order."""
+        stack: list[tuple[tuple[tuple[Decision, Node], ...], Decision]] = [((), root) for root in reversed(self.roots)]
+        while stack:
+            path, decision = stack.pop()
+            yield path, decision
+            for node in reversed(decision.nodes):
+                for child in reversed(node.next):
+                    stack.append((path + ((decision, node),), child))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One relation between two versions in one task, summed over paired items; raw material of the payoffs.
+
+    relation "contest": wins, draws, losses of `row` against `col`, item by item.
+    relation "teaching": row taught col; total and total_sq sum the paired Δ per (explanation, problem) item.
+    relation "cooperation": total and total_sq of the joint return.
+    `domain` may be "" where a task has none.
+    """
+
+    relation: Literal["contest", "teaching", "cooperation"]
+    task: str
+    situation: str
+    domain: str
+    row: Version
+    col: Version
+    wins: int = 0
+    draws: int = 0
+    losses: int = 0
+    n: int = 0
+    total: float = 0.0
+    total_sq: float = 0.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the task made of an episode: rewards per node and seat, metrics for people, outcomes for the payoffs.
+
+    `void` lists seats whose samples must carry no gradient (an infrastructure failure, a suspected hack).
+    """
+
+    rewards: Mapping[int, Mapping[str, float]]
+    """node id → seat → immediate reward; seats may appear that did not speak at that node."""
+    metrics: Mapping[str, float]
+    outcomes: tuple[Outcome, ...] = ()
+    void: frozenset[tuple[int, str]] = frozenset()
+    """(node id, seat) pairs to leave out of learning."""
+
+
+class Task(Protocol):
+    """The rules of one kind of match. Pure: no model, no tensors, no I/O, no state between calls."""
+
+    name: str
+
+    def seats(self) -> tuple[str, ...]:
+        """Names of the seats, in speaking order. A task for any number of players returns a pattern it documents."""
+        ...
+
+    def open(self, match: Match) -> Sequence[Turn]:
+        """The decision points at the root."""
+        ...
+
+    def follow(self, match: Match, path: tuple[tuple[Decision, Node], ...]) -> Sequence[Turn]:
+        """The decision points after the joint action at the end of `path`; empty when nobody is left to speak."""
+        ...
+
+    def score(self, episode: Episode) -> Score:
+        """Rewards, metrics and outcomes of a finished tree."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------- learning
+@dataclass(frozen=True)
+class Sample:
+    """One completion to learn from, or one supervised target (advantage 1)."""
+
+    agent: str
+    prompt_tokens: tuple[int, ...]
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """Behaviour log-probabilities; empty for supervised targets."""
+    advantage: float
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """What may differ between agents and what population-based training perturbs."""
+
+    learning_rate: float
+    kl: float = 0.0
+    temperature: float = 1.0
+
+
+# ------------------------------------------------------------------------------------------------ population
+@dataclass(frozen=True)
+class VersionRow:
+    """A version as stored: who it is, where its weights are, where it came from."""
+
+    version: Version
+    role: Role
+    round: int
+    blob: str | None
+    """sha256 of the adapter blob; None for players without weights."""
+    optimizer: str | None
+    """sha256 of the optimizer blob; None for frozen versions."""
+    parents: tuple[Version, ...]
+    reason: str
+    """"created", "warm-up", "update", "snapshot", "reset", "exploit", "merge", "import"."""
+
+
+# ----------------------------------------------------------------------------------------------- what lasts
+@dataclass(frozen=True)
+class MatchResult:
+    """A finished match as it is stored. `transcript` is plain JSON-able data or None when it was not kept."""
+
+    match: Match
+    metrics: Mapping[str, float]
+    outcomes: tuple[Outcome, ...]
+    transcript: object | None
+    void: str | None = None
+    """The reason when the match does not count."""
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A TrueSkill belief about one agent in one ladder ("overall" or a task's name)."""
+
+    ladder: str
+    version: Version
+    mu: float
+    sigma: float
+    games: int
