@@ -7,12 +7,12 @@ a result says who plays better and not who sat where.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from league.seeds import generator
-from league.types import Decision, Episode, Match, Node, Outcome, Score, Turn
+from league.types import Decision, Episode, Match, Node, Problem, Score, Split, Turn
 from tasks.games import kuhn
-from tasks.games.replies import Invalid, ask, check_common, mix_rewards, move_sampling, parse_move, same_player
+from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
 
 SEATS = ("row", "col")
 WORDS = {"": ("check", "bet"), "c": ("check", "bet"), "b": ("fold", "call"), "cb": ("fold", "call")}
@@ -57,6 +57,7 @@ class Hand:
 class KuhnPoker:
     """Two-player Kuhn poker over `deals` of the six deals, each in both positions."""
 
+    name: str
     samples: int = 4
     """Replies at the first decision of a hand: the group."""
     branch: int = 2
@@ -67,19 +68,22 @@ class KuhnPoker:
     temperature: float = 1.0
     max_tokens: int = 4
     constrained: bool = False
-
-    name = "kuhn-poker"
+    relation: str = field(default="contest", init=False)
 
     def seats(self) -> tuple[str, ...]:
         return SEATS
 
     def check(self) -> list[str]:
-        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, "kuhn_poker")
+        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries)
         if self.branch < 1:
-            problems.append(f"kuhn_poker.branch: {self.branch} replies end the hand early (use 1 or more)")
+            problems.append(f"branch: {self.branch} replies end the hand early (use 1 or more)")
         if not 1 <= self.deals <= len(kuhn.DEALS):
-            problems.append(f"kuhn_poker.deals: {self.deals} is not between 1 and {len(kuhn.DEALS)} (6 plays every deal)")
+            problems.append(f"deals: {self.deals} is not between 1 and {len(kuhn.DEALS)} (6 plays every deal)")
         return problems
+
+    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
+        """None: the deals come from the match's seed."""
+        return ()
 
     # --------------------------------------------------------------------------------------------- playing
     def open(self, match: Match) -> Sequence[Turn]:
@@ -135,7 +139,7 @@ class KuhnPoker:
                 payoffs = hand.chips() if hand.position is None else dict.fromkeys(SEATS, 0.0)
                 rewards[node.id] = mix_rewards(payoffs, episode.match.rewards)
         totals = list(self._duplicates(episode))
-        return Score(rewards, self._metrics(episode, totals), self._outcomes(episode.match, totals))
+        return Score(rewards, self._metrics(episode, totals), contest_outcome(episode.match, self.name, [2 * total for total in totals]))
 
     def _duplicates(self, episode: Episode) -> Iterator[float]:
         """Chips of `row` in one deal played both ways: the j-th first reply of each, followed by its first continuation."""
@@ -149,26 +153,6 @@ class KuhnPoker:
             decision = path[-1][1].next[0]
             path = (*path, (decision, decision.nodes[0]))
         return self._hand(path)
-
-    def _outcomes(self, match: Match, totals: list[float]) -> tuple[Outcome, ...]:
-        if same_player(match, SEATS):
-            return ()
-        return (
-            Outcome(
-                "contest",
-                self.name,
-                match.situation,
-                "",
-                match.seats["row"],
-                match.seats["col"],
-                wins=sum(total > 0 for total in totals),
-                draws=sum(total == 0 for total in totals),
-                losses=sum(total < 0 for total in totals),
-                n=len(totals),
-                total=sum(totals),
-                total_sq=sum(total * total for total in totals),
-            ),
-        )
 
     def actions(self, episode: Episode) -> dict[str, dict[str, tuple[int, int]]]:
         """seat → information set → (replies that put the chip in, valid replies): the players' policies as they were played."""

@@ -10,11 +10,12 @@ G + G draws; counting them as G² games would fake evidence. So the j-th reply o
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from league.errors import nearest
-from league.types import Decision, Episode, JointMode, Match, Node, Outcome, Score, Turn
+from league.types import Decision, Episode, JointMode, Match, Node, Outcome, Problem, Score, Split, Turn
 from tasks.games.normal_form import FORMS, NormalForm
-from tasks.games.replies import Invalid, ask, check_common, mix_rewards, move_sampling, parse_move, same_player
+from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
 
 SEATS = ("row", "col")
 AGAIN = "again"
@@ -30,6 +31,7 @@ class MatrixGame:
     round (`invalid="loss"`) or is asked for again up to `retries` times ("resample") and forfeits only then.
     """
 
+    name: str
     game: str = "rock-paper-scissors"
     samples: int = 8
     """Replies per seat in the first round: the group."""
@@ -45,8 +47,8 @@ class MatrixGame:
     """Hold replies to the moves by a grammar; needs a backend that knows grammars."""
 
     @property
-    def name(self) -> str:
-        return self.game
+    def relation(self) -> Literal["contest", "cooperation"]:
+        return self.form.relation
 
     @property
     def form(self) -> NormalForm:
@@ -56,16 +58,20 @@ class MatrixGame:
         return SEATS
 
     def check(self) -> list[str]:
-        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, "matrix_game")
+        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries)
         if self.game not in FORMS:
-            problems.append(f"matrix_game.game: '{self.game}' is unknown{nearest(self.game, list(FORMS))}")
+            problems.append(f"game: '{self.game}' is unknown{nearest(self.game, list(FORMS))}")
         if self.rounds < 1:
-            problems.append(f"matrix_game.rounds: {self.rounds} rounds are no game (use 1 or more)")
+            problems.append(f"rounds: {self.rounds} rounds are no game (use 1 or more)")
         if self.branch < 1:
-            problems.append(f"matrix_game.branch: {self.branch} replies end the game early (use 1 or more)")
+            problems.append(f"branch: {self.branch} replies end the game early (use 1 or more)")
         if self.joint not in ("aligned", "cross"):
-            problems.append(f"matrix_game.joint: '{self.joint}' is unknown (use 'aligned' or 'cross')")
+            problems.append(f"joint: '{self.joint}' is unknown (use 'aligned' or 'cross')")
         return problems
+
+    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
+        """None: the players' choices are all there is."""
+        return ()
 
     # --------------------------------------------------------------------------------------------- playing
     def open(self, match: Match) -> Sequence[Turn]:
@@ -149,30 +155,12 @@ class MatrixGame:
             yield sum(pay["row"] for pay in pays), sum(pay["col"] for pay in pays)
 
     def _outcomes(self, match: Match, plays: list[tuple[float, float]]) -> tuple[Outcome, ...]:
-        row, col = match.seats["row"], match.seats["col"]
-        if self.form.relation == "cooperation":
-            joint = [a + b for a, b in plays]
-            total, total_sq = sum(joint), sum(value * value for value in joint)
-            return (Outcome("cooperation", self.name, match.situation, "", row, col, n=len(joint), total=total, total_sq=total_sq),)
-        if same_player(match, SEATS):
-            return ()
-        margins = [a - b for a, b in plays]
-        return (
-            Outcome(
-                "contest",
-                self.name,
-                match.situation,
-                "",
-                row,
-                col,
-                wins=sum(margin > 0 for margin in margins),
-                draws=sum(margin == 0 for margin in margins),
-                losses=sum(margin < 0 for margin in margins),
-                n=len(plays),
-                total=sum(a for a, _ in plays),
-                total_sq=sum(a * a for a, _ in plays),
-            ),
-        )
+        if self.form.relation == "contest":
+            return contest_outcome(match, self.name, [a - b for a, b in plays])
+        joint = [a + b for a, b in plays]
+        row, col = sorted(match.seats[seat] for seat in SEATS)
+        total, total_sq = sum(joint), sum(value * value for value in joint)
+        return (Outcome("cooperation", self.name, match.situation, "", row, col, n=len(joint), total=total, total_sq=total_sq),)
 
     def _metrics(self, episode: Episode, plays: list[tuple[float, float]]) -> dict[str, float]:
         """Per seat: mean payoff of a play, share of first replies that are no move, and the first-round mixture over valid moves."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from games_player import match_for, play
+
 from league.types import RewardMix, Version
 from tasks.games import kuhn
 from tasks.games.normal_form import FORMS
@@ -60,7 +60,7 @@ def fixed(moves):
 
 @pytest.mark.parametrize("joint", ["aligned", "cross"])
 def test_rock_paper_scissors_rewards_and_outcome(joint):
-    task = MatrixGame(samples=3, joint=joint)
+    task = MatrixGame("game", samples=3, joint=joint)
     episode = play(task, match_for(task), fixed({"row": "paper", "col": "Rock."}))
     score = task.score(episode)
     nodes = episode.roots[0].nodes
@@ -73,7 +73,7 @@ def test_rock_paper_scissors_rewards_and_outcome(joint):
 
 def test_both_seats_read_the_same_words_and_the_prompt_names_every_move():
     for name in FORMS:
-        task = MatrixGame(game=name)
+        task = MatrixGame("game", game=name)
         (turn,) = task.open(match_for(task))
         assert turn.prompts["row"] == turn.prompts["col"]
         assert all(move in turn.prompts["row"][0].content for move in task.form.moves) or name.startswith("blotto")
@@ -81,7 +81,7 @@ def test_both_seats_read_the_same_words_and_the_prompt_names_every_move():
 
 
 def test_cross_mode_counts_only_independent_plays():
-    task = MatrixGame(samples=6, joint="cross")
+    task = MatrixGame("game", samples=6, joint="cross")
     episode = play(task, match_for(task), lambda seat, prompt, rng: RPS[rng.integers(3)], seed=4)
     score = task.score(episode)
     aligned = [score.rewards[node.id]["row"] for node in episode.roots[0].nodes if node.picks["row"] == node.picks["col"]]
@@ -90,15 +90,28 @@ def test_cross_mode_counts_only_independent_plays():
     assert outcome.wins == sum(r > 0 for r in aligned) and outcome.total == sum(aligned)
 
 
+def test_the_smaller_version_is_the_row_whatever_its_seat():
+    task = MatrixGame("game", samples=2, joint="aligned")
+    a, b = Version("a", 0), Version("b", 0)
+    one, two = (
+        task.score(play(task, match_for(task, versions=seats), fixed(moves))).outcomes
+        for seats, moves in (
+            ({"row": a, "col": b}, {"row": "paper", "col": "rock"}),
+            ({"row": b, "col": a}, {"row": "rock", "col": "paper"}),
+        )
+    )
+    assert one == two and (one[0].row, one[0].wins, one[0].total) == (a, 2, 2.0)
+
+
 def test_a_contest_against_oneself_is_no_evidence():
-    task = MatrixGame()
+    task = MatrixGame("game")
     one = Version("same", 3)
     episode = play(task, match_for(task, versions={"row": one, "col": one}), fixed({"row": "paper", "col": "rock"}))
     assert task.score(episode).outcomes == ()
 
 
 def test_an_invalid_reply_loses():
-    task = MatrixGame(samples=2, joint="aligned")
+    task = MatrixGame("game", samples=2, joint="aligned")
     episode = play(task, match_for(task), fixed({"row": "I would say rock", "col": "scissors"}))
     score = task.score(episode)
     assert all(score.rewards[node.id] == {"row": -1.0, "col": 1.0} for node in episode.roots[0].nodes)
@@ -106,7 +119,7 @@ def test_an_invalid_reply_loses():
 
 
 def test_an_invalid_reply_is_asked_again_and_forfeits_only_when_it_stays_invalid():
-    task = MatrixGame(samples=2, joint="aligned", invalid="resample", retries=1)
+    task = MatrixGame("game", samples=2, joint="aligned", invalid="resample", retries=1)
     answers = {"row": "hm", "col": "scissors"}
 
     def speak(seat, prompt, rng):
@@ -127,7 +140,7 @@ def test_an_invalid_reply_is_asked_again_and_forfeits_only_when_it_stays_invalid
 
 
 def test_stag_hunt_is_cooperation_and_the_mix_is_applied():
-    task = MatrixGame(game="stag-hunt", samples=2)
+    task = MatrixGame("game", game="stag-hunt", samples=2)
     episode = play(task, match_for(task, rewards=RewardMix(0, 1, 0)), fixed({"row": "stag", "col": "hare"}))
     score = task.score(episode)
     assert all(reward == {"row": 1.5, "col": 1.5} for reward in score.rewards.values())
@@ -136,7 +149,7 @@ def test_stag_hunt_is_cooperation_and_the_mix_is_applied():
 
 
 def test_iterated_dilemma_tells_the_history_and_sums_the_rounds():
-    task = MatrixGame(game="prisoners-dilemma", rounds=3, samples=2, branch=2, joint="aligned")
+    task = MatrixGame("game", game="prisoners-dilemma", rounds=3, samples=2, branch=2, joint="aligned")
 
     def tit_for_tat(seat, prompt, rng):
         if seat == "col":
@@ -172,7 +185,7 @@ def poker_player(policies):
 
 
 def test_kuhn_plays_every_deal_both_ways_and_its_sample_mean_is_the_exact_value():
-    task = KuhnPoker(samples=60, branch=1)
+    task = KuhnPoker("poker", samples=60, branch=1)
     policies = {"row": kuhn.equilibrium(0.2), "col": {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)}}
     episode = play(task, match_for(task), poker_player(policies), seed=2)
     assert len(episode.roots) == 12
@@ -186,7 +199,7 @@ def test_kuhn_plays_every_deal_both_ways_and_its_sample_mean_is_the_exact_value(
 
 
 def test_kuhn_policies_are_recovered_from_the_replies():
-    task = KuhnPoker(samples=2, branch=2)
+    task = KuhnPoker("poker", samples=2, branch=2)
     policies = {"row": kuhn.equilibrium(0.0), "col": {s: 1.0 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)}}
     actions = task.actions(play(task, match_for(task), poker_player(policies)))
     assert all(bold == n for bold, n in actions["col"].values())
@@ -196,7 +209,7 @@ def test_kuhn_policies_are_recovered_from_the_replies():
 
 
 def test_kuhn_rewards_sit_at_the_end_of_the_hand_and_sum_to_zero():
-    task = KuhnPoker(samples=2, branch=2)
+    task = KuhnPoker("poker", samples=2, branch=2)
     episode = play(
         task, match_for(task), poker_player({seat: {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)} for seat in ("row", "col")})
     )
@@ -215,9 +228,9 @@ def test_kuhn_forfeit_costs_more_than_a_fold_and_a_resample_asks_again():
         return mute[seat](sets_of(prompt))
 
     score_of = lambda task: task.score(play(task, match_for(task), speak))  # noqa: E731
-    score = score_of(KuhnPoker(samples=1, branch=1))
+    score = score_of(KuhnPoker("poker", samples=1, branch=1))
     assert {reward["row"] for reward in score.rewards.values()} <= {-2.0, 0.0} and score.metrics["row/invalid"] == 1.0
-    task = KuhnPoker(samples=1, branch=1, invalid="resample", retries=2)
+    task = KuhnPoker("poker", samples=1, branch=1, invalid="resample", retries=2)
     episode = play(task, match_for(task), speak)
     asked = [decision for _, decision in episode.decisions() if "row" in decision.turn.prompts]
     assert len(asked) == 3 * 12
@@ -225,7 +238,7 @@ def test_kuhn_forfeit_costs_more_than_a_fold_and_a_resample_asks_again():
 
 
 def test_kuhn_deals_are_drawn_from_the_match_seed():
-    task = KuhnPoker(deals=2)
+    task = KuhnPoker("poker", deals=2)
     tags = [tuple(turn.tag for turn in task.open(match_for(task, seed=seed))) for seed in range(12)]
     assert tags[0] == tuple(turn.tag for turn in task.open(match_for(task, seed=0)))
     assert len(set(tags)) > 3 and all(len(t) == 4 for t in tags)
@@ -234,22 +247,22 @@ def test_kuhn_deals_are_drawn_from_the_match_seed():
 @pytest.mark.parametrize(
     ("task", "field"),
     [
-        (MatrixGame(game="rock-paper-scisors"), "did you mean 'rock-paper-scissors'"),
-        (MatrixGame(samples=0), "matrix_game.samples"),
-        (MatrixGame(invalid="guess"), "matrix_game.invalid"),
-        (MatrixGame(rounds=0), "matrix_game.rounds"),
-        (MatrixGame(joint="crossed"), "matrix_game.joint"),
-        (KuhnPoker(deals=7), "kuhn_poker.deals"),
-        (KuhnPoker(branch=0), "kuhn_poker.branch"),
+        (MatrixGame("game", game="rock-paper-scisors"), "did you mean 'rock-paper-scissors'"),
+        (MatrixGame("game", samples=0), "samples"),
+        (MatrixGame("game", invalid="guess"), "invalid"),
+        (MatrixGame("game", rounds=0), "rounds"),
+        (MatrixGame("game", joint="crossed"), "joint"),
+        (KuhnPoker("poker", deals=7), "deals"),
+        (KuhnPoker("poker", branch=0), "branch"),
     ],
 )
 def test_bad_settings_name_the_field_and_the_remedy(task, field):
     (problem,) = task.check()
-    assert field in problem and MatrixGame().check() == [] and KuhnPoker().check() == []
+    assert field in problem and MatrixGame("game").check() == [] and KuhnPoker("poker").check() == []
 
 
 def test_the_same_seed_gives_the_same_score():
-    task = KuhnPoker(deals=3)
+    task = KuhnPoker("poker", deals=3)
     policies = {seat: {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)} for seat in ("row", "col")}
     first, second = (task.score(play(task, match_for(task, seed=5), poker_player(policies), seed=9)) for _ in range(2))
     assert first == second and np.isfinite(list(first.metrics.values())).all()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from league.types import Match, Message, RewardMix, Sampling
+from league.types import Match, Message, Outcome, RewardMix, Sampling
 
 Invalid = Literal["loss", "resample"]
 _EDGE = " \t\r\n.!\"'`*_()[]"
@@ -52,22 +52,45 @@ def mix_rewards(payoffs: Mapping[str, float], mix: RewardMix) -> dict[str, float
     }
 
 
-def check_common(samples: int, temperature: float, max_tokens: int, invalid: str, retries: int, where: str) -> list[str]:
-    """Problems in the settings that every game has, as lines of ``path: what is wrong (remedy)``."""
+def check_common(samples: int, temperature: float, max_tokens: int, invalid: str, retries: int) -> list[str]:
+    """Problems with the settings that every game has, as lines of ``key: what is wrong (remedy)``."""
     problems = []
     if samples < 1:
-        problems.append(f"{where}.samples: {samples} replies per seat make no group (use 2 or more to train, 1 to play)")
+        problems.append(f"samples: {samples} replies per seat make no group (use 2 or more to train, 1 to play)")
     if temperature < 0:
-        problems.append(f"{where}.temperature: {temperature} is negative (0 is greedy, 1 the model's own distribution)")
+        problems.append(f"temperature: {temperature} is negative (0 is greedy, 1 the model's own distribution)")
     if max_tokens < 1:
-        problems.append(f"{where}.max_tokens: {max_tokens} leaves no room for a move (use 4 or more)")
+        problems.append(f"max_tokens: {max_tokens} leaves no room for a move (use 4 or more)")
     if invalid not in ("loss", "resample"):
-        problems.append(f"{where}.invalid: '{invalid}' is unknown (use 'loss' or 'resample')")
+        problems.append(f"invalid: '{invalid}' is unknown (use 'loss' or 'resample')")
     if retries < 0:
-        problems.append(f"{where}.retries: {retries} is negative (use 0 or more)")
+        problems.append(f"retries: {retries} is negative (use 0 or more)")
     return problems
 
 
-def same_player(match: Match, seats: Sequence[str]) -> bool:
-    """Whether one version sits in every seat: its own contest says nothing about who beats whom."""
-    return len({match.seats[seat] for seat in seats}) == 1
+def contest_outcome(match: Match, task: str, margins: Sequence[float]) -> tuple[Outcome, ...]:
+    """The contest of the seats "row" and "col", the smaller version as the row, or nothing when one version sits in both.
+
+    margins[i] is what "row" earned in play i less what "col" earned: its sign says who won; half of it goes into the total, which is
+    the payoff itself in a zero-sum game.
+    """
+    first, second = match.seats["row"], match.seats["col"]
+    if first == second:
+        return ()
+    sign = 1 if first < second else -1
+    results = [sign * margin for margin in margins]
+    outcome = Outcome(
+        "contest",
+        task,
+        match.situation,
+        "",
+        min(first, second),
+        max(first, second),
+        wins=sum(result > 0 for result in results),
+        draws=sum(result == 0 for result in results),
+        losses=sum(result < 0 for result in results),
+        n=len(results),
+        total=sum(results) / 2,
+        total_sq=sum(result * result for result in results) / 4,
+    )
+    return (outcome,)
