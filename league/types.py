@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from league.errors import BackendError
+
 Role = Literal["expert", "student", "co-player", "exploiter", "past", "scripted", "remote"]
 Split = Literal["train", "validation", "test"]
 JointMode = Literal["aligned", "cross"]
@@ -101,8 +103,8 @@ class Reply:
 class Backend(Protocol):
     """WHO SPEAKS. One call is one stage of a round: all prompts of all matches, whatever their adapter."""
 
-    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
-        """Answer every request with its `samples` replies, in order. Raises BackendError when a player is unreachable."""
+    def generate(self, requests: Sequence[Request]) -> Sequence["tuple[Reply, ...] | BackendError"]:
+        """Answer every request, in order, with its `samples` replies, or with the BackendError that kept its player from answering."""
         ...
 
 
@@ -174,6 +176,8 @@ class Episode:
 
     match: Match
     roots: list[Decision]
+    void: str | None = None
+    """Why the match does not count (a player could not be reached), or None."""
 
     def decisions(self) -> Iterator[tuple[tuple[tuple[Decision, Node], ...], Decision]]:
         """Walk (path of (decision, node) from the root, decision), parents before children, in playing order."""

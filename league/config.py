@@ -1,0 +1,310 @@
+"""Strict configuration: YAML and `key.sub=value` overrides in, one resolved and checked value out.
+
+Every problem is found before anything is loaded or written, and all are listed at once, each with its dotted path and, for a misspelt name,
+the nearest valid one. This file checks shapes and the references between sections; names that belong to other layers (task kinds, domain
+kinds, matchmakers, the model) are checked in `league.preflight`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from league.errors import ConfigError, UserError, nearest
+from league.types import NAME_PATTERN
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class Section(BaseModel):
+    """Unknown keys are errors, values are immutable. Lax types, because YAML reads `1e-3` as a string."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Section):
+    name: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    """A folder, or a hub id."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    threads: Positive | None = None
+    """CPU threads of the tensor library; null measures nothing and takes the cores this process may use."""
+    max_rows: Positive = 256
+    """Rows generated at once: bounds the memory of the key-value cache."""
+
+
+class AdapterConfig(Section):
+    rank: Annotated[int, Field(ge=1, le=256)] = 8
+    alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
+    targets: tuple[str, ...] = ALL_LINEAR
+
+
+class DomainConfig(Section):
+    kind: str
+    level: Positive = 1
+    settings: dict[str, Any] = {}
+
+
+class AgentConfig(Section):
+    role: Literal["expert", "student", "co-player", "exploiter"]
+    domain: str | None = None
+    """An expert's domain; students train on all."""
+    system: str | None = None
+    adapter: AdapterConfig | None = None
+    """null takes the run's `adapter`."""
+    learning_rate: Rate | None = None
+    train: bool = True
+    """false freezes the agent after its warm-up."""
+    checkpoint: Path | None = None
+    """A PEFT folder to start from instead of a fresh adapter."""
+
+
+class WarmupPhase(Section):
+    """Supervised fine-tuning on worked solutions, before the first round."""
+
+    problems: Count = 0
+    """Per domain the agent learns; 0 skips the phase."""
+    epochs: Positive = 1
+    batch: Positive = 8
+    """Problems per agent and optimizer step."""
+    learning_rate: Rate = 1e-3
+    explain: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the targets asked as a teacher (explain the solved problem) instead of as a solver."""
+    examples: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the targets asked with one worked example."""
+
+
+class WarmupConfig(Section):
+    expert: WarmupPhase = WarmupPhase(problems=320, explain=0.25)
+    student: WarmupPhase = WarmupPhase(problems=0)
+
+
+class TaskConfig(Section):
+    kind: str
+    matches: Count
+    """Training matches per round."""
+    matchmaking: dict[str, Weight] = {"uniform": 1.0}
+    """Rule → weight in the mixture."""
+    rules: dict[str, dict[str, Any]] = {}
+    """Rule → its parameters."""
+    settings: dict[str, Any] = {}
+
+
+class LearningConfig(Section):
+    learning_rate: Rate = 2e-4
+    teacher_learning_rate: Rate | None = None
+    """null: as `learning_rate`."""
+    kl: Weight = 0.0
+    discount: Annotated[float, Field(ge=0, le=1)] = 1.0
+    normalise: bool = False
+    leave_one_out: bool = False
+    aggregation: Literal["sequence", "token"] = "sequence"
+    clip: Annotated[float, Field(gt=0, lt=1)] | None = None
+    entropy: Weight = 0.0
+    epochs: Positive = 1
+    minibatches: Positive = 1
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    weight_decay: Weight = 0.0
+    tokens_per_microbatch: Positive = 4096
+    checkpointing: bool = False
+
+
+class EvaluationConfig(Section):
+    """Held-out measurements: greedy, unaided; never trained on."""
+
+    every: Positive = 5
+    """Rounds between validation measurements."""
+    problems: Positive = 50
+    """Validation problems per domain and agent."""
+    final_problems: Positive = 200
+    """Test problems per domain and agent, before the first round and after the last."""
+    teaching_matches: Count = 4
+    """Teaching matches per expert and student in a measurement of Δ, with the shuffled control."""
+    held_out_student: bool = True
+    """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
+
+
+class LeagueConfig(Section):
+    rounds: Positive = 20
+    snapshot_every: Positive = 5
+    """Rounds between frozen snapshots of every trainable agent."""
+    snapshots_kept: Positive = 4
+    """Frozen snapshots per agent that stay in the population as opponents."""
+    transcripts_per_round: Count = 4
+    keep_rounds: Annotated[int, Field(ge=2)] = 2
+    """Rounds whose adapters and optimizers stay on disk."""
+    token_budget: Positive | None = None
+    """Stop when this many tokens have been sampled and trained on, or null."""
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+
+
+class Config(Section):
+    name: Name
+    seed: Count = 0
+    runs: Path = Path("runs")
+    model: ModelConfig = ModelConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    domains: dict[Name, DomainConfig] = {}
+    agents: dict[Name, AgentConfig]
+    warmup: WarmupConfig = WarmupConfig()
+    tasks: dict[Name, TaskConfig]
+    learning: LearningConfig = LearningConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    league: LeagueConfig = LeagueConfig()
+
+    @property
+    def folder(self) -> Path:
+        return self.runs / self.name
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+# -------------------------------------------------------------------------------------------------- reading
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file, apply `key.sub=value` overrides, check everything.
+
+    Raises ConfigError listing every problem, UserError when the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the configuration {path}: {error}") from error
+    return parse_config(text, str(path), overrides)
+
+
+def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
+        raise ConfigError(source, [f"not valid YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(data, dict):
+        raise ConfigError(source, [f"expected a mapping of sections at the top, found {type(data).__name__}"])
+    problems = [problem for override in overrides if (problem := _apply(data, override))]
+    config: Config | None = None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        problems += [_describe(dict(item)) for item in error.errors()]
+    problems += _references(data)
+    if problems or config is None:
+        raise ConfigError(source, list(dict.fromkeys(problems)))
+    return config
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice: one of the two values would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"key '{key_node.value}' given twice", key_node.start_mark)
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _apply(data: dict[str, Any], override: str) -> str | None:
+    """Set one dotted key; returns a problem or None."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        return f"override '{override}': expected key.sub=value"
+    *parents, last = key.split(".")
+    place: Any = data
+    for parent in parents:
+        if isinstance(place, dict) and place.get(parent) is None:
+            place[parent] = {}
+        place = place.get(parent) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        return f"override '{override}': '{'.'.join(parents)}' is not a section"
+    try:
+        place[last] = yaml.load(value, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return f"override '{override}': the value is not valid YAML"
+    return None
+
+
+def _describe(item: Mapping[str, Any]) -> str:
+    """One pydantic error as `dotted.path: what is wrong`."""
+    place = tuple(part for part in item["loc"] if part != "[key]")
+    path = ".".join(str(part) for part in place)
+    kind, found = item["type"], item.get("input")
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{nearest(str(place[-1]), _keys_at(place[:-1]))}"
+    if kind == "missing":
+        return f"{path}: is required"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: a name has lower-case letters, digits, '-' and '_', starts with a letter or digit, at most 64 characters"
+    if kind == "literal_error" and isinstance(found, str):
+        options = [option.strip(" '") for option in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+        return f"{path}: '{found}' is not one of {', '.join(options)}{nearest(found, options)}"
+    shown = repr(found) if len(repr(found)) <= 60 else type(found).__name__
+    return f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}, found {shown}"
+
+
+def _keys_at(path: Sequence[Any]) -> list[str]:
+    """The valid keys of the section at this path."""
+    section: Any = Config
+    for part in path:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            if part not in section.model_fields:
+                return []
+            section = _unwrap(section.model_fields[part].annotation)
+        if get_origin(section) is dict and part not in ("agents", "domains", "tasks"):
+            section = _unwrap(get_args(section)[1])
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+
+
+def _unwrap(kind: Any) -> Any:
+    """`X | None` → X."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(option for option in get_args(kind) if option is not type(None))
+    return kind
+
+
+# ----------------------------------------------------------------------------------------------- references
+def _references(data: Mapping[str, Any]) -> list[str]:
+    """Problems between sections. Works on raw data, so that they are listed together with the wrong shapes."""
+    problems = []
+    domains, agents, tasks = (_section(data, key) for key in ("domains", "agents", "tasks"))
+    if isinstance(data.get("agents"), dict) and not agents:
+        problems.append("agents: the population is empty; name at least one agent")
+    if isinstance(data.get("tasks"), dict) and not tasks:
+        problems.append("tasks: name at least one task, e.g. a 'contest' or a 'teaching' task")
+    for name, agent in agents.items():
+        if not isinstance(agent, dict):
+            continue
+        domain = agent.get("domain")
+        if agent.get("role") == "expert" and domain is None:
+            problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
+        if domain is not None and domain not in domains:
+            problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
+    roles = [agent.get("role") for agent in agents.values() if isinstance(agent, dict)]
+    trained = [agent for agent in agents.values() if isinstance(agent, dict) and agent.get("train", True)]
+    if agents and not trained:
+        problems.append("agents: every agent has `train: false`; nothing would be learned")
+    for name, task in tasks.items():
+        if not isinstance(task, dict):
+            continue
+        if task.get("kind") == "teaching" and task.get("matches"):
+            problems += [f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in ("expert", "student") if role not in roles]
+        if task.get("kind") in ("teaching", "contest") and not domains:
+            problems.append(f"tasks.{name}: kind '{task.get('kind')}' needs at least one domain under `domains`")
+    if tasks and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):
+        problems.append("tasks: every task has `matches: 0`; nothing would be played")
+    return problems
+
+
+def _section(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}

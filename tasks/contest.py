@@ -1,0 +1,111 @@
+"""Contests: any number of agents answer the same problems, unaided; each pair is compared item by item.
+
+Seats are `player-1` … `player-N`, as many as the match assigns; a contest of one seat is plain reinforcement learning on
+correctness (the honest baseline). An item is (problem, sample index): win, draw or loss by who is right, never by the difference of mean
+scores, which would make every contest transitive by construction.
+
+    own reward   c_i                              weight `individual`
+    team         mean over all players            weight `team`
+    competitive  c_i − mean over the other players weight `competitive`
+
+each of the others' c being its mean over samples on the same problem.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from league.types import Decision, Episode, Match, Node, Outcome, Problem, Sampling, Score, Split, Turn
+from tasks.domains import Domain
+
+Path = tuple[tuple[Decision, Node], ...]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Settings of a contest. Match.problems are the items, of one or several domains."""
+
+    name: str
+    domains: Mapping[str, Domain]
+    items: int = 4
+    """Problems per match."""
+    answers: int = 4
+    """Samples per player and problem in training; evaluation asks once, greedily."""
+    temperature: float = 1.0
+    relation: str = field(default="contest", init=False)
+
+    def check(self) -> list[str]:
+        problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in (("items", 1), ("answers", 2)) if getattr(self, key) < low]
+        if not self.temperature > 0:
+            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
+        if not self.domains:
+            problems.append("domains: a contest needs at least one domain")
+        return problems
+
+    def seats(self) -> tuple[str, ...]:
+        return ("player-*",)
+
+    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
+        """The problem set of match number `index` in one domain."""
+        rules = self.domains[domain]
+        return tuple(rules.problem(split, index * self.items + offset) for offset in range(self.items))
+
+    def open(self, match: Match) -> Sequence[Turn]:
+        """Each player's answer to each problem is a decision point of its own."""
+        evaluate = match.purpose == "evaluate"
+        turns = []
+        for about, problem in enumerate(match.problems):
+            domain = self.domains[problem.domain]
+            sampling = Sampling(temperature=0.0 if evaluate else self.temperature, max_tokens=domain.max_tokens)
+            prompt = domain.prompt(problem)
+            samples = 1 if evaluate else self.answers
+            turns += [Turn("answer", {seat: prompt}, samples, {seat: sampling}, about) for seat in match.seats]
+        return turns
+
+    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+        return ()
+
+    def score(self, episode: Episode) -> Score:
+        match = episode.match
+        right: dict[tuple[str, int], list[float]] = {}
+        for decision in episode.roots:
+            (seat,) = decision.turn.prompts
+            about = decision.turn.about or 0
+            problem = match.problems[about]
+            domain = self.domains[problem.domain]
+            right[seat, about] = [float(domain.correct(problem, decision.texts(node)[seat])) for node in decision.nodes]
+        rewards: dict[int, dict[str, float]] = {}
+        for decision in episode.roots:
+            (seat,) = decision.turn.prompts
+            about = decision.turn.about or 0
+            others = [fmean(right[other, about]) for other in match.seats if other != seat]
+            for node, own in zip(decision.nodes, right[seat, about], strict=True):
+                rewards[node.id] = {seat: self._reward(match, own, others)}
+        metrics = {f"accuracy/{seat}": fmean(fmean(right[seat, about]) for about in range(len(match.problems))) for seat in match.seats}
+        metrics["accuracy"] = fmean(metrics.values())
+        return Score(rewards, metrics, tuple(self._outcomes(match, right)))
+
+    def _reward(self, match: Match, own: float, others: Sequence[float]) -> float:
+        mix = match.rewards
+        reward = mix.individual * own + mix.team * fmean([own, *others])
+        return reward + (mix.competitive * (own - fmean(others)) if others else 0.0)
+
+    def _outcomes(self, match: Match, right: Mapping[tuple[str, int], Sequence[float]]) -> list[Outcome]:
+        """One outcome per unordered pair of versions and domain, the smaller version as the row."""
+        by_domain: dict[str, list[int]] = {}
+        for about, problem in enumerate(match.problems):
+            by_domain.setdefault(problem.domain, []).append(about)
+        order = sorted(match.seats, key=lambda seat: (match.seats[seat], seat))
+        found = []
+        for place, first in enumerate(order):
+            for second in order[place + 1 :]:
+                if match.seats[first] == match.seats[second]:
+                    continue
+                for domain, abouts in by_domain.items():
+                    pairs = [pair for about in abouts for pair in zip(right[first, about], right[second, about], strict=True)]
+                    wins, losses = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+                    found.append(
+                        Outcome("contest", self.name, match.situation, domain, match.seats[first], match.seats[second],
+                                wins=wins, losses=losses, draws=len(pairs) - wins - losses, n=len(pairs))
+                    )  # fmt: skip
+        return found

@@ -1,0 +1,179 @@
+"""Teaching: an expert explains a solved problem, a student uses the explanation on similar but different problems.
+
+    explain   teacher sees problem p of its domain with the true answer and writes G explanations e_g
+    control   student answers M similar problems q with no example, K times each            → c₀(q)
+    taught    student answers the same q with (p, e_g, true answer of p) as a worked example → c_g(q)
+    shuffled  (evaluation) as taught, but with the explanation of *another* problem          → tells a lesson from a template
+
+    student reward  correctness; each arm its own group
+    teacher reward  R_g = mean over q of (c_g(q) − c₀(q)) − penalties (length, wrong final answer, leakage)
+    payoff          Δ = c_g(q) − c₀(q), one paired item per q (the mean over g), so items of a match share only p
+
+The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from league.types import Decision, Episode, Match, Message, Node, Outcome, Problem, Sampling, Score, Split, Turn
+from tasks.domains import Domain
+from tasks.leakage import overlap
+
+TEACHER, STUDENT = "teacher", "student"
+Path = tuple[tuple[Decision, Node], ...]
+
+
+def explain_prompt(domain: Domain, problem: Problem) -> tuple[Message, ...]:
+    """What a teacher sees: the problem with its true answer. Experts are warmed up on this prompt too."""
+    asked = domain.prompt(problem)[-1].content
+    text = f"Explain to a student, step by step, how to solve this problem.\n\n{asked}\n\nThe correct answer is {problem.answer}."
+    return (Message("user", text),)
+
+
+def lesson_text(domain: Domain, problem: Problem, explanation: str) -> str:
+    """The explanation as a worked example: the teacher's own answer line is replaced by the true answer."""
+    head, mark, _ = explanation.rpartition("Answer:")
+    body = (head if mark else explanation).strip()
+    return f"{body}\nAnswer: {problem.answer}" if body else f"Answer: {problem.answer}"
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Settings of a teaching match. Match.problems is (p, q_1 … q_M, p′): p′ serves the shuffled control."""
+
+    name: str
+    domains: Mapping[str, Domain]
+    explanations: int = 4
+    """G, samples of the teacher."""
+    similar: int = 2
+    """M, problems per explanation."""
+    answers: int = 4
+    """K, samples of the student per problem and arm."""
+    temperature: float = 1.0
+    explanation_tokens: int = 64
+    length_penalty: float = 0.1
+    """Subtracted when an explanation hits its token cap."""
+    wrong_answer_penalty: float = 0.2
+    """Subtracted when the explanation ends in another answer than the true one."""
+    leak_limit: float = 0.5
+    """An explanation that shares at least this share of 8-grams with the solution of a q earns nothing for it."""
+    relation: str = field(default="teaching", init=False)
+
+    def check(self) -> list[str]:
+        least = {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 1}
+        problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in least.items() if getattr(self, key) < low]
+        if not self.temperature > 0:
+            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
+        if not 0 < self.leak_limit <= 1:
+            problems.append(f"leak_limit: must be in (0, 1], found {self.leak_limit}")
+        problems += [f"{key}: must not be negative" for key in ("length_penalty", "wrong_answer_penalty") if getattr(self, key) < 0]
+        if not self.domains:
+            problems.append("domains: a teaching task needs at least one domain")
+        return problems
+
+    def seats(self) -> tuple[str, ...]:
+        return (TEACHER, STUDENT)
+
+    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
+        """The problem set of match number `index`: p, M similar problems with other answers, and another p′."""
+        rules, width = self.domains[domain], self.similar + 2
+        start = index * width
+        shown = rules.problem(split, start)
+        similar = rules.similar(shown, self.similar + 1)
+        return (shown, *similar[: self.similar], similar[self.similar])
+
+    # ------------------------------------------------------------------------------------------------ playing
+    def open(self, match: Match) -> Sequence[Turn]:
+        shown, similar, other = self._parts(match)
+        domain = self.domains[shown.domain]
+        turns = [self._explain("explain", domain, shown, 0, match)]
+        if match.purpose == "evaluate":
+            turns.append(self._explain("explain-other", domain, other, len(similar) + 1, match))
+        turns += [self._answer("control", domain, problem, index, (), match) for index, problem in enumerate(similar, 1)]
+        return turns
+
+    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+        decision, node = path[-1]
+        arm = {"explain": "taught", "explain-other": "shuffled"}.get(decision.turn.tag)
+        if arm is None:
+            return ()
+        shown, similar, _ = self._parts(match)
+        domain = self.domains[shown.domain]
+        example = (shown, lesson_text(domain, shown, decision.texts(node)[TEACHER]))
+        return [self._answer(arm, domain, problem, index, (example,), match) for index, problem in enumerate(similar, 1)]
+
+    def _parts(self, match: Match) -> tuple[Problem, tuple[Problem, ...], Problem]:
+        return match.problems[0], match.problems[1:-1], match.problems[-1]
+
+    def _explain(self, tag: str, domain: Domain, problem: Problem, about: int, match: Match) -> Turn:
+        samples = 1 if tag == "explain-other" else self.explanations
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.explanation_tokens)
+        return Turn(tag, {TEACHER: explain_prompt(domain, problem)}, samples, {TEACHER: sampling}, about)
+
+    def _answer(self, tag: str, domain: Domain, problem: Problem, about: int, examples: Sequence[tuple[Problem, str]], match: Match) -> Turn:
+        sampling = Sampling(temperature=self.temperature, max_tokens=domain.max_tokens)
+        return Turn(tag, {STUDENT: domain.prompt(problem, examples)}, self.answers, {STUDENT: sampling}, about)
+
+    # ------------------------------------------------------------------------------------------------ scoring
+    def score(self, episode: Episode) -> Score:
+        match = episode.match
+        shown, similar, _ = self._parts(match)
+        domain = self.domains[shown.domain]
+        correct = self._correctness(episode, domain)
+        control = {d.turn.about: fmean(correct[n.id] for n in d.nodes) for d in episode.roots if d.turn.tag == "control"}
+        explain = next(decision for decision in episode.roots if decision.turn.tag == "explain")
+        rewards: dict[int, dict[str, float]] = {node: {STUDENT: value} for node, value in correct.items()}
+        taught: dict[int | None, list[float]] = {about: [] for about in control}
+        teacher_rewards, penalties, leaks = [], [], 0
+        for node in explain.nodes:
+            text = explain.texts(node)[TEACHER]
+            penalty = self._penalty(domain, shown, explain.replies[TEACHER][node.picks[TEACHER]].finish, text)
+            gains = []
+            for answered in node.next:
+                about = answered.turn.about
+                share = fmean(correct[leaf.id] for leaf in answered.nodes)
+                taught[about].append(share)
+                leaked = overlap(text, domain.solution(match.problems[about or 0])) >= self.leak_limit
+                leaks += leaked
+                gains.append(0.0 if leaked else share - control[about])
+            rewards[node.id] = {TEACHER: fmean(gains) - penalty}
+            teacher_rewards.append(rewards[node.id][TEACHER])
+            penalties.append(penalty)
+        deltas = [fmean(shares) - control[about] for about, shares in taught.items()]
+        metrics = {
+            "control_accuracy": fmean(control.values()),
+            "taught_accuracy": fmean(share for shares in taught.values() for share in shares),
+            "improvement": fmean(deltas),
+            "teacher_reward": fmean(teacher_rewards),
+            "teacher_penalty": fmean(penalties),
+            "leaks": float(leaks),
+        }
+        shuffled = [d for root in episode.roots if root.turn.tag == "explain-other" for node in root.nodes for d in node.next]
+        if shuffled:
+            arm = fmean(correct[node.id] for decision in shuffled for node in decision.nodes)
+            metrics |= {"shuffled_accuracy": arm, "shuffled_improvement": arm - metrics["control_accuracy"]}
+        return Score(rewards, metrics, (self._outcome(match, shown.domain, deltas),))
+
+    def _correctness(self, episode: Episode, domain: Domain) -> dict[int, float]:
+        """node id → 1.0 or 0.0 for every answer of the student."""
+        found = {}
+        for _, decision in episode.decisions():
+            if STUDENT in decision.turn.prompts and decision.turn.about is not None:
+                problem = episode.match.problems[decision.turn.about]
+                for node in decision.nodes:
+                    found[node.id] = float(domain.correct(problem, decision.texts(node)[STUDENT]))
+        return found
+
+    def _penalty(self, domain: Domain, shown: Problem, finish: str, text: str) -> float:
+        penalty = self.length_penalty if finish == "length" else 0.0
+        claimed = domain.extract(text)
+        if claimed is not None and not domain.correct(shown, text):
+            penalty += self.wrong_answer_penalty
+        return penalty
+
+    def _outcome(self, match: Match, domain: str, deltas: Sequence[float]) -> Outcome:
+        return Outcome(
+            "teaching", self.name, match.situation, domain, match.seats[TEACHER], match.seats[STUDENT],
+            n=len(deltas), total=sum(deltas), total_sq=sum(delta * delta for delta in deltas),
+        )  # fmt: skip
