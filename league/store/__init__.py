@@ -1,0 +1,1 @@
+"""WHAT LASTS: the database, the blobs, the lock, the commit and its proofs. Nothing here imports torch."""

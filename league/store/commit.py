@@ -1,0 +1,236 @@
+"""One round as one transaction: everything a round is, or nothing of it.
+
+The blobs a record names are on the disk, renamed and fsynced, before `write_round` begins, so whatever the database says
+exists does exist. Trimming of what the limits no longer keep happens in the same transaction, except for files, which are
+deleted after the commit (`garbage.py`).
+"""
+
+import math
+import sqlite3
+import time
+from collections.abc import Iterable
+
+from league.errors import LeagueError
+from league.store import codec, fs
+from league.store.blobs import BlobStore
+from league.store.records import Limits, RoundRecord
+from league.types import MatchResult, Outcome, Version
+
+TRIM_EVERY = 64
+"""Rounds between trims of the payoff table (a full scan of it)."""
+
+UPSERT_PAYOFF = """
+INSERT INTO payoffs (slot, row, col, wins, draws, losses, n, total, total_sq) VALUES (?,?,?,?,?,?,?,?,?)
+ON CONFLICT (slot, row, col) DO UPDATE SET wins = wins + excluded.wins, draws = draws + excluded.draws,
+    losses = losses + excluded.losses, n = n + excluded.n, total = total + excluded.total, total_sq = total_sq + excluded.total_sq
+"""
+
+
+class RoundWriter:
+    """Writes one record through one connection, inside a transaction the caller opened."""
+
+    def __init__(self, connection: sqlite3.Connection, blobs: BlobStore, limits: Limits):
+        self.db = connection
+        self.blobs = blobs
+        self.limits = limits
+        self._versions: dict[Version, int] = {}
+        self._slots: dict[tuple[str, str, str, str], int] = {}
+
+    def write(self, record: RoundRecord) -> None:
+        check_record(record)
+        fs.execute(
+            self.db,
+            "INSERT INTO rounds (round, seconds, at, matches, block, scalars) VALUES (?,?,?,?,?,?)",
+            (record.round, record.seconds, time.time(), len(record.matches), b"", self._scalars(record)),
+        )
+        self._write_versions(record)
+        block = codec.pack_matches(record.matches, self.version_id, self.slot_id)
+        fs.execute(self.db, "UPDATE rounds SET block = ? WHERE round = ?", (block, record.round))
+        self._write_details(record)
+        self._write_payoffs(record)
+        self._write_ratings(record)
+        self._write_checkpoint(record)
+        self._trim(record.round)
+
+    # ------------------------------------------------------------------------------------------------ ids
+    def version_id(self, version: Version) -> int:
+        if version not in self._versions:
+            row = self.db.execute(
+                "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
+                (version.agent, version.step),
+            ).fetchone()
+            if row is None:
+                raise LeagueError(f"version {version} is not stored; put its VersionRow into the record of the round that makes it")
+            self._versions[version] = row[0]
+        return self._versions[version]
+
+    def slot_id(self, outcome: Outcome) -> int:
+        key = (outcome.relation, outcome.task, outcome.situation, outcome.domain)
+        if key not in self._slots:
+            self._slots[key] = self._name_id("slots", ("relation", "task", "situation", "domain"), key)
+        return self._slots[key]
+
+    def _name_id(self, table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> int:
+        where = " AND ".join(f"{column} = ?" for column in columns)
+        row = self.db.execute(f"SELECT id FROM {table} WHERE {where}", key).fetchone()
+        if row is None:
+            marks = ",".join("?" * len(columns))
+            cursor = fs.execute(self.db, f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}) RETURNING id", key)
+            row = cursor.fetchone()
+        return int(row[0])
+
+    # --------------------------------------------------------------------------------------------- tables
+    def _scalars(self, record: RoundRecord) -> bytes:
+        known = dict(self.db.execute("SELECT name, id FROM scalar_names"))
+        for name in sorted(set(record.scalars) - set(known)):
+            known[name] = self._name_id("scalar_names", ("name",), (name,))
+        if len(known) > 65_000:
+            raise LeagueError("more than 65,000 scalar names; use one name for one quantity, without numbers that grow")
+        return codec.pack_scalars(record.scalars, known)
+
+    def _write_versions(self, record: RoundRecord) -> None:
+        for row in record.versions:
+            agent = self._name_id("agents", ("name",), (row.version.agent,))
+            cursor = fs.execute(
+                self.db,
+                "INSERT INTO versions (agent, step, role, round, blob, optimizer, reason) VALUES (?,?,?,?,?,?,?) RETURNING id",
+                (agent, row.version.step, row.role, record.round, _raw(row.blob), _raw(row.optimizer), row.reason),
+            )
+            self._versions[row.version] = cursor.fetchone()[0]
+        parents = [
+            (self.version_id(row.version), position, self.version_id(parent))
+            for row in record.versions
+            for position, parent in enumerate(row.parents)
+        ]
+        fs.executemany(self.db, "INSERT INTO parents (child, position, parent) VALUES (?,?,?)", parents)
+        hashes = sorted({sha for row in record.versions for sha in (row.blob, row.optimizer) if sha})
+        for sha in hashes:
+            if not self.blobs.has(sha):
+                raise LeagueError(f"blob {sha} is not in {self.blobs.folder}; write it before the round that names it")
+        rows = [(bytes.fromhex(sha), self.blobs.size(sha)) for sha in hashes]
+        fs.executemany(self.db, "INSERT INTO blobs (sha, bytes) VALUES (?,?) ON CONFLICT DO NOTHING", rows)
+
+    def _write_details(self, record: RoundRecord) -> None:
+        if record.matches and self.limits.detail_rounds:
+            fs.execute(self.db, "INSERT INTO details VALUES (?,?)", (record.round, codec.pack_details(record.matches)))
+        if record.figures is not None and self.limits.figure_rounds:
+            fs.execute(self.db, "INSERT INTO figures VALUES (?,?)", (record.round, codec.pack_json(record.figures, "figures")))
+        rows = []
+        for result in record.matches:
+            if result.transcript is not None and self.limits.transcript_rounds and self.limits.transcript_megabytes:
+                block = codec.pack_json(result.transcript, f"the transcript of match {result.match.id}")
+                rows.append((record.round, result.match.id, len(block), block))
+        fs.executemany(self.db, "INSERT INTO transcripts (round, match, bytes, block) VALUES (?,?,?,?)", rows)
+
+    def _write_payoffs(self, record: RoundRecord) -> None:
+        rows = [
+            (self.slot_id(o), self.version_id(o.row), self.version_id(o.col), o.wins, o.draws, o.losses, o.n, o.total, o.total_sq)
+            for o in counted(record.matches)
+        ]
+        fs.executemany(self.db, UPSERT_PAYOFF, rows)
+
+    def _write_ratings(self, record: RoundRecord) -> None:
+        horizon = record.round - max(2, self.limits.rounds) + 1
+        for rating in record.ratings:
+            ladder = self._name_id("ladders", ("name",), (rating.ladder,))
+            key = (ladder, self.version_id(rating.version))
+            current = self.db.execute(
+                "SELECT mu, sigma, games FROM ratings WHERE ladder = ? AND version = ? ORDER BY round DESC LIMIT 1", key
+            ).fetchone()
+            if current == (rating.mu, rating.sigma, rating.games):
+                continue
+            fs.execute(
+                self.db,
+                "INSERT INTO ratings (ladder, version, round, mu, sigma, games) VALUES (?,?,?,?,?,?)",
+                (*key, record.round, rating.mu, rating.sigma, rating.games),
+            )
+            fs.execute(  # superseded before the oldest round that can still be fallen back to
+                self.db,
+                "DELETE FROM ratings WHERE ladder = ?1 AND version = ?2 AND round < "
+                "(SELECT max(round) FROM ratings WHERE ladder = ?1 AND version = ?2 AND round <= ?3)",
+                (*key, horizon),
+            )
+
+    def _write_checkpoint(self, record: RoundRecord) -> None:
+        state = codec.pack_json(dict(record.state), "the round's state")
+        fs.execute(self.db, "INSERT INTO checkpoints (round, state) VALUES (?,?)", (record.round, state))
+        rows = [
+            (record.round, self._name_id("agents", ("name",), (agent,)), self.version_id(version))
+            for agent, version in sorted(record.live.items())
+        ]
+        fs.executemany(self.db, "INSERT INTO live (round, agent, version) VALUES (?,?,?)", rows)
+        gone = self.db.execute(
+            "SELECT a.name, v.step FROM live l JOIN versions v ON v.id = l.version JOIN agents a ON a.id = v.agent WHERE l.round = ? "
+            "AND ((v.blob IS NOT NULL AND v.blob NOT IN (SELECT sha FROM blobs)) "
+            "OR (v.optimizer IS NOT NULL AND v.optimizer NOT IN (SELECT sha FROM blobs)))",
+            (record.round,),
+        ).fetchone()
+        if gone is not None:
+            raise LeagueError(f"version {gone[0]}@{gone[1]} cannot be live: its weights were collected as garbage")
+        fs.execute(
+            self.db,
+            "UPDATE versions SET retired = ?1 WHERE id IN (SELECT version FROM live WHERE round = ?1 - 1 "
+            "UNION SELECT id FROM versions WHERE round = ?1) AND id NOT IN (SELECT version FROM live WHERE round = ?1)",
+            (record.round,),
+        )
+        fs.execute(
+            self.db,
+            "UPDATE versions SET retired = NULL WHERE retired IS NOT NULL AND id IN (SELECT version FROM live WHERE round = ?)",
+            (record.round,),
+        )
+
+    def _trim(self, now: int) -> None:
+        limits = self.limits
+        oldest = now - max(2, limits.rounds) + 1
+        fs.execute(self.db, "DELETE FROM live WHERE round < ?", (oldest,))
+        fs.execute(self.db, "DELETE FROM checkpoints WHERE round < ?", (oldest,))
+        fs.execute(self.db, "DELETE FROM details WHERE round <= ?", (now - limits.detail_rounds,))
+        fs.execute(self.db, "DELETE FROM figures WHERE round <= ?", (now - limits.figure_rounds,))
+        fs.execute(self.db, "DELETE FROM transcripts WHERE round <= ?", (now - limits.transcript_rounds,))
+        self._cap_transcripts()
+        if now % TRIM_EVERY == 0:
+            trim_payoffs(self.db, now, limits)
+
+    def _cap_transcripts(self) -> None:
+        excess = self.db.execute("SELECT coalesce(sum(bytes), 0) FROM transcripts").fetchone()[0] - self.limits.transcript_megabytes * 1e6
+        for number, size in self.db.execute("SELECT round, sum(bytes) FROM transcripts GROUP BY round ORDER BY round").fetchall():
+            if excess <= 0:
+                return
+            fs.execute(self.db, "DELETE FROM transcripts WHERE round = ?", (number,))
+            excess -= size
+
+
+def counted(matches: Iterable[MatchResult]) -> Iterable[Outcome]:
+    """Outcomes that count: those of matches that are not void."""
+    return (outcome for result in matches if result.void is None for outcome in result.outcomes)
+
+
+def stale_rule(now: int, limits: Limits) -> tuple[str, int]:
+    """SQL condition on `versions` for those whose payoff cells the table no longer keeps, and its parameter."""
+    return "retired <= ? AND id NOT IN (SELECT version FROM pins)", (now // TRIM_EVERY) * TRIM_EVERY - limits.payoff_rounds
+
+
+def trim_payoffs(connection: sqlite3.Connection, now: int, limits: Limits) -> None:
+    """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the rounds' blocks."""
+    condition, horizon = stale_rule(now, limits)
+    stale = f"SELECT id FROM versions WHERE {condition}"
+    fs.execute(connection, f"DELETE FROM payoffs WHERE row IN ({stale}) OR col IN ({stale})", (horizon, horizon))
+
+
+def check_record(record: RoundRecord) -> None:
+    """Refuse what must never be committed, before the transaction writes anything. Raises LeagueError."""
+    for outcome in (o for result in record.matches for o in result.outcomes):
+        if not (math.isfinite(outcome.total) and math.isfinite(outcome.total_sq)):
+            raise LeagueError(f"outcome {outcome.row} – {outcome.col} in task '{outcome.task}' is not finite")
+    for rating in record.ratings:
+        if not (math.isfinite(rating.mu) and math.isfinite(rating.sigma)):
+            raise LeagueError(f"rating of {rating.version} in ladder '{rating.ladder}' is not finite")
+    for agent, version in record.live.items():
+        if version.agent != agent:
+            raise LeagueError(f"live['{agent}'] is {version}, a version of another agent")
+    if not math.isfinite(record.seconds) or record.seconds < 0:
+        raise LeagueError(f"round {record.round} took {record.seconds} seconds")
+
+
+def _raw(sha: str | None) -> bytes | None:
+    return bytes.fromhex(sha) if sha else None

@@ -1,0 +1,67 @@
+"""Every step by which a commit reaches the disk: the few calls whose order is the durability argument.
+
+The rest of the store calls these through the module (`fs.rename(...)`), never `os` or the connection directly, so a test
+can count the steps of a commit, kill the process before or after each one, or make one of them fail.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Create `path` (it must not exist, nor be a link), write all of `data` and fsync it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync(descriptor: int) -> None:
+    """Wait until the file's bytes are on the disk."""
+    os.fsync(descriptor)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: a rename is only safe after this."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Atomic within one file system. Refuses a non-empty folder as target (OSError)."""
+    os.rename(source, target)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder; a link is unlinked, never followed."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def execute(connection: sqlite3.Connection, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+    """One SQL statement."""
+    return connection.execute(sql, parameters)
+
+
+def executemany(connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[object]]) -> None:
+    """One SQL statement for many rows."""
+    connection.executemany(sql, rows)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Swap in new content whole: readers see the old file or the new one. Not fsynced: for heartbeats, not for truth."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

@@ -1,0 +1,70 @@
+"""One writer per run folder, by flock; the file says who holds it. Readers never touch the lock.
+
+The lock belongs to the open file, which a forked child would share and so keep after its parent died: children close it.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+from league.errors import RunFolderError
+
+
+def _started(pid: int) -> str | None:
+    """The kernel's start time of a process (to tell a recycled pid), None when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+class RunLock:
+    """Held from construction until `release` or the end of the process, however it ends."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            owner = read_owner(path)
+            who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
+            raise RunFolderError(
+                f"{path.parent} is in use by {who}; a run folder has one writer (stop it with `league stop {path.parent}`)"
+            ) from None
+        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())})
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=self._close)
+
+    def release(self) -> None:
+        if self._descriptor >= 0 and os.getpid() == self._pid:
+            os.ftruncate(self._descriptor, 0)
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def read_owner(path: Path) -> dict | None:
+    """{"pid", "host", "started"} as the last writer left it, or None."""
+    try:
+        owner = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return owner if isinstance(owner, dict) and {"pid", "host", "started"} <= owner.keys() else None
+
+
+def owner_alive(path: Path) -> bool:
+    """Whether the process named in the lock file still runs on this machine (False for other machines)."""
+    owner = read_owner(path)
+    if owner is None or owner["host"] != socket.gethostname():
+        return False
+    return _started(int(owner["pid"])) == owner["started"]

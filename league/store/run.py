@@ -1,0 +1,217 @@
+"""The run folder and its one writer: create, open, commit, collect garbage, heartbeat, events, stop.
+
+runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  (tb/, exports/: others')
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+from league import __version__
+from league.errors import LeagueError, RunFolderError
+from league.store import fs, schema
+from league.store.commit import RoundWriter
+from league.store.environment import describe
+from league.store.garbage import collect
+from league.store.lock import RunLock
+from league.store.reader import DATABASE, RunReader, require_run
+from league.store.records import Collected, Limits, RoundRecord
+from league.types import Version
+
+__all__ = ["Limits", "RoundRecord", "RunReader", "RunStore", "request_stop"]
+
+
+class RunStore(RunReader):
+    """The writer of one run: everything `RunReader` answers, and `commit`. At most one per folder exists at a time."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: RunLock, limits: Limits):
+        super().__init__(folder, connection)
+        self.limits = limits
+        self._lock = lock
+
+    @classmethod
+    def create(cls, folder: Path, config_yaml: str, limits: Limits | None = None) -> "RunStore":
+        """Make a new run folder, whole or not at all. Raises RunFolderError when something is in the way."""
+        folder = Path(folder)
+        if folder.is_symlink() or folder.is_file():
+            raise RunFolderError(
+                f"{folder} is a {'link' if folder.is_symlink() else 'file'}; a run needs a new folder (choose another name)"
+            )
+        if folder.is_dir() and any(folder.iterdir()):
+            what = "already holds a run" if (folder / DATABASE).exists() else "is not empty"
+            raise RunFolderError(f"{folder} {what}; `league resume {folder}` continues a run, or choose another name")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        except OSError as error:
+            raise RunFolderError(f"cannot create a run in {folder.parent}: {error.strerror}") from error
+        try:
+            staging.chmod(0o755)
+            _furnish(staging, config_yaml)
+            fs.rename(staging, folder)
+        except OSError as error:
+            fs.remove_tree(staging)
+            raise RunFolderError(
+                f"cannot create run folder {folder}: {error.strerror or error} (something may have taken the name)"
+            ) from error
+        except BaseException:
+            fs.remove_tree(staging)
+            raise
+        fs.fsync_folder(folder.parent)
+        return cls.open(folder, limits)
+
+    @classmethod
+    def open(cls, folder: Path, limits: Limits | None = None) -> "RunStore":
+        """Take the run for writing: lock, migrate (with a backup), sweep what an interrupted write left.
+
+        Raises RunFolderError when it is in use, newer than this code, damaged or no run.
+        """
+        folder = Path(folder)
+        path = require_run(folder)
+        limits = limits or Limits()
+        if limits.rounds < 2:
+            raise LeagueError(f"Limits.rounds is {limits.rounds}; at least 2 rounds are kept, to have one to fall back to")
+        try:
+            lock = RunLock(folder / "lock")
+        except OSError as error:
+            raise RunFolderError(f"{folder} cannot be locked for writing: {error.strerror}") from error
+        try:
+            connection = _connect(path)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            schema.migrate(connection, path)
+            store = cls(folder, connection, lock, limits)
+            store.blobs.sweep()
+            return store
+        except BaseException:
+            connection.close()
+            lock.release()
+            raise
+
+    @classmethod
+    def read(cls, folder: Path) -> RunReader:
+        """A reader: no lock, nothing written, works beside a live writer and on a read-only folder."""
+        return RunReader.read(folder)
+
+    def close(self) -> None:
+        super().close()
+        self._lock.release()
+
+    # -------------------------------------------------------------------------------------------- the commit
+    def commit(self, record: RoundRecord) -> None:
+        """Make the round exist: one transaction, on the disk when this returns. On any error nothing has changed."""
+        latest = self.latest_round()
+        if record.round != (0 if latest is None else latest + 1) and not (latest is None and record.round == 1):
+            raise LeagueError(f"round {record.round} cannot follow round {latest}")
+        # A fresh writer per round: ids it caches must not outlive a rollback.
+        writer = RoundWriter(self.db, self.blobs, self.limits)
+        fs.execute(self.db, "BEGIN IMMEDIATE")
+        try:
+            writer.write(record)
+            fs.execute(self.db, "COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+
+    def collect_garbage(self) -> Collected:
+        """Delete blobs that no kept round, pin or state refers to. Only ever after a commit."""
+        return collect(self.db, self.blobs)
+
+    def pin(self, version: Version, why: str) -> None:
+        """Keep a version's blobs whatever happens ("export", "best", …)."""
+        self.version_row(version)
+        fs.execute(
+            self.db,
+            "INSERT OR IGNORE INTO pins SELECT v.id, ? FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
+            (why, version.agent, version.step),
+        )
+
+    def unpin(self, version: Version, why: str) -> None:
+        fs.execute(
+            self.db,
+            "DELETE FROM pins WHERE why = ? AND version = "
+            "(SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?)",
+            (why, version.agent, version.step),
+        )
+
+    # ------------------------------------------------------------------------------------------ signs of life
+    def beat(self, number: int, phase: str) -> None:
+        """Say that the writer is alive, and in which phase of which round."""
+        text = json.dumps({"pid": os.getpid(), "round": number, "phase": phase, "at": time.time()})
+        fs.replace_file(self.folder / "heartbeat.json", text.encode())
+
+    def event(self, kind: str, **fields: object) -> None:
+        """Append one line to events.jsonl, for machines. A line torn by a crash is closed by the next one."""
+        line = json.dumps({"at": round(time.time(), 3), "event": kind, **fields}, default=str, ensure_ascii=True)
+        path = self.folder / "events.jsonl"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, ("\n" * torn + line + "\n").encode())
+        finally:
+            os.close(descriptor)
+
+    def clear_stop(self) -> None:
+        """Forget a wish to stop: the start of `resume`."""
+        (self.folder / "stop").unlink(missing_ok=True)
+
+    def log_bytes(self) -> int:
+        """Size of the write-ahead log; it grows while a stuck reader holds it back."""
+        log = self.folder / f"{DATABASE}-wal"
+        return log.stat().st_size if log.exists() else 0
+
+
+def request_stop(folder: Path, wish: str = "stop") -> None:
+    """Ask the writer to finish its round and end ("stop") or wait ("pause"); needs no lock."""
+    require_run(Path(folder))
+    if wish not in ("stop", "pause"):
+        raise LeagueError(f"unknown wish {wish!r}; expected 'stop' or 'pause'")
+    try:
+        fs.replace_file(Path(folder) / "stop", wish.encode())
+    except OSError as error:
+        raise RunFolderError(f"cannot leave a request in {folder}: {error.strerror}") from error
+
+
+def _furnish(staging: Path, config_yaml: str) -> None:
+    fs.write_file(staging / "config.yaml", config_yaml.encode())
+    fs.write_file(staging / "versions.txt", "".join(f"{name}: {value}\n" for name, value in describe().items()).encode())
+    fs.write_file(staging / "events.jsonl", b"")
+    (staging / "blobs").mkdir()
+    connection = _connect(staging / DATABASE)
+    try:
+        schema.migrate(connection, staging / DATABASE)
+        meta = {
+            "config": config_yaml,
+            "config_sha256": hashlib.sha256(config_yaml.encode()).hexdigest(),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "league": __version__,
+        }
+        fs.execute(connection, "BEGIN IMMEDIATE")
+        fs.executemany(connection, "INSERT INTO meta VALUES (?,?)", sorted(meta.items()))
+        fs.execute(connection, "COMMIT")
+    finally:
+        connection.close()
+    fs.fsync_folder(staging)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """The one read-write connection of a run. WAL; every commit waits for the disk."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+    try:
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise RunFolderError(f"{path.parent} does not support SQLite's write-ahead log; use a local disk")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA journal_size_limit = 16000000")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise RunFolderError(f"{path} cannot be opened for writing: {error} (run `league verify {path.parent} --repair`)") from error
+    return connection

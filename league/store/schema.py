@@ -1,0 +1,174 @@
+"""The database's schema and its migrations.
+
+`user_version` counts migrations applied. Before migrating, the file is copied to `league.db.v<N>.bak`; a database newer than
+this code is refused. NaN would become NULL silently in SQLite, so every number is NOT NULL and bounded.
+
+Matches are kept as one compressed block a round (about 20 bytes a match instead of 150), with database ids of versions and
+slots inside; `league verify` checks those references, as SQLite checks the foreign keys of the tables.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from league.errors import RunFolderError
+from league.store import fs
+
+_FINITE = "CHECK({0} BETWEEN -1e300 AND 1e300)"
+
+V1 = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rounds (
+    round INTEGER PRIMARY KEY CHECK(round >= 0),
+    seconds REAL NOT NULL CHECK(seconds BETWEEN 0 AND 1e300),
+    at REAL NOT NULL,
+    matches INTEGER NOT NULL CHECK(matches >= 0),
+    block BLOB NOT NULL,
+    scalars BLOB NOT NULL
+);
+CREATE TABLE agents (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE CHECK(length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9_-]*' AND name NOT GLOB '[_-]*')
+);
+CREATE TABLE versions (
+    id INTEGER PRIMARY KEY,
+    agent INTEGER NOT NULL REFERENCES agents,
+    step INTEGER NOT NULL CHECK(step >= 0),
+    role TEXT NOT NULL,
+    round INTEGER NOT NULL REFERENCES rounds,
+    blob BLOB CHECK(length(blob) = 32),
+    optimizer BLOB CHECK(length(optimizer) = 32),
+    reason TEXT NOT NULL,
+    retired INTEGER CHECK(retired >= 0),
+    UNIQUE (agent, step)
+);
+CREATE INDEX versions_by_round ON versions (round);
+CREATE TABLE parents (
+    child INTEGER NOT NULL REFERENCES versions,
+    position INTEGER NOT NULL,
+    parent INTEGER NOT NULL REFERENCES versions,
+    PRIMARY KEY (child, position)
+) WITHOUT ROWID;
+CREATE TABLE checkpoints (
+    round INTEGER PRIMARY KEY REFERENCES rounds,
+    state BLOB NOT NULL
+);
+CREATE TABLE live (
+    round INTEGER NOT NULL REFERENCES checkpoints,
+    agent INTEGER NOT NULL REFERENCES agents,
+    version INTEGER NOT NULL REFERENCES versions,
+    PRIMARY KEY (round, agent)
+) WITHOUT ROWID;
+CREATE TABLE pins (
+    version INTEGER NOT NULL REFERENCES versions,
+    why TEXT NOT NULL,
+    PRIMARY KEY (version, why)
+) WITHOUT ROWID;
+CREATE TABLE blobs (sha BLOB PRIMARY KEY CHECK(length(sha) = 32), bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE slots (
+    id INTEGER PRIMARY KEY,
+    relation TEXT NOT NULL CHECK(relation IN ('contest', 'teaching', 'cooperation')),
+    task TEXT NOT NULL,
+    situation TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    UNIQUE (relation, task, situation, domain)
+);
+CREATE TABLE payoffs (
+    slot INTEGER NOT NULL REFERENCES slots,
+    row INTEGER NOT NULL REFERENCES versions,
+    col INTEGER NOT NULL REFERENCES versions,
+    wins INTEGER NOT NULL CHECK(wins >= 0),
+    draws INTEGER NOT NULL CHECK(draws >= 0),
+    losses INTEGER NOT NULL CHECK(losses >= 0),
+    n INTEGER NOT NULL CHECK(n >= 0),
+    total REAL NOT NULL {_FINITE.format("total")},
+    total_sq REAL NOT NULL CHECK(total_sq BETWEEN 0 AND 1e300),
+    PRIMARY KEY (slot, row, col)
+) WITHOUT ROWID;
+CREATE INDEX payoffs_by_col ON payoffs (slot, col, row);
+CREATE TABLE ladders (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE ratings (
+    ladder INTEGER NOT NULL REFERENCES ladders,
+    version INTEGER NOT NULL REFERENCES versions,
+    round INTEGER NOT NULL REFERENCES rounds,
+    mu REAL NOT NULL {_FINITE.format("mu")},
+    sigma REAL NOT NULL CHECK(sigma BETWEEN 0 AND 1e300),
+    games INTEGER NOT NULL CHECK(games >= 0),
+    PRIMARY KEY (ladder, version, round)
+) WITHOUT ROWID;
+CREATE TABLE scalar_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE details (round INTEGER PRIMARY KEY REFERENCES rounds, block BLOB NOT NULL);
+CREATE TABLE figures (round INTEGER PRIMARY KEY REFERENCES rounds, block BLOB NOT NULL);
+CREATE TABLE transcripts (
+    id INTEGER PRIMARY KEY,
+    round INTEGER NOT NULL REFERENCES rounds,
+    match TEXT NOT NULL UNIQUE,
+    bytes INTEGER NOT NULL,
+    block BLOB NOT NULL
+);
+CREATE INDEX transcripts_by_round ON transcripts (round, bytes);
+"""
+
+MIGRATIONS: list[str] = [V1]
+"""Migration i takes a database from user_version i to i + 1. Released ones never change."""
+
+
+def user_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check(connection: sqlite3.Connection, path: Path) -> int:
+    """The database's version; refuses one written by newer code."""
+    found = user_version(connection)
+    if found > len(MIGRATIONS):
+        raise RunFolderError(f"{path} has schema {found}, newer than this code's {len(MIGRATIONS)}; use the newer `league` that wrote it")
+    return found
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> Path | None:
+    """Bring the database up to date, all steps in one transaction; returns the backup's path when there was data."""
+    found = check(connection, path)
+    if found == len(MIGRATIONS):
+        return None
+    backup = _back_up(connection, path, found) if found else None
+    connection.execute("PRAGMA foreign_keys = OFF")
+    fs.execute(connection, "BEGIN IMMEDIATE")
+    try:
+        for number in range(found, len(MIGRATIONS)):
+            for statement in _statements(MIGRATIONS[number]):
+                fs.execute(connection, statement)
+        if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
+            raise RunFolderError(f"{path}: migrating broke a foreign key of table {broken[0]}; the database is unchanged")
+        fs.execute(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
+        fs.execute(connection, "COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("PRAGMA foreign_keys = ON")
+    return backup
+
+
+def _statements(script: str) -> list[str]:
+    statements, current = [], ""
+    for line in script.splitlines():
+        current += line + "\n"
+        if sqlite3.complete_statement(current):
+            statements.append(current.strip())
+            current = ""
+    return [statement for statement in statements if statement]
+
+
+def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:
+    backup = path.with_name(f"{path.name}.v{version}.bak")
+    temporary = backup.with_name(f".{backup.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    copy = sqlite3.connect(temporary)
+    try:
+        connection.backup(copy)
+        if copy.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise RunFolderError(f"{path} fails SQLite's quick_check; not migrated (run `league verify {path.parent}`)")
+    finally:
+        copy.close()
+    fs.rename(temporary, backup)
+    fs.fsync_folder(path.parent)
+    return backup
