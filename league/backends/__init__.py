@@ -1,0 +1,1 @@
+"""Who speaks: backends answer requests with replies. See league.types.Backend."""

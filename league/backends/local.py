@@ -1,0 +1,147 @@
+"""Rollouts from the adapter bank in this process: one mixed-adapter batch for all matches of a stage.
+
+Each distinct (version, prompt) is prefilled once and shared by its samples; rows that end leave the batch. Sample j of a request
+draws its uniforms from the stream (request.seed, j) alone, so neither the batch nor its order changes what a row draws. (The logits
+of a row may differ in the last bits between batches of different shape; the same call twice gives the same bits on CPU.)
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from league.errors import BackendError, UserError
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.model.engine import engine_for
+from league.model.generic import GenericEngine, Prompt
+from league.model.sampling import Shape, draw
+from league.seeds import generator
+from league.types import Reply, Request, Version
+
+
+@dataclass
+class Stats:
+    """Totals since the backend was made. prompt_tokens counts prefilled tokens: a prompt shared by its samples counts once."""
+
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    calls: int = 0
+    row_steps: int = 0
+
+
+@dataclass
+class _Row:
+    """One sample being decoded."""
+
+    request: int
+    sample: int
+    limit: int
+    uniforms: np.ndarray
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    reply: Reply | None = None
+
+
+class LocalBackend:
+    """types.Backend over a BaseModel and its AdapterBank."""
+
+    def __init__(
+        self, base: BaseModel, bank: AdapterBank, *, max_rows: int = 256, compact: float = 0.8, engine: GenericEngine | None = None
+    ):
+        if max_rows < 1:
+            raise UserError(f"max_rows {max_rows}: expected at least 1")
+        self.base, self.bank, self.max_rows, self.compact = base, bank, max_rows, compact
+        self.engine = engine or engine_for(bank)
+        self.stats = Stats()
+
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
+        """Answer every request with its `samples` replies, in order."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        prompts = [self.base.encode(request.messages) for request in requests]
+        rows = [self._row(request, index, j, len(prompts[index])) for index, request in enumerate(requests) for j in range(request.samples)]
+        for group in self._groups(requests, prompts, rows):
+            self._decode(requests, prompts, group)
+        self.stats.seconds += time.perf_counter() - wall
+        self.stats.cpu_seconds += time.process_time() - cpu
+        self.stats.calls += 1
+        replies: list[list[Reply]] = [[] for _ in requests]
+        for row in rows:
+            assert row.reply is not None
+            replies[row.request].append(row.reply)
+        return [tuple(items) for items in replies]
+
+    def _row(self, request: Request, index: int, j: int, prompt: int) -> _Row:
+        if request.version is not None and request.version not in self.bank:
+            raise BackendError(f"{request.version}: no such adapter is loaded")
+        limit = min(request.sampling.max_tokens, self.base.context - prompt)
+        return _Row(index, j, limit, generator("sample", request.seed, j).random(max(limit, 0)))
+
+    def _groups(self, requests: Sequence[Request], prompts: list[tuple[int, ...]], rows: list[_Row]) -> list[list[_Row]]:
+        """Batches of at most max_rows rows: sorted by version, prompt and length so that runs are whole and padding is small."""
+
+        def order(row: _Row) -> tuple[str, int, int, tuple[int, ...], int, int]:
+            version = requests[row.request].version
+            tokens = prompts[row.request]
+            return (version.agent if version else "", version.step if version else -1, len(tokens), tokens, row.request, row.sample)
+
+        if len(rows) > self.max_rows:
+            rows = sorted(rows, key=lambda row: (len(prompts[row.request]), order(row)))
+        return [sorted(rows[at : at + self.max_rows], key=order) for at in range(0, len(rows), self.max_rows)]
+
+    def _decode(self, requests: Sequence[Request], prompts: list[tuple[int, ...]], rows: list[_Row]) -> None:
+        settings = [requests[row.request].sampling for row in rows]
+        distinct: dict[tuple[Version | None, tuple[int, ...]], int] = {}
+        for row in rows:
+            key = (requests[row.request].version, prompts[row.request])
+            distinct[key] = distinct.get(key, 0) + 1
+        session = self.engine.open([Prompt(*key, copies) for key, copies in distinct.items()], max(row.limit for row in rows))
+        self.stats.prompt_tokens += sum(len(tokens) for _, tokens in distinct)
+        shape = Shape.of(settings, self.base.device)
+        live, step = list(rows), 0
+        with torch.inference_mode():
+            while live:
+                uniforms = torch.tensor([row.uniforms[step] if step < row.limit else 0.0 for row in live], dtype=torch.float64)
+                tokens, logprobs = draw(session.logits, shape, uniforms.to(self.base.device))
+                for row, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
+                    if row.reply is None:
+                        self._append(requests[row.request], prompts[row.request], row, token, logprob)
+                self.stats.row_steps += len(live)
+                step += 1
+                going = [index for index, row in enumerate(live) if row.reply is None]
+                if not going:
+                    break
+                if len(going) <= self.compact * len(live):
+                    index = torch.tensor(going, device=self.base.device)
+                    session.keep(index)
+                    shape, tokens = shape.rows(index), tokens[index]
+                    live = [live[i] for i in going]
+                session.step(tokens)
+
+    def _append(self, request: Request, prompt: tuple[int, ...], row: _Row, token: int, logprob: float) -> None:
+        """Add a token to a row and close the row where it ends: end token, stop string or length."""
+        row.tokens.append(token)
+        row.logprobs.append(logprob)
+        if not np.isfinite(logprob):
+            raise BackendError(
+                f"{request.version or 'base'}: non-finite log-probability while sampling (are the adapter's weights finite?)"
+            )
+        if token in self.base.end_tokens:
+            self._close(row, prompt, self.base.decode(row.tokens[:-1]), "end")
+            return
+        if request.sampling.stop:
+            text = self.base.decode(row.tokens)
+            cuts = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
+            if cuts:
+                self._close(row, prompt, text[: min(cuts)], "stop")
+                return
+        if len(row.tokens) >= row.limit:
+            self._close(row, prompt, self.base.decode(row.tokens), "length")
+
+    def _close(self, row: _Row, prompt: tuple[int, ...], text: str, finish: str) -> None:
+        self.stats.generated_tokens += len(row.tokens)
+        row.reply = Reply(text, finish, prompt, tuple(row.tokens), tuple(row.logprobs))  # type: ignore[arg-type]

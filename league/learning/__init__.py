@@ -1,0 +1,1 @@
+"""What improves agents: advantages, losses, the fused update, supervised warm-up."""

@@ -1,0 +1,233 @@
+"""One fused update: forward and backward over samples of many agents, then one optimizer step per agent.
+
+A step happens per agent, minibatch and epoch. Gradients are summed in fp32 over micro-batches, so the number of micro-batches does
+not change what is minimised. No agent's state changes unless every agent's gradient is finite; agents without samples are untouched.
+Versions are not advanced: the caller renames.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from league.errors import ConfigError, LeagueError, TrainingDiverged
+from league.learning.objective import SUMS, Objective, Targets, head_gradient, hyper_of, reference_logprobs
+from league.learning.optimizer import adamw, norm_of
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.model.engine import engine_for
+from league.model.sampling import Shape
+from league.types import Hyper, Sample, Sampling, Version
+
+
+@dataclass(frozen=True)
+class AgentUpdate:
+    """What one update did to one agent. Means are over its loss tokens, of all epochs; `grad_norm` is the largest before clipping."""
+
+    agent: str
+    samples: int
+    tokens: int
+    """Completion tokens that carried a gradient, once per epoch."""
+    loss: float
+    grad_norm: float
+    kl: float
+    """Mean k3 to the base per token; 0 when no agent asks for a KL term."""
+    entropy: float
+    clip_fraction: float
+    mean_logprob: float
+    steps: int
+    """Optimizer steps taken, 0 when nothing carried a gradient."""
+
+
+@dataclass(frozen=True)
+class _Weighted:
+    """A sample with the weight of its tokens in its agent's loss."""
+
+    sample: Sample
+    owner: int
+    weight: float
+
+
+def update(
+    base: BaseModel, bank: AdapterBank, samples: Sequence[Sample], hyper: Mapping[str, Hyper], objective: Objective
+) -> dict[str, AgentUpdate]:
+    """Train every agent named by `samples` on its own samples; see Objective for what is minimised.
+
+    Raises TrainingDiverged, with every agent's state as before, when anything is not finite.
+    """
+    agents = sorted({sample.agent for sample in samples})
+    versions = [bank.live(agent) for agent in agents]
+    hypers = [hyper_of(agent, hyper) for agent in agents]
+    _check(base, samples, agents, hypers)
+    backup = _Backup(bank, versions) if objective.epochs * objective.minibatches > 1 else None
+    totals = [torch.zeros(len(SUMS), dtype=torch.float64) for _ in agents]
+    norms, steps = [0.0] * len(agents), [0] * len(agents)
+    for _ in range(objective.epochs):
+        for part in range(objective.minibatches):
+            batch = _minibatch(samples, agents, hypers, objective, part)
+            if not batch:
+                continue
+            try:
+                grads, sums = _accumulate(bank, versions, hypers, objective, batch)
+                _step(bank, versions, hypers, objective, grads, norms, steps)
+            except TrainingDiverged:
+                if backup is not None:
+                    backup.restore()
+                raise
+            for owner in grads:
+                totals[owner] += sums[owner]
+    counts = {agent: sum(1 for sample in samples if sample.agent == agent) for agent in agents}
+    return {agent: _report(agent, counts[agent], totals[i], norms[i], steps[i]) for i, agent in enumerate(agents)}
+
+
+def _check(base: BaseModel, samples: Sequence[Sample], agents: Sequence[str], hypers: Sequence[Hyper]) -> None:
+    for agent, hyper in zip(agents, hypers, strict=True):
+        if not 0 <= hyper.learning_rate <= 1:
+            raise ConfigError("update", [f"hyper.{agent}.learning_rate: expected between 0 and 1, found {hyper.learning_rate}"])
+        if not (math.isfinite(hyper.kl) and hyper.kl >= 0):
+            raise ConfigError("update", [f"hyper.{agent}.kl: expected a finite value of at least 0, found {hyper.kl}"])
+    for sample in samples:
+        if not sample.tokens:
+            raise LeagueError(f"agent {sample.agent}: a sample with an empty completion cannot be learned from")
+        if not sample.prompt_tokens:
+            raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
+        if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
+            raise LeagueError(f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities")
+        if not math.isfinite(sample.advantage):
+            raise TrainingDiverged(f"agent {sample.agent}: non-finite advantage {sample.advantage}")
+        if len(sample.prompt_tokens) + len(sample.tokens) > base.context:
+            raise LeagueError(f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context")
+
+
+def _minibatch(
+    samples: Sequence[Sample], agents: Sequence[str], hypers: Sequence[Hyper], objective: Objective, part: int
+) -> list[_Weighted]:
+    """Each agent's part-th share of its samples (strided), weighted; samples without any gradient are left out but counted."""
+    chosen: list[_Weighted] = []
+    for owner, (agent, hyper) in enumerate(zip(agents, hypers, strict=True)):
+        own = [sample for sample in samples if sample.agent == agent][part :: objective.minibatches]
+        count = len(own) if objective.aggregation == "sequence" else sum(len(sample.tokens) for sample in own)
+        chosen.extend(_Weighted(sample, owner, 1 / count) for sample in own if objective.needs(sample.advantage, hyper))
+    return chosen
+
+
+def _accumulate(
+    bank: AdapterBank, versions: Sequence[Version], hypers: Sequence[Hyper], objective: Objective, batch: Sequence[_Weighted]
+) -> tuple[dict[int, Tensor], list[Tensor]]:
+    """Gradients (flat, fp32) by owner, and the sums of each owner's statistics."""
+    owners = sorted({item.owner for item in batch})
+    grads = {owner: torch.zeros(bank.slice(versions[owner]).layout.size, device=bank.base.device) for owner in owners}
+    sink = {versions[owner]: grad for owner, grad in grads.items()}
+    sums = torch.zeros(len(versions), len(SUMS), dtype=torch.float64)
+    engine, base = engine_for(bank), bank.base
+    for micro in engine.plan(
+        batch_rows := [(item.sample.prompt_tokens, item.sample.tokens) for item in batch],
+        [versions[item.owner] for item in batch],
+        objective.tokens_per_microbatch,
+    ):
+        items = [batch[i] for i in micro.order]
+        targets = _targets(items, hypers, base.device)
+        rows = [batch_rows[i] for i in micro.order]
+        who = [versions[item.owner] for item in items]
+        reference = None
+        if any(hypers[item.owner].kl for item in items):
+            with torch.no_grad():
+                hidden = engine.completion_hidden(rows, [None] * len(items), None, False)
+                reference = reference_logprobs(hidden, base.head, targets.tokens, targets.shape)
+        hidden = engine.completion_hidden(rows, who, sink, objective.checkpointing)
+        with torch.no_grad():
+            grad, part, logprobs = head_gradient(hidden.detach(), base.head, targets, objective, reference, len(versions))
+        _require_finite(part.cpu(), versions, logprobs, targets.owner)
+        hidden.backward(grad)
+        sums += part.cpu()
+    return grads, list(sums)
+
+
+def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], device: torch.device) -> Targets:
+    """Flat loss positions of the items' completions, in order."""
+    lengths = torch.tensor([len(item.sample.tokens) for item in items])
+
+    def spread(values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32).repeat_interleave(lengths).to(device)
+
+    tokens = [token for item in items for token in item.sample.tokens]
+    nan = math.nan
+    behaviour = [value for item in items for value in (item.sample.logprobs or (nan,) * len(item.sample.tokens))]
+    owner = torch.tensor([item.owner for item in items]).repeat_interleave(lengths)
+    settings: list[Sampling] = [item.sample.sampling for item in items for _ in item.sample.tokens]
+    return Targets(
+        torch.tensor(tokens, device=device),
+        torch.tensor(behaviour, dtype=torch.float32, device=device),
+        spread([item.sample.advantage for item in items]),
+        spread([item.weight for item in items]),
+        spread([hypers[item.owner].kl for item in items]),
+        owner.to(device),
+        Shape.of(settings, device),
+    )
+
+
+def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs: Tensor, owner: Tensor) -> None:
+    for index, version in enumerate(versions):
+        if not bool(torch.isfinite(sums[index]).all()):
+            where = int((~torch.isfinite(logprobs) & (owner == index)).sum())
+            raise TrainingDiverged(
+                f"agent {version.agent}: non-finite loss ({where} tokens with non-finite log-probability); no agent was changed"
+            )
+
+
+def _step(
+    bank: AdapterBank,
+    versions: Sequence[Version],
+    hypers: Sequence[Hyper],
+    objective: Objective,
+    grads: Mapping[int, Tensor],
+    norms: list[float],
+    steps: list[int],
+) -> None:
+    """Check every gradient, then clip and step each agent."""
+    found = {owner: norm_of(grad) for owner, grad in grads.items()}
+    for owner, norm in found.items():
+        if not math.isfinite(norm):
+            raise TrainingDiverged(f"agent {versions[owner].agent}: non-finite gradient; no agent was changed")
+    for owner, grad in grads.items():
+        item = bank.slice(versions[owner])
+        assert item.moments is not None
+        if found[owner] > objective.max_grad_norm:
+            grad.mul_(objective.max_grad_norm / found[owner])
+        item.steps += 1
+        rate, decay = hypers[owner].learning_rate, objective.weight_decay
+        adamw(item.params, item.moments, item.steps, grad.to(item.params.device), rate=rate, betas=objective.betas, decay=decay)
+        bank.changed(versions[owner])
+        norms[owner] = max(norms[owner], found[owner])
+        steps[owner] += 1
+
+
+class _Backup:
+    """Copies of the slices, for updates of several steps, whose later ones may fail."""
+
+    def __init__(self, bank: AdapterBank, versions: Sequence[Version]):
+        self.bank = bank
+        self.saved = {}
+        for version in versions:
+            item = bank.slice(version)
+            assert item.moments is not None
+            self.saved[version] = (item.params.clone(), item.moments.clone(), item.steps)
+
+    def restore(self) -> None:
+        for version, (params, moments, steps) in self.saved.items():
+            item = self.bank.slice(version)
+            item.params.copy_(params)
+            assert item.moments is not None
+            item.moments.copy_(moments)
+            item.steps = steps
+            self.bank.changed(version)
+
+
+def _report(agent: str, samples: int, totals: Tensor, norm: float, steps: int) -> AgentUpdate:
+    value = dict(zip(SUMS, totals.tolist(), strict=True))
+    tokens = int(value["tokens"])
+    mean = {name: value[name] / max(tokens, 1) for name in SUMS}
+    loss = value["loss"] / max(steps, 1)
+    return AgentUpdate(agent, samples, tokens, loss, norm, mean["kl"], mean["entropy"], mean["clipped"], mean["logprob"], steps)

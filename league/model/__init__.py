@@ -1,0 +1,1 @@
+"""What an agent is made of: the frozen base model and the bank of LoRA adapters over it."""

