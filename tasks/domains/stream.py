@@ -1,0 +1,87 @@
+"""The stream of distinct problems of a kind and its three splits.
+
+reasoning-gym makes item i from the random seed `seed + i`, so nearby seeds overlap and one stream repeats itself: ranges of
+indices cannot keep splits apart. Here a problem's split is a hash of its identity (its wording, or wider), whatever the level,
+settings or seed, so no two splits can share an instance, not even between two runs. Repeats are skipped, so within a split index → problem
+is one to one.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from league.errors import DataError
+from league.seeds import derive
+from league.types import Split
+from tasks.domains.kind import DomainKind, Rendered
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+_TENTHS: tuple[Split, ...] = ("train",) * 6 + ("validation",) * 2 + ("test",) * 2
+PATIENCE = 2_000
+"""A stream counts as exhausted after max(PATIENCE, 5 × problems found) draws in a row brought nothing new."""
+
+
+def split_of(kind: str, identity: str) -> Split:
+    """Six tenths train, two validation, two test, by sha256 of the kind's name and the problem's identity."""
+    digest = hashlib.sha256(f"{kind}\x1f{identity}".encode()).digest()
+    return _TENTHS[int.from_bytes(digest[:8], "big") % 10]
+
+
+class Stream:
+    """Distinct problems in the order in which they are drawn, kept as they are found. Deterministic in (kind, settings, seed)."""
+
+    def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int):
+        self._kind = kind
+        self._level = level
+        self._settings = settings
+        self._base = derive("domain", kind.name, seed) % 2**31
+        self._drawn = 0
+        self._idle = 0
+        self._seen: set[str] = set()
+        self._found: dict[Split, list[Rendered]] = {split: [] for split in SPLITS}
+        self._dataset: Any = None
+
+    def get(self, split: Split, index: int) -> Rendered:
+        """Problem `index` of a split. Raises DataError where the domain has fewer, naming how many there are."""
+        if index < 0:
+            raise DataError(f"domain '{self._kind.name}': expected a problem index from 0, found {index}")
+        if self.available(split, index + 1) <= index:
+            counts = ", ".join(f"{name} {len(rows)}" for name, rows in self._found.items())
+            raise DataError(
+                f"domain '{self._kind.name}' at level {self._level} has only {len(self._seen)} distinct problems ({counts}); "
+                f"problem {index} of '{split}' does not exist: ask for fewer, raise the level or widen the settings"
+            )
+        return self._found[split][index]
+
+    def available(self, split: Split, wanted: int) -> int:
+        """How many problems the split has, counting no further than `wanted`."""
+        rows = self._found[split]
+        while len(rows) < wanted and self._idle < max(PATIENCE, 5 * len(self._seen)):
+            self._draw()
+        return min(len(rows), wanted)
+
+    def _draw(self) -> None:
+        if self._dataset is None:
+            self._dataset = _dataset(self._kind, self._settings, self._base)
+        rendered = self._kind.render(self._dataset[self._drawn], self._settings)
+        self._drawn += 1
+        self._idle += 1
+        if rendered is None:
+            return
+        identity = rendered.identity or rendered.question
+        if identity in self._seen:
+            return
+        self._idle = 0
+        self._seen.add(identity)
+        self._found[split_of(self._kind.name, identity)].append(rendered)
+
+
+def _dataset(kind: DomainKind, settings: Mapping[str, int], seed: int) -> Any:
+    """The generator; reasoning-gym is imported here because it takes over a second."""
+    import reasoning_gym
+
+    known = {name: value for name, value in settings.items() if name not in kind.own}
+    try:
+        return reasoning_gym.create_dataset(kind.dataset, seed=seed, size=2**30, **{**(kind.fixed or {}), **known})
+    except (AssertionError, TypeError, ValueError) as problem:
+        raise DataError(f"domain '{kind.name}': reasoning-gym refused the settings {dict(settings)}: {problem}") from problem
