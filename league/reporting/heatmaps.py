@@ -152,7 +152,7 @@ def number(value: float, scale: str, spacious: bool = True) -> str:
     if scale == "count":
         return f"{value:.0f}" if value < 10_000 else f"{value / 1000:.0f}k"
     if scale == "points":
-        value += 0.0 if round(value, 1) else -value  # no "-0.0"
-        return f"{value:+.1f}" if abs(value) < 9.95 and spacious else f"{value:+.0f}"
+        digits = 1 if spacious and abs(value) < 9.95 else 0
+        return f"{round(value, digits) + 0.0:+.{digits}f}"  # + 0.0 turns −0 into 0
     text = f"{value:+.2f}" if scale == "signed" else f"{value:.2f}"
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text

@@ -1,0 +1,138 @@
+"""The thin layer that writes figures, scalars and transcripts where TensorBoard reads them. Never a source of truth.
+
+No duplicated steps: on resume `Board(folder, purge_step=next round)` tells TensorBoard to forget what a killed run wrote beyond its last
+commit. Small files: a scalar costs about 45 bytes, a card's figure 5–25 kB, so the caller draws figures every k rounds. No histograms.
+Writes events directly, so that a board can be rebuilt from the store where torch is not loaded.
+"""
+
+import io
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from league.reporting.transcripts import transcript_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRANSCRIPT_LIMIT = 12_000
+"""Characters of one transcript; TensorBoard keeps them all in memory."""
+
+LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
+    "league": {
+        "ratings, overall": (r"rating/overall/.*",),
+        "reward by role": (r"reward/.*",),
+        "teaching gain Δ (points)": (r"delta/.*",),
+        "share of wall time": (r"time/share/.*",),
+    },
+    "held-out accuracy": {
+        "all domains together": (r"accuracy/.*/all",),
+        "every agent and domain": (r"accuracy/.*",),
+    },
+}
+"""Lines that belong together, by tag: `rating/LADDER/AGENT`, `reward/ROLE`, `delta/…`, `accuracy/AGENT/DOMAIN`, `time/share/…`."""
+
+
+class Board:
+    """One run's event files in `folder`. Use as a context manager, or close it: the last events are only then on disk.
+
+    `purge_step` is the first step this run will write: everything an earlier process wrote from there on is forgotten.
+    """
+
+    def __init__(self, folder: Path | str, purge_step: int | None = None):
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._events: Any = EventFileWriter(str(folder))
+        if purge_step is not None:
+            self._forget(purge_step)
+        self._layout()
+
+    def _forget(self, step: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        self._events.add_event(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
+
+    def _write(self, summary: Any, round: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._events.add_event(Event(wall_time=time.time(), step=round, summary=summary))
+
+    def scalars(self, round: int, values: Mapping[str, float | None]) -> None:
+        """Write every value that is known, as one event (None and NaN are left out: a gap, not a zero)."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        known = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items() if value is not None and value == value]
+        if known:
+            self._write(Summary(value=known), round)
+
+    def figure(self, tag: str, round: int, figure: "Figure") -> int:
+        """Write one matplotlib figure as a palette PNG; returns its bytes."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        png, width, height = small_png(figure)
+        image = Summary.Image(encoded_image_string=png, colorspace=3, width=width, height=height)
+        self._write(Summary(value=[Summary.Value(tag=tag, image=image)]), round)
+        return len(png)
+
+    def transcript(self, tag: str, round: int, data: object) -> None:
+        """Write one stored transcript as Markdown, whole turns up to TRANSCRIPT_LIMIT. Raises DataError for another shape."""
+        self.text(tag, round, transcript_markdown(data, TRANSCRIPT_LIMIT))
+
+    def text(self, tag: str, round: int, markdown: str) -> None:
+        """Write Markdown as it is; text from models must have gone through `transcripts.fence`."""
+        from tensorboard.plugins.text.metadata import create_summary_metadata
+
+        self._bytes(f"{tag}/text_summary", round, markdown.encode(), create_summary_metadata(display_name=tag, description=""))
+
+    def _layout(self) -> None:
+        """The custom-scalars page: charts that overlay several tags."""
+        from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
+        from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG, create_summary_metadata
+
+        categories = []
+        for title, charts in LAYOUT.items():
+            drawn = [Chart(title=name, multiline=MultilineChartContent(tag=list(tags))) for name, tags in charts.items()]
+            categories.append(Category(title=title, chart=drawn))
+        self._bytes(CONFIG_SUMMARY_TAG, 0, Layout(category=categories).SerializeToString(), create_summary_metadata())
+
+    def _bytes(self, tag: str, round: int, content: bytes, metadata: Any) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+
+        shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+        tensor = TensorProto(dtype="DT_STRING", string_val=[content], tensor_shape=shape)
+        self._write(Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=tensor)]), round)
+
+    def flush(self) -> None:
+        self._events.flush()
+
+    def close(self) -> None:
+        self._events.close()
+
+    def __enter__(self) -> "Board":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def small_png(figure: "Figure") -> tuple[bytes, int, int]:
+    """(PNG bytes, width, height): 128 colours are indistinguishable from all of them in a chart and a third of the size."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = (
+        Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        .convert("RGB")
+        .quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    )
+    out = io.BytesIO()
+    image.save(out, "png", optimize=True)
+    return out.getvalue(), image.width, image.height
