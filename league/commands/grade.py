@@ -1,0 +1,78 @@
+"""`league grade PROBLEMS SAMPLES`: grade model-written code without letting it near its tests."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from league.errors import UserError
+from league.sandbox.humaneval import Sample, read_problems, read_samples
+from league.sandbox.pool import Grader, Job
+from league.sandbox.values import Grade, Limits
+
+
+def grade(
+    problems: Annotated[Path, typer.Argument(help="HumanEval problems: JSON lines of task_id, prompt, entry_point, test (.gz allowed).")],
+    samples: Annotated[Path, typer.Argument(help="Answers: JSON lines of task_id, completion (a body, or a whole program).")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per sample, in order.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Judges at work at once; 0 means one per CPU.")] = 0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="CPU seconds one answer may use, from its definition to its last call.")] = 3.0,
+    wall: Annotated[float, typer.Option(min=0.1, help="Wall seconds one answer may take.")] = 10.0,
+    memory: Annotated[int, typer.Option(min=16, help="Memory one answer may use, in MiB.")] = 512,
+    allow_unconfined: Annotated[
+        bool, typer.Option("--allow-unconfined", help="Grade even where neither namespaces nor Landlock and seccomp confine the code.")
+    ] = False,
+) -> None:
+    """Grade model-written code against HumanEval-style tests; print pass, fail or infra for every sample."""
+    table = read_problems(problems)
+    answers = read_samples(samples, table)
+    limits = Limits(cpu_s=timeout, wall_s=wall, memory_mb=memory)
+    jobs = [Job(table[answer.task_id], answer.completion) for answer in answers]
+    with Grader(workers or os.cpu_count() or 1, limits, allow_unconfined) as grader:
+        grades = grader.grade(jobs)
+    if as_json:
+        for index, (answer, result) in enumerate(zip(answers, grades, strict=True)):
+            print(json.dumps(_line(index, answer, result)))
+    else:
+        _print_table(answers, grades)
+
+
+def _line(index: int, answer: Sample, result: Grade) -> dict[str, object]:
+    return {
+        "task_id": answer.task_id,
+        "index": index,
+        "verdict": result.verdict,
+        "reason": "; ".join([result.reason, *(sign for sign in result.signs if sign not in result.reason)]),
+        "suspect": result.suspect,
+        "confinement": result.confinement,
+    }
+
+
+def _print_table(answers: list[Sample], grades: list[Grade]) -> None:
+    for index, (answer, result) in enumerate(zip(answers, grades, strict=True)):
+        mark = "  suspect: " + "; ".join(result.signs) if result.suspect else ""
+        print(f"{index:>6}  {answer.task_id:<20} {result.verdict:<6} {result.reason}{mark}")
+    counts = Counter(result.verdict for result in grades)
+    judged = counts["pass"] + counts["fail"]
+    share = f", {counts['pass'] / judged:.1%} of the judged" if judged else ""
+    levels = ", ".join(sorted({result.confinement for result in grades})) or "nothing to confine"
+    suspects = sum(result.suspect for result in grades)
+    print(f"{counts['pass']} passed{share}; {counts['fail']} failed; {counts['infra']} infra; {suspects} suspect; confinement: {levels}")
+
+
+def main() -> None:
+    """Run this command alone: `python -m league.commands.grade`."""
+    app = typer.Typer(add_completion=False)
+    app.command()(grade)
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+"""The trusted side of one answer: runs the dataset's own `check(candidate)` where `candidate` asks the answer's process.
+
+Only this process knows the tests. The names a check uses from the prompt (`poly`, `encode_cyclic`, …) come from the prompt itself,
+never from the answer. All calls of one check go to one process, so an answer may cache, and its state ends with it; arguments are
+copies, so an answer that mutates them cannot touch what the check compares with.
+
+Runs as a child of the pool: JSON lines in on stdin, JSON lines out on the original stdout. It is killed and replaced when a check
+hangs in C on a value that an answer returned; its own memory and CPU time are bounded too.
+"""
+
+import ast
+import builtins
+import contextlib
+import json
+import os
+import random
+import resource
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict
+from types import CodeType
+from typing import Any
+
+from league.sandbox import visible, wire
+from league.sandbox.channel import DIED, Answer, Ended
+from league.sandbox.values import CodeProblem, Grade, Level, Limits, weaker
+from league.sandbox.warm import Burial, Warm
+
+RETRIES = 2
+MAX_CODE = 1 << 20
+JUDGE_MEMORY = 3 << 30
+_EXCEPTIONS = {name: kind for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+
+
+class AnswerError(Exception):
+    """The answer raised an exception that is not a built-in one."""
+
+
+class Trial:
+    """A problem, compiled once: the prompt's definitions, the check (its assertions counted), the visible examples."""
+
+    def __init__(self, problem: CodeProblem):
+        self.problem = problem
+        self.preamble = _preamble(problem)
+        self.definitions = _compile_prompt(problem)
+        self.test, self.asserts = _compile_test(problem.test)
+        self.examples = visible.examples(problem.prompt, problem.entry_point)
+
+
+def _compile_prompt(problem: CodeProblem) -> CodeType:
+    name = f"<prompt of {problem.task_id}>"
+    try:
+        return compile(problem.prompt, name, "exec", dont_inherit=True)
+    except SyntaxError:  # a prompt that ends before the body has begun
+        return compile(problem.prompt.rstrip() + "\n    pass\n", name, "exec", dont_inherit=True)
+
+
+def _preamble(problem: CodeProblem) -> str:
+    """What the prompt defines before the entry point: imports and helpers a whole-program answer may lean on."""
+    lines = problem.prompt.splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        if line.startswith((f"def {problem.entry_point}(", f"async def {problem.entry_point}(", f"class {problem.entry_point}")):
+            start = index
+            while start and lines[start - 1].startswith("@"):
+                start -= 1
+            return "".join(lines[:start])
+    return ""
+
+
+class _Count(ast.NodeTransformer):
+    """assert X  →  try: assert X; except Exception as e: __tally__(e); else: __tally__(None)"""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        self.seen += 1
+        template = ast.parse("try:\n pass\nexcept Exception as __error__:\n __tally__(__error__)\nelse:\n __tally__(None)").body[0]
+        assert isinstance(template, ast.Try)
+        template.body = [node]
+        return ast.fix_missing_locations(ast.copy_location(template, node))
+
+
+def _compile_test(test: str) -> tuple[CodeType, int]:
+    counter = _Count()
+    tree = ast.fix_missing_locations(counter.visit(ast.parse(test)))
+    return compile(tree, "<check>", "exec", dont_inherit=True), counter.seen
+
+
+class Run:
+    """One answer against one check."""
+
+    def __init__(self, answer: Answer, trial: Trial, every: bool):
+        self.answer = answer
+        self.trial = trial
+        self.every = every
+        self.passed = self.failed = 0
+        self.first_failure: str | None = None
+        self.over: Ended | None = None
+        self.calls = 0
+
+    def define(self, completion: str) -> None:
+        """Send the code and have it defined. Raises Ended."""
+        problem = self.trial.problem
+        self.answer.start_clock()
+        reply = self.answer.exchange(
+            {"prompt": problem.prompt, "preamble": self.trial.preamble, "completion": completion, "entry_point": problem.entry_point}
+        )
+        if "failed" in reply:
+            raise Ended("fail", f"definition: {_named(reply['failed'])}")
+        if reply.get("ready") is not True:
+            raise Ended("fail", f"definition: {problem.entry_point} is not a function")
+
+    def check(self) -> None:
+        """Run the dataset's check; counts in `passed` and `failed`. Raises Ended, or what the check raises."""
+        namespace: dict[str, Any] = {"__name__": "check", "__tally__": self._tally}
+        try:
+            exec(self.trial.definitions, namespace)
+            exec(self.trial.test, namespace)
+            check = namespace["check"]
+        except Exception as error:
+            raise Ended("infra", f"the problem's own code failed: {type(error).__name__}: {error}") from error
+
+        def candidate(*args: Any, **kwargs: Any) -> Any:
+            return self.call(args, kwargs)
+
+        candidate.__name__ = candidate.__qualname__ = self.trial.problem.entry_point
+        namespace[self.trial.problem.entry_point] = candidate
+        check(candidate)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Ask the answer for one value. Raises Ended, or the built-in exception the answer raised."""
+        if self.over is not None:
+            raise self.over
+        try:
+            return self._call(args, kwargs)
+        except Ended as ended:
+            self.over = ended  # so that a check that catches everything cannot go on
+            raise
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.calls += 1
+        try:
+            request = {"call": self.calls, "args": wire.pack(args), "kwargs": wire.pack(kwargs)}
+        except wire.NotPlain as error:
+            raise Ended("infra", f"the check passes {error.what}, which is not plain data") from error
+        reply = self.answer.exchange(request)
+        if reply.get("returned") == self.calls and "value" in reply:
+            try:
+                return wire.unpack(reply["value"])
+            except wire.Malformed as error:
+                raise Ended("fail", f"the answer wrote to the grader's channel: {error}", "forged frame") from error
+        if reply.get("odd") == self.calls:
+            sign = "non-plain return value" if reply.get("kind") == "type" else None
+            raise Ended("fail", f"returned {_clean(reply.get('what'))}", sign)
+        if reply.get("raised") == self.calls:
+            kind, text = _clean(reply.get("type")), _clean(reply.get("text"))
+            if kind in ("SystemExit", "KeyboardInterrupt", "GeneratorExit"):
+                raise Ended("fail", f"raised {kind}")
+            if kind in _EXCEPTIONS:
+                raise _rebuilt(kind, text)
+            raise AnswerError(f"{kind}: {text}")
+        raise Ended("fail", "the answer wrote to the grader's channel", "forged frame")
+
+    def _tally(self, error: Exception | None) -> None:
+        if error is None:
+            self.passed += 1
+            return
+        self.failed += 1
+        if self.first_failure is None:
+            self.first_failure = _explain(error)
+        if not self.every:
+            raise Ended("fail", self.first_failure)
+
+    def shows_visible(self) -> bool:
+        """Whether the answer satisfies every example of the prompt (and there is one)."""
+        if not self.trial.examples:
+            return False
+        try:
+            return all(visible.same(self._call(e.args, e.kwargs), e.want) for e in self.trial.examples)
+        except (Ended, Exception):  # noqa: BLE001 - foreign code may raise anything
+            return False
+
+
+def _rebuilt(kind: str, text: str) -> Exception:
+    try:
+        return _EXCEPTIONS[kind](text)
+    except TypeError:  # UnicodeDecodeError and its like need more arguments
+        return AnswerError(f"{kind}: {text}")
+
+
+def _named(error: object) -> str:
+    return f"{_clean(error.get('type'))}: {_clean(error.get('text'))}" if type(error) is dict else "?"
+
+
+def _explain(error: BaseException) -> str:
+    text = _clean(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _clean(text: object) -> str:
+    """Printable ASCII, at most 200 characters."""
+    if type(text) is not str:
+        return "?"
+    return "".join(c if " " <= c <= "~" else " " if c in "\n\t\r" else "?" for c in text[:200]).strip()
+
+
+# ------------------------------------------------------------------------------------------------- the judge
+class Judge:
+    def __init__(self, limits: Limits, at_most: Level):
+        self.limits = limits
+        self.warm = Warm(limits, at_most)
+        self.trials: dict[str, Trial] = {}
+        self.level: Level = "posix"
+        self._timing = False
+        signal.signal(signal.SIGPROF, self._out_of_time)
+
+    def _out_of_time(self, _number: int, _frame: object) -> None:
+        if self._timing:
+            raise Ended("fail", f"timeout: the check took more than {self.limits.check_cpu_s:g} s of CPU time on the answer's values")
+
+    def probe(self) -> Level:
+        """Confine one empty answer and say how well. Raises Ended("infra")."""
+        answer = self.warm.take()
+        self.level = self.warm.level(answer)
+        self.warm.notes += answer.layers.get("notes", [])
+        answer.close()
+        self.warm.bury(answer)
+        return self.level
+
+    def grade(self, key: str, completion: str, every: bool) -> Grade:
+        """Grade one answer; what the grader itself got wrong is tried again with a fresh zygote."""
+        trial = self.trials[key]
+        if len(completion) > MAX_CODE:
+            return Grade("fail", f"the code is longer than {MAX_CODE} characters", (), self.level, 0, trial.asserts)
+        for attempt in range(RETRIES + 1):
+            try:
+                grade = self._attempt(trial, completion, every)
+            except Ended as ended:
+                grade = Grade("infra", ended.reason, (), self.level)
+            if grade.verdict != "infra" or attempt == RETRIES:
+                break
+            self.warm.stop()
+        return grade
+
+    def _attempt(self, trial: Trial, completion: str, every: bool) -> Grade:
+        random.seed(0)
+        answer = self.warm.take()
+        try:
+            level = self.warm.level(answer)
+            if weaker(level, self.level):
+                raise Ended("infra", f"confinement fell from {self.level} to {level}")
+            run = Run(answer, trial, every)
+            ended = self._contest(run, completion)
+        finally:
+            self._stop_clock()
+            answer.close()
+        wait = ended.reason == DIED or level in ("posix", "ns")
+        burial = self.warm.bury(answer, wait)
+        if ended.reason == DIED and burial is not None:
+            ended = _how_it_died(burial, self.limits, level)
+        signs = tuple(dict.fromkeys([*answer.signs, *([ended.sign] if ended.sign else [])]))
+        total = max(trial.asserts, run.passed + run.failed)
+        return Grade(ended.verdict, ended.reason, signs, level, run.passed, total)
+
+    def _contest(self, run: Run, completion: str) -> Ended:
+        try:
+            with self._on_time():
+                run.define(completion)
+                run.check()
+            ended = run.over or Ended("pass", "passed")
+            if run.failed:
+                ended = Ended("fail", run.first_failure or "an assertion failed")
+        except Ended as error:
+            ended = error
+        except (MemoryError, RecursionError) as error:
+            ended = Ended("fail", f"the check could not handle the answer's values: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - the check trips over what the answer returned or raised
+            ended = Ended("fail", _explain(error))
+        if ended.verdict == "fail" and run.over is None and run.calls:
+            try:
+                with self._on_time():
+                    if run.shows_visible():
+                        ended.sign = ended.sign or "visible examples pass, hidden tests fail"
+            except Ended:
+                pass  # out of time: no sign
+        return ended
+
+    @contextlib.contextmanager
+    def _on_time(self) -> Iterator[None]:
+        """Bound this process's CPU time; the alarm repeats in case a check catches it."""
+        self._timing = True
+        signal.setitimer(signal.ITIMER_PROF, self.limits.check_cpu_s, 0.2)
+        try:
+            yield
+        finally:
+            self._stop_clock()
+
+    def _stop_clock(self) -> None:
+        self._timing = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _how_it_died(burial: Burial, limits: Limits, level: Level) -> Ended:
+    if burial.cpu > limits.cpu_s:
+        return Ended("fail", f"timeout: more than {limits.cpu_s:g} s of CPU time")
+    if os.WIFSIGNALED(burial.status):
+        name = signal.Signals(os.WTERMSIG(burial.status)).name
+        if name == "SIGKILL" and level != "posix":  # confined, it cannot have done that itself
+            return Ended("infra", "something outside killed the answer (is the machine out of memory?)")
+        return Ended("fail", f"died by {name}")
+    return Ended("fail", f"exited with status {os.WEXITSTATUS(burial.status)}")
+
+
+def main() -> None:
+    """Serve the pool: {"limits", "at_most"} first, then problems and jobs, one JSON object a line."""
+    commands = os.fdopen(os.dup(0), "r", encoding="ascii")
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(null, descriptor)
+    start = json.loads(commands.readline())
+    resource.setrlimit(resource.RLIMIT_AS, (JUDGE_MEMORY, JUDGE_MEMORY))
+    judge = Judge(Limits(**start["limits"]), start["at_most"])
+
+    def tell(message: dict[str, Any]) -> None:
+        replies.write(json.dumps(message) + "\n")
+        replies.flush()
+
+    try:
+        tell({"level": judge.probe(), "notes": judge.warm.notes})
+        for line in commands:
+            job = json.loads(line)
+            if "problem" in job:
+                judge.trials[job["key"]] = Trial(CodeProblem(**job["problem"]))
+            else:
+                grade = judge.grade(job["key"], job["completion"], job["every"])
+                tell({"job": job["job"], "grade": asdict(grade)})
+    except Ended as ended:
+        tell({"refused": ended.reason, "notes": judge.warm.notes})
+    finally:
+        judge.warm.stop()
+
+
+if __name__ == "__main__":
+    main()

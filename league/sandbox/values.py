@@ -1,0 +1,71 @@
+"""The values of grading: a problem with its tests, limits, and the grade of one answer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["pass", "fail", "infra"]
+Level = Literal["full", "ns", "kernel", "posix"]
+
+LEVELS: tuple[Level, ...] = ("posix", "kernel", "ns", "full")
+"""Weakest first.
+
+full    user, PID, mount, network and IPC namespaces, Landlock and seccomp
+ns      those namespaces with only one of Landlock and seccomp
+kernel  Landlock and seccomp, no namespaces
+posix   anything less: resource limits and closed descriptors only; refused unless allowed explicitly
+"""
+
+
+@dataclass(frozen=True)
+class CodeProblem:
+    """One problem in HumanEval's format. `test` defines `check(candidate)`; the prompt ends inside `entry_point`'s body."""
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    test: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one answer may use, from its definition to its last call."""
+
+    cpu_s: float = 3.0
+    """CPU time of the answer: the limit that decides, because it does not depend on the machine's load."""
+    wall_s: float = 10.0
+    """Wall time, for answers that sleep. An answer that was only starved of CPU is "infra", not "fail"."""
+    memory_mb: int = 512
+    """Address space on top of the interpreter's."""
+    check_cpu_s: float = 5.0
+    """CPU time of the dataset's own check on the values the answer returned."""
+    threads: int = 64
+    """Threads alive at once."""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What became of one answer. `infra` says the grader failed, never the answer: drop the sample."""
+
+    verdict: Outcome
+    reason: str
+    signs: tuple[str, ...]
+    """Why the answer is suspected of attacking the grader; empty for an honest one."""
+    confinement: Level
+    passed: int = 0
+    """Assertions of the check that held (all of them are tried only when the caller asks for the fraction)."""
+    total: int = 0
+
+    @property
+    def suspect(self) -> bool:
+        return bool(self.signs)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the check's assertions that held, in [0, 1]; 1 exactly when the verdict is a pass."""
+        if self.verdict == "pass":
+            return 1.0
+        return self.passed / self.total if self.total else 0.0
+
+
+def weaker(level: Level, than: Level) -> bool:
+    return LEVELS.index(level) < LEVELS.index(than)
