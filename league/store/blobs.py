@@ -72,7 +72,7 @@ class BlobStore:
     def write_blob(self, tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> str:
         """Store tensors and metadata durably; returns the sha256. Writing the same content again is free.
 
-        Raises OSError when the disk is full; nothing of the blob is left then.
+        Raises RunFolderError when the disk is full; nothing of the blob is left then.
         """
         files = pack(tensors, meta)
         sha = digest(files)
@@ -82,15 +82,18 @@ class BlobStore:
                 return sha
             fs.rename(target, self.folder / f".damaged-{sha}-{os.getpid()}-{next(_serial)}")
         temporary = self.folder / f".tmp-{os.getpid()}-{next(_serial)}"
-        temporary.mkdir()
         try:
+            temporary.mkdir()
             for name in sorted(files):
                 fs.write_file(temporary / name, files[name])
             fs.fsync_folder(temporary)
             fs.rename(temporary, target)
-        except OSError:
+        except OSError as error:
             fs.remove_tree(temporary)
-            raise
+            raise RunFolderError(
+                f"weights could not be stored in {self.folder}: {error.strerror}; nothing of the round was kept "
+                f"(free space or mend the disk, then `league resume {self.folder.parent}`)"
+            ) from error
         fs.fsync_folder(self.folder)
         return sha
 

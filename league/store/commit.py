@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from league.errors import LeagueError
 from league.store import codec, fs
-from league.store.blobs import BlobStore
+from league.store.content import checkpoint_digest, rating_sum, round_digest
+from league.store.reader import RunReader
 from league.store.records import Limits, RoundRecord
 from league.types import MatchResult, Outcome, Version
 
@@ -29,9 +30,10 @@ ON CONFLICT (slot, row, col) DO UPDATE SET wins = wins + excluded.wins, draws = 
 class RoundWriter:
     """Writes one record through one connection, inside a transaction the caller opened."""
 
-    def __init__(self, connection: sqlite3.Connection, blobs: BlobStore, limits: Limits):
-        self.db = connection
-        self.blobs = blobs
+    def __init__(self, reader: RunReader, limits: Limits):
+        self.reader = reader
+        self.db = reader.db
+        self.blobs = reader.blobs
         self.limits = limits
         self._versions: dict[Version, int] = {}
         self._slots: dict[tuple[str, str, str, str], int] = {}
@@ -40,8 +42,8 @@ class RoundWriter:
         check_record(record)
         fs.execute(
             self.db,
-            "INSERT INTO rounds (round, seconds, at, matches, block, scalars) VALUES (?,?,?,?,?,?)",
-            (record.round, record.seconds, time.time(), len(record.matches), b"", self._scalars(record)),
+            "INSERT INTO rounds (round, seconds, at, matches, block, scalars, digest) VALUES (?,?,?,?,?,?,?)",
+            (record.round, record.seconds, time.time(), len(record.matches), b"", self._scalars(record), b""),
         )
         self._write_versions(record)
         block = codec.pack_matches(record.matches, self.version_id, self.slot_id)
@@ -50,6 +52,7 @@ class RoundWriter:
         self._write_payoffs(record)
         self._write_ratings(record)
         self._write_checkpoint(record)
+        seal(self.reader, record.round)
         self._trim(record.round)
 
     # ------------------------------------------------------------------------------------------------ ids
@@ -139,10 +142,11 @@ class RoundWriter:
             ).fetchone()
             if current == (rating.mu, rating.sigma, rating.games):
                 continue
+            fields = (*key, record.round, float(rating.mu), float(rating.sigma), rating.games)
             fs.execute(
                 self.db,
-                "INSERT INTO ratings (ladder, version, round, mu, sigma, games) VALUES (?,?,?,?,?,?)",
-                (*key, record.round, rating.mu, rating.sigma, rating.games),
+                "INSERT INTO ratings (ladder, version, round, mu, sigma, games, crc) VALUES (?,?,?,?,?,?,?)",
+                (*fields, rating_sum(*fields)),
             )
             fs.execute(  # superseded before the oldest round that can still be fallen back to
                 self.db,
@@ -153,7 +157,7 @@ class RoundWriter:
 
     def _write_checkpoint(self, record: RoundRecord) -> None:
         state = codec.pack_json(dict(record.state), "the round's state")
-        fs.execute(self.db, "INSERT INTO checkpoints (round, state) VALUES (?,?)", (record.round, state))
+        fs.execute(self.db, "INSERT INTO checkpoints (round, state, digest) VALUES (?,?,?)", (record.round, state, b""))
         rows = [
             (record.round, self._name_id("agents", ("name",), (agent,)), self.version_id(version))
             for agent, version in sorted(record.live.items())
@@ -173,11 +177,17 @@ class RoundWriter:
             "UNION SELECT id FROM versions WHERE round = ?1) AND id NOT IN (SELECT version FROM live WHERE round = ?1)",
             (record.round,),
         )
-        fs.execute(
-            self.db,
-            "UPDATE versions SET retired = NULL WHERE retired IS NOT NULL AND id IN (SELECT version FROM live WHERE round = ?)",
-            (record.round,),
-        )
+        self._bring_back(record.round)
+
+    def _bring_back(self, now: int) -> None:
+        """A version that left and is a member again keeps its cells; if they were trimmed, the table is built anew."""
+        back = "retired IS NOT NULL AND id IN (SELECT version FROM live WHERE round = ?)"
+        oldest = self.db.execute(f"SELECT min(retired) FROM versions WHERE {back}", (now,)).fetchone()[0]
+        if oldest is not None:
+            fs.execute(self.db, f"UPDATE versions SET retired = NULL WHERE {back}", (now,))
+            if oldest <= stale_rule(now - 1, self.limits)[1]:
+                rebuild_payoffs(self.reader)
+                trim_payoffs(self.db, now, self.limits)
 
     def _trim(self, now: int) -> None:
         limits = self.limits
@@ -200,6 +210,13 @@ class RoundWriter:
             excess -= size
 
 
+def seal(reader: RunReader, number: int) -> None:
+    """Store the digests of a round and its checkpoint, computed from what the database now says."""
+    fs.execute(reader.db, "UPDATE rounds SET digest = ? WHERE round = ?", (round_digest(reader, number), number))
+    if number in reader.kept_rounds():
+        fs.execute(reader.db, "UPDATE checkpoints SET digest = ? WHERE round = ?", (checkpoint_digest(reader, number), number))
+
+
 def counted(matches: Iterable[MatchResult]) -> Iterable[Outcome]:
     """Outcomes that count: those of matches that are not void."""
     return (outcome for result in matches if result.void is None for outcome in result.outcomes)
@@ -215,6 +232,13 @@ def trim_payoffs(connection: sqlite3.Connection, now: int, limits: Limits) -> No
     condition, horizon = stale_rule(now, limits)
     stale = f"SELECT id FROM versions WHERE {condition}"
     fs.execute(connection, f"DELETE FROM payoffs WHERE row IN ({stale}) OR col IN ({stale})", (horizon, horizon))
+
+
+def rebuild_payoffs(reader: RunReader) -> None:
+    """Fill the payoff table from the stored outcomes."""
+    sums = reader.recompute_payoffs()
+    fs.execute(reader.db, "DELETE FROM payoffs")
+    fs.executemany(reader.db, UPSERT_PAYOFF, [(*key, *values) for key, values in sums.items()])
 
 
 def check_record(record: RoundRecord) -> None:

@@ -112,12 +112,13 @@ class RunReader(PayoffQueries):
         return {name: Version(name, step) for name, step in rows}
 
     # -------------------------------------------------------------------------------------------- versions
-    def versions(self, agent: str | None = None, since: int = 0, lineage: bool = False) -> list[VersionRow]:
-        """Versions in order of creation; of one agent, from one round on, or without plain updates (`lineage`)."""
-        where, parameters = ["v.round >= ?"], [since]
+    def versions(self, agent: str | None = None, since: int = 0, until: int | None = None, lineage: bool = False) -> list[VersionRow]:
+        """Versions in order of creation; of one agent, of rounds since…until (inclusive), or without plain updates (`lineage`)."""
+        where = ["v.round BETWEEN ? AND ?"]
+        parameters: list[object] = [since, _or_last(until)]
         if agent is not None:
             where.append("a.name = ?")
-            parameters.append(agent)  # type: ignore[arg-type]
+            parameters.append(agent)
         if lineage:
             where.append("v.reason <> 'update'")
         rows = self.db.execute(_VERSION + "WHERE " + " AND ".join(where) + " ORDER BY v.id", parameters).fetchall()
@@ -237,7 +238,7 @@ class RunReader(PayoffQueries):
         rows = codec.unpack_json(block, f"matches of round {number}")
         found = self.db.execute("SELECT block FROM details WHERE round = ?", (number,)).fetchone()
         details = codec.unpack_json(found[0], f"details of round {number}") if found else None
-        return codec.unpack_matches(number, rows, details, self._version_name, self._slot_name)
+        return codec.unpack_matches(number, rows, details, self.version_name, self.slot_name)
 
     def outcomes(self, since: int = 0, until: int | None = None) -> Iterator[PlayedOutcome]:
         """Outcomes that count, in the order they were committed: the raw material of payoffs and ratings."""
@@ -258,7 +259,8 @@ class RunReader(PayoffQueries):
     def match_count(self) -> int:
         return int(self.db.execute("SELECT coalesce(sum(matches), 0) FROM rounds").fetchone()[0])
 
-    def _version_name(self, key: int) -> Version:
+    def version_name(self, key: int) -> Version:
+        """Version of a database id, as they stand in blocks and payoff cells."""
         if key not in self._names:
             query = "SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id BETWEEN ? AND ?"
             for found, name, step in self.db.execute(query, (key - 500, key + 500)):
@@ -267,13 +269,19 @@ class RunReader(PayoffQueries):
             raise RunFolderError(f"a match of {self.folder} names version {key}, which does not exist (run `league verify --repair`)")
         return self._names[key]
 
-    def _slot_name(self, key: int) -> tuple[str, str, str, str]:
+    def slot_name(self, key: int) -> tuple[str, str, str, str]:
+        """(relation, task, situation, domain) of a database id."""
         if key not in self._slot_names:
             query = "SELECT id, relation, task, situation, domain FROM slots"
             self._slot_names = {row[0]: row[1:] for row in self.db.execute(query)}
         if key not in self._slot_names:
             raise RunFolderError(f"an outcome of {self.folder} names slot {key}, which does not exist (run `league verify --repair`)")
         return self._slot_names[key]
+
+    def forget(self) -> None:
+        """Drop cached names: after a rollback they may no longer exist."""
+        self._names.clear()
+        self._slot_names.clear()
 
     # ----------------------------------------------------------------------------------------- signs of life
     def heartbeat(self) -> Heartbeat | None:

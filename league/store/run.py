@@ -109,16 +109,25 @@ class RunStore(RunReader):
         latest = self.latest_round()
         if record.round != (0 if latest is None else latest + 1) and not (latest is None and record.round == 1):
             raise LeagueError(f"round {record.round} cannot follow round {latest}")
-        # A fresh writer per round: ids it caches must not outlive a rollback.
-        writer = RoundWriter(self.db, self.blobs, self.limits)
+        writer = RoundWriter(self, self.limits)  # a fresh one: the ids it caches must not outlive a rollback
         fs.execute(self.db, "BEGIN IMMEDIATE")
         try:
             writer.write(record)
             fs.execute(self.db, "COMMIT")
+        except sqlite3.OperationalError as error:
+            self._roll_back()
+            raise RunFolderError(
+                f"round {record.round} could not be stored in {self.folder}: {error}; nothing of it was kept "
+                f"(free space or mend the disk, then `league resume {self.folder}`)"
+            ) from error
         except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+        self.forget()
 
     def collect_garbage(self) -> Collected:
         """Delete blobs that no kept round, pin or state refers to. Only ever after a commit."""

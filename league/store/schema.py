@@ -23,7 +23,8 @@ CREATE TABLE rounds (
     at REAL NOT NULL,
     matches INTEGER NOT NULL CHECK(matches >= 0),
     block BLOB NOT NULL,
-    scalars BLOB NOT NULL
+    scalars BLOB NOT NULL,
+    digest BLOB NOT NULL
 );
 CREATE TABLE agents (
     id INTEGER PRIMARY KEY,
@@ -50,7 +51,8 @@ CREATE TABLE parents (
 ) WITHOUT ROWID;
 CREATE TABLE checkpoints (
     round INTEGER PRIMARY KEY REFERENCES rounds,
-    state BLOB NOT NULL
+    state BLOB NOT NULL,
+    digest BLOB NOT NULL
 );
 CREATE TABLE live (
     round INTEGER NOT NULL REFERENCES checkpoints,
@@ -93,6 +95,7 @@ CREATE TABLE ratings (
     mu REAL NOT NULL {_FINITE.format("mu")},
     sigma REAL NOT NULL CHECK(sigma BETWEEN 0 AND 1e300),
     games INTEGER NOT NULL CHECK(games >= 0),
+    crc INTEGER NOT NULL,
     PRIMARY KEY (ladder, version, round)
 ) WITHOUT ROWID;
 CREATE TABLE scalar_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
