@@ -1,0 +1,111 @@
+"""Components and short cycles of a dominance graph; an edge i → j means "i beats j".
+
+Components are Tarjan's (1972), without recursion. Cycles of length ≤ 5 are listed shortest first, each once, starting at its
+lowest index. In a graph without 2-cycles every closed walk of length ≤ 5 is a simple cycle (3 + 2 would need a 2-cycle), so a
+search pruned by "a walk of exactly the remaining length leads home" never visits a dead end: cost is proportional to output.
+Failure case: with `limit` reached the list is a prefix and `truncated` says so; `three_cycles` is always the full count.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from league.errors import DataError
+from league.payoffs.matrix import BoolArray
+
+MAX_LENGTH = 5
+MAX_CYCLES = 10_000
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Cycles as index tuples (each beats the next, the last beats the first), shortest first."""
+
+    found: tuple[tuple[int, ...], ...]
+    truncated: bool
+
+
+def components(beats: BoolArray) -> list[list[int]]:
+    """Strongly connected components, largest first (ties: lowest index first), members ascending. beats (N, N)."""
+    size = len(beats)
+    children = [np.flatnonzero(row).tolist() for row in beats]
+    index = [-1] * size
+    low = [0] * size
+    on_stack = [False] * size
+    stack: list[int] = []
+    found: list[list[int]] = []
+    clock = 0
+    for root in range(size):
+        if index[root] >= 0:
+            continue
+        work = [(root, 0)]
+        while work:
+            node, position = work.pop()
+            if index[node] < 0:
+                index[node] = low[node] = clock
+                clock += 1
+                stack.append(node)
+                on_stack[node] = True
+            descend = -1
+            for place in range(position, len(children[node])):
+                child = children[node][place]
+                if index[child] < 0:
+                    work += [(node, place), (child, 0)]
+                    descend = child
+                    break
+                if on_stack[child]:
+                    low[node] = min(low[node], low[child])
+            if descend >= 0:
+                continue
+            if low[node] == index[node]:
+                cut = stack.index(node)
+                found.append(sorted(stack[cut:]))
+                for member in stack[cut:]:
+                    on_stack[member] = False
+                del stack[cut:]
+    return sorted(found, key=lambda group: (-len(group), group[0]))
+
+
+def three_cycles(beats: BoolArray) -> int:
+    """Number of directed triangles: trace(B³) / 3 (exact below 2⁵³)."""
+    matrix = beats.astype(float)
+    return round(float(np.einsum("ij,ji->", matrix @ matrix, matrix)) / 3.0)
+
+
+def bounded_cycles(beats: BoolArray, max_length: int = MAX_LENGTH, limit: int = MAX_CYCLES) -> Cycles:
+    """All simple cycles of length ≤ `max_length`, at most `limit`. Raises DataError on 2-cycles or a length outside 3…5."""
+    if (beats & beats.T).any():
+        raise DataError("a dominance graph cannot have two agents that beat each other, or one that beats itself")
+    if not 3 <= max_length <= MAX_LENGTH:
+        raise DataError(f"cycle length must lie in 3…{MAX_LENGTH}; found {max_length}")
+    found: list[tuple[int, ...]] = []
+    cyclic = np.zeros(len(beats), dtype=bool)
+    for group in components(beats):
+        cyclic[group] = len(group) > 2
+    within = beats & cyclic[:, None] & cyclic[None, :]
+    for length in range(3, max_length + 1):
+        for start in np.flatnonzero(cyclic):
+            if _extend(within, int(start), length, limit, found):
+                return Cycles(tuple(found), True)
+    return Cycles(tuple(found), False)
+
+
+def _extend(beats: BoolArray, start: int, length: int, limit: int, found: list[tuple[int, ...]]) -> bool:
+    """Append the cycles of exactly `length` whose lowest index is `start`; True when one more than `limit` exists."""
+    later = beats.copy()
+    later[:start] = False
+    later[:, :start] = False
+    home: list[BoolArray] = [np.asarray(later[:, start])]
+    for _ in range(length - 2):
+        home.append(np.asarray(later[:, home[-1]].any(axis=1)))
+    paths: list[tuple[int, ...]] = [(start,)]
+    while paths:
+        path = paths.pop()
+        if len(path) == length:
+            if len(found) >= limit:
+                return True
+            found.append(path)
+            continue
+        steps = np.flatnonzero(later[path[-1]] & home[length - len(path) - 1])
+        paths.extend((*path, int(step)) for step in reversed(steps) if step != start)
+    return False
