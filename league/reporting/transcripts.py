@@ -142,7 +142,8 @@ def fence(text: str) -> str:
 
 def inline(text: str) -> str:
     """One line of plain text for Markdown, with everything that could be markup escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>&~$:])", r"\\\1", clean(text).replace("\n", " ")).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    line = clean(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|])", r"\\\1", line)
 
 
 # ------------------------------------------------------------------------------------------------------ Markdown
