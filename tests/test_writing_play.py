@@ -1,0 +1,164 @@
+"""The writing task: arrangements, rewards per seat, metrics, outcomes."""
+
+import pytest
+from games_player import match_for, play
+
+from league.types import Problem, RewardMix, Version
+from tasks.writing import WRITERS, Writing
+from tasks.writing_hardened import hardened_reward
+from tasks.writing_prompts import SPLIT_LINE
+from tasks.writing_rewards import KINDS, own_reward, paper_reward
+
+SOURCE = (
+    "Schedule a callback to run after the given delay in seconds. Callbacks with equal times run in the order they were scheduled. "
+    "The handle that is returned can be used to cancel the call as long as it has not started."
+)
+SHORT = "Runs a callback after a delay; the returned handle can cancel it."
+LONG = (
+    "A callback is scheduled for some seconds later, and callbacks with the same time run in the order in which they came. In addition, "
+    "the caller gets a handle. Until the call has started, that handle can cancel it."
+)
+PROBLEM = Problem("docstrings", "train", 0, SOURCE, "Call later.")
+PAPER = paper_reward(KINDS["tldr"], SHORT, LONG).total
+
+
+def writers(first=SHORT, second=LONG):
+    return lambda seat, prompt, rng: first if seat == WRITERS[0] else second
+
+
+def test_parallel_writers_see_only_the_source_and_share_the_reward():
+    task = Writing("w", reward="paper", samples=3)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), writers())
+    (root,) = episode.roots
+    assert len(root.nodes) == 3 and not any(node.next for node in root.nodes)
+    assert all(SOURCE in prompt[0].content and SHORT not in prompt[0].content for prompt in root.turn.prompts.values())
+    score = task.score(episode)
+    assert all(score.rewards[node.id] == pytest.approx(dict.fromkeys(WRITERS, PAPER)) for node in root.nodes)
+    (outcome,) = score.outcomes
+    assert (outcome.relation, outcome.domain, outcome.n, outcome.total) == ("cooperation", "docstrings", 3, pytest.approx(3 * PAPER))
+    assert score.metrics["return"] == score.metrics["paper_return"] == pytest.approx(PAPER / 3)
+
+
+def test_the_hardened_reward_is_the_default():
+    task = Writing("w", samples=2)
+    score = task.score(play(task, match_for(task, problems=(PROBLEM,)), writers()))
+    expected = hardened_reward(KINDS["tldr"], SOURCE, SHORT, LONG)[0]
+    assert score.metrics["return"] == pytest.approx(expected / 3) and 1.8 < expected < PAPER + 1e-9
+
+
+def test_cross_scores_all_pairings_but_counts_independent_ones():
+    task = Writing("w", reward="paper", samples=3, joint="cross")
+    episode = play(task, match_for(task, problems=(PROBLEM, PROBLEM)), writers())
+    score = task.score(episode)
+    assert [len(root.nodes) for root in episode.roots] == [9, 9] and len(score.rewards) == 18 and score.outcomes[0].n == 6
+
+
+def test_sequential_second_writer_sees_the_first_text():
+    task = Writing("w", arrangement="sequential", reward="paper", samples=2, branch=2)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), writers())
+    (root,) = episode.roots
+    assert set(root.turn.prompts) == {WRITERS[0]}
+    for node in root.nodes:
+        (later,) = node.next
+        assert set(later.turn.prompts) == {WRITERS[1]} and SHORT in later.turn.prompts[WRITERS[1]][0].content and len(later.nodes) == 2
+    score = task.score(episode)
+    assert score.rewards[root.nodes[0].id] == dict.fromkeys(WRITERS, 0.0)
+    assert score.rewards[root.nodes[0].next[0].nodes[0].id] == pytest.approx(dict.fromkeys(WRITERS, PAPER))
+    assert score.outcomes[0].n == 2
+
+
+def test_discussion_shows_both_texts_to_both_and_counts_the_second_ones():
+    task = Writing("w", arrangement="discussion", reward="paper", samples=2)
+
+    def speak(seat, prompt, rng):
+        if SHORT in prompt and "draft two" in prompt:
+            return SHORT if seat == WRITERS[0] else LONG
+        return SHORT if seat == WRITERS[0] else "draft two"
+
+    episode = play(task, match_for(task, problems=(PROBLEM,)), speak)
+    score = task.score(episode)
+    leaves = [later.nodes[0] for node in episode.roots[0].nodes for later in node.next]
+    assert len(leaves) == 2 and all(score.rewards[leaf.id][WRITERS[0]] == pytest.approx(PAPER) for leaf in leaves)
+
+
+@pytest.mark.parametrize(
+    ("reply", "earned"),
+    [
+        (f"{SHORT}\n{SPLIT_LINE}\n{LONG}", PAPER),
+        (f"{SHORT}\n{LONG}", 0.0),
+        (f"{SHORT}\n{SPLIT_LINE}\n{LONG}\n{SPLIT_LINE}", 0.0),
+    ],
+)
+def test_a_single_writer_parts_its_reply_or_earns_nothing(reply, earned):
+    task = Writing("w", arrangement="single", reward="paper", samples=2)
+    assert task.seats() == WRITERS[:1]
+    episode = play(task, match_for(task, problems=(PROBLEM,)), lambda seat, prompt, rng: reply)
+    score = task.score(episode)
+    assert score.rewards[0] == pytest.approx({WRITERS[0]: earned})
+    assert score.metrics["unsplit"] == float(earned == 0.0) and score.outcomes == ()
+    assert episode.roots[0].turn.sampling[WRITERS[0]].max_tokens == 2 * Writing("w").max_tokens
+
+
+def test_independent_writers_earn_by_their_own_text_but_the_payoff_is_joint():
+    task = Writing("w", reward="paper", credit="own", samples=2)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), writers())
+    score = task.score(episode)
+    expected = {seat: own_reward(KINDS["tldr"], i, text, SOURCE) for i, (seat, text) in enumerate(zip(WRITERS, (SHORT, LONG), strict=True))}
+    assert score.rewards[0] == pytest.approx(expected) and expected[WRITERS[0]] != expected[WRITERS[1]]
+    assert score.outcomes[0].total == pytest.approx(2 * PAPER)
+    hardened = Writing("w", credit="own", samples=2)
+    good = hardened.score(play(hardened, match_for(hardened, problems=(PROBLEM,)), writers())).rewards[0]
+    junk = hardened.score(play(hardened, match_for(hardened, problems=(PROBLEM,)), writers(second="green ideas sleep " * 12))).rewards[0]
+    assert good[WRITERS[1]] > 1.0 and junk[WRITERS[1]] == 0.0 and junk[WRITERS[0]] == good[WRITERS[0]]
+
+
+def test_the_reward_mix_is_applied():
+    task = Writing("w", reward="paper", credit="own", samples=2)
+    score = task.score(play(task, match_for(task, problems=(PROBLEM,), rewards=RewardMix(0, 1, 0)), writers()))
+    assert score.rewards[0][WRITERS[0]] == score.rewards[0][WRITERS[1]]
+
+
+def test_self_play_is_a_payoff_too():
+    task = Writing("w", samples=2)
+    one = Version("same", 1)
+    score = task.score(play(task, match_for(task, versions=dict.fromkeys(WRITERS, one), problems=(PROBLEM,)), writers()))
+    assert score.outcomes[0].row == score.outcomes[0].col == one
+
+
+def test_a_fluency_scorer_can_only_lower_the_reward():
+    task = Writing("w", samples=2)
+    match = match_for(task, problems=(PROBLEM,))
+    episode = play(task, match, writers())
+    assert task.with_fluency(lambda texts: [0.25 for _ in texts]).score(episode).metrics["quality"] == 0.25
+    assert task.with_fluency(lambda texts: [1.0 for _ in texts]).score(episode) == task.score(episode)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"kind": "tdlr"}, "did you mean 'tldr'"),
+        ({"source": "docstring"}, "did you mean 'docstrings'"),
+        ({"arrangement": "debate"}, "arrangement"),
+        ({"reward": "papers"}, "did you mean 'paper'"),
+        ({"credit": "mine"}, "credit"),
+        ({"joint": "crossed"}, "did you mean 'cross'"),
+        ({"samples": 0}, "samples: must be at least 1"),
+        ({"max_tokens": 4}, "max_tokens"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"arrangement": "single", "credit": "own"}, "needs two writers"),
+    ],
+)
+def test_bad_settings_name_the_field(settings, problem):
+    (found,) = Writing("w", **settings).check()
+    assert problem in found and Writing("w").check() == []
+
+
+def test_every_prompt_of_both_kinds_carries_the_source():
+    from tasks.writing_prompts import PROMPTS
+
+    for prompts in PROMPTS.values():
+        made = [prompts.first("SRC"), prompts.second("SRC"), prompts.both("SRC"), prompts.after("SRC", "ONE")]
+        made += [prompts.first_again("SRC", "ONE", "TWO"), prompts.second_again("SRC", "ONE", "TWO")]
+        assert all("SRC" in text for text in made) and len(set(made)) == 6
+        assert "ONE" in made[3] and all("ONE" in text and "TWO" in text for text in made[4:]) and SPLIT_LINE in made[2]
