@@ -80,7 +80,7 @@ class RunStore(RunReader):
         except OSError as error:
             raise RunFolderError(f"{folder} cannot be locked for writing: {error.strerror}") from error
         try:
-            connection = _connect(path)
+            connection = connect(path)
         except BaseException:
             lock.release()
             raise
@@ -194,7 +194,7 @@ def _furnish(staging: Path, config_yaml: str) -> None:
     fs.write_file(staging / "versions.txt", "".join(f"{name}: {value}\n" for name, value in describe().items()).encode())
     fs.write_file(staging / "events.jsonl", b"")
     (staging / "blobs").mkdir()
-    connection = _connect(staging / DATABASE)
+    connection = connect(staging / DATABASE)
     try:
         schema.migrate(connection, staging / DATABASE)
         meta = {
@@ -211,7 +211,7 @@ def _furnish(staging: Path, config_yaml: str) -> None:
     fs.fsync_folder(staging)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """The one read-write connection of a run. WAL; every commit waits for the disk."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
     try:

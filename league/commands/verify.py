@@ -1,0 +1,46 @@
+"""`league verify RUN`: check a run folder, and with --repair fall back to its newest whole round."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from league.store.records import VerifyReport
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    repair: Annotated[bool, typer.Option("--repair", help="Fall back to the newest whole round and say what was dropped.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check every hash, reference, payoff and rating of a run. Exit code 1 when something is wrong."""
+    from league.store.repair import repair as mend
+    from league.store.verify import verify as check
+
+    report = mend(run) if repair else check(run)
+    typer.echo(json.dumps(_as_dict(report), indent=2) if as_json else _as_text(report, repair))
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+def _as_dict(report: VerifyReport) -> dict[str, object]:
+    return {
+        "run": report.folder,
+        "sound": report.sound,
+        "round": report.round,
+        "checked": report.checked,
+        "problems": report.problems,
+        "dropped": report.dropped,
+    }
+
+
+def _as_text(report: VerifyReport, repaired: bool) -> str:
+    checked = ", ".join(f"{count:,} {what}" for what, count in report.checked.items())
+    lines = [f"{report.folder}: {'sound' if report.sound else 'damaged'}, newest round {report.round}"]
+    lines += [f"  checked: {checked}"] if checked else []
+    lines += [f"  problem: {problem}" for problem in report.problems]
+    lines += [f"  dropped: {what}" for what in report.dropped]
+    if not report.sound and not repaired:
+        lines.append(f"  `league verify {report.folder} --repair` falls back to the newest whole round")
+    return "\n".join(lines)

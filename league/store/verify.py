@@ -1,0 +1,183 @@
+"""Is a run folder sound? Every hash, every reference, every number that can be computed again. Changes nothing.
+
+Caught: damaged or missing blobs, damaged pages, values changed in place (by each round's digest), broken references, payoffs
+and ratings that do not follow from the matches, members whose frozen weights changed. Not caught: a folder replaced as a whole
+by another sound one.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from league.errors import LeagueError, RunFolderError
+from league.store import codec
+from league.store.content import checkpoint_digest, rating_sum, round_digest
+from league.store.reader import RunReader
+from league.store.records import PlayedOutcome, VerifyReport
+from league.types import Rating
+
+Rate = Callable[[Iterable[PlayedOutcome]], Iterable[Rating]]
+"""Ratings recomputed from all outcomes in order: the last rating of each (ladder, version)."""
+
+
+def verify(folder: Path, rate: Rate | None = None) -> VerifyReport:
+    """Check a run folder. Raises RunFolderError only when there is no run to check."""
+    report = VerifyReport(str(folder), None)
+    try:
+        reader = RunReader.read(folder)
+    except RunFolderError as error:
+        if not (Path(folder) / "league.db").is_file() or "newer than" in str(error) or "older" in str(error):
+            raise
+        report.problems.append(str(error))
+        return report
+    with reader:
+        try:
+            _verify(reader, report, rate)
+        except (sqlite3.DatabaseError, RunFolderError) as error:
+            report.problems.append(f"database: {error}")
+    return report
+
+
+def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
+    problems = check_structure(reader.db)
+    report.problems += problems
+    if problems:
+        return
+    report.round = reader.latest_round()
+    report.problems += _check_config(reader)
+    numbers = [row[0] for row in reader.db.execute("SELECT round FROM rounds ORDER BY round")]
+    damaged = {number: problem for number in numbers if (problem := check_round(reader, number))}
+    report.problems += damaged.values()
+    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        report.problems.append(f"rounds are missing between {numbers[0]} and {numbers[-1]}")
+    for number in reader.kept_rounds():
+        report.problems += check_checkpoint(reader, number)
+    report.problems += _check_extras(reader)
+    report.problems += check_blobs(reader, report)
+    report.checked |= {"rounds": len(numbers), "matches": reader.match_count(), "kept rounds": len(reader.kept_rounds())}
+    report.problems += check_rating_rows(reader)
+    if not damaged:
+        report.problems += check_payoffs(reader, report)
+        if rate is not None:
+            report.problems += check_ratings(reader, rate, report)
+
+
+def check_structure(connection: sqlite3.Connection) -> list[str]:
+    """SQLite's own checks: pages, indexes, NOT NULL, CHECK and foreign keys."""
+    try:
+        lines = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+        if lines != ["ok"]:
+            return [f"database: {line}" for line in lines]
+        broken = connection.execute("PRAGMA foreign_key_check").fetchmany(5)
+    except sqlite3.DatabaseError as error:
+        return [f"database: {error}"]
+    return [f"database: row {row[1]} of table {row[0]} refers to a missing row of {row[2]}" for row in broken]
+
+
+def check_round(reader: RunReader, number: int) -> str | None:
+    """Whether a round is as it was committed."""
+    try:
+        stored = reader.db.execute("SELECT digest FROM rounds WHERE round = ?", (number,)).fetchone()[0]
+        if stored != round_digest(reader, number):
+            return f"round {number}: its matches, scalars or versions are not what was committed"
+    except (LeagueError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        return f"round {number}: cannot be decoded ({error})"
+    return None
+
+
+def check_checkpoint(reader: RunReader, number: int) -> list[str]:
+    """Whether a kept round can be resumed from: its state, its members and all their blobs."""
+    try:
+        stored = reader.db.execute("SELECT digest FROM checkpoints WHERE round = ?", (number,)).fetchone()[0]
+        if stored != checkpoint_digest(reader, number):
+            return [f"kept round {number}: its state or members are not what was committed"]
+        problems = []
+        for agent, version in reader.live(number).items():
+            row = reader.version_row(version)
+            for kind, sha in (("adapter", row.blob), ("optimizer", row.optimizer)):
+                if sha is not None and (problem := reader.blobs.problem(sha)):
+                    problems.append(f"kept round {number}: {kind} of {agent} ({version}): {problem}")
+        return problems
+    except (LeagueError, ValueError, TypeError, AttributeError) as error:
+        return [f"kept round {number}: cannot be decoded ({error})"]
+
+
+def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
+    """Every blob the database says it has, by content; and that members and pinned versions have theirs."""
+    known = {row[0].hex() for row in reader.db.execute("SELECT sha FROM blobs")}
+    problems = [problem for sha in sorted(known) if (problem := reader.blobs.problem(sha))]
+    query = (
+        "SELECT a.name, v.step, v.blob, v.optimizer FROM versions v JOIN agents a ON a.id = v.agent "
+        "WHERE v.id IN (SELECT version FROM live UNION SELECT version FROM pins)"
+    )
+    frozen = 0
+    for name, step, blob, optimizer in reader.db.execute(query).fetchall():
+        frozen += blob is not None and optimizer is None
+        for sha in (blob, optimizer):
+            if sha is not None and sha.hex() not in known:
+                problems.append(f"{name}@{step}: its blob {sha.hex()[:12]}… is not in the database's list of blobs")
+    report.checked |= {"blobs": len(known), "frozen adapters": frozen}
+    return problems
+
+
+def check_payoffs(reader: RunReader, report: VerifyReport) -> list[str]:
+    """The table against sums of the stored outcomes. Cells of versions that left the league may have been trimmed."""
+    stored, computed = reader.stored_payoffs(), reader.recompute_payoffs()
+    retired = {row[0] for row in reader.db.execute("SELECT id FROM versions WHERE retired IS NOT NULL")}
+    report.checked |= {"payoff cells": len(stored)}
+    wrong = [key for key, sums in stored.items() if computed.get(key) != sums]
+    missing = [key for key in computed.keys() - stored.keys() if key[1] not in retired and key[2] not in retired]
+    return [_cell_problem(reader, key, "does not follow from the matches") for key in wrong[:5]] + [
+        _cell_problem(reader, key, "is missing") for key in missing[:5]
+    ]
+
+
+def _cell_problem(reader: RunReader, key: tuple[int, int, int], what: str) -> str:
+    relation, task, situation, domain = reader.slot_name(key[0])
+    where = f"{relation} in {task}" + (f" ({situation})" if situation != "default" else "") + (f", {domain}" if domain else "")
+    return f"payoffs: {reader.version_name(key[1])} – {reader.version_name(key[2])}, {where}: the cell {what}"
+
+
+def check_rating_rows(reader: RunReader) -> list[str]:
+    """Rating rows against their checksums."""
+    rows = reader.db.execute("SELECT ladder, version, round, mu, sigma, games, crc FROM ratings").fetchall()
+    return [
+        f"ratings: the row of {reader.version_name(row[1])} at round {row[2]} was changed" for row in rows if rating_sum(*row[:6]) != row[6]
+    ]
+
+
+def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[str]:
+    """Stored ratings of the members against ratings recomputed from all outcomes."""
+    computed = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in rate(reader.outcomes())}
+    stored = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in reader.ratings()}
+    report.checked |= {"ratings": len(stored)}
+    problems = []
+    for key, value in stored.items():
+        other = computed.get(key)
+        if other is None or any(abs(a - b) > 1e-9 * max(1.0, abs(b)) for a, b in zip(value, other, strict=True)):
+            problems.append(f"ratings: {key[1]} in ladder '{key[0]}' is {value}, but the matches give {other}")
+    return problems
+
+
+def _check_config(reader: RunReader) -> list[str]:
+    text = reader.config_text()
+    problems = []
+    if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
+        problems.append("database: the stored configuration was changed")
+    file = reader.folder / "config.yaml"
+    if not file.is_file() or file.read_bytes() != text.encode():
+        problems.append(f"{file} differs from the configuration the run was started with")
+    return problems
+
+
+def _check_extras(reader: RunReader) -> list[str]:
+    """Blocks that are kept for a while: details, figures, transcripts."""
+    problems = []
+    for table, label in (("details", "round"), ("figures", "round"), ("transcripts", "match")):
+        for key, block in reader.db.execute(f"SELECT {label}, block FROM {table}"):
+            try:
+                codec.unpack_json(block, f"{table} of {label} {key}")
+            except RunFolderError as error:
+                problems.append(str(error))
+    return problems
