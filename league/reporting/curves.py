@@ -28,11 +28,11 @@ def lines(panel: Panel, palette: Palette | None = None, canvas: Canvas = CARD) -
 
 
 @styled
-def line_grid(panels: Sequence[Panel], palette: Palette | None = None, canvas: Canvas = CARD, columns: int = 2) -> Figure:
+def line_grid(panels: Sequence[Panel], palette: Palette | None = None, canvas: Canvas = CARD, columns: int = 3) -> Figure:
     """Small multiples with one shared legend: learning curves, one panel a domain."""
     palette = palette or Palette(s.name for panel in panels for s in panel.series)
     rows = max(1, -(-len(panels) // columns))
-    figure = new_figure(canvas, height=canvas.height * (0.35 + 0.65 * rows) if rows > 1 else None)
+    figure = new_figure(canvas, height=canvas.height * (0.2 + 0.8 * rows))
     grid = figure.subplots(rows, min(columns, max(1, len(panels))), squeeze=False, sharex=True)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw_lines(axes, panel, palette)

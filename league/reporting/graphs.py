@@ -8,6 +8,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
@@ -40,24 +41,17 @@ def cycle_graph(view: Cycles, palette: Palette | None = None, canvas: Canvas = C
         return figure
     layers = component_layers(view)
     cyclic = {name for layer in layers for component in layer if len(component) > 1 for name in component}
-    certain = {name for edge in view.edges for name in (edge.winner, edge.loser)}
-    crowded = len(certain) > canvas.names * 5 // 8
+    places = _places(layers)
+    crowded = len(places) > canvas.names * 5 // 8 or _height(places) > 1.5 * canvas.height
     if crowded and not cyclic:
-        axes.text(
-            0.5,
-            0.5,
-            f"{len(view.edges)} of {view.pairs} pairs certain,\nno cycle among them",
-            ha="center",
-            va="center",
-            transform=axes.transAxes,
-        )
+        text = f"{len(view.edges)} of {view.pairs} pairs certain,\nno cycle among them"
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
         return figure
-    shown = cyclic if crowded else certain
-    layers = [[[n for n in component if n in shown] for component in layer] for layer in layers]
-    kept = [[component for component in layer if component] for layer in layers]
-    places = _places([layer for layer in kept if layer])
+    if crowded:
+        layers = [kept for layer in layers if (kept := [component for component in layer if len(component) > 1])]
+        places = _places(layers)
     _draw_edges(axes, view, essential(view, places), places)
-    _draw_nodes(axes, [c for layer in kept for c in layer], places, palette or Palette(view.names), canvas)
+    _draw_nodes(axes, [component for layer in layers for component in layer], places, palette or Palette(view.names), canvas)
     hidden = len(view.names) - len(places)
     if hidden:
         figure.supxlabel(f"{hidden} agents in no certain {'cycle' if crowded else 'pair'} are not drawn", fontsize=10, color=FAINT)
@@ -123,8 +117,13 @@ def _places(layers: Sequence[Sequence[Sequence[str]]]) -> dict[str, Point]:
                 angle = math.pi / 2 - 2 * math.pi * i / len(component)
                 places[name] = (x + radius * math.cos(angle), y + radius * math.sin(angle))
             left += width
-        top -= 2 * tallest + 1.1
+        top -= 2 * tallest + (1.1 if tallest == 0 else 1.5)  # a circle's lowest and highest names stand outside it
     return places
+
+
+def _height(places: Mapping[str, Point]) -> float:
+    heights = [y for _, y in places.values()]
+    return max(heights) - min(heights)
 
 
 def _draw_edges(axes: Axes, view: Cycles, edges: Sequence[CertifiedEdge], places: Mapping[str, Point]) -> None:
@@ -187,7 +186,6 @@ def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, c
     lanes = lane_order(edges)
     palette = palette or Palette(lanes)
     born = {edge.child: edge.round for edge in edges}
-    seen: set[str] = set()
     for name, lane in lanes.items():
         rounds = [edge.round for edge in edges if agent_of(edge.child) == name]
         axes.plot(
@@ -197,19 +195,19 @@ def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, c
         name = agent_of(edge.child)
         for parent in edge.parents:
             if agent_of(parent) != name and parent in born:
-                axes.plot([born[parent], edge.round], [lanes[agent_of(parent)], lanes[name]], color=FAINT, linewidth=1.0, zorder=0)
-        size = 6 if len(lanes) <= 16 else 3
-        label = None if edge.reason in seen or edge.reason == "update" else edge.reason
-        seen.add(edge.reason)
-        axes.plot(
-            edge.round,
-            lanes[name],
-            MARKS.get(edge.reason, "o"),
-            color=palette.colour(name),
-            markersize=size,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=label,
+                ends = [lanes[agent_of(parent)], lanes[name]]
+                axes.plot([born[parent], edge.round], ends, color=FAINT, linewidth=1.0, zorder=0)
+    for reason in dict.fromkeys(edge.reason for edge in edges):
+        marked = [edge for edge in edges if edge.reason == reason]
+        axes.scatter(
+            [edge.round for edge in marked],
+            [lanes[agent_of(edge.child)] for edge in marked],
+            s=42 if len(lanes) <= 16 else 10,
+            c=[palette.colour(edge.child) for edge in marked],
+            marker=MARKS.get(reason, "o"),
+            edgecolors="white",
+            linewidths=0.4,
+            label=reason,
             zorder=2,
         )
     step = max(1, -(-len(lanes) // canvas.names))
@@ -222,8 +220,8 @@ def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, c
     if labels:
         legend = figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, handletextpad=0.2, columnspacing=0.9)
         for handle in legend.legend_handles:
-            if handle is not None:
-                handle.set(color=INK, markersize=6)
+            if isinstance(handle, PathCollection):
+                handle.set(color=INK, sizes=[36])
     return figure
 
 

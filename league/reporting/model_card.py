@@ -57,10 +57,11 @@ def model_card(card: Card) -> str:
 
 def _body(card: Card, base: str) -> str:
     name = f"{card.agent}@{card.step}"
+    kind = "full model" if card.merged else "LoRA adapter"
+    run = f" (run {inline(card.run)})" if card.run else ""
     parts = [
         f"# {inline(name)}",
-        f"A {'full model' if card.merged else 'LoRA adapter'} for `{base}`, trained as {inline(card.role)} in a league of language-model agents"
-        + (f" (run {inline(card.run)})." if card.run else "."),
+        f"A {kind} for `{base}`, trained as {inline(card.role)} in a league of language-model agents{run}.",
         "## Measured",
         _measured(card),
         "## How to load",
@@ -94,10 +95,12 @@ def _step(edge: LineageEdge) -> str:
 
 
 def _loading(card: Card, base: str) -> str:
-    load = "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+    lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
     if card.merged:
-        return f'```python\n{load}model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")\ntokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")\n```'
-    return (
-        f'```python\nfrom peft import PeftModel\n{load}base = AutoModelForCausalLM.from_pretrained("{base}")\n'
-        'model = PeftModel.from_pretrained(base, "THIS_FOLDER")\ntokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")\n```'
-    )
+        lines.append('model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")')
+    else:
+        lines.insert(0, "from peft import PeftModel")
+        lines.append(f'base = AutoModelForCausalLM.from_pretrained("{base}")')
+        lines.append('model = PeftModel.from_pretrained(base, "THIS_FOLDER")')
+    lines.append('tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")')
+    return "\n".join(["```python", *lines, "```"])

@@ -40,7 +40,8 @@ CARD = Canvas(4.4, 4.0, numbers=8, names=16)
 """A TensorBoard card, shown about 330 px wide."""
 PAGE = Canvas(6.8, 5.6, numbers=12, names=32)
 """Half a column of the HTML report."""
-WIDE = Canvas(8.8, 4.0, numbers=12, names=32)
+WIDE = Canvas(13.0, 4.2, numbers=12, names=40)
+"""The whole width of the HTML report."""
 
 _RC: Any = {
     "text.parse_math": False,  # names are text, never formulas
