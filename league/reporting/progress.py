@@ -59,10 +59,10 @@ class Progress:
         columns = self._fit(self._all_columns(line))
         if [c[0] for c in columns] != [c[0] for c in self._columns] or self._printed % HEADER_EVERY == 0:
             self._columns = columns
-            self._console.print(Text("  ".join(title.rjust(width) for title, width, _ in columns), style="bold"), no_wrap=True, crop=False)
+            self._console.print(Text("  ".join(title.rjust(width) for title, width, _ in columns), style="bold"), soft_wrap=True)
         self._printed += 1
         row = "  ".join(show(line).rjust(width) for _, width, show in columns)
-        self._console.print(Text(row), no_wrap=True, crop=False)
+        self._console.print(Text(row), soft_wrap=True)
 
     def seconds_left(self, line: RoundLine) -> float:
         """Median of the last five rounds times the rounds to come."""
