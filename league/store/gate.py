@@ -8,7 +8,6 @@ reason (AdapterRefused). Torch is not needed.
 
 import hashlib
 import json
-import math
 import os
 import re
 import stat
@@ -29,16 +28,16 @@ MAX_RANK, MAX_SCALE, MAX_VALUE = 512, 64.0, 1e4
 MAX_JSON = 1_000_000
 CODE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib", ".dill", ".py", ".so")
 WIDTH = {"F32": 4, "F16": 2, "BF16": 2}
-INERT = (None, False, [], {}, "")
+INERT: tuple[object, ...] = (None, False, [], {}, "")
 ALLOWED: dict[str, tuple[object, ...]] = {
     "peft_type": ("LORA",),
     "task_type": ("CAUSAL_LM", None),
     "bias": ("none", None),
-    "lora_dropout": (0, 0.0, None),
     "init_lora_weights": (True, False, None, "gaussian"),
     "inference_mode": (True, False),
     "runtime_config": (None, {}, {"ephemeral_gpu_offload": False}),
     "qalora_group_size": (16, None),
+    "megatron_core": ("megatron.core", None),
 }
 """Settings with the values that do not change what an adapter computes. Any other setting must be inert."""
 FREE = {"r", "lora_alpha", "target_modules", "base_model_name_or_path", "revision", "peft_version", "lora_dropout"}
@@ -167,9 +166,9 @@ def _check_config(agent: str, path: Path, config: dict[str, Any], base: BaseMani
                 f"{agent}: {path}: {_short(key)} is {_short(value)}, which is not allowed (it changes what the adapter computes)"
             )
     rank, alpha, targets = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
-    if type(rank) is not int or not 1 <= rank <= MAX_RANK:
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
         raise AdapterRefused(f"{agent}: {path}: r is {_short(rank)}; expected a whole number from 1 to {MAX_RANK}")
-    if type(alpha) not in (int, float) or abs(alpha) > 1e9 or not math.isfinite(alpha) or not 0 < alpha / rank <= MAX_SCALE:
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= MAX_SCALE * rank:
         raise AdapterRefused(f"{agent}: {path}: lora_alpha is {_short(alpha)}; expected lora_alpha / r in (0, {MAX_SCALE:g}]")
     if isinstance(targets, str):
         raise AdapterRefused(f"{agent}: {path}: target_modules is a pattern, {_short(targets)}; expected a list of layer names")
