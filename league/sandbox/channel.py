@@ -6,6 +6,7 @@ Whatever the other end does (silence, floods, forged frames, death) ends in a me
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 import socket
@@ -18,8 +19,11 @@ from league.sandbox.values import Limits, Outcome
 MAX_REFUSALS = 200
 MAX_NOTIFICATIONS = 20_000
 _TICK_MS = 100
-_HARMLESS = ("/dev/null", "/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/proc/self/statm", "/etc/localtime")
-_HARMLESS_BELOW = ("/sys/devices/system/cpu", "/usr/share/zoneinfo")
+_HARMLESS = ("/dev/null", "/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/etc/localtime")
+_HARMLESS_BELOW = ("/sys/devices/system", "/usr/share/zoneinfo")
+_SHARED_OBJECT = re.compile(r"\.so(\.\d+)*$")  # the dynamic linker tries many folders
+_HARMLESS_CALLS = ("mbind", "set_mempolicy", "get_mempolicy", "sched_setaffinity", "mlock", "setpriority", "umask")
+"""Refused without a mark: numerical libraries make them, and nothing can be gained by them."""
 
 
 class Ended(BaseException):
@@ -199,12 +203,14 @@ class Answer:
         if call.name in ("open", "openat"):
             path = self._path(call)
             writing = call.opens_for_writing
-            if not self._harmless(path, writing):
+            harmless = self._harmless(path, writing)
+            if not harmless:
                 self._refused(f"open {path[:80]}" + (" for writing" if writing else ""))
-            if self.layers.get("landlock") or not writing:
-                return call.let()  # Landlock and the mount namespace decide; this is only the record
+            if harmless or not writing or self.layers.get("landlock"):
+                return call.let()  # Landlock and the read-only root decide; this is only the record
             return call.refuse(errno.EACCES)
-        self._refused(call.name)
+        if call.name not in _HARMLESS_CALLS:
+            self._refused(call.name)
         return call.refuse(errno.EPERM)
 
     def _refused(self, what: str) -> None:
@@ -234,6 +240,8 @@ class Answer:
     def _harmless(self, path: str, writing: bool) -> bool:
         if path in _HARMLESS:
             return not writing or path == "/dev/null"
+        if not writing and _SHARED_OBJECT.search(path):
+            return True
         folders = (*self.readable, *_HARMLESS_BELOW)
         return not writing and any(path == folder or path.startswith(folder + "/") for folder in folders)
 

@@ -26,6 +26,7 @@ _BOOT = f"import sys; sys.path.insert(0, {_ROOT!r}); from league.sandbox.judge i
 ATTEMPTS = 3
 _START_S = 60.0
 _SLACK_S = 10.0
+_TICK_S = 0.25
 
 
 class Unconfined(UserError):
@@ -107,6 +108,10 @@ class _Judge:
             return time.clock_gettime((~self.process.pid << 3) | 2)
         except OSError:
             return 0.0
+
+    def hangs(self) -> bool:
+        """Whether the check itself is stuck in C, where its alarm cannot reach it, on values the answer returned."""
+        return self.cpu_seconds() - self.cpu_at_start > 2 * self.limits.check_cpu_s + 1
 
     def kill(self) -> None:
         """The zygote and its answers die with their judge."""
@@ -235,11 +240,10 @@ class Grader:
                         judge.give(waiting.popleft())
                     except BrokenPipeError:
                         self._replace(selector, judge, waiting, grades)
-            deadline = min((judge.deadline for judge in self._judges if judge.ticket is not None), default=0.0)
-            for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
+            for key, _ in selector.select(_TICK_S):
                 self._collect(selector, key.data, waiting, grades)
             for judge in list(self._judges):
-                if judge.ticket is not None and time.monotonic() > judge.deadline:
+                if judge.ticket is not None and (time.monotonic() > judge.deadline or judge.hangs()):
                     self._replace(selector, judge, waiting, grades)
 
     def _collect(self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]) -> None:
@@ -256,17 +260,17 @@ class Grader:
     def _replace(self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]) -> None:
         """Kill a judge that died or hangs, start another, and try its answer again or settle it."""
         ticket = judge.ticket
-        spent = judge.cpu_seconds() - judge.cpu_at_start
+        hangs = judge.hangs()
         assert judge.process.stdout is not None
         selector.unregister(judge.process.stdout)
         judge.kill()
         self._judges.remove(judge)
         if ticket is not None:
-            if ticket.attempts < ATTEMPTS:
-                waiting.appendleft(ticket)
-            elif spent > self.limits.check_cpu_s:
+            if hangs:
                 reason = "timeout: the check hung on the answer's values"
                 grades[ticket.index] = Grade("fail", reason, (), self.level or "posix")
+            elif ticket.attempts < ATTEMPTS:
+                waiting.appendleft(ticket)
             else:
                 grades[ticket.index] = Grade("infra", f"the judge died {ATTEMPTS} times", (), self.level or "posix")
         fresh = self._launch()

@@ -27,7 +27,7 @@ epoll_ctl 233 tgkill 234 openat 257 mkdirat 258 newfstatat 262 unlinkat 263 rena
 readlinkat 267 fchmodat 268 faccessat 269 pselect6 270 ppoll 271 unshare 272 set_robust_list 273 get_robust_list 274
 epoll_pwait 281 eventfd2 290 epoll_create1 291 dup3 292 pipe2 293 preadv 295 prlimit64 302 process_vm_readv 310 renameat2 316
 seccomp 317 getcpu 309 getrandom 318 execveat 322 membarrier 324 preadv2 327 statx 332 rseq 334 clone3 435 close_range 436
-openat2 437 faccessat2 439 futex_waitv 449
+openat2 437 faccessat2 439 futex_waitv 449 mbind 237 set_mempolicy 238 get_mempolicy 239 setpriority 141
 """
 _AARCH64 = """
 getcwd 17 eventfd2 19 epoll_create1 20 epoll_ctl 21 epoll_pwait 22 dup 23 dup3 24 fcntl 25 ioctl 29 mkdirat 34 unlinkat 35
@@ -44,7 +44,7 @@ getgid 176 getegid 177 gettid 178 sysinfo 179 socket 198 socketpair 199 connect 
 recvfrom 207 setsockopt 208 getsockopt 209 shutdown 210 sendmsg 211 recvmsg 212 brk 214 munmap 215 mremap 216 clone 220
 execve 221 mmap 222 fadvise64 223 mprotect 226 msync 227 mlock 228 mincore 232 madvise 233 prlimit64 261 process_vm_readv 270
 renameat2 276 seccomp 277 getrandom 278 execveat 281 membarrier 283 preadv2 286 statx 291 rseq 293 clone3 435 close_range 436
-openat2 437 faccessat2 439 futex_waitv 449
+openat2 437 faccessat2 439 futex_waitv 449 mbind 235 get_mempolicy 236 set_mempolicy 237 setpriority 140
 """
 _ALLOWED = """
 read write close fstat newfstatat stat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_ARROW = r"\s*(?:==|=>|->|➞|➝|→|#\s*=>|#|returns?|should return|is)\s*"
+_ARROW = r"\s*(?:#\s*)?(?:={1,3}>|==|-+>|➞|➝|→|#|returns?|should return|is)\s*"
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,34 @@ class Example:
 def examples(prompt: str, entry_point: str) -> tuple[Example, ...]:
     """The prompt's examples of `entry_point`, in order."""
     found = []
+    text = _docstring(prompt, entry_point)
     try:
-        cases = doctest.DocTestParser().get_examples(prompt)
+        cases = doctest.DocTestParser().get_examples(text)
     except ValueError:
         cases = []
     for case in cases:
         found.append(_example(case.source.strip(), case.want.strip(), entry_point))
-    for line in prompt.splitlines():
+    for line in text.splitlines():
         start = re.search(rf"(?<![\w.]){re.escape(entry_point)}\(", line)
         if start and not line.strip().startswith("def "):
             call, rest = _split_call(line, start.start())
             arrow = re.match(_ARROW, rest)
             if arrow:
-                found.append(_example(call, rest[arrow.end() :].strip().rstrip(".").split("  ")[0], entry_point))
+                want = rest[arrow.end() :].strip().rstrip(".").split("  ")[0].split(" #")[0]
+                found.append(_example(call, want, entry_point) or _example(call, want.rpartition("= ")[2], entry_point))
     return tuple(example for example in found if example is not None)
+
+
+def _docstring(prompt: str, entry_point: str) -> str:
+    """The entry point's docstring, or the whole prompt where it has none (a comment above it, say)."""
+    try:
+        body = ast.parse(prompt).body
+    except SyntaxError:
+        return prompt
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == entry_point:
+            return ast.get_docstring(node) or prompt
+    return prompt
 
 
 def _split_call(line: str, start: int) -> tuple[str, str]:

@@ -67,11 +67,11 @@ def _pack(value: Any, depth: int, budget: list[int]) -> Any:
     if kind is str:
         _spend(budget, len(value))
         return value
-    if kind in _ITEMS:
-        tag = _ITEMS[kind]
-        _spend(budget, 2 * len(value))
-        return [tag, *(_pack(item, depth + 1, budget) for item in value)]
-    if kind is dict or kind in _DICTS:
+    for plain, tag in _ITEMS:  # by identity: a metaclass may claim to equal any type
+        if kind is plain:
+            _spend(budget, 2 * len(value))
+            return [tag, *(_pack(item, depth + 1, budget) for item in value)]
+    if kind is dict or any(kind is plain for plain in _DICTS):
         _spend(budget, 4 * len(value))
         return ["d", *(_pack(part, depth + 1, budget) for pair in dict.items(value) for part in pair)]
     return _pack_rare(kind, value, depth, budget)
@@ -98,7 +98,7 @@ def _pack_rare(kind: type, value: Any, depth: int, budget: list[int]) -> Any:
     raise NotPlain("type", f"a value of type {name if type(name) is str else '?'}")
 
 
-_ITEMS: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "z"}
+_ITEMS: tuple[tuple[type, str], ...] = ((list, "l"), (tuple, "t"), (set, "s"), (frozenset, "z"))
 
 
 def unpack(data: Any) -> Any:
