@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from league.errors import ConfigError, UserError, nearest
-from league.types import NAME_PATTERN
+from league.types import BASE, NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Positive = Annotated[int, Field(ge=1)]
@@ -113,7 +113,7 @@ class LearningConfig(Section):
     minibatches: Positive = 1
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     weight_decay: Weight = 0.0
-    tokens_per_microbatch: Positive = 4096
+    tokens_per_microbatch: Positive = 1024
     checkpointing: bool = False
 
 
@@ -282,6 +282,8 @@ def _references(data: Mapping[str, Any]) -> list[str]:
     if isinstance(data.get("tasks"), dict) and not tasks:
         problems.append("tasks: name at least one task, e.g. a 'contest' or a 'teaching' task")
     for name, agent in agents.items():
+        if name == BASE.agent:
+            problems.append(f"agents.{name}: the name is reserved for the base model; choose another")
         if not isinstance(agent, dict):
             continue
         domain = agent.get("domain")

@@ -35,6 +35,10 @@ class Version:
         return cls(agent, int(step))
 
 
+BASE = Version("base", 0)
+"""The base model as a player: its adapter is switched off, it never trains. The name is reserved."""
+
+
 # ------------------------------------------------------------------------------------------------- problems
 @dataclass(frozen=True)
 class Problem:

@@ -47,8 +47,9 @@ class Contest:
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
         """The problem set of match number `index` in one domain."""
-        rules = self.domains[domain]
-        return tuple(rules.problem(split, index * self.items + offset) for offset in range(self.items))
+        rules, start = self.domains[domain], index * self.items
+        size = rules.size_hint(split, start + self.items)
+        return tuple(rules.problem(split, place % size) for place in range(start, start + self.items))
 
     def open(self, match: Match) -> Sequence[Turn]:
         """Each player's answer to each problem is a decision point of its own."""

@@ -9,7 +9,8 @@
     teacher reward  R_g = mean over q of (c_g(q) − c₀(q)) − penalties (length, wrong final answer, leakage)
     payoff          Δ = c_g(q) − c₀(q), one paired item per q (the mean over g), so items of a match share only p
 
-The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports.
+The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports. In evaluation everybody speaks once,
+greedily: more problems measure better than more samples of one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,11 +32,24 @@ def explain_prompt(domain: Domain, problem: Problem) -> tuple[Message, ...]:
     return (Message("user", text),)
 
 
-def lesson_text(domain: Domain, problem: Problem, explanation: str) -> str:
-    """The explanation as a worked example: the teacher's own answer line is replaced by the true answer."""
-    head, mark, _ = explanation.rpartition("Answer:")
-    body = (head if mark else explanation).strip()
-    return f"{body}\nAnswer: {problem.answer}" if body else f"Answer: {problem.answer}"
+def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[Problem]:
+    """`count` problems from `start` on (around the end of a small domain), the later ones with other answers than the first.
+
+    Where the next problem has the first one's answer, a similar one from elsewhere in the split takes its place; where answers are
+    so few that another answer would give itself away (yes or no), the next problem stands.
+    """
+    size = domain.size_hint(split, start + count)
+    shown, *others = (domain.problem(split, index % size) for index in range(start, start + count))
+    spare = iter(domain.similar(shown, count)) if domain.kind.open_answers and any(q.answer == shown.answer for q in others) else iter(())
+    taken = {q.question for q in others}
+    picked = [shown]
+    for other in others:
+        while other.answer == shown.answer and (instead := next(spare, None)) is not None:
+            if instead.question not in taken:
+                other = instead
+                taken.add(other.question)
+        picked.append(other)
+    return picked
 
 
 @dataclass(frozen=True)
@@ -77,11 +91,8 @@ class Teaching:
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
         """The problem set of match number `index`: p, M similar problems with other answers, and another p′."""
-        rules, width = self.domains[domain], self.similar + 2
-        start = index * width
-        shown = rules.problem(split, start)
-        similar = rules.similar(shown, self.similar + 1)
-        return (shown, *similar[: self.similar], similar[self.similar])
+        width = self.similar + 2
+        return tuple(pick_similar(self.domains[domain], split, index * width, width))
 
     # ------------------------------------------------------------------------------------------------ playing
     def open(self, match: Match) -> Sequence[Turn]:
@@ -100,20 +111,21 @@ class Teaching:
             return ()
         shown, similar, _ = self._parts(match)
         domain = self.domains[shown.domain]
-        example = (shown, lesson_text(domain, shown, decision.texts(node)[TEACHER]))
+        example = (shown, decision.texts(node)[TEACHER])
         return [self._answer(arm, domain, problem, index, (example,), match) for index, problem in enumerate(similar, 1)]
 
     def _parts(self, match: Match) -> tuple[Problem, tuple[Problem, ...], Problem]:
         return match.problems[0], match.problems[1:-1], match.problems[-1]
 
     def _explain(self, tag: str, domain: Domain, problem: Problem, about: int, match: Match) -> Turn:
-        samples = 1 if tag == "explain-other" else self.explanations
-        sampling = Sampling(temperature=self.temperature, max_tokens=self.explanation_tokens)
+        samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.explanations, self.temperature)
+        sampling = Sampling(temperature=temperature, max_tokens=self.explanation_tokens)
         return Turn(tag, {TEACHER: explain_prompt(domain, problem)}, samples, {TEACHER: sampling}, about)
 
     def _answer(self, tag: str, domain: Domain, problem: Problem, about: int, examples: Sequence[tuple[Problem, str]], match: Match) -> Turn:
-        sampling = Sampling(temperature=self.temperature, max_tokens=domain.max_tokens)
-        return Turn(tag, {STUDENT: domain.prompt(problem, examples)}, self.answers, {STUDENT: sampling}, about)
+        samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.answers, self.temperature)
+        sampling = Sampling(temperature=temperature, max_tokens=domain.max_tokens)
+        return Turn(tag, {STUDENT: domain.prompt(problem, examples)}, samples, {STUDENT: sampling}, about)
 
     # ------------------------------------------------------------------------------------------------ scoring
     def score(self, episode: Episode) -> Score:

@@ -1,1 +1,35 @@
-"""The commands of the `league` program, one file each; `league.cli` registers them."""
+"""The commands of the `league` program, one file a group; `COMMANDS` is the closed list that `league.cli` registers."""
+
+from collections.abc import Callable
+
+from league.commands.analyze import analyze
+from league.commands.compare import compare
+from league.commands.export import export
+from league.commands.fetch_model import fetch_model
+from league.commands.grade import grade
+from league.commands.play import play, show_match
+from league.commands.report import report
+from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
+from league.commands.train import resume, stop, train
+from league.commands.verify import verify
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "resume": resume,
+    "stop": stop,
+    "status": status,
+    "evaluate": evaluate,
+    "payoffs": payoffs,
+    "cycles": cycles,
+    "analyze": analyze,
+    "ladder": ladder,
+    "lineage": lineage,
+    "play": play,
+    "show-match": show_match,
+    "export": export,
+    "report": report,
+    "compare": compare,
+    "verify": verify,
+    "grade": grade,
+    "fetch-model": fetch_model,
+}

@@ -13,7 +13,7 @@ from itertools import product
 
 from league.errors import BackendError
 from league.seeds import derive
-from league.types import Backend, Decision, Episode, Match, Message, Node, Reply, Request, Task, Turn, Version
+from league.types import BASE, Backend, Decision, Episode, Match, Message, Node, Reply, Request, Task, Turn, Version
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,17 @@ def _requests(table: _Table, number: int, turn: Turn, players: Mapping[str, Play
     for seat, prompt in turn.prompts.items():
         version: Version = table.match.seats[seat]
         system = players.get(version.agent, Player()).system
-        messages = (Message("system", system), *prompt) if system else prompt
+        messages = _instructed(prompt, system) if system else prompt
         seed = derive(table.match.seed, "decision", number, "seat", seat)
-        made.append(Request(version, messages, turn.samples, turn.sampling[seat], seed))
+        made.append(Request(None if version == BASE else version, messages, turn.samples, turn.sampling[seat], seed))
     return made
+
+
+def _instructed(prompt: tuple[Message, ...], system: str) -> tuple[Message, ...]:
+    """The player's own instructions before the task's, in one system message: templates know only one."""
+    if prompt and prompt[0].role == "system":
+        return (Message("system", f"{system}\n\n{prompt[0].content}"), *prompt[1:])
+    return (Message("system", system), *prompt)
 
 
 def _grow(

@@ -46,10 +46,12 @@ def check_domain(name: str, level: int = 1, settings: Mapping[str, object] | Non
     return problems
 
 
-def make_domain(name: str, level: int = 1, settings: Mapping[str, object] | None = None, *, seed: int = 0) -> Domain:
-    """A domain ready to give problems. Raises ConfigError listing all that `check_domain` finds."""
+def make_domain(
+    name: str, level: int = 1, settings: Mapping[str, object] | None = None, *, seed: int = 0, alias: str | None = None
+) -> Domain:
+    """A domain ready to give problems, under its kind's name or an alias. Raises ConfigError listing all that `check_domain` finds."""
     problems = check_domain(name, level, settings)
     if problems:
         raise ConfigError(f"domain '{name}'", problems)
     chosen = {key: value for key, value in (settings or {}).items() if isinstance(value, int)}
-    return Domain(DOMAINS[name], level, chosen, seed)
+    return Domain(DOMAINS[name], level, chosen, seed, alias)

@@ -24,9 +24,9 @@ SIMILAR_POOL = 512
 class Domain:
     """Problems of one kind at one level. Deterministic in (name, level, settings, seed); keeps what it has drawn."""
 
-    def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int):
+    def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int, name: str | None = None):
         self.kind = kind
-        self.name = kind.name
+        self.name = name or kind.name
         self.field = kind.field
         self.level = level
         self.max_tokens = kind.levels[level - 1].max_tokens

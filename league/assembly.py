@@ -1,0 +1,134 @@
+"""A league in memory: the base model, its adapters, the population, the rules, the store. Made new from a config, or put back from a run folder.
+
+Both ways end in the same `League`; nothing else knows which one it was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from league.backends.local import LocalBackend
+from league.checkpoint import load_adapter
+from league.config import AgentConfig, Config, load_config
+from league.errors import RunFolderError
+from league.learning.advantages import Credit
+from league.learning.objective import Objective
+from league.model.bank import AdapterBank, LoraSpec
+from league.model.base import BaseModel
+from league.model.peft_io import import_peft
+from league.payoffs.ratings import Ratings
+from league.payoffs.view import PayoffView
+from league.population import Member, Population
+from league.preflight import Prepared
+from league.rollouts import Player
+from league.seeds import derive
+from league.store.records import Limits
+from league.store.run import RunStore
+from league.types import BASE, Backend, Hyper, Version
+from tasks.domains import Domain
+
+
+@dataclass
+class League:
+    """Everything a round needs. `population`, `view` and `ratings` are values replaced after each round."""
+
+    config: Config
+    domains: Mapping[str, Domain]
+    tasks: Mapping[str, Any]
+    base: BaseModel
+    bank: AdapterBank
+    backend: Backend
+    store: RunStore
+    population: Population
+    view: PayoffView
+    ratings: Ratings
+    tokens: dict[str, int] = field(default_factory=lambda: {"sampled": 0, "trained": 0})
+    marks: dict[str, Any] = field(default_factory=dict)
+    """JSON of the exams and lessons at the start and at the end, kept for ever."""
+    clock: dict[str, float] = field(default_factory=dict)
+    """Seconds by phase since the run began."""
+
+    def players(self) -> dict[str, Player]:
+        return {member.name: Player(member.system, member.temperature) for member in self.population.members.values()}
+
+    def objective(self) -> Objective:
+        chosen = self.config.learning
+        return Objective(
+            aggregation=chosen.aggregation, clip=chosen.clip, entropy=chosen.entropy, epochs=chosen.epochs, minibatches=chosen.minibatches,
+            max_grad_norm=chosen.max_grad_norm, weight_decay=chosen.weight_decay, tokens_per_microbatch=chosen.tokens_per_microbatch,
+            checkpointing=chosen.checkpointing,
+        )  # fmt: skip
+
+    def credit(self) -> Credit:
+        return Credit(self.config.learning.discount, self.config.learning.normalise, self.config.learning.leave_one_out)
+
+    def opponents(self) -> list[Version]:
+        """Every version that can be met: members, frozen pasts, and the base."""
+        return [*self.population.live().values(), *self.population.frozen(), BASE]
+
+
+def limits_of(config: Config) -> Limits:
+    return Limits(rounds=config.league.keep_rounds)
+
+
+def create(prepared: Prepared) -> League:
+    """Load the base and give every agent of the config its adapter. The run folder is made last, when nothing can fail any more."""
+    config = prepared.config
+    base = BaseModel.load(prepared.model.path, device=config.model.device, dtype=config.model.dtype, threads=config.model.threads)
+    bank = AdapterBank(base)
+    members = {}
+    for name, agent in config.agents.items():
+        version = Version(name, 0)
+        if agent.checkpoint is not None:
+            import_peft(bank, version, Path(agent.checkpoint), trainable=True)
+        else:
+            bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
+        members[name] = Member(name, agent.role, version, agent.train, _hyper(config, agent), agent.domain, agent.system)
+    store = RunStore.create(config.folder, config.dump(), limits_of(config))
+    return _league(prepared, base, bank, store, Population(members, {}))
+
+
+def restore(folder: Path, prepared: Prepared, store: RunStore) -> League:
+    """Put the newest committed round back, bit for bit. Raises AdapterRefused or RunFolderError when the folder does not allow it."""
+    config = prepared.config
+    base = BaseModel.load(prepared.model.path, device=config.model.device, dtype=config.model.dtype, threads=config.model.threads)
+    bank = AdapterBank(base)
+    state = store.state()
+    population = Population.from_json(state["population"])
+    for member in population.members.values():
+        load_adapter(store, bank, store.version_row(member.version), trainable=member.trains)
+    for version in population.frozen():
+        load_adapter(store, bank, store.version_row(version), trainable=False)
+    league = _league(prepared, base, bank, store, population)
+    league.tokens = dict(state["tokens"])
+    league.marks = dict(state["marks"])
+    league.clock = dict(state.get("clock", {}))
+    for played in store.outcomes():
+        league.view = league.view.add(played.round, [played.outcome])
+    league.ratings = Ratings.from_rows(store.ratings())
+    return league
+
+
+def read_config(folder: Path) -> Config:
+    """The resolved config of a run folder, which may have been moved since."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise RunFolderError(f"{folder} is not a run folder: no config.yaml in it; `league status` without a folder lists the runs")
+    place = folder.resolve()
+    return load_config(path, [f"name={place.name}", f"runs={place.parent}"])
+
+
+def _league(prepared: Prepared, base: BaseModel, bank: AdapterBank, store: RunStore, population: Population) -> League:
+    backend = LocalBackend(base, bank, max_rows=prepared.config.model.max_rows)
+    return League(prepared.config, prepared.domains, prepared.tasks, base, bank, backend, store, population, PayoffView(), Ratings())
+
+
+def _spec(config: Config, agent: AgentConfig) -> LoraSpec:
+    chosen = agent.adapter or config.adapter
+    return LoraSpec(chosen.rank, chosen.alpha, tuple(chosen.targets))
+
+
+def _hyper(config: Config, agent: AgentConfig) -> Hyper:
+    teacher = config.learning.teacher_learning_rate if agent.role == "expert" else None
+    return Hyper(agent.learning_rate or teacher or config.learning.learning_rate, config.learning.kl)

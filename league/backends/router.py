@@ -1,0 +1,27 @@
+"""One backend made of several: each request goes to the one its agent belongs to, each backend still gets one batch a stage."""
+
+from collections.abc import Mapping, Sequence
+
+from league.errors import BackendError
+from league.types import Backend, Reply, Request
+
+
+class RouterBackend:
+    """`special` names the agents that have a backend of their own; everyone else, and the base model, goes to `default`."""
+
+    def __init__(self, default: Backend | None, special: Mapping[str, Backend]):
+        self.default, self.special = default, dict(special)
+
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
+        answers: list[tuple[Reply, ...] | BackendError] = [BackendError("nobody answers for this agent")] * len(requests)
+        batches: dict[int, tuple[Backend, list[int]]] = {}
+        for place, request in enumerate(requests):
+            backend = self.special.get(request.version.agent, self.default) if request.version else self.default
+            if backend is None:
+                answers[place] = BackendError(f"{request.version or 'the base model'} has no backend in this run")
+            else:
+                batches.setdefault(id(backend), (backend, []))[1].append(place)
+        for backend, places in batches.values():
+            for place, answer in zip(places, backend.generate([requests[place] for place in places]), strict=True):
+                answers[place] = answer
+        return answers

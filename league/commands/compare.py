@@ -1,0 +1,32 @@
+"""`league compare RUN RUN`: two runs side by side per domain, e.g. a league and the honest baseline."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Run folder.")],
+    second: Annotated[Path, typer.Argument(help="Run folder to compare with.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Held-out accuracy of two runs per domain, the difference with its interval, and the tokens each has used."""
+    from league.marks import compare_runs
+    from league.store.reader import RunReader
+
+    with RunReader.read(first) as one, RunReader.read(second) as two:
+        rows = compare_runs(one, two)
+        tokens = {str(run): reader.state()["tokens"] for run, reader in ((first, one), (second, two))}
+    if as_json:
+        typer.echo(json.dumps({"runs": [str(first), str(second)], "domains": [asdict(row) for row in rows], "tokens": tokens}, indent=2))
+        return
+    from rich.console import Console
+
+    from league.reporting.tables import comparison_table
+
+    Console().print(comparison_table(rows, first.name, second.name))
+    for run, used in tokens.items():
+        typer.echo(f"{run}: {used['sampled']:,} tokens sampled, {used['trained']:,} trained on")

@@ -1,0 +1,146 @@
+"""Held-out measurements: exams (everybody answers the same problems, unaided, greedily) and Δ of teaching with its controls.
+
+Evaluation matches have their own budget, use the validation and test splits only, and are never trained on. One exam yields the
+expert × domain accuracies and, because all answer the same items, every pair's wins, draws and losses.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from league.rollouts import Player, play, transcript
+from league.seeds import derive
+from league.types import Backend, Episode, Match, MatchResult, Outcome, Split, Version
+from tasks.contest import Contest
+from tasks.domains import Domain
+from tasks.teaching import STUDENT, TEACHER, Teaching
+
+EXAM = "exam"
+"""The task name under which exams enter the payoffs."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """One agent's exam in one domain: `correct[i]` tells whether problem i of the split was answered right."""
+
+    version: Version
+    domain: str
+    split: Split
+    correct: tuple[bool, ...]
+
+    @property
+    def accuracy(self) -> float:
+        return fmean(self.correct)
+
+    def to_json(self) -> dict[str, object]:
+        bits = "".join("01"[right] for right in self.correct)
+        return {"version": str(self.version), "domain": self.domain, "split": self.split, "correct": bits}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Δ of one teacher with one student: paired items in matching order, with the shuffled control beside them."""
+
+    teacher: Version
+    student: Version
+    domain: str
+    control: tuple[float, ...]
+    taught: tuple[float, ...]
+    shuffled: tuple[float, ...]
+
+    @property
+    def improvement(self) -> float:
+        return fmean(self.taught) - fmean(self.control)
+
+    @property
+    def shuffled_improvement(self) -> float:
+        return fmean(self.shuffled) - fmean(self.control)
+
+    def to_json(self) -> dict[str, object]:
+        arms = {"control": self.control, "taught": self.taught, "shuffled": self.shuffled}
+        return {
+            "teacher": str(self.teacher),
+            "student": str(self.student),
+            "domain": self.domain,
+            **{arm: "".join("01"[value > 0.5] for value in values) for arm, values in arms.items()},
+        }
+
+
+def sit_exam(
+    versions: Sequence[Version],
+    domains: Mapping[str, Domain],
+    split: Split,
+    problems: int,
+    backend: Backend,
+    players: Mapping[str, Player],
+    number: int,
+) -> tuple[list[Marks], MatchResult]:
+    """Problems 0 … `problems`−1 of the split in every domain, for every version, in one pass."""
+    exam = Contest(EXAM, domains)
+    items = tuple(domain.problem(split, index) for domain in domains.values() for index in range(problems))
+    seats = {f"player-{place}": version for place, version in enumerate(dict.fromkeys(versions), 1)}
+    match = Match(f"{number}-exam-{split}", EXAM, number, seats, items, derive("exam", split), "evaluate")
+    (episode,) = play([match], {EXAM: exam}, backend, players)
+    if episode.void:
+        return [], MatchResult(match, {}, (), None, episode.void)
+    score = exam.score(episode)
+    right: dict[tuple[str, str], list[bool]] = {}
+    for decision in episode.roots:
+        (seat,) = decision.turn.prompts
+        reward = score.rewards[decision.nodes[0].id][seat]
+        right.setdefault((seat, items[decision.turn.about or 0].domain), []).append(reward > 0.5)
+    marks = [Marks(seats[seat], domain, split, tuple(found)) for (seat, domain), found in right.items()]
+    metrics = {f"accuracy/{mark.version.agent}/{mark.domain}": mark.accuracy for mark in marks}
+    return marks, MatchResult(match, metrics, score.outcomes, None)
+
+
+def teach(
+    task: Teaching,
+    pairs: Iterable[tuple[Version, Version, str]],
+    split: Split,
+    matches: int,
+    backend: Backend,
+    players: Mapping[str, Player],
+    number: int,
+    transcripts: int = 1,
+) -> tuple[list[Lesson], list[MatchResult]]:
+    """`matches` teaching matches for each (teacher, student, domain), all in one batch; the first of each pair may keep its transcript."""
+    wanted = list(pairs)
+    fixtures = [
+        Match(
+            f"{number}-{task.name}-{split}-{place}-{index}", task.name, number, {TEACHER: teacher, STUDENT: student},
+            task.problems(split, index, domain), derive("lesson", split, str(teacher), str(student), index), "evaluate",
+        )
+        for place, (teacher, student, domain) in enumerate(wanted)
+        for index in range(matches)
+    ]  # fmt: skip
+    episodes = play(fixtures, {task.name: task}, backend, players)
+    lessons, results = [], []
+    for place, (teacher, student, domain) in enumerate(wanted):
+        arms: dict[str, list[float]] = {"control": [], "taught": [], "shuffled": []}
+        for index in range(matches):
+            episode = episodes[place * matches + index]
+            if episode.void:
+                results.append(MatchResult(episode.match, {}, (), None, episode.void))
+                continue
+            score = task.score(episode)
+            for arm, values in _arms(episode, score.rewards).items():
+                arms[arm] += values
+            kept = transcript(episode, score, {}) if index < transcripts else None
+            results.append(MatchResult(episode.match, score.metrics, score.outcomes, kept))
+        if arms["control"]:
+            lessons.append(Lesson(teacher, student, domain, *(tuple(arms[arm]) for arm in ("control", "taught", "shuffled"))))
+    return lessons, results
+
+
+def _arms(episode: Episode, rewards: Mapping[int, Mapping[str, float]]) -> dict[str, list[float]]:
+    """arm → the student's correctness per problem, problems in the match's order in every arm."""
+    found: dict[str, dict[int, float]] = {"control": {}, "taught": {}, "shuffled": {}}
+    for _, decision in episode.decisions():
+        if decision.turn.tag in found:
+            found[decision.turn.tag][decision.turn.about or 0] = fmean(rewards[node.id][STUDENT] for node in decision.nodes)
+    return {arm: [values[about] for about in sorted(values)] for arm, values in found.items()}
+
+
+def outcomes_of(results: Iterable[MatchResult]) -> list[Outcome]:
+    return [outcome for result in results if result.void is None for outcome in result.outcomes]

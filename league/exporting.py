@@ -1,0 +1,126 @@
+"""Choosing the best agents of a run and writing them as PEFT folders with a model card. Staged beside the target, then renamed."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from league.errors import UserError, nearest
+from league.marks import ALL, exam
+from league.reporting.model_card import Card, base_name, model_card
+from league.reporting.views import Estimate, LadderRow, LineageEdge
+from league.store.reader import RunReader
+from league.types import Version
+
+
+@dataclass(frozen=True)
+class Choice:
+    version: Version
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Exported:
+    agent: str
+    version: Version
+    folder: Path
+    score: float | None
+
+
+def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], names: Sequence[str]) -> list[Choice]:
+    """The named agents, or the `best` first by held-out accuracy (mean over domains) or overall rating. Raises UserError for unknown names."""
+    live = reader.live()
+    scores = _accuracies(reader) if by == "accuracy" else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in reader.ratings("overall")}
+    for name in names:
+        if name not in live:
+            raise UserError(f"agent '{name}' is not in this run{nearest(name, list(live))}")
+    order = list(names) or sorted(live, key=lambda name: (-scores.get(name, float("-inf")), name))[:best]
+    return [Choice(live[name], scores.get(name)) for name in order]
+
+
+def _accuracies(reader: RunReader) -> dict[str, float]:
+    """agent → newest held-out accuracy, mean over domains."""
+    found: dict[str, list[float]] = {}
+    for name in reader.scalar_names():
+        parts = name.split("/")
+        if parts[0] == "accuracy" and len(parts) == 3 and parts[2] != ALL:
+            _, values = reader.scalars(name)
+            if len(values):
+                found.setdefault(parts[1], []).append(float(values[-1]))
+    return {agent: sum(values) / len(values) for agent, values in found.items()}
+
+
+def export_agents(run: Path, reader: RunReader, chosen: Sequence[Choice], out: Path, *, merge: bool = False) -> list[Exported]:
+    """Write every chosen version to `out`/<agent>. Nothing is left behind when one fails; existing folders are refused."""
+    targets = {choice.version: out / choice.version.agent for choice in chosen}
+    for target in targets.values():
+        if target.is_symlink() or target.exists():
+            raise UserError(f"{target} exists; choose another --out, or remove it")
+    if out.is_symlink():
+        raise UserError(f"{out} is a symbolic link; exports never write through a link")
+    from league.assembly import read_config
+    from league.checkpoint import load_adapter
+    from league.model.bank import AdapterBank
+    from league.model.base import BaseModel
+    from league.model.fetch import locate_model
+    from league.model.peft_io import export_peft
+    from league.model.peft_io import merge as merge_adapter
+
+    config = read_config(run)
+    base = BaseModel.load(locate_model(config.model.name), device="cpu", dtype=config.model.dtype)
+    bank = AdapterBank(base)
+    name = base_name(config.model.name)
+    out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    try:
+        for choice in chosen:
+            folder = staging / choice.version.agent
+            load_adapter(reader, bank, reader.version_row(choice.version), trainable=False)
+            if merge:
+                merge_adapter(bank, choice.version, folder)
+            else:
+                export_peft(bank, choice.version, folder, name)
+            base.tokenizer.save_pretrained(folder)
+            (folder / "README.md").write_text(model_card(card_of(reader, choice.version, name, run.name, merge)), encoding="utf-8")
+        for choice in chosen:
+            (staging / choice.version.agent).rename(targets[choice.version])
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return [Exported(choice.version.agent, choice.version, targets[choice.version], choice.score) for choice in chosen]
+
+
+def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bool) -> Card:
+    """What the run measured about a version: the last exam it sat, its ratings, where it came from."""
+    state = reader.state()
+    member = next(m for m in state["population"]["members"] if m["name"] == version.agent)
+    row = reader.version_row(version)
+    return Card(
+        agent=version.agent, step=version.step, role=row.role, base=base, accuracies=_measured(reader, state, version.agent),
+        ratings=[LadderRow(r.ladder, r.version.agent, row.role, r.mu, r.sigma, r.games) for r in reader.ratings() if r.version.agent == version.agent],
+        lineage=_lineage(reader, version), prompt=member["system"] or "", run=run, merged=merged,
+    )  # fmt: skip
+
+
+def _measured(reader: RunReader, state: dict[str, Any], agent: str) -> list[tuple[str, Estimate]]:
+    for sitting in ("end", "start"):
+        book = exam(state, sitting)
+        if book is None or agent not in book.agents():
+            continue
+        found = [(domain, book.accuracy(agent, domain)) for domain in book.domains()]
+        return [(domain, estimate) for domain, estimate in found if estimate is not None]
+    return []
+
+
+def _lineage(reader: RunReader, version: Version) -> list[LineageEdge]:
+    """From the founder to this version, oldest first; plain updates are left out, but for the last."""
+    rows = {row.version: row for row in reader.versions()}
+    chain: list[LineageEdge] = []
+    at: Version | None = version
+    while at is not None and at in rows:
+        row = rows[at]
+        if row.reason != "update" or at == version:
+            chain.append(LineageEdge(str(at), tuple(str(parent) for parent in row.parents), row.round, row.reason, row.role))
+        at = row.parents[0] if row.parents else None
+    return chain[::-1]

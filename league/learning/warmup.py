@@ -1,0 +1,105 @@
+"""Supervised warm-up: every expert and student of a run is fine-tuned in one fused pass before the first round.
+
+A target is a worked solution where the domain can write one, else the bare answer line. It is asked in up to three ways, by the phase's
+shares: unaided, with one worked example, or as a teacher ("explain this solved problem"), so that an expert knows both how to solve and
+how to explain. Problems are the first of the train split; matches take theirs from behind them.
+
+Left out on purpose: the loss (league.learning.update; a target is a sample with advantage 1), and when to stop: the number of
+problems is the config's.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from league.config import WarmupPhase
+from league.learning.objective import Objective
+from league.learning.update import AgentUpdate, update
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.seeds import generator
+from league.types import Hyper, Message, Problem, Sample
+from tasks.domains import Domain
+from tasks.teaching import explain_prompt
+
+@dataclass(frozen=True)
+class Curriculum:
+    """What one agent is warmed up on."""
+
+    agent: str
+    domains: tuple[Domain, ...]
+    phase: WarmupPhase
+
+
+@dataclass(frozen=True)
+class Target:
+    """A prompt and the text to be learned as its reply."""
+
+    messages: tuple[Message, ...]
+    text: str
+
+
+def targets(curriculum: Curriculum, seed: int) -> list[Target]:
+    """All of one agent's targets in training order: shuffled over domains, the same for the same seed."""
+    phase, found = curriculum.phase, []
+    stream = generator(seed, "warm-up", curriculum.agent)
+    for domain in curriculum.domains:
+        for offset in range(phase.problems):
+            problem = domain.problem("train", offset)
+            found.append(_target(domain, problem, float(stream.random()), phase))
+    order = stream.permutation(len(found))
+    return [found[place] for place in order]
+
+
+def _target(domain: Domain, problem: Problem, draw: float, phase: WarmupPhase) -> Target:
+    text = domain.solution(problem)
+    if draw < phase.explain:
+        return Target(explain_prompt(domain, problem), text)
+    if draw < phase.explain + phase.examples:
+        (other,) = domain.similar(problem, 1)
+        return Target(domain.prompt(problem, ((other, domain.solution(other)),)), text)
+    return Target(domain.prompt(problem), text)
+
+
+def supervised_sample(base: BaseModel, agent: str, target: Target) -> Sample:
+    """A target as a sample of advantage 1; the reply ends with the end token, as a sampled reply does."""
+    reply = base.tokenizer.encode(target.text, add_special_tokens=False)
+    end = base.tokenizer.eos_token_id
+    return Sample(agent, base.encode(target.messages), (*reply, int(end)), (), 1.0)
+
+
+def warm_up(
+    base: BaseModel,
+    bank: AdapterBank,
+    curricula: Sequence[Curriculum],
+    objective: Objective,
+    seed: int,
+    progress: Callable[[int, int, Mapping[str, AgentUpdate]], None] = lambda step, steps, report: None,
+) -> dict[str, int]:
+    """Fine-tune all agents together, `phase.batch` targets each per step; returns agent → tokens trained on.
+
+    The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report).
+    """
+    plans = {c.agent: list(_batches(c, seed)) for c in curricula if c.phase.problems}
+    phases = {c.agent: c.phase for c in curricula}
+    steps = max((len(plan) for plan in plans.values()), default=0)
+    trained = dict.fromkeys(plans, 0)
+    for step in range(steps):
+        samples: list[Sample] = []
+        hypers: dict[str, Hyper] = {}
+        for agent, plan in plans.items():
+            if step < len(plan):
+                samples += [supervised_sample(base, agent, target) for target in plan[step]]
+                hypers[agent] = Hyper(phases[agent].learning_rate * (1 - 0.9 * step / len(plan)))
+        report = update(base, bank, samples, hypers, objective)
+        for agent, done in report.items():
+            trained[agent] += done.tokens
+        progress(step + 1, steps, report)
+    return trained
+
+
+def _batches(curriculum: Curriculum, seed: int) -> Iterator[list[Target]]:
+    phase = curriculum.phase
+    for epoch in range(phase.epochs):
+        found = targets(curriculum, seed + epoch)
+        for start in range(0, len(found), phase.batch):
+            yield found[start : start + phase.batch]

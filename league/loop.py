@@ -1,0 +1,385 @@
+"""One round of the league, top to bottom:
+
+    schedule → play → score → update → evolve → measure → commit → report
+
+`train` starts a run, `resume` continues one; both end in `run`, which plays rounds until the config, a limit or a person says stop. A
+round exists when its commit returns, and nothing outside the commit is needed to play the next one.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from types import FrameType
+from typing import Protocol
+
+from league import assembly
+from league.assembly import League
+from league.checkpoint import save_adapter, save_optimizer
+from league.evaluation import Lesson, Marks, outcomes_of, sit_exam, teach
+from league.learning.advantages import learn_from, merge
+from league.learning.update import AgentUpdate, update
+from league.learning.warmup import Curriculum, warm_up
+from league.preflight import Prepared, prepare
+from league.rollouts import play, transcript
+from league.scheduling import schedule
+from league.store.records import RoundRecord
+from league.store.run import RunStore
+from league.types import BASE, Episode, Match, MatchResult, Score, Split, Version, VersionRow
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What a finished, committed round looks like to people."""
+
+    round: int
+    rounds: int
+    scalars: Mapping[str, float]
+    marks: tuple[Marks, ...]
+    lessons: tuple[Lesson, ...]
+    matches: tuple[MatchResult, ...]
+    seconds: float
+
+
+class Audience(Protocol):
+    """Who is told: the terminal, TensorBoard, or nobody in tests."""
+
+    def phase(self, league: League, number: int, text: str) -> None: ...
+
+    def round(self, league: League, report: RoundReport) -> None: ...
+
+
+@dataclass
+class _Round:
+    """What a round gathers on its way to the commit."""
+
+    number: int
+    started: float = field(default_factory=time.perf_counter)
+    scalars: dict[str, float] = field(default_factory=dict)
+    matches: list[MatchResult] = field(default_factory=list)
+    versions: list[VersionRow] = field(default_factory=list)
+    marks: list[Marks] = field(default_factory=list)
+    lessons: list[Lesson] = field(default_factory=list)
+
+
+# ------------------------------------------------------------------------------------------------ beginnings
+def train(prepared: Prepared, audience: Audience) -> Path:
+    """Start a run: round 0 is the warm-up and the first exam. Returns the run folder."""
+    league = assembly.create(prepared)
+    with _closing(league):
+        _open_round(league, audience)
+        run(league, audience)
+    return prepared.config.folder
+
+
+def resume(folder: Path, audience: Audience) -> Path:
+    """Continue a run where its last committed round left it. Raises UserError when the folder does not allow it."""
+    config = assembly.read_config(folder)
+    store = RunStore.open(folder, assembly.limits_of(config))
+    try:
+        prepared = prepare(config, new_run=False)
+        store.clear_stop()
+        if store.latest_round() is None:
+            league = assembly.begin_again(prepared, store)
+            _open_round(league, audience)
+        else:
+            league = assembly.restore(folder, prepared, store)
+        run(league, audience)
+    finally:
+        store.close()
+    return folder
+
+
+def run(league: League, audience: Audience) -> None:
+    """Play rounds until the last one, a limit, or a wish to stop; a signal finishes the round, a second one stops at once."""
+    with _Signals() as signals:
+        while (reason := _finished(league, signals)) is None:
+            play_round(league, (league.store.latest_round() or 0) + 1, audience)
+        league.store.event("stopped", reason=reason)
+        league.store.beat(league.store.latest_round() or 0, f"stopped: {reason}")
+
+
+# ------------------------------------------------------------------------------------------------- one round
+def play_round(league: League, number: int, audience: Audience) -> None:
+    """Schedule, play, score, update, evolve, measure, commit, report."""
+    now = _Round(number)
+    with _timed(league, "schedule", number):
+        fixtures = schedule(league, number)
+    with _timed(league, "generate", number):
+        audience.phase(league, number, f"playing {len(fixtures)} matches")
+        episodes = play(fixtures, league.tasks, league.backend, league.players())
+    with _timed(league, "score", number):
+        scores = [league.tasks[episode.match.task].score(episode) if episode.void is None else None for episode in episodes]
+    with _timed(league, "update", number):
+        audience.phase(league, number, "updating")
+        updates = _learn(league, now, episodes, scores)
+    with _timed(league, "evolve", number):
+        _move(league, now, updates)
+        _evolve(league, now)
+    if _due(league, number):
+        with _timed(league, "evaluate", number):
+            audience.phase(league, number, "measuring")
+            _measure(league, now)
+    with _timed(league, "commit", number):
+        _commit(league, now)
+    with _timed(league, "report", number):
+        _report(league, now, audience)
+
+
+def _open_round(league: League, audience: Audience) -> None:
+    """Round 0: warm-up of all agents in one fused pass, their first frozen snapshot, the first exam."""
+    now = _Round(0)
+    with _timed(league, "warm-up", 0):
+        trained = warm_up(
+            league.base, league.bank, _curricula(league), replace(league.objective(), aggregation="token", entropy=0.0, clip=None),
+            league.config.seed, lambda step, steps, _: audience.phase(league, 0, f"warm-up, step {step} of {steps}"),
+        )  # fmt: skip
+    league.tokens["trained"] += sum(trained.values())
+    now.scalars |= {f"warmup_tokens/{agent}": float(tokens) for agent, tokens in trained.items()}
+    for member in league.population.members.values():
+        if not member.trains:
+            league.bank.freeze(member.version)
+        now.versions.append(_version_row(league, member.version, 0, (), "warm-up" if trained.get(member.name) else "created"))
+    for name in sorted(league.population.trainable()):
+        _snapshot(league, now, name)
+    with _timed(league, "evaluate", 0):
+        audience.phase(league, 0, "first exam")
+        _measure(league, now)
+    _commit(league, now)
+    _report(league, now, audience)
+
+
+def _curricula(league: League) -> list[Curriculum]:
+    found = []
+    for member in league.population.members.values():
+        expert = member.role == "expert"
+        domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())
+        phase = league.config.warmup.expert if expert else league.config.warmup.student
+        found.append(Curriculum(member.name, domains, phase))
+    return found
+
+
+# -------------------------------------------------------------------------------------------------- learning
+def _learn(league: League, now: _Round, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, AgentUpdate]:
+    """Credit, one fused update of every agent with something to learn, and the round's match results."""
+    trainable = league.population.trainable()
+    lessons = []
+    kept = 0
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None:
+            now.matches.append(MatchResult(episode.match, {}, (), None, episode.void))
+            continue
+        lesson = learn_from(episode, score, league.credit(), trainable)
+        lessons.append(lesson)
+        shown = None
+        if kept < league.config.league.transcripts_per_round:
+            shown = transcript(episode, score, lesson.advantages)
+            kept += 1
+        now.matches.append(MatchResult(episode.match, score.metrics, score.outcomes, shown))
+    samples, flat = merge(lessons)
+    hypers = {name: member.hyper for name, member in league.population.members.items()}
+    updates = update(league.base, league.bank, samples, hypers, league.objective()) if samples else {}
+    sampled = sum(len(reply.tokens) for e in episodes for _, d in e.decisions() for replies in d.replies.values() for reply in replies)
+    trained = sum(done.tokens for done in updates.values())
+    league.tokens["sampled"] += sampled
+    league.tokens["trained"] += trained
+    now.scalars |= {"tokens/sampled": float(sampled), "tokens/trained": float(trained), "groups/flat": flat}
+    for agent, done in updates.items():
+        now.scalars |= {
+            f"update/{agent}/loss": done.loss, f"update/{agent}/grad_norm": done.grad_norm, f"update/{agent}/entropy": done.entropy,
+            f"update/{agent}/kl": done.kl, f"update/{agent}/samples": float(done.samples),
+        }  # fmt: skip
+    now.scalars |= _task_scalars(now.matches)
+    return updates
+
+
+def _task_scalars(matches: Sequence[MatchResult]) -> dict[str, float]:
+    """task/metric → mean over the round's matches."""
+    values: dict[str, list[float]] = {}
+    for result in matches:
+        for metric, value in result.metrics.items():
+            if "/" not in metric:
+                values.setdefault(f"{result.match.task}/{metric}", []).append(value)
+    return {name: fmean(found) for name, found in values.items()}
+
+
+def _move(league: League, now: _Round, updates: Mapping[str, AgentUpdate]) -> None:
+    """Updated agents step to their next version; payoffs and ratings take the round's outcomes."""
+    moved = {}
+    for agent in updates:
+        before = league.population.members[agent].version
+        moved[agent] = league.bank.advance(before, before.step + 1)
+        now.versions.append(_version_row(league, moved[agent], now.number, (before,), "update"))
+    league.population = league.population.moved(moved)
+    _count(league, now.number, now.matches)
+
+
+def _count(league: League, number: int, matches: Sequence[MatchResult]) -> None:
+    outcomes = outcomes_of(matches)
+    league.view = league.view.add(number, outcomes)
+    league.ratings = league.ratings.update(outcomes)
+
+
+def _evolve(league: League, now: _Round) -> None:
+    """Frozen snapshots every k rounds."""
+    if now.number % league.config.league.snapshot_every == 0:
+        for name in sorted(league.population.trainable()):
+            _snapshot(league, now, name)
+
+
+def _snapshot(league: League, now: _Round, name: str) -> None:
+    """Freeze the live version and let the agent go on, with the same weights and optimizer, as the next step."""
+    frozen = league.population.members[name].version
+    successor = Version(name, frozen.step + 1)
+    league.bank.clone(frozen, successor, trainable=True)
+    league.bank.freeze(frozen)
+    league.population, gone = league.population.snapshot(name, frozen, successor, league.config.league.snapshots_kept)
+    for version in gone:
+        league.bank.drop(version)
+    now.versions.append(_version_row(league, successor, now.number, (frozen,), "snapshot"))
+
+
+def _version_row(league: League, version: Version, number: int, parents: tuple[Version, ...], reason: str) -> VersionRow:
+    """A row without blobs yet: they are written at the commit, for the versions that are still in the bank."""
+    return VersionRow(version, league.population.members[version.agent].role, number, None, None, parents, reason)
+
+
+# ------------------------------------------------------------------------------------------------- measuring
+def _due(league: League, number: int) -> bool:
+    return number % league.config.evaluation.every == 0 or number == league.config.league.rounds
+
+
+def _measure(league: League, now: _Round) -> None:
+    """The exam and Δ: on test problems before the first round and after the last, on validation problems between."""
+    chosen = league.config.evaluation
+    outermost = now.number in (0, league.config.league.rounds)
+    split: Split = "test" if outermost else "validation"
+    learners = [m.version for m in league.population.members.values() if m.role != "expert"]
+    experts = [m.version for m in league.population.members.values() if m.role == "expert"]
+    players = league.players()
+    sittings = [(learners, chosen.final_problems if outermost else chosen.problems)]
+    if outermost:
+        sittings.append((experts, chosen.problems))
+    if now.number == 0:
+        sittings.append(([BASE], chosen.final_problems))
+    for versions, problems in sittings:
+        if versions and league.domains and problems:
+            marks, result = sit_exam(versions, league.domains, split, problems, league.backend, players, now.number)
+            now.marks += marks
+            now.matches.append(replace(result, match=replace(result.match, id=f"{result.match.id}-{len(now.matches)}")))
+            _count(league, now.number, [result])
+    for name, task in league.tasks.items():
+        if task.relation == "teaching" and chosen.teaching_matches:
+            matches = chosen.teaching_matches * (1 if not outermost else max(1, chosen.final_problems // max(1, chosen.problems)))
+            lessons, results = teach(task, _teaching_pairs(league), split, matches, league.backend, players, now.number)
+            now.lessons += lessons
+            now.matches += results
+            _count(league, now.number, results)
+            now.scalars |= {f"{name}/delta": fmean(lesson.improvement for lesson in lessons)} if lessons else {}
+    now.scalars |= {f"accuracy/{mark.version.agent}/{mark.domain}": mark.accuracy for mark in now.marks}
+    now.scalars |= {f"delta/{lesson.teacher.agent}/{lesson.student}": lesson.improvement for lesson in now.lessons}
+    if outermost:
+        key = "start" if now.number == 0 else "end"
+        league.marks[key] = {"exams": [mark.to_json() for mark in now.marks], "lessons": [lesson.to_json() for lesson in now.lessons]}
+
+
+def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
+    """Every expert with every student, and with the held-out student: the first student's first frozen self, which never trains."""
+    students = [member.version for member in league.population.with_role("student")]
+    if league.config.evaluation.held_out_student and students:
+        students += league.population.pasts.get(students[0].agent, ())[:1]
+    for expert in league.population.with_role("expert"):
+        if expert.domain:
+            yield from ((expert.version, student, expert.domain) for student in students)
+
+
+# --------------------------------------------------------------------------------------- commit and report
+def _commit(league: League, now: _Round) -> None:
+    """Blobs first, then one transaction with everything that belongs to the round."""
+    rows = []
+    for row in now.versions:
+        if row.version in league.bank:
+            row = replace(row, blob=save_adapter(league.store, league.bank, row.version), optimizer=save_optimizer(league.store, league.bank, row.version))
+        rows.append(row)
+    state = {
+        "population": league.population.to_json(),
+        "tokens": league.tokens,
+        "marks": league.marks,
+        "config": league.config.model_dump(mode="json"),
+        "clock": league.clock,
+    }
+    seconds = time.perf_counter() - now.started
+    league.store.commit(
+        RoundRecord(
+            round=now.number, versions=tuple(rows), matches=tuple(now.matches), ratings=league.ratings.rows(), scalars=now.scalars,
+            live=league.population.live(), state=state, figures={"lessons": [lesson.to_json() for lesson in now.lessons]}, seconds=seconds,
+        )
+    )  # fmt: skip
+    league.store.collect_garbage()
+
+
+def _report(league: League, now: _Round, audience: Audience) -> None:
+    seconds = time.perf_counter() - now.started
+    report = RoundReport(
+        now.number, league.config.league.rounds, now.scalars, tuple(now.marks), tuple(now.lessons), tuple(now.matches), seconds
+    )
+    audience.round(league, report)
+
+
+# ------------------------------------------------------------------------------------------ time and signals
+@contextmanager
+def _timed(league: League, phase: str, number: int) -> Iterator[None]:
+    """Add the block's wall time to the run's clock, and leave a heartbeat."""
+    league.store.beat(number, phase)
+    started = time.perf_counter()
+    yield
+    league.clock[phase] = league.clock.get(phase, 0.0) + time.perf_counter() - started
+
+
+@contextmanager
+def _closing(league: League) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        league.store.close()
+
+
+def _finished(league: League, signals: "_Signals") -> str | None:
+    """Why no further round is played, or None."""
+    limits = league.config.league
+    if (league.store.latest_round() or 0) >= limits.rounds:
+        return "all rounds played"
+    if signals.received:
+        return f"signal {signals.received}"
+    if (wish := league.store.stop_requested()) is not None:
+        return wish or "stop requested"
+    if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
+        return f"token budget of {limits.token_budget} spent"
+    if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
+        return f"{limits.max_hours} hours spent"
+    return None
+
+
+class _Signals:
+    """SIGTERM and SIGINT finish the round; a second one raises KeyboardInterrupt, which loses at most the uncommitted round."""
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name

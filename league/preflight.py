@@ -1,0 +1,154 @@
+"""Everything that can be wrong with a run, found before a model is loaded or a file is written.
+
+The shapes and references of a config are `league.config`'s; here are the names that belong to other layers (tasks, domains,
+matchmakers), the problem generators, and the model's folder: chat template, context length, adapter targets.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from league.config import Config
+from league.errors import ConfigError, RunFolderError, UserError, nearest
+from league.matchmaking import MATCHMAKERS
+from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
+from league.types import Message
+from tasks import check_task, make_task
+from tasks.domains import Domain, check_domain, make_domain
+from tasks.teaching import explain_prompt
+
+TURN_OVERHEAD = 12
+"""Tokens that a chat template adds around one message, at most."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a checked config stands for, short of weights."""
+
+    config: Config
+    model: ModelFacts
+    domains: Mapping[str, Domain]
+    tasks: Mapping[str, Any]
+
+
+def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], None] = to_stderr) -> Prepared:
+    """Check all and build what needs no weights. Raises ConfigError with every problem at once, or another UserError."""
+    if new_run and (config.folder.is_symlink() or config.folder.exists()) and not _empty(config.folder):
+        raise RunFolderError(
+            f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another with name=NEW-NAME"
+        )
+    problems = _names(config)
+    domains: dict[str, Domain] = {}
+    tasks: dict[str, Any] = {}
+    if not problems:
+        domains = {n: make_domain(d.kind, d.level, d.settings, seed=config.seed, alias=n) for n, d in config.domains.items()}
+        problems += _generators(config, domains)
+        for name, task in config.tasks.items():
+            try:
+                tasks[name] = make_task(task.kind, name, task.settings, domains)
+            except UserError as error:
+                problems.append(str(error))
+            except TypeError as error:
+                problems.append(f"tasks.{name}.settings: a value has the wrong type: {error}")
+    if problems:
+        raise ConfigError(str(config.name), problems)
+    path = locate_model(config.model.name, progress=progress)
+    facts = check_model(path)
+    problems = _model(config, facts, domains)
+    if problems:
+        raise ConfigError(f"{config.name} with model {config.model.name}", problems)
+    return Prepared(config, replace(facts, path=path), domains, tasks)
+
+
+def _empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
+def _names(config: Config) -> list[str]:
+    problems = []
+    for name, domain in config.domains.items():
+        problems += [f"domains.{name}: {line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
+    for name, task in config.tasks.items():
+        problems += [f"tasks.{name}.{line}" for line in check_task(task.kind, task.settings)]
+        for section in (task.matchmaking, task.rules):
+            problems += [f"tasks.{name}.matchmaking.{rule}: unknown rule{nearest(rule, list(MATCHMAKERS))}" for rule in section if rule not in MATCHMAKERS]
+        if not any(weight > 0 for weight in task.matchmaking.values()):
+            problems.append(f"tasks.{name}.matchmaking: every rule has weight 0; give at least one a weight above 0")
+    return list(dict.fromkeys(problems))
+
+
+def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
+    """Each domain must give its first problems and as many held-out ones as the evaluation asks for."""
+    problems = []
+    warmup = max(config.warmup.expert.problems, config.warmup.student.problems)
+    wanted = {"train": max(warmup, 1), "validation": config.evaluation.problems, "test": config.evaluation.final_problems}
+    for name, domain in domains.items():
+        try:
+            for split, count in wanted.items():
+                found = domain.size_hint(split, count)  # type: ignore[arg-type]
+                if found < count:
+                    problems.append(
+                        f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has {found}; "
+                        "raise the level, widen the settings or ask for fewer"
+                    )
+        except (UserError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError, RuntimeError) as error:
+            problems.append(f"domains.{name}: the generator fails: {type(error).__name__}: {error}")
+    return problems
+
+
+# -------------------------------------------------------------------------------------------------- the model
+def _model(config: Config, facts: ModelFacts, domains: Mapping[str, Domain]) -> list[str]:
+    problems = []
+    if not facts.chat_template:
+        problems.append(f"model.name: {config.model.name} has no chat template; choose an instruction-tuned model")
+    problems += _targets(config, facts)
+    needed, where = _longest(config, facts.path, domains)
+    if needed > facts.context:
+        problems.append(
+            f"model.name: the longest prompt and reply ({where}) need about {needed} tokens, the context is {facts.context}; "
+            "lower the level or the tokens of a reply, or choose a model with a longer context"
+        )
+    return problems
+
+
+def _targets(config: Config, facts: ModelFacts) -> list[str]:
+    """Adapter targets must name linear layers of the model; names come from the weight files' headers."""
+    from safetensors import safe_open
+
+    layers: set[str] = set()
+    for file in sorted(facts.path.glob("*.safetensors")):
+        with safe_open(file, framework="numpy") as opened:
+            layers |= {name.split(".")[-2] for name in opened.keys() if name.endswith(".weight") and ".layers." in name}  # noqa: SIM118
+    sections = {"adapter": config.adapter} | {f"agents.{n}.adapter": a.adapter for n, a in config.agents.items() if a.adapter}
+    return [
+        f"{place}.targets: the model has no layer '{target}'{nearest(target, sorted(layers))}"
+        for place, adapter in sections.items()
+        for target in adapter.targets
+        if layers and target not in layers
+    ]
+
+
+def _longest(config: Config, path: Path, domains: Mapping[str, Domain]) -> tuple[int, str]:
+    """(tokens of the longest prompt with its reply, what it is), over the first problems of every domain with a worked example."""
+    from tokenizers import Tokenizer
+
+    file = path / "tokenizer.json"
+    if not file.exists():
+        return 0, ""
+    tokenizer = Tokenizer.from_file(str(file))
+
+    def length(messages: tuple[Message, ...]) -> int:
+        return sum(len(tokenizer.encode(message.content).ids) + TURN_OVERHEAD for message in messages)
+
+    longest, where = 0, ""
+    system = max((len(tokenizer.encode(agent.system).ids) for agent in config.agents.values() if agent.system), default=0)
+    explain = max((int(task.settings.get("explanation_tokens", 64)) for task in config.tasks.values() if task.kind == "teaching"), default=64)
+    for name, domain in domains.items():
+        for index in range(min(8, config.evaluation.problems)):
+            problem = domain.problem("validation", index)
+            taught = length(domain.prompt(problem, ((problem, domain.solution(problem)),))) + explain + domain.max_tokens
+            asked = length(explain_prompt(domain, problem)) + explain
+            if max(taught, asked) + system > longest:
+                longest, where = max(taught, asked) + system, f"domain '{name}' with a worked example"
+    return longest, where
