@@ -1,0 +1,42 @@
+"""Partners and opponents unlike oneself: more to learn from than one's own reflection.
+
+Formula. Distance of the payoff rows of row and col (root mean square over opponents both have met, win rates of the decayed view);
+weights are distances with a uniform `floor`. Pairs whose distance is unknown get the mean of the known ones.
+
+Failure case. With few games distance is mostly noise (about 1/√n each), and two agents that lose to everyone differently weigh as
+much as two that win differently.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from league.matchmaking.pairing import Pairing, Situation, with_floor
+from league.payoffs.diversity import dissimilarity
+from league.payoffs.matrix import FloatArray
+
+
+@dataclass(frozen=True)
+class Dissimilar:
+    """min_games: effective games before a win rate counts as known."""
+
+    floor: float = 0.1
+    min_games: float = 4.0
+    half_life: float = 10.0
+
+    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+        if not pairings:
+            return np.zeros(0)
+        place = {version: i for i, version in enumerate(dict.fromkeys(v for p in pairings for v in (p.row, p.col)))}
+        versions = list(place)
+        met = now.view.meetings(now.task, versions, versions, half_life=self.half_life)
+        games = met.wins + met.draws + met.losses
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rate = np.where(met.n_eff >= self.min_games, (met.wins + met.draws / 2) / games, np.nan)
+        distance = dissimilarity(rate)
+        weights = np.array([distance[place[p.row], place[p.col]] for p in pairings])
+        known = weights[~np.isnan(weights)]
+        if len(known) == 0:
+            return np.zeros(len(pairings))
+        return with_floor(np.where(np.isnan(weights), known.mean(), weights), self.floor)

@@ -1,0 +1,58 @@
+"""Against past versions one used to beat: has anything been forgotten?
+
+Formula. Candidates: pairings whose col is older than the newest version of its agent. Once beaten: some earlier version of row's
+agent had a posterior mean above ½ with at least `min_games` games against that exact col. Among these the weight is
+max(0, ½ − p)², p drawn from the posterior of the decayed view. As games age their weight fades and the posterior widens, so a
+past not met for long comes back to be checked without a separate timer. Source: "forgotten players" of Vinyals et al. (2019), with
+posterior sampling.
+
+Failure case. A past that was never beaten is not forgotten but unbeaten: it belongs to `pfsp`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from league.matchmaking.pairing import Pairing, Situation, index, with_floor
+from league.payoffs.matrix import FloatArray
+from league.types import Version
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """half_life: steps after which a game of row's earlier version counts half (col is an exact version)."""
+
+    floor: float = 0.1
+    min_games: float = 4.0
+    half_life: float = 10.0
+
+    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+        if not pairings:
+            return np.zeros(0)
+        newest: dict[str, int] = {}
+        for version in [v for p in pairings for v in (p.row, p.col)]:
+            newest[version.agent] = max(newest.get(version.agent, -1), version.step)
+        past = np.array([p.col.step < newest[p.col.agent] for p in pairings])
+        once = np.array([bool(flag) and self._once_beaten(now, p) for flag, p in zip(past, pairings, strict=True)])
+        if not once.any():
+            return np.zeros(len(pairings))
+        rows, cols, left, right = index(pairings)
+        met = now.view.meetings(now.task, rows, cols, half_life=self.half_life)
+        wins, draws, losses = (table[left, right] for table in (met.wins, met.draws, met.losses))
+        chance = rng.beta(wins + draws / 2 + 0.5, losses + draws / 2 + 0.5)
+        weights = np.where(once, np.maximum(0.5 - chance, 0.0) ** 2, 0.0)
+        chosen = with_floor(weights[once], self.floor) if weights.any() else np.full(once.sum(), 1.0 / once.sum())
+        weights[once] = chosen
+        return weights
+
+    def _once_beaten(self, now: Situation, pairing: Pairing) -> bool:
+        earlier: list[Version] = [
+            version
+            for version in now.view.versions("contest", now.task)
+            if version.agent == pairing.row.agent and version.step <= pairing.row.step and version != pairing.col
+        ]
+        met = now.view.meetings(now.task, earlier, [pairing.col])
+        games = met.wins + met.draws + met.losses
+        mean = (met.wins + met.draws / 2 + 0.5) / (games + 1.0)
+        return bool(((games >= self.min_games) & (mean > 0.5)).any())

@@ -1,0 +1,67 @@
+"""The values of matchmaking: a candidate pairing, what a rule may look at, and what a rule is.
+
+A rule is a frozen dataclass whose fields are its parameters and which, called, turns candidates into weights. Calling it changes
+nothing; the same random stream gives the same weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from league.payoffs.matrix import FloatArray
+from league.payoffs.view import PayoffView
+from league.types import Version
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Who could meet whom: learner against opponent, teacher and student, or two partners; in one domain where the task has any."""
+
+    row: Version
+    col: Version
+    domain: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a rule may look at: the measurements, the task they must come from, and the number of the round being scheduled."""
+
+    view: PayoffView
+    task: str
+    round: int = 0
+
+    def last_met(self, pairings: Sequence[Pairing], half_life: float, contest: bool) -> FloatArray:
+        """Rounds since each pairing last met (P,); infinity where never."""
+        rows, cols, left, right = index(pairings)
+        if contest:
+            last = self.view.meetings(self.task, rows, cols, half_life=half_life).last_round
+        else:
+            last = self.view.sums("teaching", self.task, rows, cols, half_life=half_life).last_round
+        met = last[left, right]
+        return np.where(met < 0, np.inf, np.maximum(self.round - met, 0.0))
+
+
+class Rule(Protocol):
+    """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about them."""
+
+    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray: ...
+
+
+def index(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], list[int], list[int]]:
+    """Distinct rows and columns, and for each pairing its place in them."""
+    rows = {pairing.row: 0 for pairing in pairings}
+    cols = {pairing.col: 0 for pairing in pairings}
+    for table in (rows, cols):
+        for place, version in enumerate(table):
+            table[version] = place
+    return list(rows), list(cols), [rows[pairing.row] for pairing in pairings], [cols[pairing.col] for pairing in pairings]
+
+
+def with_floor(weights: FloatArray, floor: float) -> FloatArray:
+    """Normalise to sum 1 and mix with `floor` of uniform. All-zero weights stay all zero: the rule does not apply."""
+    total = weights.sum()
+    if len(weights) == 0 or total <= 0:
+        return np.zeros(len(weights))
+    return (1.0 - floor) * weights / total + floor / len(weights)

@@ -1,0 +1,23 @@
+"""Against oneself as one is now: cheap, always of the right strength, and the reason leagues exist (it goes round in cycles).
+
+Weight 1 for pairings of an agent with its own newest version among the candidates, 0 otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from league.matchmaking.pairing import Pairing, Situation
+from league.payoffs.matrix import FloatArray
+
+
+@dataclass(frozen=True)
+class SelfPlay:
+    """No parameters."""
+
+    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+        newest: dict[str, int] = {}
+        for pairing in pairings:
+            newest[pairing.col.agent] = max(newest.get(pairing.col.agent, -1), pairing.col.step)
+        return np.array([float(p.row.agent == p.col.agent and p.col.step == newest[p.col.agent]) for p in pairings])

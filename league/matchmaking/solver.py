@@ -1,0 +1,39 @@
+"""Opponents in proportion to a meta-solver's mixture over the league: Nash-weighted, α-rank-weighted.
+
+Formula. Margins are posterior means (w − l) / (n + 1) of the decayed view between all candidates, so unknown pairs are ½; the weight of a
+pairing is the mass `SOLVERS[solver]` gives its col among the distinct cols. With a uniform `floor`. Source: Lanctot et al. (2017), PSRO;
+Balduzzi et al. (2019), PSRO_N.
+
+Failure case. The mixture of an unsure matrix is itself unsure and its support is at most half the league in a generic game: the
+floor is what keeps the rest measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from league.matchmaking.pairing import Pairing, Situation, index, with_floor
+from league.payoffs.matrix import FloatArray
+from league.payoffs.solvers import solver
+
+
+@dataclass(frozen=True)
+class SolverWeighted:
+    """solver: a name of `league.payoffs.solvers.SOLVERS`."""
+
+    solver: str = "nash"
+    floor: float = 0.1
+    half_life: float = 10.0
+
+    def __post_init__(self) -> None:
+        solver(self.solver)
+
+    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+        if not pairings:
+            return np.zeros(0)
+        _, cols, _, right = index(pairings)
+        met = now.view.meetings(now.task, cols, cols, half_life=self.half_life)
+        margin = (met.wins - met.losses) / (met.wins + met.draws + met.losses + 1.0)
+        mass = solver(self.solver)((margin - margin.T) / 2.0)
+        return with_floor(mass[right], self.floor)
