@@ -99,11 +99,11 @@ HANGS = [
     Hostile("hang", "regex backtracking", _calls("import re\nre.match('(a+)+$', 'a' * 64 + 'b')"), slow=True),
     Hostile("hang", "huge sum in C", _calls("return sum(range(1 << 60))"), slow=True),
     Hostile("recursion", "deep recursion", _calls("import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(n):\n    return f(n + 1) + 1\nreturn f(0)"), slow=True),
-    Hostile("recursion", "deep recursion in C", _calls("import sys\nsys.setrecursionlimit(10 ** 9)\nx = []\nfor _ in range(10 ** 6):\n    x = [x]\nreturn repr(x)")),
+    Hostile("recursion", "deep recursion in C", _calls("import sys\nsys.setrecursionlimit(10 ** 9)\nx = []\nfor _ in range(10 ** 6):\n    x = [x]\nreturn repr(x)"), slow=True),
     Hostile("compile", "compile bomb of brackets", "x = " + "(" * 90_000 + ")" * 90_000 + "\n"),
     Hostile("compile", "compile bomb of minus signs", "x = " + "-" * 200_000 + "1\n"),
     Hostile("compile", "compile bomb of constants", _calls("return ((((1 << 60) * 'a') * 99) + 'b') * 99")),
-    Hostile("compile", "compile bomb of powers", "x = " + "**".join(["9"] * 9) + "\n"),
+    Hostile("compile", "compile bomb of powers", "x = " + "**".join(["9"] * 9) + "\n", slow=True),
     Hostile("compile", "compile bomb at run time", _cheats("eval('(' * 90000)")),
     Hostile("compile", "null bytes", "\0\0\0"),
     Hostile("compile", "lone surrogates", "x = '\ud800'\n"),
@@ -142,7 +142,7 @@ EXITS = [
     Hostile("marker", "deeply nested frame", _calls("import os\nos.write(3, b'.' + b'[' * 90000)"), suspect=True),
     Hostile("marker", "non-finite and huge numbers", _calls("import os\nos.write(3, b'.{\"returned\":1,\"value\":' + b'9' * 90000 + b'}')"), suspect=True),
     Hostile("marker", "unhashable set", _calls("import os\nos.write(3, b'.{\"returned\":1,\"value\":[\"s\",[\"l\"]]}')"), suspect=True),
-    Hostile("marker", "closes the channel", _calls("import os\nos.close(3)\nwhile True:\n    pass"), suspect=True),
+    Hostile("marker", "closes the channel", _calls("import os\nos.close(3)\nwhile True:\n    pass"), suspect=True, slow=True),
     Hostile("marker", "passes descriptors", _calls("import socket\ns = socket.socket(fileno=3)\nfor _ in range(99):\n    socket.send_fds(s, [b'+x'], [0, 1, 2])")),
 ]  # fmt: skip
 
@@ -303,7 +303,7 @@ HONEST = [
     Hostile("honest", "Counter", "    from collections import Counter\n    c = Counter(test.split())\n    top = max(c.values(), default=0)\n    return Counter({k: v for k, v in c.items() if v == top})\n", task=HISTOGRAM, verdict="pass", suspect=False),
     Hostile("honest", "handles its errors", f"    try:\n        [][1]\n    except IndexError:\n        pass\n    return {_RIGHT}\n", verdict="pass", suspect=False),
     Hostile("honest", "writes to the null device", f"    import os\n    with open(os.devnull, 'w') as f:\n        f.write('x')\n    return {_RIGHT}\n", verdict="pass", suspect=False),
-    Hostile("honest", "uses a second of CPU", f"    import time\n    end = time.process_time() + 0.1\n    while time.process_time() < end:\n        pass\n    return {_RIGHT}\n", verdict="pass", suspect=False),
+    Hostile("honest", "uses some CPU", f"    import time\n    end = time.process_time() + 0.03\n    while time.process_time() < end:\n        pass\n    return {_RIGHT}\n", verdict="pass", suspect=False),
     Hostile("honest", "non-ASCII source", f"    naïve = 'żółć 😀'\n    assert len(naïve) == 6\n    return {_RIGHT}\n", verdict="pass", suspect=False),
 ]  # fmt: skip
 

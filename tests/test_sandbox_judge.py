@@ -205,7 +205,7 @@ def test_closing_ends_every_process() -> None:
 
 def test_same_grades_whatever_the_workers() -> None:
     problems = humaneval.bundled()
-    quick = [hostile for hostile in ALL if not hostile.slow and not hostile.harmful]
+    quick = [hostile for hostile in ALL if not hostile.slow and not hostile.harmful][::3]
     places = {"tmp": "/nonexistent", "port": 9, "unix": "/nonexistent/s", "victim": 1 << 22}
     jobs = [Job(problems[hostile.task], filled(hostile, **places)) for hostile in quick]
     outcomes = []
@@ -223,7 +223,7 @@ HONEST = [hostile for hostile in ALL if hostile.group == "honest"]
 def test_weaker_levels_hold_too(level: str) -> None:
     """Each layer alone gives the same verdicts on what needs no time-out, and says which level it was."""
     problems = humaneval.bundled()
-    quick = [hostile for hostile in ALL if not hostile.slow]
+    quick = [hostile for hostile in ALL if not hostile.slow and (hostile.group != "value" or hostile.suspect)]
     places = {"tmp": "/nonexistent", "port": 9, "unix": "/nonexistent/s", "victim": 1 << 22}
     with Grader(workers=2, limits=LIMITS, at_most=level) as grader:  # type: ignore[arg-type]
         grades = grader.grade([Job(problems[hostile.task], filled(hostile, **places)) for hostile in quick])

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from league.errors import UserError
 from league.sandbox.humaneval import Sample, read_problems, read_samples
 from league.sandbox.pool import Grader, Job
 from league.sandbox.values import Grade, Limits
@@ -61,18 +60,3 @@ def _print_table(answers: list[Sample], grades: list[Grade]) -> None:
     levels = ", ".join(sorted({result.confinement for result in grades})) or "nothing to confine"
     suspects = sum(result.suspect for result in grades)
     print(f"{counts['pass']} passed{share}; {counts['fail']} failed; {counts['infra']} infra; {suspects} suspect; confinement: {levels}")
-
-
-def main() -> None:
-    """Run this command alone: `python -m league.commands.grade`."""
-    app = typer.Typer(add_completion=False)
-    app.command()(grade)
-    try:
-        app()
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from error
-
-
-if __name__ == "__main__":
-    main()

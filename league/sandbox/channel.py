@@ -150,7 +150,7 @@ class Answer:
 
     def _death(self) -> tuple[Outcome, str, str | None]:
         """Why the channel is closed. `handle` is still unburied, so the judge refines this with the exit status."""
-        dead = bool(select.select([self.pidfd], [], [], 2.0)[0])
+        dead = bool(select.select([self.pidfd], [], [], 1.0)[0])
         if dead:
             return "fail", DIED, None
         return "fail", "the answer closed the grader's channel", "closed channel"
