@@ -67,11 +67,11 @@ def _sequence(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     if len(set(differences)) == 1:
         step = differences[0]
         sign = "+" if step > 0 else "-"
-        value, steps = last + step, f"Each step is {sign}{abs(step)}. {last} {sign} {abs(step)} = {last + step}."
+        value, steps = last + step, f"{last} - {shown[-2]} = {step}. {last} {sign} {abs(step)} = {last + step}."
     elif rules >= 2 and (ratio := _ratio(shown)):
-        value, steps = last * ratio, f"Each step is times {ratio}. {last} * {ratio} = {last * ratio}."
+        value, steps = last * ratio, f"{last} / {shown[-2]} = {ratio}. {last} * {ratio} = {last * ratio}."
     elif rules >= 3 and all(c == a + b for a, b, c in zip(shown, shown[1:], shown[2:], strict=False)):
-        value, steps = last + shown[-2], f"Each number is the sum of the two before. {shown[-2]} + {last} = {last + shown[-2]}."
+        value, steps = last + shown[-2], f"Sum of the two before. {shown[-2]} + {last} = {last + shown[-2]}."
     else:
         return None
     if value != answer:
@@ -101,8 +101,8 @@ KINDS = (
         form="integer",
         instruction="Find the rule of the sequence. The answer is the next number.",
         levels=(
-            Level({"min_terms": 4, "max_terms": 5, "rules": 1}, 56),
-            Level({"min_terms": 4, "max_terms": 6, "rules": 2}, 56),
+            Level({"min_terms": 4, "max_terms": 6, "rules": 1}, 56),
+            Level({"min_terms": 4, "max_terms": 7, "rules": 2}, 56),
             Level({"min_terms": 4, "max_terms": 8, "rules": 3}, 64),
         ),
         knobs={"min_terms": (4, 12), "max_terms": (4, 12), "rules": (1, 3)},

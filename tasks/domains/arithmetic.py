@@ -134,7 +134,7 @@ KINDS = (
         dataset="lcm",
         form="integer",
         instruction="Find the least common multiple. The answer is one whole number.",
-        levels=(Level(_range("value", 2, 60), 96), Level(_range("value", 2, 150), 112)),
+        levels=(Level(_range("value", 2, 80), 96), Level(_range("value", 2, 150), 112)),
         knobs={"min_value": (1, 10_000), "max_value": (2, 10_000)},
         render=_lcm,
     ),

@@ -14,10 +14,11 @@ from tasks.domains.answers import extract, normalise, without_answer
 from tasks.domains.kind import DomainKind
 from tasks.domains.stream import Stream
 
-_CONTROL = re.compile(r"<\|[^|<>]{0,40}\|>|</?s>")
-"""Control tokens of chat templates; an explanation is text and must not open a turn of its own."""
+_CONTROL = re.compile(r"<(?=[^\s\d=])")
+"""Where a control token of a chat template could begin. A space is put after it rather than anything removed, because what is left after
+a removal can form a token again: an explanation is text and must not open a turn of its own."""
 
-SIMILAR_POOL = 512
+SIMILAR_POOL = 128
 """`similar` draws from the first so many problems of the split."""
 
 
@@ -79,8 +80,8 @@ class Domain:
         return tuple(messages)
 
     def worked(self, problem: Problem, explanation: str) -> str:
-        """An explanation followed by the true answer; answer lines and control tokens of its own are taken out."""
-        body = without_answer(_CONTROL.sub("", explanation))
+        """An explanation followed by the true answer; its own answer lines are taken out and control tokens broken."""
+        body = without_answer(_CONTROL.sub("< ", explanation))
         return f"{body}\nAnswer: {problem.answer}" if body else f"Answer: {problem.answer}"
 
     def extract(self, text: str) -> str | None:

@@ -1,9 +1,19 @@
-"""Spelling and words: letters counted, words reversed, words sorted, letters shifted."""
+"""Spelling and words: letters counted, words reversed, words sorted."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 
 from tasks.domains.kind import DomainKind, Entry, Level, Rendered
+
+_KEPT = {1: 5, 2: 2}
+"""Of the problems whose answer is n, one in _KEPT[n] is kept: unthinned, "1" is right on 73 % of them and nothing need be counted."""
+
+
+def _thinned(question: str, answer: int) -> bool:
+    """Whether a problem is dropped to keep answers apart; decided by its wording alone, so the same for every seed and level."""
+    digest = hashlib.sha256(f"thin\x1f{question}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % _KEPT.get(answer, 1) != 0
 
 
 def _letters(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
@@ -19,7 +29,8 @@ def _letters(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     steps = ", ".join(f"{word} {count}" for word, count in zip(words, counts, strict=True)) + "."
     if len(words) > 1:
         steps += f" {' + '.join(map(str, counts))} = {sum(counts)}."
-    return Rendered(f'How many times is the letter "{letter}" in: {" ".join(words)}?', entry["answer"], steps)
+    question = f'How many times is the letter "{letter}" in: {" ".join(words)}?'
+    return None if _thinned(question, sum(counts)) else Rendered(question, entry["answer"], steps)
 
 
 def _backward(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
@@ -55,7 +66,7 @@ KINDS = (
         form="integer",
         instruction="Count the letter in every word. The answer is one whole number.",
         levels=(
-            Level({"min_words": 2, "max_words": 3}, 56),
+            Level({"min_words": 2, "max_words": 4}, 64),
             Level({"min_words": 3, "max_words": 6}, 88),
             Level({"min_words": 5, "max_words": 15}, 176),
         ),
