@@ -72,3 +72,9 @@ def test_difference_and_scale() -> None:
     assert found.value == pytest.approx(0.2) and found.low == pytest.approx(0.2 - 0.02**0.5) and found.excludes_zero
     assert scaled(found, 100).high == pytest.approx(20 + 2**0.5 * 10)
     assert difference(Estimate(0.5), Estimate(0.3, 0.2, 0.4)).low is None
+
+
+def test_an_unknown_interval_is_none() -> None:
+    assert Estimate(0.5, float("nan"), float("nan")).low is None
+    assert not Estimate(0.5, float("nan"), float("nan")).excludes_zero
+    assert Estimate(0.5, 0.1, 0.9).excludes_zero and not Estimate(0.5, -0.1, 0.9).excludes_zero

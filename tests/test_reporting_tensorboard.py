@@ -55,8 +55,8 @@ def test_the_charts_of_the_layout_match_the_tags_we_write(tmp_path: Path) -> Non
 
     charts = {title: patterns for group in LAYOUT.values() for title, patterns in group.items()}
     assert re.fullmatch(charts["ratings, overall"][0], "rating/overall/alice")
-    assert re.fullmatch(charts["all domains together"][0], "accuracy/alice/all")
-    assert not re.fullmatch(charts["all domains together"][0], "accuracy/alice/gcd")
+    assert re.fullmatch(charts["every agent and domain"][0], "accuracy/alice/gcd")
+    assert not re.fullmatch(charts["ratings, overall"][0], "rating/contest/alice")
 
 
 def test_ten_thousand_rounds_stay_below_30_megabytes(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ TRANSCRIPT_LIMIT = 12_000
 LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
     "league": {
         "ratings, overall": (r"rating/overall/.*",),
-        "reward by role": (r"reward/.*",),
-        "teaching gain Δ (points)": (r"delta/.*",),
-        "share of wall time": (r"time/share/.*",),
+        "teaching gain Δ in evaluation": (r"delta/.*", r".*/delta"),
+        "control and taught accuracy in training": (r".*/control_accuracy", r".*/taught_accuracy"),
+        "teacher reward in training": (r".*/teacher_reward",),
+        "KL to the base": (r"update/.*/kl",),
     },
     "held-out accuracy": {
-        "all domains together": (r"accuracy/.*/all",),
         "every agent and domain": (r"accuracy/.*",),
     },
 }
-"""Lines that belong together, by tag: `rating/LADDER/AGENT`, `reward/ROLE`, `delta/…`, `accuracy/AGENT/DOMAIN`, `time/share/…`."""
+"""Lines that belong together: chart → patterns of tags, as the loop names its scalars."""
 
 
 class Board:

@@ -20,12 +20,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% interval; low and high are None where no interval is known."""
+    """A number with its 95% interval; low and high are None where no interval is known (NaN is taken as None)."""
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            bound = getattr(self, name)
+            if bound is not None and bound != bound:
+                object.__setattr__(self, name, None)
 
     @property
     def excludes_zero(self) -> bool:
