@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from league.backends.local import LocalBackend
+from league.backends.router import RouterBackend
+from league.backends.scripted import ScriptedBackend, imported, mixed_strategy
 from league.checkpoint import load_adapter
 from league.config import AgentConfig, Config, load_config
 from league.errors import RunFolderError
@@ -36,8 +38,9 @@ class League:
     config: Config
     domains: Mapping[str, Domain]
     tasks: Mapping[str, Any]
-    base: BaseModel
-    bank: AdapterBank
+    base: BaseModel | None
+    """None when every agent is scripted: such a league needs no model."""
+    bank: AdapterBank | None
     backend: Backend
     store: RunStore
     population: Population
@@ -74,32 +77,26 @@ def limits_of(config: Config) -> Limits:
 
 def create(prepared: Prepared) -> League:
     """Load the base and give every agent of the config its adapter. The run folder is made last, when nothing can fail any more."""
-    config = prepared.config
-    base = BaseModel.load(prepared.model.path, device=config.model.device, dtype=config.model.dtype, threads=config.model.threads)
-    bank = AdapterBank(base)
-    members = {}
-    for name, agent in config.agents.items():
-        version = Version(name, 0)
-        if agent.checkpoint is not None:
-            import_peft(bank, version, Path(agent.checkpoint), trainable=True)
-        else:
-            bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
-        members[name] = Member(name, agent.role, version, agent.train, _hyper(config, agent), agent.domain, agent.system)
-    store = RunStore.create(config.folder, config.dump(), limits_of(config))
-    return _league(prepared, base, bank, store, Population(members, {}))
+    base, bank = _load_base(prepared)
+    population = _found(prepared.config, bank)
+    return _league(prepared, base, bank, RunStore.create(prepared.config.folder, prepared.config.dump(), limits_of(prepared.config)), population)
 
 
-def restore(folder: Path, prepared: Prepared, store: RunStore) -> League:
+def begin_again(prepared: Prepared, store: RunStore) -> League:
+    """A run that was killed before its first commit: the same as a new one, in the folder that exists."""
+    base, bank = _load_base(prepared)
+    return _league(prepared, base, bank, store, _found(prepared.config, bank))
+
+
+def restore(prepared: Prepared, store: RunStore) -> League:
     """Put the newest committed round back, bit for bit. Raises AdapterRefused or RunFolderError when the folder does not allow it."""
-    config = prepared.config
-    base = BaseModel.load(prepared.model.path, device=config.model.device, dtype=config.model.dtype, threads=config.model.threads)
-    bank = AdapterBank(base)
+    base, bank = _load_base(prepared)
     state = store.state()
     population = Population.from_json(state["population"])
-    for member in population.members.values():
-        load_adapter(store, bank, store.version_row(member.version), trainable=member.trains)
-    for version in population.frozen():
-        load_adapter(store, bank, store.version_row(version), trainable=False)
+    if bank is not None:
+        wanted = [(member.version, member.trains) for member in population.members.values() if member.role != "scripted"]
+        for version, trains in [*wanted, *((version, False) for version in population.frozen())]:
+            load_adapter(store, bank, store.version_row(version), trainable=trains)
     league = _league(prepared, base, bank, store, population)
     league.tokens = dict(state["tokens"])
     league.marks = dict(state["marks"])
@@ -108,6 +105,29 @@ def restore(folder: Path, prepared: Prepared, store: RunStore) -> League:
         league.view = league.view.add(played.round, [played.outcome])
     league.ratings = Ratings.from_rows(store.ratings())
     return league
+
+
+def _load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]:
+    if prepared.model is None:
+        return None, None
+    chosen = prepared.config.model
+    base = BaseModel.load(prepared.model.path, device=chosen.device, dtype=chosen.dtype, threads=chosen.threads)
+    return base, AdapterBank(base)
+
+
+def _found(config: Config, bank: AdapterBank | None) -> Population:
+    """Every agent of the config at step 0, adapters in the bank."""
+    members = {}
+    for name, agent in config.agents.items():
+        version = Version(name, 0)
+        scripted = agent.role == "scripted" or bank is None
+        if not scripted and bank is not None:
+            if agent.checkpoint is not None:
+                import_peft(bank, version, Path(agent.checkpoint), trainable=True)
+            else:
+                bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
+        members[name] = Member(name, agent.role, version, agent.train and not scripted, _hyper(config, agent), agent.domain, agent.system)
+    return Population(members, {})
 
 
 def read_config(folder: Path) -> Config:
@@ -119,9 +139,17 @@ def read_config(folder: Path) -> Config:
     return load_config(path, [f"name={place.name}", f"runs={place.parent}"])
 
 
-def _league(prepared: Prepared, base: BaseModel, bank: AdapterBank, store: RunStore, population: Population) -> League:
-    backend = LocalBackend(base, bank, max_rows=prepared.config.model.max_rows)
-    return League(prepared.config, prepared.domains, prepared.tasks, base, bank, backend, store, population, PayoffView(), Ratings())
+def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore, population: Population) -> League:
+    config = prepared.config
+    backend: Backend | None = LocalBackend(base, bank, max_rows=config.model.max_rows) if base is not None and bank is not None else None
+    scripts = {
+        name: mixed_strategy(agent.says) if agent.says is not None else imported(agent.script or "")
+        for name, agent in config.agents.items()
+        if agent.role == "scripted"
+    }
+    if scripts or backend is None:
+        backend = RouterBackend(backend, dict.fromkeys(scripts, ScriptedBackend(scripts)))
+    return League(config, prepared.domains, prepared.tasks, base, bank, backend, store, population, PayoffView(), Ratings())
 
 
 def _spec(config: Config, agent: AgentConfig) -> LoraSpec:

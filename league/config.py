@@ -54,7 +54,7 @@ class DomainConfig(Section):
 
 
 class AgentConfig(Section):
-    role: Literal["expert", "student", "co-player", "exploiter"]
+    role: Literal["expert", "student", "co-player", "exploiter", "scripted"]
     domain: str | None = None
     """An expert's domain; students train on all."""
     system: str | None = None
@@ -65,6 +65,10 @@ class AgentConfig(Section):
     """false freezes the agent after its warm-up."""
     checkpoint: Path | None = None
     """A PEFT folder to start from instead of a fresh adapter."""
+    says: dict[str, Weight] | None = None
+    """A scripted agent's mixed strategy: text → weight."""
+    script: str | None = None
+    """A scripted agent's own function, "package.module:function"."""
 
 
 class WarmupPhase(Section):
@@ -87,6 +91,16 @@ class WarmupConfig(Section):
     student: WarmupPhase = WarmupPhase(problems=0)
 
 
+class SituationConfig(Section):
+    """A reward mix: weights of one's own result, the team's, and one's lead over the others."""
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """How often this situation is drawn, relative to the others."""
+    individual: Weight = 1.0
+    team: Weight = 0.0
+    competitive: Weight = 0.0
+
+
 class TaskConfig(Section):
     kind: str
     matches: Count
@@ -95,6 +109,10 @@ class TaskConfig(Section):
     """Rule → weight in the mixture."""
     rules: dict[str, dict[str, Any]] = {}
     """Rule → its parameters."""
+    roles: tuple[Literal["expert", "student", "co-player", "exploiter", "scripted"], ...] = ("student", "co-player", "exploiter", "scripted")
+    """Who plays, in tasks that are not teaching: experts stay specialists unless named here."""
+    situations: dict[Name, SituationConfig] = {}
+    """Reward mixes, one drawn per match; none means everyone's own result."""
     settings: dict[str, Any] = {}
 
 
@@ -287,13 +305,17 @@ def _references(data: Mapping[str, Any]) -> list[str]:
         if not isinstance(agent, dict):
             continue
         domain = agent.get("domain")
+        if agent.get("role") == "scripted" and (agent.get("says") is None) == (agent.get("script") is None):
+            problems.append(f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')")
+        if agent.get("role") != "scripted" and (agent.get("says") is not None or agent.get("script") is not None):
+            problems.append(f"agents.{name}: only agents with role 'scripted' have `says` or `script`")
         if agent.get("role") == "expert" and domain is None:
             problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
         if domain is not None and domain not in domains:
             problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
     roles = [agent.get("role") for agent in agents.values() if isinstance(agent, dict)]
-    trained = [agent for agent in agents.values() if isinstance(agent, dict) and agent.get("train", True)]
-    if agents and not trained:
+    played = [agent for agent in agents.values() if isinstance(agent, dict) and agent.get("role") != "scripted"]
+    if played and not any(agent.get("train", True) for agent in played):
         problems.append("agents: every agent has `train: false`; nothing would be learned")
     for name, task in tasks.items():
         if not isinstance(task, dict):

@@ -19,16 +19,18 @@ from typing import Protocol
 from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
+from league.errors import LeagueError
 from league.evaluation import Lesson, Marks, outcomes_of, sit_exam, teach
 from league.learning.advantages import learn_from, merge
 from league.learning.update import AgentUpdate, update
 from league.learning.warmup import Curriculum, warm_up
+from league.model.bank import AdapterBank
 from league.preflight import Prepared, prepare
 from league.rollouts import play, transcript
 from league.scheduling import schedule
 from league.store.records import RoundRecord
 from league.store.run import RunStore
-from league.types import BASE, Episode, Match, MatchResult, Score, Split, Version, VersionRow
+from league.types import BASE, Episode, MatchResult, Score, Split, Version, VersionRow
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class RoundReport:
     marks: tuple[Marks, ...]
     lessons: tuple[Lesson, ...]
     matches: tuple[MatchResult, ...]
+    clock: Mapping[str, float]
+    """Seconds of this round by phase."""
     seconds: float
 
 
@@ -63,6 +67,7 @@ class _Round:
     versions: list[VersionRow] = field(default_factory=list)
     marks: list[Marks] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
+    clock: dict[str, float] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------ beginnings
@@ -86,7 +91,7 @@ def resume(folder: Path, audience: Audience) -> Path:
             league = assembly.begin_again(prepared, store)
             _open_round(league, audience)
         else:
-            league = assembly.restore(folder, prepared, store)
+            league = assembly.restore(prepared, store)
         run(league, audience)
     finally:
         store.close()
@@ -106,46 +111,51 @@ def run(league: League, audience: Audience) -> None:
 def play_round(league: League, number: int, audience: Audience) -> None:
     """Schedule, play, score, update, evolve, measure, commit, report."""
     now = _Round(number)
-    with _timed(league, "schedule", number):
+    with _timed(league, now, "schedule"):
         fixtures = schedule(league, number)
-    with _timed(league, "generate", number):
+    with _timed(league, now, "generate"):
         audience.phase(league, number, f"playing {len(fixtures)} matches")
         episodes = play(fixtures, league.tasks, league.backend, league.players())
-    with _timed(league, "score", number):
+    with _timed(league, now, "score"):
         scores = [league.tasks[episode.match.task].score(episode) if episode.void is None else None for episode in episodes]
-    with _timed(league, "update", number):
+    with _timed(league, now, "update"):
         audience.phase(league, number, "updating")
         updates = _learn(league, now, episodes, scores)
-    with _timed(league, "evolve", number):
+    with _timed(league, now, "evolve"):
         _move(league, now, updates)
         _evolve(league, now)
     if _due(league, number):
-        with _timed(league, "evaluate", number):
+        with _timed(league, now, "evaluate"):
             audience.phase(league, number, "measuring")
             _measure(league, now)
-    with _timed(league, "commit", number):
+    with _timed(league, now, "commit"):
         _commit(league, now)
-    with _timed(league, "report", number):
+    with _timed(league, now, "report"):
         _report(league, now, audience)
 
 
 def _open_round(league: League, audience: Audience) -> None:
     """Round 0: warm-up of all agents in one fused pass, their first frozen snapshot, the first exam."""
     now = _Round(0)
-    with _timed(league, "warm-up", 0):
-        trained = warm_up(
-            league.base, league.bank, _curricula(league), replace(league.objective(), aggregation="token", entropy=0.0, clip=None),
-            league.config.seed, lambda step, steps, _: audience.phase(league, 0, f"warm-up, step {step} of {steps}"),
-        )  # fmt: skip
+    trained: dict[str, int] = {}
+    with _timed(league, now, "warm-up"):
+        if league.base is not None and league.bank is not None:
+            supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
+            trained = warm_up(
+                league.base, league.bank, _curricula(league), supervised, league.config.seed,
+                lambda step, steps, _: audience.phase(league, 0, f"warm-up, step {step} of {steps}"),
+            )  # fmt: skip
     league.tokens["trained"] += sum(trained.values())
     now.scalars |= {f"warmup_tokens/{agent}": float(tokens) for agent, tokens in trained.items()}
     for member in league.population.members.values():
-        if not member.trains:
+        if not member.trains and league.bank is not None and member.version in league.bank:
             league.bank.freeze(member.version)
         now.versions.append(_version_row(league, member.version, 0, (), "warm-up" if trained.get(member.name) else "created"))
+    if league.base is not None:
+        now.versions.append(VersionRow(BASE, "past", 0, None, None, (), "base model"))
     for name in sorted(league.population.trainable()):
         _snapshot(league, now, name)
-    with _timed(league, "evaluate", 0):
+    with _timed(league, now, "evaluate"):
         audience.phase(league, 0, "first exam")
         _measure(league, now)
     _commit(league, now)
@@ -155,6 +165,8 @@ def _open_round(league: League, audience: Audience) -> None:
 def _curricula(league: League) -> list[Curriculum]:
     found = []
     for member in league.population.members.values():
+        if member.role == "scripted":
+            continue
         expert = member.role == "expert"
         domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())
         phase = league.config.warmup.expert if expert else league.config.warmup.student
@@ -181,7 +193,9 @@ def _learn(league: League, now: _Round, episodes: Sequence[Episode], scores: Seq
         now.matches.append(MatchResult(episode.match, score.metrics, score.outcomes, shown))
     samples, flat = merge(lessons)
     hypers = {name: member.hyper for name, member in league.population.members.items()}
-    updates = update(league.base, league.bank, samples, hypers, league.objective()) if samples else {}
+    updates: dict[str, AgentUpdate] = {}
+    if samples and league.base is not None and league.bank is not None:
+        updates = update(league.base, league.bank, samples, hypers, league.objective())
     sampled = sum(len(reply.tokens) for e in episodes for _, d in e.decisions() for replies in d.replies.values() for reply in replies)
     trained = sum(done.tokens for done in updates.values())
     league.tokens["sampled"] += sampled
@@ -192,8 +206,22 @@ def _learn(league: League, now: _Round, episodes: Sequence[Episode], scores: Seq
             f"update/{agent}/loss": done.loss, f"update/{agent}/grad_norm": done.grad_norm, f"update/{agent}/entropy": done.entropy,
             f"update/{agent}/kl": done.kl, f"update/{agent}/samples": float(done.samples),
         }  # fmt: skip
-    now.scalars |= _task_scalars(now.matches)
+    now.scalars |= _task_scalars(now.matches) | _rewards(league, episodes, scores)
     return updates
+
+
+def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
+    """reward/ROLE → mean immediate reward of the role's spoken replies."""
+    found: dict[str, list[float]] = {}
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None:
+            continue
+        for _, decision in episode.decisions():
+            for seat in decision.turn.prompts:
+                member = league.population.members.get(episode.match.seats[seat].agent)
+                if member is not None and episode.match.seats[seat] == member.version:
+                    found.setdefault(member.role, []).extend(score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes)
+    return {f"reward/{role}": fmean(values) for role, values in found.items()}
 
 
 def _task_scalars(matches: Sequence[MatchResult]) -> dict[str, float]:
@@ -211,7 +239,7 @@ def _move(league: League, now: _Round, updates: Mapping[str, AgentUpdate]) -> No
     moved = {}
     for agent in updates:
         before = league.population.members[agent].version
-        moved[agent] = league.bank.advance(before, before.step + 1)
+        moved[agent] = _bank(league).advance(before, before.step + 1)
         now.versions.append(_version_row(league, moved[agent], now.number, (before,), "update"))
     league.population = league.population.moved(moved)
     _count(league, now.number, now.matches)
@@ -232,14 +260,21 @@ def _evolve(league: League, now: _Round) -> None:
 
 def _snapshot(league: League, now: _Round, name: str) -> None:
     """Freeze the live version and let the agent go on, with the same weights and optimizer, as the next step."""
-    frozen = league.population.members[name].version
+    frozen, bank = league.population.members[name].version, _bank(league)
     successor = Version(name, frozen.step + 1)
-    league.bank.clone(frozen, successor, trainable=True)
-    league.bank.freeze(frozen)
+    bank.clone(frozen, successor, trainable=True)
+    bank.freeze(frozen)
     league.population, gone = league.population.snapshot(name, frozen, successor, league.config.league.snapshots_kept)
     for version in gone:
-        league.bank.drop(version)
+        bank.drop(version)
     now.versions.append(_version_row(league, successor, now.number, (frozen,), "snapshot"))
+
+
+def _bank(league: League) -> AdapterBank:
+    """The adapters of a league in which somebody trains."""
+    if league.bank is None:
+        raise LeagueError("this league has no model: every agent is scripted, so none has weights")
+    return league.bank
 
 
 def _version_row(league: League, version: Version, number: int, parents: tuple[Version, ...], reason: str) -> VersionRow:
@@ -263,7 +298,7 @@ def _measure(league: League, now: _Round) -> None:
     sittings = [(learners, chosen.final_problems if outermost else chosen.problems)]
     if outermost:
         sittings.append((experts, chosen.problems))
-    if now.number == 0:
+    if now.number == 0 and league.base is not None:
         sittings.append(([BASE], chosen.final_problems))
     for versions, problems in sittings:
         if versions and league.domains and problems:
@@ -301,7 +336,7 @@ def _commit(league: League, now: _Round) -> None:
     """Blobs first, then one transaction with everything that belongs to the round."""
     rows = []
     for row in now.versions:
-        if row.version in league.bank:
+        if league.bank is not None and row.version in league.bank:
             row = replace(row, blob=save_adapter(league.store, league.bank, row.version), optimizer=save_optimizer(league.store, league.bank, row.version))
         rows.append(row)
     state = {
@@ -324,19 +359,20 @@ def _commit(league: League, now: _Round) -> None:
 def _report(league: League, now: _Round, audience: Audience) -> None:
     seconds = time.perf_counter() - now.started
     report = RoundReport(
-        now.number, league.config.league.rounds, now.scalars, tuple(now.marks), tuple(now.lessons), tuple(now.matches), seconds
+        now.number, league.config.league.rounds, now.scalars, tuple(now.marks), tuple(now.lessons), tuple(now.matches), dict(now.clock), seconds
     )
     audience.round(league, report)
 
 
 # ------------------------------------------------------------------------------------------ time and signals
 @contextmanager
-def _timed(league: League, phase: str, number: int) -> Iterator[None]:
-    """Add the block's wall time to the run's clock, and leave a heartbeat."""
-    league.store.beat(number, phase)
+def _timed(league: League, now: _Round, phase: str) -> Iterator[None]:
+    """Add the block's wall time to the round's and the run's clock, and leave a heartbeat."""
+    league.store.beat(now.number, phase)
     started = time.perf_counter()
     yield
-    league.clock[phase] = league.clock.get(phase, 0.0) + time.perf_counter() - started
+    for clock in (now.clock, league.clock):
+        clock[phase] = clock.get(phase, 0.0) + time.perf_counter() - started
 
 
 @contextmanager

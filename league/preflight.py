@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from league.config import Config
+from league.backends.scripted import imported, mixed_strategy
+from league.config import AgentConfig, Config
 from league.errors import ConfigError, RunFolderError, UserError, nearest
-from league.matchmaking import MATCHMAKERS
+from league.matchmaking import check_rules
 from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
 from league.types import Message
 from tasks import check_task, make_task
@@ -27,7 +28,8 @@ class Prepared:
     """What a checked config stands for, short of weights."""
 
     config: Config
-    model: ModelFacts
+    model: ModelFacts | None
+    """None when every agent is scripted."""
     domains: Mapping[str, Domain]
     tasks: Mapping[str, Any]
 
@@ -53,6 +55,8 @@ def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], N
                 problems.append(f"tasks.{name}.settings: a value has the wrong type: {error}")
     if problems:
         raise ConfigError(str(config.name), problems)
+    if all(agent.role == "scripted" for agent in config.agents.values()):
+        return Prepared(config, None, domains, tasks)
     path = locate_model(config.model.name, progress=progress)
     facts = check_model(path)
     problems = _model(config, facts, domains)
@@ -69,13 +73,24 @@ def _names(config: Config) -> list[str]:
     problems = []
     for name, domain in config.domains.items():
         problems += [f"domains.{name}: {line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
+    for name, agent in config.agents.items():
+        problems += _script(name, agent)
     for name, task in config.tasks.items():
         problems += [f"tasks.{name}.{line}" for line in check_task(task.kind, task.settings)]
-        for section in (task.matchmaking, task.rules):
-            problems += [f"tasks.{name}.matchmaking.{rule}: unknown rule{nearest(rule, list(MATCHMAKERS))}" for rule in section if rule not in MATCHMAKERS]
-        if not any(weight > 0 for weight in task.matchmaking.values()):
-            problems.append(f"tasks.{name}.matchmaking: every rule has weight 0; give at least one a weight above 0")
+        problems += [f"tasks.{name}.{line}" for line in check_rules(task.matchmaking, task.rules)]
     return list(dict.fromkeys(problems))
+
+
+def _script(name: str, agent: AgentConfig) -> list[str]:
+    """A script must be importable, a mixed strategy must have weight."""
+    try:
+        if agent.says is not None:
+            mixed_strategy(agent.says)
+        elif agent.script is not None:
+            imported(agent.script)
+    except UserError as error:
+        return [f"agents.{name}: {error}"]
+    return []
 
 
 def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:

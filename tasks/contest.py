@@ -32,10 +32,12 @@ class Contest:
     answers: int = 4
     """Samples per player and problem in training; evaluation asks once, greedily."""
     temperature: float = 1.0
+    players: int = 2
+    """How many seats the scheduler fills; 1 is plain reinforcement learning on correctness."""
     relation: str = field(default="contest", init=False)
 
     def check(self) -> list[str]:
-        problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in (("items", 1), ("answers", 2)) if getattr(self, key) < low]
+        problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in (("items", 1), ("answers", 2), ("players", 1)) if getattr(self, key) < low]
         if not self.temperature > 0:
             problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
         if not self.domains:

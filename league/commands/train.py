@@ -39,7 +39,7 @@ def resume(
     from league.watch import Watch
 
     rounds = read_config(run).league.rounds
-    with Watch(run, rounds, first=(done or 0), quiet=quiet) as audience:
+    with Watch(run, rounds, first=done, quiet=quiet) as audience:
         go_on(run, audience)
 
 

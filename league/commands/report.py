@@ -1,0 +1,33 @@
+"""`league report RUN`: one self-contained HTML page, and a rebuilt TensorBoard folder on demand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; by default report.html in the current folder.")] = None,
+    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Also rebuild the event files, into this empty folder.")] = None,
+) -> None:
+    """Write the run's report: did it learn, who beats whom, what was said."""
+    from league.errors import UserError
+    from league.reporting.assemble import build_report, rebuild_board
+    from league.reporting.html import render
+    from league.store.reader import RunReader
+
+    target = out or Path("report.html")
+    if target.is_symlink() or target.is_dir():
+        raise UserError(f"{target} is a {'link' if target.is_symlink() else 'folder'}; name a file with --out")
+    if tensorboard is not None and tensorboard.exists() and any(tensorboard.iterdir()):
+        raise UserError(f"{tensorboard} is not empty; TensorBoard would show both boards: name an empty folder")
+    with RunReader.read(run) as reader:
+        page = render(build_report(reader))
+        if tensorboard is not None:
+            rebuild_board(reader, tensorboard)
+    try:
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}") from error
+    typer.echo(f"{target} ({len(page) // 1024} kB)")

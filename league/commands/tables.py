@@ -1,0 +1,164 @@
+"""Commands that print a table of a run, live or finished: status, payoffs, cycles, ladder, lineage, evaluate. All take --json."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from league.reporting.views import Matrix
+
+Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def status(run: Run, as_json: Json = False) -> None:
+    """Where a run stands: round, agents, ratings, accuracy, and whether its process is alive."""
+    from league.reporting import from_store
+    from league.store.reader import RunReader
+
+    with RunReader.read(run) as reader:
+        view = from_store.status(reader)
+        beat = reader.heartbeat()
+    if as_json:
+        _json({**_plain(asdict(view)), "heartbeat": asdict(beat) if beat else None})
+        return
+    from league.reporting.tables import status_table
+
+    _print(status_table(view))
+    if beat is not None:
+        typer.echo(f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}" + ("" if beat.alive else " (process ended)"))
+
+
+def payoffs(
+    run: Run,
+    task: Annotated[str | None, typer.Option("--task", help="One task; by default every one that has payoffs.")] = None,
+    by: Annotated[Literal["agent", "version"], typer.Option("--by", help="Pool an agent's versions, or keep them apart.")] = "agent",
+    as_json: Json = False,
+) -> None:
+    """Who beats, teaches or helps whom, with intervals and counts."""
+    from league.errors import UserError, nearest
+    from league.reporting import from_store
+    from league.store.reader import RunReader
+
+    with RunReader.read(run) as reader:
+        slots = sorted({(relation, name) for relation, name, _, _ in reader.payoff_slots()})
+        names = sorted({name for _, name in slots})
+        if task is not None and task not in names:
+            raise UserError(f"task '{task}' has no payoffs in {run}{nearest(task, names)}")
+        matrices = []
+        for relation, name in slots:
+            if task in (None, name):
+                found = from_store.contest_matrix(reader, name, by) if relation == "contest" else from_store.pair_matrix(reader, relation, name)
+                matrices.append((relation, name, found))
+    if as_json:
+        _json([{"task": name, "relation": relation, **_matrix(matrix)} for relation, name, matrix in matrices])
+        return
+    from league.reporting.tables import matrix_table
+
+    for _, _, matrix in matrices:
+        _print(matrix_table(matrix))
+    if not matrices:
+        typer.echo("no match has been counted yet")
+
+
+def cycles(
+    run: Run,
+    task: Annotated[str | None, typer.Option("--task", help="The contest to look at; by default the one with most games.")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-9, max=0.5, help="Family-wise error rate of certified edges.")] = 0.05,
+    as_json: Json = False,
+) -> None:
+    """Certified non-transitive cycles between versions, with every statistic that goes with them."""
+    from league.reporting import structure
+    from league.store.reader import RunReader
+
+    with RunReader.read(run) as reader:
+        view = structure.cycles(reader, task, alpha)
+    if as_json:
+        _json(_plain(asdict(view)) if view is not None else {"names": [], "edges": [], "cycles": [], "pairs": 0})
+        return
+    if view is None:
+        typer.echo("no contest has been counted yet")
+        return
+    from league.reporting.tables import cycles_view
+
+    _print(cycles_view(view))
+
+
+def ladder(run: Run, every: Annotated[bool, typer.Option("--all", help="Frozen versions too.")] = False, as_json: Json = False) -> None:
+    """TrueSkill ratings, one ladder per zero-sum task and one overall."""
+    from league.reporting import from_store
+    from league.store.reader import RunReader
+
+    with RunReader.read(run) as reader:
+        rows = from_store.ladder(reader, every=every)
+    if as_json:
+        _json([asdict(row) for row in rows])
+        return
+    from league.reporting.tables import ladder_table
+
+    _print(ladder_table(rows))
+
+
+def lineage(run: Run, updates: Annotated[bool, typer.Option("--updates", help="Plain updates too.")] = False, as_json: Json = False) -> None:
+    """Which version came from which, when and why."""
+    from league.reporting import from_store
+    from league.store.reader import RunReader
+
+    with RunReader.read(run) as reader:
+        edges = from_store.lineage(reader, updates=updates or as_json)
+    if as_json:
+        _json([asdict(edge) for edge in edges])
+        return
+    from league.reporting.tables import lineage_view
+
+    _print(lineage_view(edges, all_updates=updates))
+
+
+def evaluate(
+    run: Run,
+    agents: Annotated[list[str] | None, typer.Argument(help="Agents or versions (name@step); by default all live ones and the base.")] = None,
+    problems: Annotated[int, typer.Option("--problems", min=1, help="Problems per domain.")] = 100,
+    split: Annotated[Literal["validation", "test"], typer.Option("--split", help="Held-out split.")] = "test",
+    as_json: Json = False,
+) -> None:
+    """Held-out accuracy per agent and domain, greedy and unaided, measured now. Nothing is stored."""
+    from league.exhibition import exam_now
+
+    found: dict[str, Any] = exam_now(run, agents or [], split, problems)
+    if as_json:
+        _json(found)
+        return
+    typer.echo(f"{'agent':<24} {'domain':<20} accuracy  95% interval   ({problems} {split} problems a domain)")
+    for row in found["results"]:
+        typer.echo(f"{row['version']:<24} {row['domain']:<20} {row['accuracy']:8.3f}  [{row['low']:.3f}, {row['high']:.3f}]")
+
+
+def _matrix(matrix: "Matrix") -> dict[str, object]:
+    return {
+        "title": matrix.title, "unit": matrix.unit, "rows": matrix.rows, "cols": matrix.cols,
+        **{name: _plain(getattr(matrix, name).tolist()) if getattr(matrix, name) is not None else None for name in ("values", "low", "high", "n")},
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: unknown is null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def _json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print(renderable: "RenderableType") -> None:
+    from rich.console import Console
+
+    Console().print(renderable)

@@ -1,0 +1,76 @@
+"""Telling people about a run while it runs: the terminal and TensorBoard. An audience hears of a round after its commit.
+
+Neither is a source of truth: both are drawn from the report and the store, and a run goes on the same without them.
+"""
+
+from pathlib import Path
+from statistics import fmean
+from types import TracebackType
+
+from rich.console import Console
+
+from league.assembly import League
+from league.loop import RoundReport
+from league.reporting.assemble import publish_round
+from league.reporting.progress import Progress
+from league.reporting.tensorboard import Board
+from league.reporting.views import RoundLine
+
+
+class Watch:
+    """The audience of `league train` and `league resume`. Use as a context manager around the run.
+
+    `first` is the last committed round of a resumed run: TensorBoard forgets what a killed process wrote beyond it.
+    """
+
+    def __init__(self, folder: Path, rounds: int, *, first: int | None = None, quiet: bool = False):
+        self._folder, self._first = folder, first
+        self._progress = Progress(rounds, 0 if first is None else first + 1, Console(quiet=quiet))
+        self._board: Board | None = None
+
+    def __enter__(self) -> "Watch":
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.__exit__(kind, error, trace)
+        if self._board is not None:
+            self._board.close()
+
+    def phase(self, league: League, number: int, text: str) -> None:
+        self._progress.stage(f"round {number}: {text}")
+
+    def note(self, message: str) -> None:
+        self._progress.note(message)
+
+    def round(self, league: League, report: RoundReport) -> None:
+        """One line on the terminal; scalars, a transcript and, when something was measured, the figures on the board."""
+        if self._board is None:
+            self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
+        publish_round(self._board, league.store, report.round, figures=bool(report.marks) or report.round == report.rounds)
+        self._progress.round(round_line(league, report))
+
+
+def round_line(league: League, report: RoundReport) -> RoundLine:
+    """What the terminal says of a round."""
+    students = {member.name for member in league.population.with_role("student")} or league.population.trainable()
+    accuracies = [mark.accuracy for mark in report.marks if mark.version.agent in students]
+    clock = report.clock
+    spent = clock.get("generate", 0.0) + clock.get("update", 0.0)
+    tokens = report.scalars.get("tokens/sampled", 0.0) + report.scalars.get("tokens/trained", 0.0)
+    deltas = [lesson.improvement for lesson in report.lessons]
+    total = sum(clock.values()) or 1.0
+    return RoundLine(
+        round=report.round,
+        rewards={name.removeprefix("reward/"): value for name, value in sorted(report.scalars.items()) if name.startswith("reward/")},
+        accuracy=fmean(accuracies) if accuracies else None,
+        win_rate=report.scalars.get("win_rate/past"),
+        delta=100 * fmean(deltas) if deltas else None,
+        tokens_per_s=tokens / spent if spent > 0 and tokens else None,
+        seconds=report.seconds,
+        shares={
+            "generate": clock.get("generate", 0.0) / total,
+            "update": (clock.get("update", 0.0) + clock.get("warm-up", 0.0)) / total,
+            "measure": clock.get("evaluate", 0.0) / total,
+        },
+    )
