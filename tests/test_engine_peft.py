@@ -65,7 +65,7 @@ def test_mixed_batch_hidden_states_match_peft(bank, tiny, tiny_path, tmp_path):
     items = [(version, sample) for version in SPECS for sample in samples_for(version)] + [(None, samples_for(Version("a", 0))[0])]
     with torch.no_grad():
         rows = [(s.prompt_tokens, s.tokens) for _, s in items]
-        hidden = engine_for(bank).completion_hidden(rows, [v for v, _ in items], None, False)
+        hidden = engine_for(bank).run(rows, [v for v, _ in items], None, False).hidden
         ours = (hidden @ tiny.head.T).log_softmax(1).split([len(s.tokens) for _, s in items])
         for (version, sample), found in zip(items, ours, strict=True):
             if version is None:

@@ -15,8 +15,8 @@ import torch
 from league.errors import BackendError, UserError
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.engine import engine_for
-from league.model.generic import GenericEngine, Prompt
+from league.model.engine import Engine, engine_for
+from league.model.generic import Prompt
 from league.model.sampling import Shape, draw
 from league.seeds import generator
 from league.types import Reply, Request, Version
@@ -50,9 +50,7 @@ class _Row:
 class LocalBackend:
     """types.Backend over a BaseModel and its AdapterBank."""
 
-    def __init__(
-        self, base: BaseModel, bank: AdapterBank, *, max_rows: int = 256, compact: float = 0.8, engine: GenericEngine | None = None
-    ):
+    def __init__(self, base: BaseModel, bank: AdapterBank, *, max_rows: int = 256, compact: float = 0.8, engine: Engine | None = None):
         if max_rows < 1:
             raise UserError(f"max_rows {max_rows}: expected at least 1")
         self.base, self.bank, self.max_rows, self.compact = base, bank, max_rows, compact

@@ -134,13 +134,13 @@ def _accumulate(
         reference = None
         if any(hypers[item.owner].kl for item in items):
             with torch.no_grad():
-                hidden = engine.completion_hidden(rows, [None] * len(items), None, False)
-                reference = reference_logprobs(hidden, base.head, targets.tokens, targets.shape)
-        hidden = engine.completion_hidden(rows, who, sink, objective.checkpointing)
+                plain = engine.run(rows, [None] * len(items), None, False)
+                reference = reference_logprobs(plain.hidden, base.head, targets.tokens, targets.shape)
+        forward = engine.run(rows, who, sink, objective.checkpointing)
         with torch.no_grad():
-            grad, part, logprobs = head_gradient(hidden.detach(), base.head, targets, objective, reference, len(versions))
+            grad, part, logprobs = head_gradient(forward.hidden, base.head, targets, objective, reference, len(versions))
         _require_finite(part.cpu(), versions, logprobs, targets.owner)
-        hidden.backward(grad)
+        forward.backward(grad)
         sums += part.cpu()
     return grads, list(sums)
 

@@ -184,7 +184,10 @@ class AdapterBank:
         optimizer_state: Mapping[str, Tensor] | None,
         trainable: bool,
     ) -> None:
-        """Put a version back exactly as `state` and `optimizer_state` gave it. Raises AdapterRefused on names, shapes or non-finite values."""
+        """Put a version back exactly as `state` and `optimizer_state` gave it.
+
+        Raises AdapterRefused on names, shapes or non-finite values.
+        """
         layout = self.layout(spec)
         params = torch.empty(layout.size)
         views = layout.named(params)

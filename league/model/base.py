@@ -46,7 +46,8 @@ class BaseModel:
             model = AutoModelForCausalLM.from_pretrained(path, dtype=kind)
         except (OSError, ValueError, KeyError) as error:
             raise ModelUnavailable(f"model folder {path}: expected a causal LM that transformers can load, found: {error}") from error
-        return cls(model.to(where), tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
+        torch.nn.Module.to(model, where)
+        return cls(model, tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +85,7 @@ class BaseModel:
                 f"prompt of {len(ids)} tokens: expected fewer than the context of {self.context} of model {self.name} "
                 f"(last message starts {start!r}); shorten the prompt or use a model with a longer context"
             )
-        return tuple(int(token) for token in ids)
+        return tuple(int(token) for token in ids)  # type: ignore[arg-type]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Text of token ids without special tokens."""

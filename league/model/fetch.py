@@ -149,10 +149,10 @@ def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> st
 
     repository = DEFAULT_MODEL if model in PACKAGED else model
     progress(f"looking for {repository} on the hub ...")
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
+    expected: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, *_network_errors())
     try:
         snapshot_download(repository, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, *_network_errors()) as error:
+    except expected as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return None if _is_model_folder(folder) else f"{repository} has no config.json with safetensors weights"
@@ -218,7 +218,8 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.to(torch.bfloat16).save_pretrained(folder)
+    torch.nn.Module.to(model, torch.bfloat16)
+    model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(folder)
 
 

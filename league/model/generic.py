@@ -4,7 +4,7 @@ Prompts are left-padded and prefilled once each; the cache is then copied per sa
 changes nothing but cost.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -37,6 +37,14 @@ class Micro:
     order: tuple[int, ...]
 
 
+@dataclass
+class Pass:
+    """Hidden states [tokens, h] at loss positions; `backward` takes their gradient and fills the sink."""
+
+    hidden: Tensor
+    backward: Callable[[Tensor], None]
+
+
 class GenericEngine:
     """Runs the base's own forward with adapters routed per row."""
 
@@ -65,10 +73,8 @@ class GenericEngine:
                 longest = length
         return [Micro(tuple(plan)) for plan in plans]
 
-    def completion_hidden(
-        self, rows: Sequence[Row], versions: Sequence[Version | None], sink: GradientSink | None, checkpointing: bool
-    ) -> Tensor:
-        """Last hidden states that predict the completions' tokens, flat [tokens, hidden], row by row.
+    def run(self, rows: Sequence[Row], versions: Sequence[Version | None], sink: GradientSink | None, checkpointing: bool) -> Pass:
+        """Last hidden states that predict the completions' tokens, flat [tokens, h], row by row; `sink` None means no backward.
 
         Rows are padded on the right; causal attention keeps the pads out of everything before them.
         """
@@ -80,14 +86,13 @@ class GenericEngine:
         for index, (row, (prompt, _)) in enumerate(zip(whole, rows, strict=True)):
             ids[index, : len(row)] = torch.tensor(row)
             pick[index, len(prompt) - 1 : len(row) - 1] = True
-        embedded = base.model.get_input_embeddings()(ids.to(base.device))
-        if torch.is_grad_enabled():
-            embedded = embedded.detach().requires_grad_(True)
         positions = torch.arange(longest, device=base.device).expand(len(rows), -1)
         mix = Mix(self.bank, versions, sink)
-        with self.router.using(mix), _checkpointed(base.model, self.router, mix, checkpointing):
+        with torch.set_grad_enabled(sink is not None), self.router.using(mix), _checkpointed(base.model, self.router, mix, checkpointing):
+            embedded = base.model.get_input_embeddings()(ids.to(base.device)).detach().requires_grad_(sink is not None)
             out = base.model.base_model(inputs_embeds=embedded, position_ids=positions, use_cache=False)
-        return out.last_hidden_state[pick.to(base.device)]
+            hidden = out.last_hidden_state[pick.to(base.device)]
+        return Pass(hidden.detach(), lambda grad: hidden.backward(grad))
 
 
 @contextmanager

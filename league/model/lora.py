@@ -134,7 +134,7 @@ class _AddPieces(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, *hidden = ctx.saved_tensors
         dx = torch.zeros_like(x)
         for piece, h in zip(ctx.pieces, hidden, strict=True):

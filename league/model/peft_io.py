@@ -21,7 +21,7 @@ from league.types import Version
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 MANIFEST = "league.json"
 MAX_RANK, MAX_SCALE = 512, 64.0
-NEUTRAL = {
+NEUTRAL: dict[str, tuple[object, ...]] = {
     "peft_type": ("LORA",),
     "task_type": ("CAUSAL_LM", None),
     "bias": ("none", None),

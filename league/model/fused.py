@@ -1,0 +1,236 @@
+"""The fast engine for Llama-shaped decoders: flat packed tokens, fused projections, a backward pass written out by hand.
+
+One pass serves prefill and training alike: tokens of all rows lie flat, without padding, every distinct prefix once (forest.py), and
+each version's low-rank products run over its own contiguous tokens. Training saves, per layer and token, the residual stream twice,
+queries, keys, values, the attention's output and gate|up; with checkpointing only the first, and the layer is run again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from league.model import ops
+from league.model.bank import AdapterBank
+from league.model.decode import FusedSession
+from league.model.forest import Forest, Job, grow
+from league.model.generic import Micro, Pass, Prompt, Row
+from league.model.lora import GradientSink
+from league.model.stack import Fused, Stack
+from league.model.weights import DOWN, GATE_UP, OUT, QKV, Decoder, Layer
+from league.types import Version
+
+
+@dataclass
+class Packed:
+    """A forest on the device, with its adapters: what every layer needs."""
+
+    forest: Forest
+    tokens: Tensor
+    positions: Tensor
+    jobs: list[Job]
+    stack: Stack | None
+    runs: list[tuple[int, int, int]]
+    """(start, end, slot) of the tokens that have an adapter."""
+    tables: dict[str, tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Saved:
+    """What one layer keeps for its backward pass; only x when checkpointing."""
+
+    x: Tensor
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    raw: Tensor | None
+    """q|k before their norms, where the family has them."""
+    attended: Tensor
+    projected: Tensor | None
+    """o_proj's output, where a norm follows it."""
+    middle: Tensor
+    gate_up: Tensor
+    down: Tensor | None
+
+
+class FusedEngine:
+    """Same interface as GenericEngine."""
+
+    name = "fused"
+
+    def __init__(self, bank: AdapterBank, decoder: Decoder):
+        self.bank, self.base, self.decoder = bank, bank.base, decoder
+        self._cached: tuple[tuple[tuple[Version, int], ...], Stack] | None = None
+
+    # --------------------------------------------------------------------------------------------- adapters
+    def stack(self, versions: Sequence[Version]) -> Stack | None:
+        """Stacked adapters of distinct versions; the last stack is kept until one of its versions changes."""
+        if not versions:
+            return None
+        key = tuple((version, self.bank.slice(version).revision) for version in versions)
+        if self._cached is None or self._cached[0] != key:
+            self._cached = None
+            self._cached = (key, Stack(self.bank, self.decoder, versions))
+        return self._cached[1]
+
+    def pack(self, rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> Packed:
+        forest = grow(rows, versions)
+        stack = self.stack([version for _, _, version in forest.versions if version is not None])
+        runs = [(a, b, stack.slots[version]) for a, b, version in forest.versions if version is not None and stack is not None]
+        device = self.base.device
+        positions = torch.tensor(forest.positions, device=device)
+        jobs = [Job(job.start, job.end, job.ancestors, job.blocked.to(device)) for job in forest.jobs()]
+        tables = {kind: self.decoder.cos_sin(positions, kind) for kind in {layer.kind for layer in self.decoder.layers}}
+        return Packed(forest, torch.tensor(forest.tokens, device=device), positions, jobs, stack, runs, tables)
+
+    # ---------------------------------------------------------------------------------------------- forward
+    def project(self, x: Tensor, layer: Layer, fused: Fused | None, group: int, runs: Sequence[tuple[int, int, int]]) -> Tensor:
+        """Base product plus each run's own low-rank product."""
+        y = layer.linears[group](x)
+        if fused is not None:
+            for start, end, slot in runs:
+                y[start:end].addmm_(x[start:end] @ fused.a[slot].T, fused.b[slot])
+        return y
+
+    def layer(self, x: Tensor, layer: Layer, fused: list[Fused] | None, packed: Packed) -> tuple[Tensor, Saved]:
+        """One decoder layer over flat tokens x [N, h]."""
+        d, runs = self.decoder, packed.runs
+        each: Sequence[Fused | None] = fused or [None] * 4
+        normed = ops.rms(x, layer.norm_attention, d.eps)
+        qkv = self.project(normed, layer, each[QKV], QKV, runs).view(len(x), -1, d.head_size)
+        raw = qkv[:, : d.heads + d.kv_heads] if layer.norm_q is not None else None
+        turned = ops.rotate(self.head_norms(qkv, layer), *packed.tables[layer.kind])
+        q, k, v = turned[:, : d.heads], turned[:, d.heads :], qkv[:, d.heads + d.kv_heads :]
+        attended = ops.attend(q, k, v, packed.jobs, d.scaling, packed.positions, layer.window)
+        projected = self.project(attended, layer, each[OUT], OUT, runs)
+        after = layer.norm_after_attention
+        middle = x + (projected if after is None else ops.rms(projected, after, d.eps))
+        gate_up = self.project(ops.rms(middle, layer.norm_mlp, d.eps), layer, each[GATE_UP], GATE_UP, runs)
+        down = self.project(ops.gate(gate_up, d.activation), layer, each[DOWN], DOWN, runs)
+        last = layer.norm_after_mlp
+        out = middle + (down if last is None else ops.rms(down, last, d.eps))
+        kept = (projected if after is not None else None, middle, gate_up, down if last is not None else None)
+        return out, Saved(x, q, k, v, raw, attended, *kept)
+
+    def head_norms(self, qkv: Tensor, layer: Layer) -> Tensor:
+        """q|k of qkv [N, H + 2K, D], normed per head where the family does (Qwen3, Gemma3)."""
+        d = self.decoder
+        both = qkv[:, : d.heads + d.kv_heads]
+        if layer.norm_q is None or layer.norm_k is None:
+            return both
+        return torch.cat([ops.rms(both[:, : d.heads], layer.norm_q, d.eps), ops.rms(both[:, d.heads :], layer.norm_k, d.eps)], 1)
+
+    # --------------------------------------------------------------------------------------------- backward
+    def project_backward(self, grad: Tensor, x: Tensor, layer: Layer, index: int, group: int, packed: Packed, sink: GradientSink) -> Tensor:
+        """Gradient at x; adds those of A and B to the sink."""
+        dx = grad @ layer.linears[group].weight
+        stack = packed.stack
+        for start, end, slot in packed.runs if stack is not None else ():
+            assert stack is not None
+            fused = stack.layers[index][group]
+            part, rows = grad[start:end], x[start:end]
+            through = part @ fused.b[slot].T
+            dx[start:end].addmm_(through, fused.a[slot])
+            da, db = through.T @ rows, (rows @ fused.a[slot].T).T @ part
+            stack.scatter(slot, layer.paths[group], layer.outs[group], da, db, sink[stack.versions[slot]])
+        return dx
+
+    def layer_backward(self, grad: Tensor, index: int, saved: Saved, packed: Packed, sink: GradientSink) -> Tensor:
+        """Gradient at the layer's input from that at its output."""
+        d, layer = self.decoder, self.decoder.layers[index]
+        g = grad if saved.down is None or layer.norm_after_mlp is None else ops.rms_backward(grad, saved.down, layer.norm_after_mlp, d.eps)
+        g = self.project_backward(g, ops.gate(saved.gate_up, d.activation), layer, index, DOWN, packed, sink)
+        g = ops.gate_backward(g, saved.gate_up, d.activation)
+        g = self.project_backward(g, ops.rms(saved.middle, layer.norm_mlp, d.eps), layer, index, GATE_UP, packed, sink)
+        grad = grad + ops.rms_backward(g, saved.middle, layer.norm_mlp, d.eps)
+        g = grad
+        if saved.projected is not None and layer.norm_after_attention is not None:
+            g = ops.rms_backward(grad, saved.projected, layer.norm_after_attention, d.eps)
+        g = self.project_backward(g, saved.attended, layer, index, OUT, packed, sink)
+        dq, dk, dv = ops.attend_backward(g, saved.q, saved.k, saved.v, packed.jobs, d.scaling, packed.positions, layer.window)
+        turned = ops.rotate_backward(torch.cat([dq, dk], 1), *packed.tables[layer.kind])
+        if saved.raw is not None and layer.norm_q is not None and layer.norm_k is not None:
+            turned = torch.cat(
+                [
+                    ops.rms_backward(turned[:, : d.heads], saved.raw[:, : d.heads], layer.norm_q, d.eps),
+                    ops.rms_backward(turned[:, d.heads :], saved.raw[:, d.heads :], layer.norm_k, d.eps),
+                ],
+                1,
+            )
+        g = torch.cat([turned, dv], 1).flatten(1)
+        g = self.project_backward(g, ops.rms(saved.x, layer.norm_attention, d.eps), layer, index, QKV, packed, sink)
+        return grad + ops.rms_backward(g, saved.x, layer.norm_attention, d.eps)
+
+    # ---------------------------------------------------------------------------------------------- training
+    def plan(self, rows: Sequence[Row], versions: Sequence[Version], budget: int) -> list[Micro]:
+        """Micro-batches of about `budget` distinct tokens: rows in trie order, so that what shares a prefix stays together."""
+        order = sorted(range(len(rows)), key=lambda i: (versions[i], rows[i][0], rows[i][1], i))
+        plans: list[list[int]] = []
+        load = 0
+        for index in order:
+            whole = rows[index][0] + rows[index][1]
+            if plans and versions[plans[-1][-1]] == versions[index]:
+                before = plans[-1][-1]
+                new = len(whole) - _shared(whole, rows[before][0] + rows[before][1])
+            else:
+                new = len(whole)
+            if plans and load + new <= budget:
+                plans[-1].append(index)
+                load += new
+            else:
+                plans.append([index])
+                load = len(whole)
+        return [Micro(tuple(plan)) for plan in plans]
+
+    def run(self, rows: Sequence[Row], versions: Sequence[Version | None], sink: GradientSink | None, checkpointing: bool) -> Pass:
+        """Hidden states that predict the completions' tokens, flat [tokens, h], row by row; `sink` None means no backward."""
+        packed = self.pack([prompt + completion[:-1] for prompt, completion in rows], versions)
+        pick = torch.tensor(
+            [index for row, (prompt, _) in enumerate(rows) for index in packed.forest.flat(row)[len(prompt) - 1 :]],
+            device=self.base.device,
+        )
+        with torch.no_grad():
+            x = self.decoder.embed(packed.tokens)
+            kept: list[Saved | Tensor] = []
+            for index, layer in enumerate(self.decoder.layers):
+                out, saved = self.layer(x, layer, packed.stack.layers[index] if packed.stack else None, packed)
+                if sink is not None:
+                    kept.append(x if checkpointing else saved)
+                x = out
+            last = x[pick]
+            hidden = ops.rms(last, self.decoder.norm, self.decoder.eps)
+        return Pass(hidden, self._backward(packed, kept, last, pick, sink))
+
+    def _backward(
+        self, packed: Packed, kept: list[Saved | Tensor], last: Tensor, pick: Tensor, sink: GradientSink | None
+    ) -> Callable[[Tensor], None]:
+        def backward(grad: Tensor) -> None:
+            assert sink is not None, "this pass was run without a gradient sink"
+            with torch.no_grad():
+                at_last = ops.rms_backward(grad, last, self.decoder.norm, self.decoder.eps)
+                g = torch.zeros(len(packed.tokens), last.shape[1], dtype=torch.float32, device=last.device)
+                g = g.index_add_(0, pick, at_last.float()).to(last.dtype)
+                for index in reversed(range(len(kept))):
+                    saved = kept.pop()
+                    if isinstance(saved, Tensor):
+                        layers = packed.stack.layers[index] if packed.stack else None
+                        _, saved = self.layer(saved, self.decoder.layers[index], layers, packed)
+                    g = self.layer_backward(g, index, saved, packed, sink)
+
+        return backward
+
+    # ---------------------------------------------------------------------------------------------- decoding
+    def open(self, prompts: Sequence[Prompt], reserve: int) -> FusedSession:
+        """Prefill; `reserve` is the most tokens that will follow."""
+        return FusedSession(self, prompts, reserve)
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    count = 0
+    for left, right in zip(a, b, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
