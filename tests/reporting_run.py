@@ -45,7 +45,12 @@ def lessons(rng: np.random.Generator, number: int, held_out: Version | None) -> 
 def make_run(folder: Path, rounds: int = ROUNDS) -> Path:
     """Write rounds 0…`rounds` of a run of ROUNDS; returns the folder."""
     rng = np.random.default_rng(0)
-    config = {"league": {"rounds": ROUNDS}, "evaluation": {"final_problems": PROBLEMS, "problems": 50}, "seed": 0, "domains": {}}
+    config = {
+        "league": {"rounds": ROUNDS},
+        "evaluation": {"every": 3, "final_problems": PROBLEMS, "problems": 50},
+        "seed": 0,
+        "domains": {},
+    }
     marks: dict[str, Any] = {}
     with RunStore.create(folder, "name: synthetic\n") as store:
         for number in range(rounds + 1):

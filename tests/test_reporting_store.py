@@ -8,7 +8,7 @@ import pytest
 from reporting_run import DOMAINS, ROUNDS, STUDENTS, make_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from league.reporting import assemble, from_store, structure
+from league.reporting import assemble, from_store, measured, structure
 from league.reporting.html import render, verdicts
 from league.store.reader import RunReader
 from league.store.run import RunStore
@@ -67,12 +67,13 @@ def test_a_certified_rock_paper_scissors_is_found() -> None:
     assert len(view.edges) == 3 and len(view.cycles) == 1
     share = next(value for name, value in view.statistics.items() if name.startswith("cyclic share"))
     assert share is not None and share.value > 0.9
+    assert structure.has_loops(wins > 0) and not structure.has_loops(np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0]], dtype=bool))
     few = structure.certified(("rock", "paper", "scissors"), wins // 20, np.zeros((3, 3)))
     assert few.edges == () and few.cycles == ()
 
 
 def test_lessons_are_paired_and_the_held_out_student_stands_apart(reader: RunReader) -> None:
-    taught, shuffled = from_store.lesson_matrix(reader), from_store.lesson_matrix(reader, "shuffled")
+    taught, shuffled = measured.lesson_matrix(reader), measured.lesson_matrix(reader, "shuffled")
     assert taught is not None and shuffled is not None
     assert taught.rows == ("gcd_expert", "sum_expert") and taught.cols == ("alice", "bob", "alice@0")
     assert f"round {ROUNDS}" in taught.unit
@@ -95,7 +96,7 @@ def test_meetings_count_training_matches(reader: RunReader) -> None:
 
 
 def test_learning_curves_have_the_exam_sizes_intervals(reader: RunReader) -> None:
-    panels = from_store.learning_curves(reader)
+    panels = measured.learning_curves(reader)
     assert [panel.title for panel in panels] == list(reversed(DOMAINS))
     alice = next(s for s in panels[0].series if s.name == "alice")
     assert alice.rounds == (0, 3, 6) and alice.values[-1] == pytest.approx(0.6)
@@ -107,15 +108,15 @@ def test_learning_curves_have_the_exam_sizes_intervals(reader: RunReader) -> Non
 
 
 def test_accuracy_matrix_is_the_exam(reader: RunReader) -> None:
-    end = from_store.accuracy_matrix(reader, "end")
+    end = measured.accuracy_matrix(reader, "end")
     assert end is not None and end.cols == DOMAINS and "base" not in end.rows and end.n is not None
     assert end.n[end.rows.index("alice"), 0] == 200 and end.n[end.rows.index("gcd_expert"), 0] == 50
-    start = from_store.accuracy_matrix(reader, "start")
+    start = measured.accuracy_matrix(reader, "start")
     assert start is not None and start.rows[-1] == "base"
 
 
 def test_ratings_follow_the_newest_version(reader: RunReader) -> None:
-    (panel,) = from_store.rating_panels(reader)
+    (panel,) = measured.rating_panels(reader)
     alice = next(s for s in panel.series if s.name == "alice")
     assert list(alice.rounds) == sorted(set(alice.rounds)) and alice.values[-1] == pytest.approx(25 + 2 + 0.2 * ROUNDS)
 
@@ -149,7 +150,7 @@ def test_a_board_is_rebuilt_from_the_store_alone(reader: RunReader, tmp_path: Pa
     tags = found.Tags()
     assert [event.step for event in found.Scalars("accuracy/alice/gcd")] == [0, 3, 6]
     assert [event.step for event in found.Scalars("rating/overall/alice")] == list(range(ROUNDS + 1))
-    assert {"payoffs/teaching_gain_δ", "structure/certified_cycles", "lineage", "learning/gcd"} <= set(tags["images"])
+    assert {"payoffs/teaching_gain_delta", "structure/certified_cycles", "lineage", "learning/gcd"} <= set(tags["images"])
     assert "transcripts/teaching/text_summary" in tags["tensors"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from league.marks import gains, overall_gain, teaching
-from league.reporting import from_store, structure
+from league.reporting import from_store, measured, structure
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix, Report
 from league.store.reader import RunReader
@@ -31,11 +31,11 @@ def build_report(reader: RunReader) -> Report:
         teaching_gain=lessons.get("live_change"),
         matrices=matrices(reader),
         ladder=from_store.ladder(reader),
-        rating_history=from_store.rating_panels(reader),
+        rating_history=measured.rating_panels(reader),
         cycles=structure.cycles(reader),
         structure=panels,
         masses=masses,
-        curves=from_store.learning_curves(reader),
+        curves=measured.learning_curves(reader),
         lineage=from_store.lineage(reader, updates=False),
         transcripts=newest_transcripts(reader, TRANSCRIPTS),
         config=reader.config_text(),
@@ -47,10 +47,10 @@ def build_report(reader: RunReader) -> Report:
 def matrices(reader: RunReader) -> list[Matrix]:
     """Every matrix of a run that has something in it, the most telling first."""
     found = [
-        from_store.lesson_matrix(reader),
-        from_store.lesson_matrix(reader, "shuffled"),
-        from_store.accuracy_matrix(reader, "end"),
-        from_store.accuracy_matrix(reader, "start"),
+        measured.lesson_matrix(reader),
+        measured.lesson_matrix(reader, "shuffled"),
+        measured.accuracy_matrix(reader, "end"),
+        measured.accuracy_matrix(reader, "start"),
         *(from_store.contest_matrix(reader, task, by) for task in from_store.contest_tasks(reader) for by in ("agent", "version")),
         *(
             from_store.pair_matrix(reader, kind, task)
@@ -83,7 +83,7 @@ def rating_now(reader: RunReader) -> dict[str, float]:
 def ratings_by_round(reader: RunReader) -> dict[int, dict[str, float]]:
     """Round → every agent's rating after it; what a rebuilt board gets."""
     found: dict[int, dict[str, float]] = {}
-    for panel in from_store.rating_panels(reader):
+    for panel in measured.rating_panels(reader):
         ladder = panel.title.removeprefix("TrueSkill rating, ")
         for series in panel.series:
             for number, value in zip(series.rounds, series.values, strict=True):
@@ -101,9 +101,9 @@ def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
     palette = Palette(from_store.agents_in_order(reader))
     for matrix in matrices(reader):
         yield f"payoffs/{_tag(matrix.title)}", heatmap(matrix)
-    for panel in from_store.learning_curves(reader):
+    for panel in measured.learning_curves(reader):
         yield f"learning/{_tag(panel.title)}", curves.lines(panel, palette)
-    for panel in from_store.rating_panels(reader):
+    for panel in measured.rating_panels(reader):
         yield f"ratings/{_tag(panel.title)}", curves.lines(panel, palette)
     found = structure.cycles(reader)
     if found is not None:
@@ -117,9 +117,9 @@ def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
 
 
 def _tag(title: str) -> str:
-    """A title as a TensorBoard tag: lower case, words joined by underscores."""
-    words = "".join(char if char.isalnum() else " " for char in title.lower()).split()
-    return "_".join(words)
+    """A title as a TensorBoard tag: lower-case words joined by underscores, Greek letters by name."""
+    named = title.lower().replace("δ", "delta").replace("α", "alpha")
+    return "_".join("".join(char if char.isalnum() else " " for char in named).split())
 
 
 def publish_round(board: Board, reader: RunReader, number: int, figures: bool, ratings: Mapping[str, float] | None = None) -> int:

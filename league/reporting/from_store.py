@@ -4,12 +4,11 @@ Two ways to name who played: by *version* (immutable, what certificates may rest
 *agent* (all its versions pooled, a frozen past under its own name): the readable overview, which mixes strengths over time and says so.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from league.reporting.measures import means, proportion, win_rates
+from league.reporting.measures import means, win_rates
 from league.reporting.views import (
     AgentRow,
     Estimate,
@@ -17,8 +16,6 @@ from league.reporting.views import (
     LadderRow,
     LineageEdge,
     Matrix,
-    Panel,
-    Series,
     Status,
 )
 from league.store.reader import RunReader
@@ -37,7 +34,7 @@ def status(reader: RunReader) -> Status:
     rounds = state.get("config", {}).get("league", {}).get("rounds")
     times = reader.round_times()
     ratings = {row.name: row for row in ladder(reader, "overall")}
-    live = reader.live()
+    live, accuracies = reader.live(), accuracies_now(reader)
     agents = [
         AgentRow(
             agent.name,
@@ -45,7 +42,7 @@ def status(reader: RunReader) -> Status:
             agent.version.step,
             ratings[agent.name].games if agent.name in ratings else 0,
             _band(ratings.get(agent.name)),
-            mean_accuracy(reader, agent.name),
+            accuracies.get(agent.name),
         )
         for agent in reader.agents()
         if agent.name in live
@@ -72,6 +69,24 @@ def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:
     if rounds is not None and latest >= rounds:
         return "finished"
     return "stopped" if beat is None or beat.phase.startswith("stopped") else f"interrupted ({beat.phase}, round {beat.round})"
+
+
+def accuracies_now(reader: RunReader) -> dict[str, float]:
+    """agent → its newest held-out accuracy, mean over domains."""
+    found: dict[str, dict[str, float]] = {}
+    latest = reader.latest_round() or 0
+    for number in range(latest, max(-1, latest - RECENT), -1):
+        for agent, domain, value in accuracies(reader, number):
+            found.setdefault(agent, {}).setdefault(domain, value)
+        if found:
+            break
+    return {agent: float(np.mean(list(values.values()))) for agent, values in found.items()}
+
+
+def accuracies(reader: RunReader, number: int) -> list[tuple[str, str, float]]:
+    """(agent, domain, accuracy) measured in one round."""
+    parts = [(name.split("/"), value) for name, value in reader.round_scalars(number).items()]
+    return [(words[1], words[2], value) for words, value in parts if words[0] == "accuracy" and len(words) == 3]
 
 
 def _band(row: LadderRow | None) -> Estimate | None:
@@ -115,9 +130,13 @@ def frozen_versions(reader: RunReader) -> list[Version]:
 
 
 def contest_counts(cells: PayoffCells, label: Callable[[Version], str | None]) -> tuple[tuple[str, ...], Floats, Floats]:
-    """(names, wins, draws): wins of row against column and draws, both (N, N), pooled over what `label` gives one name; None leaves out."""
+    """(names, wins, draws): wins of row against column and draws, both (N, N), pooled over what `label` gives one name (None: left out).
+
+    Names stand in the order of their first version.
+    """
     labels = [label(version) for version in cells.versions]
-    names = tuple(sorted({text for text in labels if text is not None}))
+    order = sorted(range(len(labels)), key=lambda i: cells.versions[i])
+    names = tuple(dict.fromkeys(text for text in (labels[i] for i in order) if text is not None))
     wins, draws = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
     place = np.array([-1 if text is None else names.index(text) for text in labels], dtype=np.int64)
     if not len(cells.row):
@@ -202,139 +221,3 @@ def meetings(reader: RunReader) -> Matrix:
         row_axis="agent",
         col_axis="agent",
     )
-
-
-# ------------------------------------------------------------------------------------------------- measurements
-def _scalar_table(reader: RunReader, prefix: str) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """(agent, domain) → (rounds, values) of the scalars `prefix/AGENT/DOMAIN`."""
-    found = {}
-    for name in reader.scalar_names():
-        parts = name.split("/")
-        if parts[0] == prefix and len(parts) == 3:
-            found[parts[1], parts[2]] = reader.scalars(name)
-    return found
-
-
-def mean_accuracy(reader: RunReader, agent: str) -> float | None:
-    """The agent's newest held-out accuracy, mean over domains; None when it never sat an exam."""
-    newest = [values[-1] for (who, _), (_, values) in _scalar_table(reader, "accuracy").items() if who == agent and len(values)]
-    return float(np.mean(newest)) if newest else None
-
-
-def accuracy_matrix(reader: RunReader, sitting: str) -> Matrix | None:
-    """Agent × domain accuracy at the first ("start") or last ("end") exam, on test problems; None when it was not sat."""
-    marks = reader.state().get("marks", {}).get(sitting)
-    if not marks or not marks["exams"]:
-        return None
-    agents = [Version.parse(row["version"]).agent for row in marks["exams"]]
-    rows = tuple(name for name in agents_in_order(reader) if name in set(agents))
-    cols = tuple(dict.fromkeys(row["domain"] for row in marks["exams"]))
-    table = np.full((3, len(rows), len(cols)), np.nan)
-    n = np.zeros((len(rows), len(cols)))
-    for agent, row in zip(agents, marks["exams"], strict=True):
-        at = rows.index(agent), cols.index(row["domain"])
-        found = proportion(row["correct"].count("1"), len(row["correct"]))
-        if found is not None:
-            table[:, at[0], at[1]] = found.value, found.low, found.high
-            n[at] = found.n
-    title = f"Held-out accuracy, {'first' if sitting == 'start' else 'last'} exam"
-    return Matrix(title, "share right", rows, cols, table[0], "share", table[1], table[2], n, "agent", "domain")
-
-
-def latest_lessons(reader: RunReader) -> tuple[int, list[Mapping[str, Any]]] | None:
-    """(round, lessons) of the newest measurement of Δ that is still kept, or that of the last exam."""
-    for number in range(reader.latest_round() or 0, -1, -1):
-        kept = reader.figures(number)
-        if kept and kept.get("lessons"):
-            return number, kept["lessons"]
-    for sitting in ("end", "start"):
-        lessons = reader.state().get("marks", {}).get(sitting, {}).get("lessons")
-        if lessons:
-            return (reader.latest_round() or 0) if sitting == "end" else 0, lessons
-    return None
-
-
-def lesson_matrix(reader: RunReader, arm: str = "taught") -> Matrix | None:
-    """Teacher × student Δ of the newest measurement, from paired items; arm "shuffled" is its control. None before the first.
-
-    A student stands under its agent's name; an older self beside it, the held-out student, under `name@step`.
-    """
-    newest = latest_lessons(reader)
-    if newest is None:
-        return None
-    number, lessons = newest
-    newest_step: dict[str, int] = {}
-    for lesson in lessons:
-        version = Version.parse(lesson["student"])
-        newest_step[version.agent] = max(version.step, newest_step.get(version.agent, 0))
-    items: dict[tuple[str, str], list[float]] = {}
-    for lesson in lessons:
-        version = Version.parse(lesson["student"])
-        who = version.agent if version.step == newest_step[version.agent] else str(version)
-        pairs = zip(lesson[arm], lesson["control"], strict=True)
-        items.setdefault((Version.parse(lesson["teacher"]).agent, who), []).extend(float(int(a) - int(b)) for a, b in pairs)
-    rows, cols = tuple(dict.fromkeys(t for t, _ in items)), tuple(dict.fromkeys(s for _, s in items))
-    sums = np.zeros((3, len(rows), len(cols)))
-    for (teacher, student), values in items.items():
-        sums[:, rows.index(teacher), cols.index(student)] = len(values), sum(values), sum(v * v for v in values)
-    value, low, high = means(sums[0], sums[1], sums[2])
-    title = "Teaching gain Δ" if arm == "taught" else "Δ of a shuffled explanation (control)"
-    unit = f"percentage points, round {number}"
-    return Matrix(title, unit, rows, cols, 100 * value, "points", 100 * low, 100 * high, sums[0], "teacher", "student")
-
-
-def learning_curves(reader: RunReader, students_only: bool = True) -> list[Panel]:
-    """One panel a domain: accuracy over rounds with Wilson intervals. The dashed line is the untrained base model."""
-    table = _scalar_table(reader, "accuracy")
-    state = reader.state()
-    if not table or "config" not in state:
-        return []
-    sizes, last = state["config"]["evaluation"], state["config"]["league"]["rounds"]
-    roles = {agent.name: agent.role for agent in reader.agents()}
-    shown = [name for name in agents_in_order(reader) if name != BASE.agent and not (students_only and roles.get(name) == "expert")]
-    panels = []
-    for domain in dict.fromkeys(domain for _, domain in table):
-        series = []
-        for agent in shown or list(roles):
-            if (agent, domain) in table:
-                rounds, values = table[agent, domain]
-                ns = [_exam_size(sizes, int(r), last, roles.get(agent) == "expert") for r in rounds]
-                bands = [proportion(round(float(v) * n), n) for v, n in zip(values, ns, strict=True)]
-                bounds = tuple(tuple(getattr(b, side) if b else float("nan") for b in bands) for side in ("low", "high"))
-                series.append(Series(agent, tuple(int(r) for r in rounds), tuple(float(v) for v in values), *bounds))
-        base = table.get((BASE.agent, domain))
-        baseline = None if base is None else proportion(round(float(base[1][0]) * sizes["final_problems"]), sizes["final_problems"])
-        if series:
-            panels.append(Panel(domain, "held-out accuracy", tuple(series), baseline, "base model, untrained", (0.0, 1.0)))
-    return panels
-
-
-def _exam_size(sizes: Mapping[str, int], number: int, last: int, expert: bool) -> int:
-    """Problems of an exam: the large test exam stands at the first and the last round, for everybody but the experts."""
-    return int(sizes["final_problems"] if number in (0, last) and not expert else sizes["problems"])
-
-
-def rating_panels(reader: RunReader) -> list[Panel]:
-    """One panel a ladder: each agent's rating over rounds, μ ± 2σ. Frozen pasts are left out."""
-    panels, order = [], agents_in_order(reader)
-    for name in dict.fromkeys(rating.ladder for rating in reader.ratings()):
-        newest: dict[str, dict[int, tuple[int, float, float]]] = {}
-        for number, rating in reader.rating_history(name):
-            seen = newest.setdefault(rating.version.agent, {}).get(number)
-            if rating.version != BASE and (seen is None or rating.version.step >= seen[0]):
-                newest[rating.version.agent][number] = (rating.version.step, rating.mu, rating.sigma)
-        series = tuple(_rating_series(agent, newest[agent]) for agent in order if newest.get(agent))
-        panels.append(Panel(f"TrueSkill rating, {name}", "μ ± 2σ", series))
-    return panels
-
-
-def _rating_series(agent: str, points: Mapping[int, tuple[int, float, float]]) -> Series:
-    """A rating follows the agent's newest version: an older version that is rated again later is its past."""
-    rounds, kept, step = [], [], -1
-    for number in sorted(points):
-        if points[number][0] >= step:
-            step = points[number][0]
-            rounds.append(number)
-            kept.append(points[number][1:])
-    low, high = tuple(mu - 2 * sigma for mu, sigma in kept), tuple(mu + 2 * sigma for mu, sigma in kept)
-    return Series(agent, tuple(rounds), tuple(mu for mu, _ in kept), low, high)

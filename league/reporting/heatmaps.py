@@ -76,6 +76,7 @@ def by_strength(matrix: Matrix, columns: bool = True) -> Matrix:
         pick(matrix.n),
         matrix.row_axis,
         matrix.col_axis,
+        matrix.reach,
     )
 
 
@@ -94,7 +95,7 @@ def _scale(matrix: Matrix) -> tuple[Normalize, Colormap]:
     if matrix.scale == "winrate":
         return TwoSlopeNorm(0.5, 0.0, 1.0), mpl.colormaps[DIVERGING]
     if matrix.scale == "points":
-        reach = max(10.0, float(np.abs(known).max()) if known.size else 0.0)  # noise must not look like a strong effect
+        reach = matrix.reach or max(10.0, float(np.abs(known).max()) if known.size else 0.0)  # noise must not look like a strong effect
         return TwoSlopeNorm(0.0, -reach, reach), mpl.colormaps[DIVERGING]
     top = 1.0 if matrix.scale == "share" else max(1.0, float(known.max()) if known.size else 0.0)
     return Normalize(0.0, top), mpl.colormaps[SEQUENTIAL]

@@ -7,6 +7,7 @@ rounds, so it describes the agents as they were then, and is NaN ("undefined") w
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from league.reporting.from_store import RECENT, agents_in_order, contest_counts, contest_tasks, frozen_versions
 from league.reporting.views import CertifiedEdge, Cycles, Estimate, Floats, Panel, Series
@@ -40,16 +41,24 @@ def certified(names: Sequence[str], wins: Floats, draws: Floats, alpha: float = 
         rate = (float(wins[winner, loser]) + float(draws[winner, loser]) / 2) / games
         edges.append(CertifiedEdge(names[winner], names[loser], rate, int(games)))
     found = tuple(tuple(names[i] for i in cycle) for cycle in result.certified_cycles.found)
-    split = result.logit_split or result.probability_split
+    split = (result.logit_split or result.probability_split) if has_loops(wins + wins.T + draws > 0) else None
     share = None if split is None else Estimate(split.cyclic, *(split.interval or (None, None)))
     statistics = {
-        f"cyclic share ({'log-odds' if result.logit_split else 'probabilities'}, 90% interval)": share,
+        f"cyclic share ({'log-odds' if split is result.logit_split else 'probabilities'}, 90% interval)": share,
         "p-value of a pure ladder (Bradley-Terry)": _number(result.ladder_p_value),
         "exploitability of the Nash mixture": _number(result.exploitability),
         "effective diversity": _number(result.diversity),
     }
     count = len(names) * (len(names) - 1) // 2
     return Cycles(tuple(names), tuple(edges), found, count, result.certified_cycles.truncated, statistics)
+
+
+def has_loops(played: NDArray[np.bool_]) -> bool:
+    """Whether the played pairs close any loop: without one a cyclic share of 0 would be a fact about the schedule, not about the agents."""
+    from league.payoffs.graph import components
+
+    off_diagonal = played & ~np.eye(len(played), dtype=bool)
+    return int(off_diagonal.sum()) // 2 > len(played) - len(components(off_diagonal))
 
 
 def _number(value: float | None) -> Estimate | None:
@@ -120,7 +129,7 @@ def _solve(names: tuple[str, ...], wins: Floats, draws: Floats) -> tuple[tuple[f
     from league.payoffs.nash import max_entropy_nash
 
     matrix = from_counts(names, wins, draws)
-    split = hodge_split(matrix, "probability") if len(names) > 2 else None
+    split = hodge_split(matrix, "probability") if has_loops(wins + wins.T + draws > 0) else None
     share = (np.nan, np.nan, np.nan) if split is None else (split.cyclic, *(split.interval or (np.nan, np.nan)))
     if not matrix.complete or len(names) < 2:
         unknown = np.full(len(names), np.nan)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -83,8 +83,12 @@ def status_table(view: Status) -> RenderableType:
     return Group(head, table, *(text(f"! {note}", "yellow") for note in view.notes))
 
 
-def matrix_table(view: Matrix, width: int = 80) -> RenderableType:
-    """A payoff matrix with intervals while it fits `width` characters, values alone when it does not, and beyond that a list of pairs."""
+def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
+    """A payoff matrix with intervals while it fits `width` characters, values alone when it does not, and beyond that a list of pairs.
+
+    `width` defaults to that of the terminal.
+    """
+    width = width or Console().width
     room = (width - 3 - max((len(name) for name in view.rows), default=4)) // max(1, len(view.cols)) - 3
     if room < 5:
         return _pairs(view)

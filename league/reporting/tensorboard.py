@@ -24,6 +24,8 @@ TRANSCRIPT_LIMIT = 12_000
 LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
     "league": {
         "ratings, overall": (r"rating/overall/.*",),
+        "reward by role": (r"reward/.*",),
+        "win rate": (r"win_rate/.*",),
         "teaching gain Δ in evaluation": (r"delta/.*", r".*/delta"),
         "control and taught accuracy in training": (r".*/control_accuracy", r".*/taught_accuracy"),
         "teacher reward in training": (r".*/teacher_reward",),

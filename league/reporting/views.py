@@ -56,6 +56,8 @@ class Matrix:
     n: Floats | None = None
     row_axis: str = "row"
     col_axis: str = "column"
+    reach: float | None = None
+    """Scale "points": full colour at ± this value, shared by matrices to be compared; None takes the largest value, at least 10."""
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.cols))
