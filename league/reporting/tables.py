@@ -20,12 +20,18 @@ BETTER, WORSE, UNSURE = "bold blue", "bold red", ""
 """Blue and red, as in the heat maps: red and green look alike to many."""
 
 
-def _table(title: str, *columns: tuple[str, str], caption: str | None = None) -> Table:
+def _table(*columns: tuple[str, str]) -> Table:
     """A table whose columns are (header, "left" | "right")."""
-    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption=caption, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     for header, side in columns:
         table.add_column(Text(header), justify="right" if side == "right" else "left", no_wrap=side == "right", overflow="ellipsis")
     return table
+
+
+def _titled(title: str, table: Table, note: str | None = None) -> Group:
+    """The title above and the note below, as wide as the terminal rather than the table."""
+    below = [Text(f"  {note}\n", style="dim")] if note else []
+    return Group(Text(clean(title), style="bold"), table, *below)
 
 
 def text(value: str, style: str = "") -> Text:
@@ -71,15 +77,12 @@ def status_table(view: Status) -> RenderableType:
         f"  {clean(view.state)}  round {view.round}{of}  {view.matches} matches  {view.versions} versions  {duration(view.seconds)}",
         overflow="fold",
     )
-    table = _table(
-        "", ("agent", "left"), ("role", "left"), ("step", "right"), ("matches", "right"), ("rating", "right"), ("accuracy", "right")
-    )
-    table.title = None
+    table = _table(("agent", "left"), ("role", "left"), ("step", "right"), ("games", "right"), ("rating", "right"), ("accuracy", "right"))
     for agent in view.agents:
         rating = "" if agent.rating is None else f"{agent.rating.value:.1f}"
         if agent.rating is not None and agent.rating.low is not None and agent.rating.high is not None:
             rating += f" ± {(agent.rating.high - agent.rating.low) / 2:.1f}"
-        table.add_row(text(agent.name), text(agent.role), str(agent.step), str(agent.matches), rating, percent(agent.accuracy))
+        table.add_row(text(agent.name), text(agent.role), str(agent.step), str(agent.games), rating, percent(agent.accuracy))
     return Group(head, table, *(text(f"! {note}", "yellow") for note in view.notes))
 
 
@@ -94,14 +97,13 @@ def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
         return _pairs(view)
     coloured = view.scale in ("signed", "winrate", "points") and view.low is not None
     known = f"blue/red: the 95% interval leaves out {'1/2' if view.scale == 'winrate' else '0'}" if coloured else None
-    table = _table(f"{view.title} ({view.unit})", (f"{view.row_axis} \\ {view.col_axis}", "left"), caption=known)
-    table.columns[0].no_wrap = False
+    table = _table((f"{view.row_axis} \\ {view.col_axis}", "left"))
     for name in view.cols:
         table.add_column(text(name), justify="right", overflow="fold", max_width=min(room, 16))
     with_interval = view.low is not None and room >= 10
     for r, name in enumerate(view.rows):
         table.add_row(text(name), *(_cell(view, r, c, with_interval) for c in range(len(view.cols))))
-    return table
+    return _titled(f"{view.title} ({view.unit})", table, known)
 
 
 def _cell(view: Matrix, row: int, col: int, with_interval: bool) -> Text:
@@ -132,13 +134,11 @@ def _pairs(view: Matrix) -> RenderableType:
     ]
     cells.sort(key=lambda cell: (not cell[1], -cell[0]))
     more = f"{len(cells) - 40} more pairs: use --json, or a wider terminal" if len(cells) > 40 else None
-    table = _table(
-        f"{view.title} ({view.unit})", (view.row_axis, "left"), (view.col_axis, "left"), (view.unit, "right"), ("n", "right"), caption=more
-    )
+    table = _table((view.row_axis, "left"), (view.col_axis, "left"), (view.unit, "right"), ("n", "right"))
     kind = {"points": "points", "count": "plain"}.get(view.scale, "percent")
     for _, _, row, col, found in cells[:40]:
         table.add_row(text(row), text(col), interval(found, kind, view.centre), str(found.n) if found.n else "")
-    return table
+    return _titled(f"{view.title} ({view.unit})", table, more)
 
 
 def ladder_table(rows: Sequence[LadderRow]) -> RenderableType:
@@ -149,12 +149,12 @@ def ladder_table(rows: Sequence[LadderRow]) -> RenderableType:
     return Group(*(_one_ladder(name, [row for row in rows if row.ladder == name]) for name in ladders))
 
 
-def _one_ladder(name: str, rows: Sequence[LadderRow]) -> Table:
+def _one_ladder(name: str, rows: Sequence[LadderRow]) -> Group:
     columns = (("", "right"), ("agent", "left"), ("role", "left"), ("rating", "right"), ("± 2σ", "right"), ("games", "right"))
-    table = _table(f"Ladder: {clean(name)} (TrueSkill)", *columns)
+    table = _table(*columns)
     for place, row in enumerate(sorted(rows, key=lambda r: -r.mu), 1):
         table.add_row(str(place), text(row.name), text(row.role), f"{row.mu:.2f}", f"{2 * row.sigma:.2f}", str(row.games))
-    return table
+    return _titled(f"Ladder: {name} (TrueSkill)", table)
 
 
 def lineage_view(edges: Sequence[LineageEdge], all_updates: bool = False) -> RenderableType:
@@ -191,19 +191,20 @@ def _fold(edges: Sequence[LineageEdge]) -> list[LineageEdge]:
 def comparison_table(rows: Sequence[Comparison], first: str, second: str) -> RenderableType:
     """Two runs side by side per domain; the difference is first − second in percentage points."""
     columns = (("domain", "left"), (clean(first), "right"), (clean(second), "right"), ("difference", "right"))
-    table = _table("Held-out accuracy, 95% intervals", *columns, caption="difference in percentage points; blue: the first is better")
+    table = _table(*columns)
     for row in rows:
         table.add_row(text(row.domain), interval(row.first), interval(row.second), _points(row.difference))
-    return table
+    note = "difference in percentage points; blue: the first is better, red: the second"
+    return _titled("Held-out accuracy, 95% intervals", table, note)
 
 
 def gains_table(rows: Sequence[Gain]) -> RenderableType:
     """What each agent gained per domain, on the same held-out problems."""
     columns = (("agent", "left"), ("domain", "left"), ("start", "right"), ("end", "right"), ("gain", "right"))
-    table = _table("Held-out accuracy: start, end, paired gain in percentage points", *columns)
+    table = _table(*columns)
     for row in rows:
         table.add_row(text(row.agent), text(row.domain), percent(row.start.value), percent(row.end.value), _points(row.gain))
-    return table
+    return _titled("Held-out accuracy: start, end, paired gain in percentage points", table)
 
 
 def _points(estimate: Estimate | None) -> Text:

@@ -204,10 +204,12 @@ class RoundLine:
 
 @dataclass(frozen=True)
 class AgentRow:
+    """A member of the population; `games` are those its overall rating rests on."""
+
     name: str
     role: str
     step: int
-    matches: int
+    games: int
     rating: Estimate | None = None
     accuracy: float | None = None
 
