@@ -32,16 +32,6 @@ class Situation:
     task: str
     round: int = 0
 
-    def last_met(self, pairings: Sequence[Pairing], half_life: float, contest: bool) -> FloatArray:
-        """Rounds since each pairing last met (P,); infinity where never."""
-        rows, cols, left, right = index(pairings)
-        if contest:
-            last = self.view.meetings(self.task, rows, cols, half_life=half_life).last_round
-        else:
-            last = self.view.sums("teaching", self.task, rows, cols, half_life=half_life).last_round
-        met = last[left, right]
-        return np.where(met < 0, np.inf, np.maximum(self.round - met, 0.0))
-
 
 class Rule(Protocol):
     """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about them."""

@@ -29,7 +29,7 @@ NEGLIGIBLE = 1e-3
 class Sums:
     """Sums over outcomes of rows (R) against columns (C), each (R, C); weighted where a half-life was asked for.
 
-    `last_round` is −1 where the two never met; `n_eff` counts games for contests and paired items otherwise.
+    `n_eff` counts games for contests and paired items otherwise.
     """
 
     wins: FloatArray
@@ -39,7 +39,6 @@ class Sums:
     total: FloatArray
     total_sq: FloatArray
     n_eff: FloatArray
-    last_round: FloatArray
 
 
 @dataclass(frozen=True)
@@ -127,22 +126,39 @@ class PayoffView:
 
         half_life: in steps of an agent; 0 counts only the very versions asked for.
         """
-        keys = self._log.keys[: self.size]
-        chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, situation, domain))
         row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, 1]] & (col_weight.max(axis=0, initial=0.0) > 0)[keys[:, 2]]
-        keys, sums = keys[chosen], self._log.sums[: self.size][chosen]
-        left, right = row_weight[:, keys[:, 1]], col_weight[:, keys[:, 2]]
-        pooled = [(left * column) @ right.T for column in sums.T]
-        games = sums[:, 3] if relation != "contest" else sums[:, :3].sum(axis=1)
-        weight, squares = (left * games) @ right.T, (left**2 * games) @ (right**2).T
+        chosen = self._chosen(relation, task, situation, domain, row_weight, col_weight)
+        keys, sums = self._log.keys[chosen], self._log.sums[chosen]
+        used_rows, used_cols = np.unique(keys[:, 1]), np.unique(keys[:, 2])
+        shape = (len(used_rows), len(used_cols))
+        cell = np.searchsorted(used_rows, keys[:, 1]) * shape[1] + np.searchsorted(used_cols, keys[:, 2])
+        left, right = row_weight[:, used_rows], col_weight[:, used_cols]
+        tables = [np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape) for column in sums.T]
+        games = tables[3] if relation != "contest" else tables[0] + tables[1] + tables[2]
+        wins, draws, losses, n, total, total_sq = (_pooled(left, table, right) for table in tables)
+        weight, squares = _pooled(left, games, right), _pooled(left**2, games, right**2)
         n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
+        return Sums(wins, draws, losses, n, total, total_sq, n_eff)
+
+    def last_met(
+        self,
+        relation: Relation,
+        task: str | None,
+        rows: Sequence[Version],
+        cols: Sequence[Version],
+        *,
+        domain: str | None = None,
+        half_life: float = 0.0,
+    ) -> FloatArray:
+        """(R, C): newest round with an outcome that `sums` would count, −1 where there is none."""
+        row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
+        keys = self._log.keys[self._chosen(relation, task, None, domain, row_weight, col_weight)]
         last = np.full((len(rows), len(cols)), -1.0)
         for number in np.unique(keys[:, 3]):
-            now = keys[:, 3] == number
-            last[(left[:, now] > 0).astype(float) @ (right[:, now] > 0).T.astype(float) > 0] = number
-        wins, draws, losses, n, total, total_sq = pooled
-        return Sums(wins, draws, losses, n, total, total_sq, n_eff, last)
+            now = np.unique(keys[keys[:, 3] == number, 1:3], axis=0)
+            met = (row_weight[:, now[:, 0]] > 0).astype(float) @ (col_weight[:, now[:, 1]] > 0).T.astype(float)
+            last[met > 0] = number
+        return last
 
     def meetings(
         self, task: str | None, rows: Sequence[Version], cols: Sequence[Version], *, situation: str | None = None, half_life: float = 0.0
@@ -155,11 +171,10 @@ class PayoffView:
         weight = wins + draws + losses
         n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
         same = np.array([[row == col for col in cols] for row in rows], dtype=bool).reshape(weight.shape)
-        last = np.where(same, -1.0, np.maximum(there.last_round, back.last_round.T))
         total, total_sq = there.total - back.total.T, there.total_sq + back.total_sq.T
         tables = (np.where(same, 0.0, table) for table in (wins, draws, losses, weight, total, total_sq, n_eff))
         wins, draws, losses, weight, total, total_sq, n_eff = tables
-        return Sums(wins, draws, losses, weight, total, total_sq, n_eff, last)
+        return Sums(wins, draws, losses, weight, total, total_sq, n_eff)
 
     def matrix(self, task: str | None, versions: Sequence[Version], situation: str | None = None) -> PayoffMatrix:
         """The counted contest matrix between exact versions, for `analyze_matrix`."""
@@ -179,6 +194,21 @@ class PayoffView:
         chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, None, domain)) & np.isin(keys[:, 1], rows) & np.isin(keys[:, 2], cols)
         sums = self._log.sums[: self.size][chosen]
         return History(keys[chosen, 3], sums[:, 3], sums[:, 4], sums[:, 5])
+
+    def _chosen(
+        self,
+        relation: str | None,
+        task: str | None,
+        situation: str | None,
+        domain: str | None,
+        row_weight: FloatArray,
+        col_weight: FloatArray,
+    ) -> IndexArray:
+        """Places in the log of the outcomes of a slice between versions that carry weight."""
+        keys = self._log.keys[: self.size]
+        chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, situation, domain))
+        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, 1]] & (col_weight.max(axis=0, initial=0.0) > 0)[keys[:, 2]]
+        return np.flatnonzero(chosen)
 
     def _slot_ids(self, relation: str | None, task: str | None, situation: str | None, domain: str | None) -> list[int]:
         wanted = (relation, task, situation, domain)
@@ -207,3 +237,13 @@ def _squares(sums: Sums) -> FloatArray:
     """Σ w² n of contest sums, recovered from n_eff."""
     weight = sums.wins + sums.draws + sums.losses
     return np.divide(weight**2, sums.n_eff, out=np.zeros_like(weight), where=sums.n_eff > 0)
+
+
+def _pooled(left: FloatArray, table: FloatArray, right: FloatArray) -> FloatArray:
+    """left (R, U) · table (U, V) · rightᵀ (V, C); by indexing where each row of left and right selects one entry at most."""
+    if 0 in left.shape or 0 in right.shape:
+        return np.zeros((len(left), len(right)))
+    if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left, right)):
+        known = left.any(axis=1)[:, None] & right.any(axis=1)[None, :]
+        return np.where(known, table[np.ix_(left.argmax(axis=1), right.argmax(axis=1))], 0.0)
+    return np.asarray(left @ table @ right.T)
