@@ -213,6 +213,8 @@ def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, c
     step = max(1, -(-len(lanes) // canvas.names))
     axes.set_yticks(range(0, len(lanes), step), shorten_all(lanes, 16)[::step])
     axes.set_ylim(len(lanes) - 0.4, -0.6)
+    rounds = [edge.round for edge in edges] or [0]
+    axes.set_xlim(min(rounds) - 0.5, max(max(rounds), min(rounds) + 4) + 0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(True, axis="x", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
