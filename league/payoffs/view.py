@@ -133,7 +133,7 @@ class PayoffView:
         shape = (len(used_rows), len(used_cols))
         cell = np.searchsorted(used_rows, keys[:, 1]) * shape[1] + np.searchsorted(used_cols, keys[:, 2])
         left, right = row_weight[:, used_rows], col_weight[:, used_cols]
-        tables = [np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape) for column in sums.T]
+        tables = [np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float) for column in sums.T]
         games = tables[3] if relation != "contest" else tables[0] + tables[1] + tables[2]
         wins, draws, losses, n, total, total_sq = (_pooled(left, table, right) for table in tables)
         weight, squares = _pooled(left, games, right), _pooled(left**2, games, right**2)
@@ -244,6 +244,6 @@ def _pooled(left: FloatArray, table: FloatArray, right: FloatArray) -> FloatArra
     if 0 in left.shape or 0 in right.shape:
         return np.zeros((len(left), len(right)))
     if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left, right)):
-        known = left.any(axis=1)[:, None] & right.any(axis=1)[None, :]
+        known = np.outer(left.sum(axis=1), right.sum(axis=1)) > 0
         return np.where(known, table[np.ix_(left.argmax(axis=1), right.argmax(axis=1))], 0.0)
     return np.asarray(left @ table @ right.T)
