@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_tiny_model, write_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from league.backends.local import LocalBackend
@@ -21,6 +20,7 @@ from league.model.fused import FusedEngine
 from league.model.generic import GenericEngine
 from league.model.weights import Decoder
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
+from tests.conftest import write_tiny_model, write_tokenizer
 
 SIZES = dict(
     hidden_size=32,

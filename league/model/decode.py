@@ -21,6 +21,10 @@ from league.types import Version
 if TYPE_CHECKING:
     from league.model.fused import FusedEngine
 
+BLOCK = 32
+"""Rows' own buffers grow by this many tokens and are always read whole: batched products copy operands that are not contiguous, which
+costs more than the masked columns."""
+
 
 @dataclass(frozen=True)
 class RowPlan:
@@ -86,7 +90,9 @@ class FusedSession:
         self.positions = torch.tensor(lengths, device=device)[self.prompt]
         kv = (len(d.layers), 2, len(prompts), d.kv_heads, longest, d.head_size)
         self.shared = torch.zeros(kv, dtype=d.dtype, device=device)
-        self.own = torch.empty((len(d.layers), 2, rows, d.kv_heads, max(reserve, 1), d.head_size), dtype=d.dtype, device=device)
+        self.reserve = max(reserve, 1)
+        room = min(BLOCK, self.reserve)
+        self.own = torch.zeros((len(d.layers), 2, rows, d.kv_heads, room, d.head_size), dtype=d.dtype, device=device)
         self.used = 0
         with torch.inference_mode():
             pads = torch.arange(longest, device=device)[None] >= torch.tensor(lengths, device=device)[:, None]
@@ -126,10 +132,7 @@ class FusedSession:
     def keep(self, index: Tensor) -> None:
         """Keep the rows at `index` (ascending); prompts without rows go too."""
         with torch.inference_mode():
-            count = len(index)
-            for layer in self.own:
-                layer[:, :count, :, : self.used] = layer[:, index, :, : self.used]
-            self.own = self.own[:, :, :count]
+            self.own = self.own[:, :, index]
             self.versions = [self.versions[row] for row in index.tolist()]
             self.positions, self.logits = self.positions[index], self.logits[index]
             left, self.prompt = torch.unique_consecutive(self.prompt[index], return_inverse=True)
@@ -142,6 +145,9 @@ class FusedSession:
         """Append one token [rows] to every row and compute the next logits."""
         d = self.decoder
         with torch.inference_mode():
+            if self.used == self.own.shape[4]:
+                more = min(BLOCK, max(self.reserve - self.used, 1))
+                self.own = torch.cat([self.own, self.own.new_zeros((*self.own.shape[:4], more, d.head_size))], 4)
             x = d.embed(tokens)
             tables = {kind: d.cos_sin(self.positions, kind) for kind in {layer.kind for layer in d.layers}}
             for index in range(len(d.layers)):
@@ -176,7 +182,7 @@ class FusedSession:
         per, prompts, length = d.heads // d.kv_heads, self.shared.shape[2], self.shared.shape[4]
         q = (q * d.scaling).reshape(rows, d.kv_heads, per, d.head_size)
         keys, values = self.shared[index]
-        own_keys, own_values = self.own[index, :, :, :, : self.used + 1]
+        own_keys, own_values = self.own[index]
         by_prompt = (q if self.even else q[self.fill]).view(prompts, self.group, d.kv_heads, per, d.head_size)
         by_prompt = by_prompt.transpose(1, 2).reshape(prompts, d.kv_heads, self.group * per, d.head_size)
         first = torch.matmul(by_prompt, keys.transpose(2, 3))
@@ -186,6 +192,7 @@ class FusedSession:
         if not self.even:
             first = first[self.place]
         scores = torch.cat([first, torch.matmul(q, own_keys.transpose(2, 3))], -1)
+        scores[..., length + self.used + 1 :] = float("-inf")
         if window is not None:
             self._drop_far(scores, length, window)
         p = scores.softmax(-1)
@@ -198,7 +205,7 @@ class FusedSession:
 
     def _drop_far(self, scores: Tensor, length: int, window: int) -> None:
         """Sliding window: hide keys at least `window` positions behind the row's own."""
-        own = self.positions[:, None] - self.used + torch.arange(self.used + 1, device=scores.device)
+        own = self.positions[:, None] - self.used + torch.arange(self.own.shape[4], device=scores.device)
         prompt = torch.arange(length, device=scores.device).expand(len(own), -1)
         far = self.positions[:, None] - torch.cat([prompt, own], 1) >= window
         scores.masked_fill_(far[:, None, None], float("-inf"))
