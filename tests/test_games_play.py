@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from games_player import match_for, play
 
 from league.types import RewardMix, Version
 from tasks.games import kuhn
@@ -10,6 +9,7 @@ from tasks.games.normal_form import FORMS
 from tasks.games.replies import mix_rewards, move_grammar, parse_move
 from tasks.kuhn_poker import KuhnPoker
 from tasks.matrix_games import MatrixGame
+from tests.games_player import match_for, play
 
 RPS = ("rock", "paper", "scissors")
 

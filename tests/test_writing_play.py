@@ -1,13 +1,13 @@
 """The writing task: arrangements, rewards per seat, metrics, outcomes."""
 
 import pytest
-from games_player import match_for, play
 
 from league.types import Problem, RewardMix, Version
 from tasks.writing import WRITERS, Writing
 from tasks.writing_hardened import hardened_reward
 from tasks.writing_prompts import SPLIT_LINE
 from tasks.writing_rewards import KINDS, own_reward, paper_reward
+from tests.games_player import match_for, play
 
 SOURCE = (
     "Schedule a callback to run after the given delay in seconds. Callbacks with equal times run in the order they were scheduled. "
