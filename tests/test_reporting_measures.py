@@ -55,6 +55,9 @@ def test_means_agree_with_the_scalar_form() -> None:
     assert mean([]) is None
     single = mean_of_sums(1, 0.3, 0.09)
     assert single is not None and single.low is None
+    same = mean([0.25] * 8)  # eight equal items prove nothing about the ninth
+    assert same is not None and same.value == 0.25 and same.low is None and not same.excludes_zero
+    assert np.isnan(means(np.array([[8.0]]), np.array([[2.0]]), np.array([[0.5]]))[1][0, 0])
 
 
 def test_win_rates_are_antisymmetric_and_blank_where_nobody_played() -> None:

@@ -2,7 +2,8 @@
 
 proportion     Wilson score interval (Wilson 1927), which keeps its coverage near 0 and 1.
 paired change  Agresti & Min (2005): Wald on the paired 2×2 table with ½ added to each cell; the value reported is the raw difference.
-mean           normal interval from the sample variance; None below two items, where no variance can be known.
+mean           normal interval from the sample variance; no interval where all items are equal (or there is only one): a width of 0 would
+               claim certainty from having seen no variation.
 
 All intervals are for one look at fixed data. They are descriptions, not certificates: certified edges come from e-values in `payoffs`.
 """
@@ -15,6 +16,7 @@ import numpy as np
 from league.reporting.views import Estimate, Floats
 
 Z = 1.959963984540054
+ROUNDING = 1e-12
 
 
 def proportion(successes: float, n: int) -> Estimate | None:
@@ -55,9 +57,9 @@ def mean_of_sums(n: int, total: float, total_sq: float) -> Estimate | None:
     if n <= 0:
         return None
     value = total / n
-    if n < 2:
+    variance = max(0.0, (total_sq - total * value) / (n - 1)) if n > 1 else 0.0
+    if variance <= ROUNDING * max(1.0, value * value):
         return Estimate(value, None, None, n)
-    variance = max(0.0, (total_sq - total * value) / (n - 1))
     half = Z * math.sqrt(variance / n)
     return Estimate(value, value - half, value + half, n)
 
@@ -93,9 +95,10 @@ def win_rates(wins: Floats, draws: Floats, n: Floats) -> tuple[Floats, Floats, F
 
 
 def means(n: Floats, total: Floats, total_sq: Floats) -> tuple[Floats, Floats, Floats]:
-    """(values, low, high) per cell as `mean_of_sums`; NaN where n is 0, and an unknown interval (NaN) where n is 1."""
+    """(values, low, high) per cell as `mean_of_sums`; NaN where n is 0, and an unknown interval (NaN) where all items are equal."""
     known, spread = n > 0, n > 1
     value = np.where(known, total / np.where(known, n, 1), np.nan)
     variance = np.where(spread, np.maximum(total_sq - total * np.nan_to_num(value), 0) / np.where(spread, n - 1, 1), np.nan)
+    variance = np.where(variance <= ROUNDING * np.maximum(1, np.nan_to_num(value) ** 2), np.nan, variance)
     half = Z * np.sqrt(variance / np.where(known, n, 1))
     return value, value - half, value + half
