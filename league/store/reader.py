@@ -51,7 +51,7 @@ class RunReader(PayoffQueries):
             if schema.check(connection, path) == 0:
                 raise RunFolderError(f"{path} holds no league; expected a run folder made by `league train`")
             if schema.user_version(connection) < len(schema.MIGRATIONS):
-                raise RunFolderError(f"{path} was written by an older `league`; `league resume {folder}` migrates it (a backup is kept)")
+                connection, scratch = _migrated_copy(connection, scratch)
         except BaseException:
             connection.close()
             raise
@@ -296,11 +296,21 @@ class RunReader(PayoffQueries):
 
     def stop_requested(self) -> str | None:
         """ "stop" or "pause" when a person asked for it."""
+        wish = self._stop_file().get("wish")
+        return wish if wish in ("stop", "pause") else None
+
+    def stop_reason(self) -> str | None:
+        """Why, in that person's words."""
+        return self._stop_file().get("reason")
+
+    def _stop_file(self) -> dict[str, Any]:
         try:
-            wish = (self.folder / "stop").read_text().strip()
-        except OSError:
-            return None
-        return wish if wish in ("stop", "pause") else "stop"
+            text = json.loads((self.folder / "stop").read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            text = None
+        return text if isinstance(text, dict) else {"wish": "stop", "reason": "the file `stop` is there"}
 
 
 def require_run(folder: Path) -> Path:
@@ -331,6 +341,21 @@ def _open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     for source in (path, log):
         shutil.copyfile(source, scratch / source.name)
     return _connect(f"file:{quote(str(scratch / path.name))}?mode=ro"), scratch
+
+
+def _migrated_copy(connection: sqlite3.Connection, scratch: Path | None) -> tuple[sqlite3.Connection, Path]:
+    """A private copy of an older database, brought up to date; the run itself is migrated by its next writer."""
+    scratch = scratch or Path(tempfile.mkdtemp(prefix="league-read-"))
+    copy = sqlite3.connect(scratch / "migrated.db", isolation_level=None)
+    try:
+        connection.backup(copy)
+        connection.close()
+        schema.migrate(copy, scratch / "migrated.db")
+    except BaseException:
+        copy.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return copy, scratch
 
 
 def _connect(address: str) -> sqlite3.Connection:

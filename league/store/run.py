@@ -9,6 +9,8 @@ import os
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from league import __version__
@@ -23,6 +25,9 @@ from league.store.records import Collected, Limits, RoundRecord
 from league.types import Version
 
 __all__ = ["Limits", "RoundRecord", "RunReader", "RunStore", "request_stop"]
+
+
+_VERSION_ID = "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?"
 
 
 class RunStore(RunReader):
@@ -53,11 +58,9 @@ class RunStore(RunReader):
             staging.chmod(0o755)
             _furnish(staging, config_yaml)
             fs.rename(staging, folder)
-        except OSError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             fs.remove_tree(staging)
-            raise RunFolderError(
-                f"cannot create run folder {folder}: {error.strerror or error} (something may have taken the name)"
-            ) from error
+            raise RunFolderError(f"cannot create run folder {folder}: {error} (is there room, and is the name still free?)") from error
         except BaseException:
             fs.remove_tree(staging)
             raise
@@ -85,9 +88,10 @@ class RunStore(RunReader):
             lock.release()
             raise
         try:
-            schema.migrate(connection, path)
-            store = cls(folder, connection, lock, limits)
-            store.blobs.sweep()
+            with _disk(folder):
+                schema.migrate(connection, path)
+                store = cls(folder, connection, lock, limits)
+                store.blobs.sweep()
             return store
         except BaseException:
             connection.close()
@@ -120,6 +124,9 @@ class RunStore(RunReader):
                 f"round {record.round} could not be stored in {self.folder}: {error}; nothing of it was kept "
                 f"(free space or mend the disk, then `league resume {self.folder}`)"
             ) from error
+        except sqlite3.IntegrityError as error:
+            self._roll_back()
+            raise LeagueError(f"the record of round {record.round} contradicts what is stored: {error}; nothing of it was kept") from error
         except BaseException:
             self._roll_back()
             raise
@@ -131,42 +138,42 @@ class RunStore(RunReader):
 
     def collect_garbage(self) -> Collected:
         """Delete blobs that no kept round, pin or state refers to. Only ever after a commit."""
-        return collect(self.db, self.blobs)
+        with _disk(self.folder):
+            return collect(self.db, self.blobs)
 
     def pin(self, version: Version, why: str) -> None:
         """Keep a version's blobs whatever happens ("export", "best", …)."""
-        self.version_row(version)
-        fs.execute(
-            self.db,
-            "INSERT OR IGNORE INTO pins SELECT v.id, ? FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
-            (why, version.agent, version.step),
-        )
+        row = self.version_row(version)
+        if row.blob is not None and not self.blobs.has(row.blob):
+            raise RunFolderError(
+                f"{version} cannot be kept: its weights are gone (only the last {self.limits.rounds} rounds' stay by themselves)"
+            )
+        key = self.db.execute(_VERSION_ID, (version.agent, version.step)).fetchone()[0]
+        with _disk(self.folder):
+            fs.execute(self.db, "INSERT OR IGNORE INTO pins VALUES (?,?)", (key, why))
 
     def unpin(self, version: Version, why: str) -> None:
-        fs.execute(
-            self.db,
-            "DELETE FROM pins WHERE why = ? AND version = "
-            "(SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?)",
-            (why, version.agent, version.step),
-        )
+        with _disk(self.folder):
+            fs.execute(self.db, f"DELETE FROM pins WHERE version = ({_VERSION_ID}) AND why = ?", (version.agent, version.step, why))
 
     # ------------------------------------------------------------------------------------------ signs of life
     def beat(self, number: int, phase: str) -> None:
         """Say that the writer is alive, and in which phase of which round."""
         text = json.dumps({"pid": os.getpid(), "round": number, "phase": phase, "at": time.time()})
-        fs.replace_file(self.folder / "heartbeat.json", text.encode())
+        with _disk(self.folder):
+            fs.replace_file(self.folder / "heartbeat.json", text.encode())
 
     def event(self, kind: str, **fields: object) -> None:
         """Append one line to events.jsonl, for machines. A line torn by a crash is closed by the next one."""
         line = json.dumps({"at": round(time.time(), 3), "event": kind, **fields}, default=str, ensure_ascii=True)
-        path = self.folder / "events.jsonl"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, ("\n" * torn + line + "\n").encode())
-        finally:
-            os.close(descriptor)
+        with _disk(self.folder):
+            descriptor = os.open(self.folder / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+            try:
+                size = os.fstat(descriptor).st_size
+                torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+                os.write(descriptor, ("\n" * torn + line + "\n").encode())
+            finally:
+                os.close(descriptor)
 
     def clear_stop(self) -> None:
         """Forget a wish to stop: the start of `resume`."""
@@ -178,15 +185,24 @@ class RunStore(RunReader):
         return log.stat().st_size if log.exists() else 0
 
 
-def request_stop(folder: Path, wish: str = "stop") -> None:
-    """Ask the writer to finish its round and end ("stop") or wait ("pause"); needs no lock."""
+def request_stop(folder: Path, reason: str = "stop requested", wish: str = "stop") -> None:
+    """Ask the writer to finish its round and end ("stop") or wait ("pause"); needs no lock. `reason` goes into its log."""
     require_run(Path(folder))
     if wish not in ("stop", "pause"):
         raise LeagueError(f"unknown wish {wish!r}; expected 'stop' or 'pause'")
     try:
-        fs.replace_file(Path(folder) / "stop", wish.encode())
+        fs.replace_file(Path(folder) / "stop", json.dumps({"wish": wish, "reason": reason[:500]}).encode())
     except OSError as error:
         raise RunFolderError(f"cannot leave a request in {folder}: {error.strerror}") from error
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Say in words that the disk is full or fails."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise RunFolderError(f"{folder} cannot be written: {error} (free space or mend the disk, then `league resume {folder}`)") from error
 
 
 def _furnish(staging: Path, config_yaml: str) -> None:

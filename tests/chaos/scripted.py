@@ -135,7 +135,8 @@ def _match(store: RunStore, script: Script, number: int, index: int, live: dict[
 def _ratings(store: RunStore, matches: tuple[MatchResult, ...]) -> tuple[Rating, ...]:
     """Continue the stored ratings of all members by this round's outcomes, in order."""
     query = (
-        "SELECT a.name, r.mu, r.games FROM ratings r JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent ORDER BY r.round, v.id"
+        "SELECT a.name, r.mu, r.games FROM ratings r JOIN versions v ON v.id = r.version "
+        "JOIN agents a ON a.id = v.agent ORDER BY r.round, v.id"
     )
     table = {name: (mu, games) for name, mu, games in store.db.execute(query)}
     newest: dict[str, Version] = {}

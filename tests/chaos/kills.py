@@ -1,0 +1,147 @@
+"""The kill loop: SIGKILL at random moments, resume, until the run is done; then compare with a run never disturbed.
+
+Works on the scripted league in this process's children, and on any command line (`league train`, `league resume`) for the real one.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from league.store.content import run_digest
+from league.store.reader import RunReader
+from league.store.verify import Rate, verify
+
+from .scripted import Script, rate, run_to
+
+
+@dataclass
+class Kills:
+    """What a kill loop saw."""
+
+    kills: int = 0
+    starts: int = 0
+    finished: int = 0
+    rounds_lost: int = 0
+    """Committed rounds that were gone afterwards: must be 0."""
+    failures: list[str] = field(default_factory=list)
+
+
+def newest(folder: Path) -> int:
+    if not (folder / "league.db").exists():
+        return -1
+    with RunReader.read(folder) as reader:
+        latest = reader.latest_round()
+        return -1 if latest is None else latest
+
+
+def kill_loop(
+    start: Callable[[], "subprocess.Popen[bytes]"],
+    folder: Path,
+    last: int,
+    kills: int,
+    wait: Callable[[], float],
+    check: Rate | None,
+    log: Kills,
+) -> None:
+    """Start, kill after `wait()` seconds, verify; until round `last` is committed. Afterwards one undisturbed start ends the run."""
+    while log.kills < kills and newest(folder) < last:
+        before = newest(folder)
+        process = start()
+        log.starts += 1
+        try:
+            process.wait(timeout=wait())
+            if process.returncode != 0:
+                log.failures.append(f"a start ended with status {process.returncode}")
+                return
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            log.kills += 1
+        if (folder / "league.db").exists():
+            report = verify(folder, check)
+            log.failures += report.problems
+            log.rounds_lost += max(0, before - newest(folder))
+        if log.failures:
+            return
+    process = start()
+    if (status := process.wait()) != 0:
+        log.failures.append(f"the last start ended with status {status}")
+    log.finished += 1
+
+
+def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
+    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that takes."""
+    rounds, rng, log = 40, random.Random(seed), Kills()
+    run_to(scratch / "whole", rounds, Script())
+    expected, number = run_digest(scratch / "whole"), 0
+    command = [sys.executable, "-m", "tests.chaos.kills", "child"]
+    while log.kills < kills and not log.failures:
+        folder = scratch / f"run{number}"
+        number += 1
+
+        def start(folder: Path = folder) -> "subprocess.Popen[bytes]":
+            return subprocess.Popen([*command, str(folder), str(rounds)], start_new_session=True, cwd=Path(__file__).parents[2])
+
+        kill_loop(start, folder, rounds - 1, kills, lambda: 0.15 + rng.random() * 0.5, rate, log)
+        report = verify(folder, rate)
+        if not report.sound or run_digest(folder) != expected:
+            log.failures.append(f"{folder.name} differs from the undisturbed run: {report.problems[:1]}")
+    return {"kills": log.kills, "starts": log.starts, "runs": log.finished, "rounds lost": log.rounds_lost, "failures": log.failures}
+
+
+def real_kills(
+    config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int, extra: Sequence[str]
+) -> dict[str, object]:
+    """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives, drawn uniformly."""
+    league, rng, log = [sys.executable, "-m", "league"], random.Random(seed), Kills()
+
+    def train(name: str) -> list[str]:
+        return [*league, "train", str(config), f"name={name}", f"runs={scratch}", f"league.rounds={rounds}", "--quiet", *extra]
+
+    began = time.monotonic()
+    subprocess.run(train("whole"), check=True)
+    whole_seconds = time.monotonic() - began
+    expected, number = run_digest(scratch / "whole"), 0
+    while log.kills < kills and not log.failures:
+        folder = scratch / f"killed-{number}"
+
+        def start(folder: Path = folder) -> "subprocess.Popen[bytes]":
+            command = [*league, "resume", str(folder), "--quiet"] if (folder / "league.db").exists() else train(folder.name)
+            return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+
+        kill_loop(start, folder, rounds, kills, lambda: rng.uniform(*span), None, log)
+        if not log.failures and run_digest(folder) != expected:
+            log.failures.append(f"{folder.name} differs from the undisturbed run")
+        number += 1
+        print(json.dumps({"run": number, "kills": log.kills, "failures": log.failures}), file=sys.stderr, flush=True)
+    return {
+        "kills": log.kills, "starts": log.starts, "runs": log.finished, "rounds lost": log.rounds_lost,
+        "undisturbed seconds": round(whole_seconds, 1),
+        "failures": log.failures,
+    }  # fmt: skip
+
+
+def main() -> None:
+    if sys.argv[1] == "child":
+        run_to(Path(sys.argv[2]), int(sys.argv[3]), Script())
+        return
+    if sys.argv[1] == "real":
+        config, scratch, rounds, kills, shortest, longest = sys.argv[2:8]
+        Path(scratch).mkdir(parents=True, exist_ok=True)
+        span = (float(shortest), float(longest))
+        print(json.dumps(real_kills(Path(config), Path(scratch), int(rounds), int(kills), span, 1, sys.argv[8:])))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        print(json.dumps(scripted_kills(Path(scratch), int(sys.argv[1]), 1)))
+
+
+if __name__ == "__main__":
+    main()
