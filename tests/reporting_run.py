@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from test_reporting_transcripts import match as transcript
 
 from league.store.records import RoundRecord
 from league.store.run import RunStore
 from league.types import BASE, Match, MatchResult, Outcome, Rating, Role, Version, VersionRow
+from tests.test_reporting_transcripts import match as transcript
 
 ROUNDS, PROBLEMS = 6, 200
 EXPERTS, STUDENTS = ("gcd_expert", "sum_expert"), ("alice", "bob")

@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-from test_reporting_transcripts import HOSTILE, match
 
 from league.reporting.html import render, svg, verdicts
 from league.reporting.model_card import Card, base_name, licence_of, model_card
 from league.reporting.views import Cycles, Estimate, Gain, LadderRow, LineageEdge, Matrix, Panel, Report, Series, Status
+from tests.test_reporting_transcripts import HOSTILE, match
 
 STATUS = Status("quickstart", "finished", 12, 12, 90, 30, 600.0)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reporting_run import DOMAINS, ROUNDS, STUDENTS, make_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from league.reporting import assemble, from_store, measured, structure
 from league.reporting.html import render, verdicts
 from league.store.reader import RunReader
 from league.store.run import RunStore
+from tests.reporting_run import DOMAINS, ROUNDS, STUDENTS, make_run
 
 
 @pytest.fixture(scope="module")

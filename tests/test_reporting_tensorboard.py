@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_reporting_transcripts import match
 
 from league.reporting.heatmaps import heatmap
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix
+from tests.test_reporting_transcripts import match
 
 
 def read(folder: Path) -> EventAccumulator:
