@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from league.seeds import generator
-from league.types import Decision, Episode, Match, Node, Problem, Score, Split, Turn
+from league.types import Decision, Episode, Match, Message, Node, Problem, Score, Split, Turn
 from tasks.games import kuhn
 from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
 
@@ -84,6 +84,13 @@ class KuhnPoker:
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
         """None: the deals come from the match's seed."""
         return ()
+
+    def demonstrations(self, count: int, seed: int) -> list[tuple[tuple[Message, ...], str]]:
+        """(prompt, move) pairs to learn the format from, not the play: every information set and both its moves alike."""
+        hands = [Hand(deal, SEATS, history) for deal in kuhn.DEALS for history in WORDS]
+        asked = [(ask(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
+        order = generator(seed, "demonstrations", "kuhn").permutation(len(asked))
+        return [asked[order[place % len(asked)]] for place in range(count)]
 
     # --------------------------------------------------------------------------------------------- playing
     def open(self, match: Match) -> Sequence[Turn]:

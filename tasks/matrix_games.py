@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from league.errors import nearest
-from league.types import Decision, Episode, JointMode, Match, Node, Outcome, Problem, Score, Split, Turn
+from league.seeds import generator
+from league.types import Decision, Episode, JointMode, Match, Message, Node, Outcome, Problem, Score, Split, Turn
 from tasks.games.normal_form import FORMS, NormalForm
 from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
 
@@ -72,6 +73,18 @@ class MatrixGame:
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
         """None: the players' choices are all there is."""
         return ()
+
+    def demonstrations(self, count: int, seed: int) -> list[tuple[tuple[Message, ...], str]]:
+        """(prompt, move) pairs to learn the format from, not the play: every move alike, after histories drawn alike."""
+        rng = generator(seed, "demonstrations", self.game)
+        found = []
+        for place in range(count):
+            rounds = int(rng.integers(self.rounds))
+            played: list[Moves] = [
+                {seat: self.form.moves[int(rng.integers(len(self.form.moves)))] for seat in SEATS} for _ in range(rounds)
+            ]
+            found.append((ask(self.prompt(played, SEATS[0])), self.form.moves[place % len(self.form.moves)]))
+        return found
 
     # --------------------------------------------------------------------------------------------- playing
     def open(self, match: Match) -> Sequence[Turn]:

@@ -261,6 +261,18 @@ def test_bad_settings_name_the_field_and_the_remedy(task, field):
     assert field in problem and MatrixGame("game").check() == [] and KuhnPoker("poker").check() == []
 
 
+def test_demonstrations_show_the_format_and_no_preference():
+    task = MatrixGame("game", game="prisoners-dilemma", rounds=3)
+    shown = task.demonstrations(40, seed=1)
+    assert shown == task.demonstrations(40, seed=1) != task.demonstrations(40, seed=2)
+    assert sum(move == "defect" for _, move in shown) == 20
+    assert {prompt[0].content.count("Round") for prompt, _ in shown} == {1, 2, 3}
+    poker = KuhnPoker("poker").demonstrations(48, seed=0)
+    assert len({prompt for prompt, _ in poker}) == 12
+    for prompt, move in poker:
+        assert move in (("fold", "call") if sets_of(prompt[0].content).endswith("b") else ("check", "bet"))
+
+
 def test_the_same_seed_gives_the_same_score():
     task = KuhnPoker("poker", deals=3)
     policies = {seat: {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)} for seat in ("row", "col")}
