@@ -146,6 +146,8 @@ class EvaluationConfig(Section):
     """Test problems per domain and agent, before the first round and after the last."""
     teaching_matches: Count = 4
     """Teaching matches per expert and student in a measurement of Δ, with the shuffled control."""
+    final_teaching_matches: Count = 20
+    """The same before the first round and after the last."""
     held_out_student: bool = True
     """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
 

@@ -70,16 +70,16 @@ def sit_exam(
     versions: Sequence[Version],
     domains: Mapping[str, Domain],
     split: Split,
-    problems: int,
+    problems: range,
     backend: Backend,
     players: Mapping[str, Player],
     number: int,
 ) -> tuple[list[Marks], MatchResult]:
-    """Problems 0 … `problems`−1 of the split in every domain, for every version, in one pass."""
+    """The problems of the split with these indices, in every domain, for every version, in one pass."""
     exam = Contest(EXAM, domains)
-    items = tuple(domain.problem(split, index) for domain in domains.values() for index in range(problems))
+    items = tuple(domain.problem(split, index) for domain in domains.values() for index in problems)
     seats = {f"player-{place}": version for place, version in enumerate(dict.fromkeys(versions), 1)}
-    match = Match(f"{number}-exam-{split}", EXAM, number, seats, items, derive("exam", split), "evaluate")
+    match = Match(f"{number}-exam-{split}-{problems.start}", EXAM, number, seats, items, derive("exam", split, problems.start), "evaluate")
     (episode,) = play([match], {EXAM: exam}, backend, players)
     if episode.void:
         return [], MatchResult(match, {}, (), None, episode.void)
@@ -92,6 +92,15 @@ def sit_exam(
     marks = [Marks(seats[seat], domain, split, tuple(found)) for (seat, domain), found in right.items()]
     metrics = {f"accuracy/{mark.version.agent}/{mark.domain}": mark.accuracy for mark in marks}
     return marks, MatchResult(match, metrics, score.outcomes, None)
+
+
+def joined(marks: Iterable[Marks]) -> list[Marks]:
+    """Sittings of the same version in the same domain put together, in the order in which they were sat."""
+    found: dict[tuple[Version, str, Split], tuple[bool, ...]] = {}
+    for mark in marks:
+        key = (mark.version, mark.domain, mark.split)
+        found[key] = found.get(key, ()) + mark.correct
+    return [Marks(version, domain, split, correct) for (version, domain, split), correct in found.items()]
 
 
 def teach(

@@ -51,7 +51,7 @@ def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dic
         prepared = prepare(config.model_copy(update={"evaluation": evaluation}), new_run=False)
         backend = load_players(reader, prepared, wanted)
     players = {name: Player(member["system"], member["temperature"]) for name, member in members.items()}
-    marks, _ = sit_exam(wanted, prepared.domains, split, problems, backend, players, 0)  # type: ignore[arg-type]
+    marks, _ = sit_exam(wanted, prepared.domains, split, range(problems), backend, players, 0)  # type: ignore[arg-type]
     rows = []
     for mark in marks:
         estimate = proportion(sum(mark.correct), len(mark.correct))

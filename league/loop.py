@@ -20,7 +20,7 @@ from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
 from league.errors import LeagueError
-from league.evaluation import Lesson, Marks, outcomes_of, sit_exam, teach
+from league.evaluation import Lesson, Marks, joined, outcomes_of, sit_exam, teach
 from league.learning.advantages import learn_from, merge
 from league.learning.update import AgentUpdate, update
 from league.learning.warmup import Curriculum, warm_up
@@ -292,23 +292,15 @@ def _measure(league: League, now: _Round) -> None:
     chosen = league.config.evaluation
     outermost = now.number in (0, league.config.league.rounds)
     split: Split = "test" if outermost else "validation"
-    learners = [m.version for m in league.population.members.values() if m.role != "expert"]
-    experts = [m.version for m in league.population.members.values() if m.role == "expert"]
     players = league.players()
-    sittings = [(learners, chosen.final_problems if outermost else chosen.problems)]
-    if outermost:
-        sittings.append((experts, chosen.problems))
-    if now.number == 0 and league.base is not None:
-        sittings.append(([BASE], chosen.final_problems))
-    for versions, problems in sittings:
-        if versions and league.domains and problems:
-            marks, result = sit_exam(versions, league.domains, split, problems, league.backend, players, now.number)
-            now.marks += marks
-            now.matches.append(replace(result, match=replace(result.match, id=f"{result.match.id}-{len(now.matches)}")))
-            _count(league, now.number, [result])
+    for versions, problems in _sittings(league, outermost):
+        marks, result = sit_exam(versions, league.domains, split, problems, league.backend, players, now.number)
+        now.marks = joined([*now.marks, *marks])
+        now.matches.append(result)
+        _count(league, now.number, [result])
     for name, task in league.tasks.items():
-        if task.relation == "teaching" and chosen.teaching_matches:
-            matches = chosen.teaching_matches * (1 if not outermost else max(1, chosen.final_problems // max(1, chosen.problems)))
+        matches = chosen.final_teaching_matches if outermost else chosen.teaching_matches
+        if task.relation == "teaching" and matches:
             lessons, results = teach(task, _teaching_pairs(league), split, matches, league.backend, players, now.number)
             now.lessons += lessons
             now.matches += results
@@ -319,6 +311,22 @@ def _measure(league: League, now: _Round) -> None:
     if outermost:
         key = "start" if now.number == 0 else "end"
         league.marks[key] = {"exams": [mark.to_json() for mark in now.marks], "lessons": [lesson.to_json() for lesson in now.lessons]}
+
+
+def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], range]]:
+    """(who, which problems): everyone sits the first `problems`, and before and after the run those who learn all domains sit the rest."""
+    chosen, members = league.config.evaluation, league.population.members.values()
+    everyone = [member.version for member in members if member.role != "scripted"]
+    learners = [member.version for member in members if member.role not in ("expert", "scripted")]
+    if not league.domains or not everyone:
+        return
+    if not outermost:
+        yield learners, range(chosen.problems)
+        return
+    first = min(chosen.problems, chosen.final_problems)
+    yield [*everyone, BASE], range(first)
+    if learners and chosen.final_problems > first:
+        yield [*learners, BASE], range(first, chosen.final_problems)
 
 
 def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
@@ -343,7 +351,7 @@ def _commit(league: League, now: _Round) -> None:
         "population": league.population.to_json(),
         "tokens": league.tokens,
         "marks": league.marks,
-        "config": league.config.model_dump(mode="json"),
+        "config": league.config.model_dump(mode="json", exclude={"name", "runs"}),
         "clock": league.clock,
     }
     seconds = time.perf_counter() - now.started

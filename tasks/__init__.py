@@ -15,6 +15,9 @@ from league.errors import UserError, nearest
 TASKS: dict[str, str] = {
     "teaching": "tasks.teaching:Teaching",
     "contest": "tasks.contest:Contest",
+    "matrix_game": "tasks.matrix_games:MatrixGame",
+    "kuhn_poker": "tasks.kuhn_poker:KuhnPoker",
+    "writing": "tasks.writing:Writing",
 }
 """kind → "module:Class", imported when used: a command that plays no match imports no task."""
 

@@ -1,0 +1,46 @@
+"""Configs of tiny real leagues for tests of the loop and of the commands."""
+
+from pathlib import Path
+
+import yaml
+
+from league.config import Config, parse_config
+
+
+class Nobody:
+    """An audience that listens to nothing."""
+
+    def phase(self, league, number: int, text: str) -> None: ...
+
+    def round(self, league, report) -> None: ...
+
+
+def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
+    data: dict = {
+        "name": "tiny",
+        "seed": 3,
+        "runs": str(runs),
+        "model": {"name": str(model), "device": "cpu", "dtype": "float32", "threads": 1},
+        "adapter": {"rank": 2, "alpha": 4, "targets": ["q_proj", "v_proj", "down_proj"]},
+        "domains": {"sums": {"kind": "chain_sum"}},
+        "agents": {"adder": {"role": "expert", "domain": "sums"}, "ada": {"role": "student"}, "max": {"role": "student"}},
+        "warmup": {"expert": {"problems": 4, "explain": 0.3}, "student": {"problems": 2, "examples": 0.5}},
+        "tasks": {
+            "teaching": {"kind": "teaching", "matches": 1, "settings": {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 6}},
+            "contest": {"kind": "contest", "matches": 2, "matchmaking": {"pfsp": 1.0}, "settings": {"items": 1, "answers": 3}},
+        },
+        "learning": {"learning_rate": 0.01},
+        "evaluation": {"every": 2, "problems": 2, "final_problems": 3, "teaching_matches": 1, "final_teaching_matches": 1},
+        "league": {"rounds": 3, "snapshot_every": 2, "snapshots_kept": 2},
+    }
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return data
+
+
+def tiny(model: Path, runs: Path, **changes: object) -> Config:
+    return parse_config(yaml.safe_dump(tiny_config(model, runs, **changes)), "tiny")

@@ -1,0 +1,159 @@
+"""The loop on a tiny real model: rounds exist when committed, a resumed run is the same run, frozen things stay as they are."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from league.errors import RunFolderError, UserError
+from league.exhibition import load_players
+from league.exporting import choose, export_agents
+from league.loop import resume, train
+from league.preflight import prepare
+from league.store.content import run_digest
+from league.store.reader import RunReader
+from league.store.run import request_stop
+from league.types import BASE, Message, Request, Sampling, Version
+from tests.conftest import write_tiny_model
+from tests.leagues import Nobody, tiny
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
+
+
+@pytest.fixture(scope="module")
+def run(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three rounds."""
+    return train(prepare(tiny(model, tmp_path_factory.mktemp("runs"))), Nobody())
+
+
+def test_every_round_is_stored_whole(run: Path) -> None:
+    with RunReader.read(run) as reader:
+        assert reader.latest_round() == 3
+        state = reader.state()
+        assert set(state["marks"]) == {"start", "end"}
+        assert {row["version"].split("@")[0] for row in state["marks"]["start"]["exams"]} == {"adder", "ada", "max", "base"}
+        assert all(len(row["correct"]) == (2 if row["version"].startswith("adder") else 3) for row in state["marks"]["start"]["exams"])
+        assert state["tokens"]["sampled"] > 0
+        assert {match.task for match in reader.matches(1, 1)} == {"teaching", "contest"}
+        names = set(reader.scalar_names())
+        assert {"accuracy/ada/sums", "accuracy/base/sums", "reward/student", "reward/expert", "tokens/sampled"} <= names
+        assert {rating.ladder for rating in reader.ratings()} >= {"overall"}
+        assert reader.transcript_ids()
+
+
+def test_versions_are_immutable_and_their_line_is_unbroken(run: Path) -> None:
+    with RunReader.read(run) as reader:
+        rows = {row.version: row for row in reader.versions()}
+        assert BASE in rows
+        for version in reader.live().values():
+            at, steps = version, []
+            while rows[at].parents:
+                steps.append(rows[at].reason)
+                at = rows[at].parents[0]
+            assert at == Version(version.agent, 0) and rows[at].reason == "warm-up"
+            assert steps[-1] == "snapshot"  # every agent's start is kept as its first frozen past
+        pasts = reader.state()["population"]["pasts"]
+        assert all(len(kept) <= 2 and kept[0].endswith("@0") for kept in pasts.values())
+        for kept in pasts.values():
+            for name in kept:
+                assert reader.blobs.problem(rows[Version.parse(name)].blob) is None
+
+
+def test_a_stopped_and_resumed_run_is_the_same_run(model: Path, run: Path, tmp_path: Path) -> None:
+    class StopAfterOne(Nobody):
+        def round(self, league, report) -> None:
+            if report.round == 1:
+                request_stop(league.store.folder)
+
+    config = tiny(model, tmp_path)
+    train(prepare(config), StopAfterOne())
+    with RunReader.read(config.folder) as reader:
+        assert reader.latest_round() == 1
+    resume(config.folder, Nobody())
+    assert run_digest(config.folder) == run_digest(run)
+
+
+def test_a_run_killed_before_its_first_commit_resumes_from_nothing(model: Path, run: Path, tmp_path: Path) -> None:
+    class Killed(Nobody):
+        def phase(self, league, number: int, text: str) -> None:
+            if "exam" in text:
+                raise KeyboardInterrupt
+
+    config = tiny(model, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(prepare(config), Killed())
+    resume(config.folder, Nobody())
+    assert run_digest(config.folder) == run_digest(run)
+
+
+def test_another_seed_is_another_run(model: Path, run: Path, tmp_path: Path) -> None:
+    config = tiny(model, tmp_path, seed=4)
+    train(prepare(config), Nobody())
+    assert run_digest(config.folder) != run_digest(run)
+
+
+def test_an_existing_run_is_never_overwritten(model: Path, run: Path) -> None:
+    before = run_digest(run)
+    with pytest.raises(RunFolderError, match="league resume"):
+        prepare(tiny(model, run.parent))
+    assert run_digest(run) == before
+
+
+def test_a_scripted_league_needs_no_model(tmp_path: Path) -> None:
+    agents = {
+        "rocky": {"role": "scripted", "says": {"rock": 1.0}},
+        "pat": {"role": "scripted", "says": {"paper": 0.7, "rock": 0.3}},
+        "sid": {"role": "scripted", "says": {"scissors": 1.0}},
+    }
+    task = {"kind": "matrix_game", "matches": 6, "settings": {"game": "rock-paper-scissors"}}
+    config = tiny(Path("/nowhere"), tmp_path, agents=agents, domains={}, tasks={"game": task})
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert reader.latest_round() == 3
+        cells = reader.payoffs("contest", "game")
+        assert int(cells.wins.sum() + cells.draws.sum() + cells.losses.sum()) > 0
+
+
+EXPORTED = """
+import json, sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+base, folder, prompt, reply = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4])
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), folder).eval()
+def logprobs():
+    logits = model(torch.tensor([prompt + reply])).logits[0, len(prompt) - 1 : -1]
+    return torch.log_softmax(logits.double(), -1).gather(1, torch.tensor(reply)[:, None])[:, 0].tolist()
+with torch.inference_mode():
+    adapted = logprobs()
+    with model.disable_adapter():
+        print(json.dumps([adapted, logprobs()]))
+"""
+TOLERANCE = 1e-4
+"""fp32 log-probabilities: the fused product of all adapters and PEFT's own sums round in another order."""
+
+
+def test_an_export_is_the_live_agent_to_plain_peft(model: Path, run: Path, tmp_path: Path) -> None:
+    """A reply sampled by the live agent has, token by token, the same log-probabilities in a fresh process that knows only PEFT."""
+    with RunReader.read(run) as reader:
+        chosen = choose(reader, 2, "accuracy", [])
+        done = export_agents(run, reader, chosen, tmp_path / "out")
+        assert len(done) == 2
+        backend = load_players(reader, prepare(tiny(model, run.parent), new_run=False), [each.version for each in done])
+    for each in done:
+        assert {path.name for path in each.folder.iterdir()} >= {"adapter_model.safetensors", "adapter_config.json", "README.md", "tokenizer.json"}
+        card = (each.folder / "README.md").read_text()
+        assert "sums" in card and str(model) not in card and str(run) not in card
+        request = Request(each.version, (Message("user", "What is 3 + 4?"),), 1, Sampling(max_tokens=24), 5)
+        ((reply,),) = backend.generate([request])
+        arguments = [str(model), str(each.folder), json.dumps(reply.prompt_tokens), json.dumps(reply.tokens)]
+        shown = subprocess.run([sys.executable, "-c", EXPORTED, *arguments], capture_output=True, text=True, check=True).stdout
+        adapted, plain = json.loads(shown.splitlines()[-1])
+        assert adapted == pytest.approx(reply.logprobs, abs=TOLERANCE)
+        assert plain != pytest.approx(reply.logprobs, abs=10 * TOLERANCE), "the adapter must matter for this test to mean anything"
+    with pytest.raises(UserError, match="exists"), RunReader.read(run) as reader:
+        export_agents(run, reader, chosen, tmp_path / "out")
