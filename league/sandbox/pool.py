@@ -19,10 +19,11 @@ from types import TracebackType
 from typing import Any
 
 from league.errors import LeagueError, UserError
-from league.sandbox.values import LEVELS, CodeProblem, Grade, Level, Limits
+from league.sandbox.values import LEVELS, CodeProblem, Grade, Job, Level, Limits
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = f"import sys; sys.path.insert(0, {_ROOT!r}); from league.sandbox.judge import main; main()"
+__all__ = ["Grader", "GraderBroken", "Job", "Unconfined"]
 ATTEMPTS = 3
 _START_S = 60.0
 _SLACK_S = 10.0
@@ -35,15 +36,6 @@ class Unconfined(UserError):
 
 class GraderBroken(LeagueError):
     """No judge can be kept alive: a fault of the machine or of this package, never of an answer."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One answer to grade. With `every`, all assertions are tried and counted; else the first failure decides."""
-
-    problem: CodeProblem
-    completion: str
-    every: bool = False
 
 
 @dataclass

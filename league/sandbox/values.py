@@ -1,7 +1,8 @@
 """The values of grading: a problem with its tests, limits, and the grade of one answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Outcome = Literal["pass", "fail", "infra"]
 Level = Literal["full", "ns", "kernel", "posix"]
@@ -24,6 +25,15 @@ class CodeProblem:
     prompt: str
     entry_point: str
     test: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One answer to grade. With `every`, all assertions are tried and counted; else the first failure decides."""
+
+    problem: CodeProblem
+    completion: str
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,14 @@ class Grade:
         if self.verdict == "pass":
             return 1.0
         return self.passed / self.total if self.total else 0.0
+
+
+class CodeGrader(Protocol):
+    """What a task needs of a grader."""
+
+    def grade(self, jobs: Sequence[Job]) -> list[Grade]:
+        """One grade per job, in order."""
+        ...
 
 
 def weaker(level: Level, than: Level) -> bool:

@@ -27,6 +27,7 @@ LAYERS: dict[Level, tuple[str, ...]] = {
     "posix": (),
 }
 _START_S = 20.0
+_STOP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Warm:
                 os.close(descriptor)
         self._spawned, self._requested = [], 0
         if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_STOP_S)  # it ends by itself when its control socket closes
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

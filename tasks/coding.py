@@ -1,0 +1,301 @@
+"""Coding together: one agent writes a helper function `aux`, the other the main function. The reward is in `tasks/coding_levels.py`.
+
+    parallel     both write at once and see only the problem: MAGRPO; untrained, it is the paper's "naive concatenation"
+    sequential   the main writer sees the helper's reply
+    discussion   after the first turn each also sees the other's reply
+    single       one coder writes both functions, within twice the tokens
+
+With `turns` above 1 the agents write again, each with its own history and the feedback of `transition` (`tasks/feedback.py`); every turn
+is graded and earns its own reward. With `expert_edits` the seat "editor" speaks between turns: any agent of the league, or a remote player;
+it is never rewarded here. Foreign code runs only in the grader (league/sandbox). An infrastructure failure and an answer that looks like
+an attack on the grader carry no gradient.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from statistics import fmean
+from typing import Literal
+
+from league.errors import nearest
+from league.sandbox.values import CodeGrader, Grade, Job
+from league.types import Decision, Episode, JointMode, Match, Message, Node, Outcome, Problem, Sampling, Score, Split, Turn
+from tasks.coding_levels import HELPER, MAXIMUM, Levels, Shape, shape_of
+from tasks.coding_problems import SOURCES, code_problem, problems_of
+from tasks.coding_prompts import CODER, EDITOR, HELP, MAIN, asked, review
+from tasks.feedback import TRANSITIONS, Check, Transition, continued, told
+from tasks.games.replies import mix_rewards
+
+ARRANGEMENTS = ("parallel", "sequential", "discussion", "single")
+Path = tuple[tuple[Decision, Node], ...]
+Stage = tuple[str, tuple[str, ...]]
+"""(tag, seats that speak); a turn ends with the stage "write"."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Settings of a coding match. Match.problems are the functions to write, one decision tree each."""
+
+    name: str
+    source: str = "local-1"
+    arrangement: Literal["parallel", "sequential", "discussion", "single"] = "parallel"
+    transition: Transition = "plain"
+    turns: int = 1
+    """T, how often each agent writes."""
+    early_stop: bool = False
+    """End a playthrough whose code earns everything."""
+    items: int = 1
+    """Problems per match."""
+    samples: int = 4
+    """G, the group of the first turn; evaluation speaks once, greedily."""
+    branch: int = 1
+    """Samples of each later turn per earlier joint reply; more than 1 gives later turns a group of their own."""
+    joint: JointMode = "aligned"
+    temperature: float = 0.7
+    top_p: float = 0.9
+    max_tokens: int = 96
+    """Per function; the paper's is 256."""
+    grader: CodeGrader | None = field(default=None, compare=False)
+    """Injected with `with_grader`; without one the process's own is used. Never from a config."""
+    relation: str = field(default="cooperation", init=False)
+
+    def check(self) -> list[str]:
+        choices = {"source": tuple(SOURCES), "arrangement": ARRANGEMENTS, "transition": TRANSITIONS, "joint": ("aligned", "cross")}
+        problems = [
+            f"{key}: '{getattr(self, key)}' is unknown{nearest(getattr(self, key), valid)}"
+            for key, valid in choices.items()
+            if getattr(self, key) not in valid
+        ]
+        least = {"turns": 1, "items": 1, "samples": 1, "branch": 1, "max_tokens": 8}
+        problems += [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in least.items() if getattr(self, key) < low]
+        if not self.temperature > 0:
+            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            problems.append(f"top_p: must be in (0, 1], found {self.top_p}")
+        if self.turns == 1 and self.transition != "plain":
+            problems.append(f"transition: '{self.transition}' needs turns of at least 2, found 1")
+        if self.turns == 1 and self.arrangement == "discussion":
+            problems.append("arrangement: 'discussion' needs turns of at least 2, found 1")
+        return problems
+
+    def with_grader(self, grader: CodeGrader) -> "Coding":
+        return replace(self, grader=grader)
+
+    def writers(self) -> tuple[str, ...]:
+        return (CODER,) if self.arrangement == "single" else (HELP, MAIN)
+
+    def seats(self) -> tuple[str, ...]:
+        return (*self.writers(), EDITOR) if self.transition == "expert_edits" else self.writers()
+
+    def problems(self, split: Split, index: int, domain: str = "") -> tuple[Problem, ...]:
+        """The problems of match number `index`; numbers beyond the last start again at the first."""
+        found = problems_of(self.source)[split]
+        return tuple(found[(index * self.items + offset) % len(found)] for offset in range(self.items))
+
+    # --------------------------------------------------------------------------------------------- playing
+    @cached_property
+    def _plan(self) -> tuple[Stage, ...]:
+        one: tuple[Stage, ...] = (("write", self.writers()),)
+        if self.arrangement == "sequential":
+            one = (("help", (HELP,)), ("write", (MAIN,)))
+        between: tuple[Stage, ...] = (("edit", (EDITOR,)),) if self.transition == "expert_edits" else ()
+        return (*one, *(stage for _ in range(self.turns - 1) for stage in (*between, *one)))
+
+    def open(self, match: Match) -> Sequence[Turn]:
+        return [self._turn(match, about, (), None) for about in range(len(match.problems))]
+
+    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+        if len(path) >= len(self._plan):
+            return []
+        decision, _ = path[-1]
+        about = decision.turn.about or 0
+        levels = None
+        if decision.turn.tag == "write":
+            levels = self._judge([(match.problems[about], path)])[0]
+            if self.early_stop and levels.total == MAXIMUM:
+                return []
+        return [self._turn(match, about, path, levels)]
+
+    def _turn(self, match: Match, about: int, path: Path, levels: Levels | None) -> Turn:
+        tag, seats = self._plan[len(path)]
+        problem = match.problems[about]
+        prompts = {seat: self._prompt(problem, path, seat, levels) for seat in seats}
+        evaluate = match.purpose == "evaluate"
+        sampling = Sampling(
+            temperature=0.0 if evaluate else self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens * (2 if seats == (CODER,) else 1),
+        )
+        samples = 1 if evaluate or tag == "edit" else self.branch if any(step.turn.tag == "write" for step, _ in path) else self.samples
+        return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about, self.joint)
+
+    def _prompt(self, problem: Problem, path: Path, seat: str, levels: Levels | None) -> tuple[Message, ...]:
+        """What one seat sees: the problem the first time, then its own history with the feedback of the last turn."""
+        said = _last(path, seat)
+        if seat == EDITOR:
+            return (Message("user", review(problem, self._texts(path))),)
+        if said is None:
+            other = _last(path, HELP) if seat == MAIN and self.arrangement == "sequential" else None
+            return (Message("user", asked(problem, seat, other[1] if other else None)),)
+        if levels is None:  # an editor or a helper has spoken since
+            levels = self._judge([(problem, _until_write(path))])[0]
+        edits = _last(path, EDITOR)
+        feedback = told(self.transition, checks(levels), edits[1] if edits else "")
+        partner = {HELP: MAIN, MAIN: HELP}.get(seat)
+        shows = self.arrangement == "discussion" or (self.arrangement == "sequential" and seat == MAIN)
+        shown = _last(path, partner) if partner and shows else None
+        if shown:
+            feedback = f"{feedback}\n\nYour partner wrote:\n{shown[1].strip()}".strip()
+        what = {HELP: f"`{HELPER}`", MAIN: "your function", CODER: "both functions"}[seat]
+        return continued(said[0], said[1], feedback, f"Write {what} again, better. Only write code.")
+
+    # --------------------------------------------------------------------------------------------- scoring
+    def _texts(self, path: Path) -> tuple[str, str]:
+        """The helper's and the main writer's newest replies; a single coder's counts as both."""
+        seats = (CODER, CODER) if self.arrangement == "single" else (HELP, MAIN)
+        found = [_last(path, seat) for seat in seats]
+        return (found[0][1] if found[0] else "", found[1][1] if found[1] else "")
+
+    def _judge(self, pairs: Sequence[tuple[Problem, Path]]) -> list[Levels]:
+        """Levels of the code at the end of each path; all programs are graded in one batch."""
+        problems = [code_problem(problem) for problem, _ in pairs]
+        shapes = [shape_of(*self._texts(path), problem.entry_point) for problem, (_, path) in zip(problems, pairs, strict=True)]
+        jobs = [Job(problem, shape.program, every=True) for problem, shape in zip(problems, shapes, strict=True) if shape.parses]
+        grades = iter(self._grader().grade(jobs) if jobs else [])
+        return [Levels(shape, next(grades) if shape.parses else None) for shape in shapes]
+
+    def _grader(self) -> CodeGrader:
+        if self.grader is not None:
+            return self.grader
+        from league.sandbox.shared import shared_grader
+
+        return shared_grader()
+
+    def score(self, episode: Episode) -> Score:
+        match = episode.match
+        written = [
+            (match.problems[decision.turn.about or 0], (*path, (decision, node)))
+            for path, decision in episode.decisions()
+            if decision.turn.tag == "write"
+            for node in decision.nodes
+        ]
+        judged = {path[-1][1].id: levels for (_, path), levels in zip(written, self._judge(written), strict=True)}
+        rewards: dict[int, dict[str, float]] = {}
+        void: set[tuple[int, str]] = set()
+        for path, decision in episode.decisions():
+            for node in decision.nodes:
+                levels = judged.get(node.id)
+                rewards[node.id] = self._rewards(match, levels)
+                if levels is not None and levels.grade is not None and levels.grade.suspect:
+                    void |= {(node.id, seat) for seat in self.writers()}
+                if levels is not None and levels.grade is not None and levels.grade.verdict == "infra":
+                    void |= {(spoken.id, seat) for _, spoken in (*path, (decision, node)) for seat in self.writers()}
+        return Score(rewards, self._metrics(episode, judged), tuple(self._outcomes(episode, judged)), frozenset(void))
+
+    def _rewards(self, match: Match, levels: Levels | None) -> dict[str, float]:
+        if levels is None:
+            return dict.fromkeys(self.writers(), 0.0)
+        return mix_rewards(dict.fromkeys(self.writers(), earned(levels)), match.rewards)
+
+    def _metrics(self, episode: Episode, judged: Mapping[int, Levels]) -> dict[str, float]:
+        """Means in [0, 1]: over last turns, except `return/turn-t`. What the grader could not judge is left out of all but `infra`."""
+        last = [judged[node.id] for node in _leaves(episode) if node.id in judged]
+        fair = [levels for levels in last if levels.grade is None or levels.grade.verdict != "infra"]
+        found = {"infra": fmean(levels.grade is not None and levels.grade.verdict == "infra" for levels in last)}
+        if not fair:
+            return found
+        found |= {
+            "structure": fmean(levels.structure for levels in fair),
+            "syntax": fmean(levels.syntax for levels in fair) / 0.5,
+            "tests": fmean(levels.tests for levels in fair),
+            "cooperation": fmean(levels.cooperation for levels in fair) / 1.5,
+            "return": fmean(levels.total for levels in fair) / MAXIMUM,
+            "solved": fmean(levels.solved for levels in fair),
+            "suspect": fmean(levels.grade is not None and levels.grade.suspect for levels in fair),
+        }
+        for turn, nodes in sorted(_by_turn(episode).items()) if self.turns > 1 else ():
+            found[f"return/turn-{turn}"] = fmean(judged[node].total for node in nodes) / MAXIMUM
+        return found
+
+    def _outcomes(self, episode: Episode, judged: Mapping[int, Levels]) -> Iterator[Outcome]:
+        """One cooperation per domain: the joint reward of independent playthroughs; a single coder has no partner."""
+        if self.arrangement == "single":
+            return
+        match = episode.match
+        row, col = sorted((match.seats[HELP], match.seats[MAIN]))
+        by_domain: dict[str, list[float]] = {}
+        for root in episode.roots:
+            for node in root.nodes:
+                if len(set(node.picks.values())) > 1:
+                    continue
+                while node.next:
+                    node = node.next[0].nodes[0]
+                levels = judged[node.id]
+                if levels.grade is None or levels.grade.verdict != "infra":
+                    by_domain.setdefault(match.problems[root.turn.about or 0].domain, []).append(earned(levels))
+        for domain, joint in by_domain.items():
+            total, total_sq = sum(joint), sum(value * value for value in joint)
+            yield Outcome("cooperation", self.name, match.situation, domain, row, col, n=len(joint), total=total, total_sq=total_sq)
+
+
+def earned(levels: Levels) -> float:
+    """The joint reward in [0, 4]. An answer that looks like an attack earns nothing beyond its form, also for the turns before it."""
+    if levels.grade is not None and (levels.grade.suspect or levels.grade.verdict == "infra"):
+        return levels.structure + levels.syntax
+    return levels.total
+
+
+def checks(levels: Levels) -> list[Check]:
+    """The levels as an agent may hear of them; no hidden test is quoted."""
+    shape, grade = levels.shape, levels.grade
+    failed = "" if grade is None else f"{grade.passed} of {grade.total} tests pass. {_said(grade)}".strip()
+    return [
+        Check("helper", shape.helper, f"Define `{HELPER}` with a return."),
+        Check("main function", shape.main, "Define the asked function with a return."),
+        Check("syntax", shape.main and shape.parses, "The code is not Python."),
+        Check("tests", levels.solved, failed or "There was nothing to run."),
+        Check("cooperation", levels.cooperation == 1.5, _cooperation_said(levels)),
+    ]
+
+
+def _said(grade: Grade) -> str:
+    """The reason, where it does not come from a test's own text."""
+    return "" if grade.reason.startswith("AssertionError") else grade.reason
+
+
+def _cooperation_said(levels: Levels) -> str:
+    shape: Shape = levels.shape
+    if not shape.calls:
+        return f"The main function does not call `{HELPER}`."
+    if shape.wrapper:
+        return f"The main function does nothing but call `{HELPER}`."
+    return f"The result of `{HELPER}` is not used." if shape.ignored else "No test passes yet."
+
+
+# ------------------------------------------------------------------------------------------------------- paths
+def _last(path: Path, seat: str) -> tuple[tuple[Message, ...], str] | None:
+    """The newest (prompt, reply) of a seat."""
+    for decision, node in reversed(path):
+        if seat in decision.turn.prompts:
+            return decision.turn.prompts[seat], decision.texts(node)[seat]
+    return None
+
+
+def _until_write(path: Path) -> Path:
+    """The path up to the end of its newest complete turn."""
+    end = max(index for index, (decision, _) in enumerate(path) if decision.turn.tag == "write")
+    return path[: end + 1]
+
+
+def _leaves(episode: Episode) -> Iterator[Node]:
+    return (node for _, decision in episode.decisions() for node in decision.nodes if not node.next)
+
+
+def _by_turn(episode: Episode) -> dict[int, list[int]]:
+    """Turn number → ids of the nodes that end it."""
+    found: dict[int, list[int]] = {}
+    for path, decision in episode.decisions():
+        if decision.turn.tag == "write":
+            turn = 1 + sum(earlier.turn.tag == "write" for earlier, _ in path)
+            found.setdefault(turn, []).extend(node.id for node in decision.nodes)
+    return found

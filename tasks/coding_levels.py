@@ -1,0 +1,259 @@
+"""What a helper and a main function are worth together: the reference's levels (CoMLRL's coding reward), read from the syntax tree.
+
+    helper `aux` defined with a return     +0.4
+    main function defined with a return    +0.6   else stop
+    both together are Python               +0.5   else stop
+    share of the assertions that hold      ×1     else stop at 0
+    main calls the helper                  +0.5
+    main is no mere wrapper of it          +1     (only when it calls it)
+    the helper's result is ignored         −0.5
+
+At most 4. The reference reads the last three with regular expressions, which a comment, a string or `aux_count` satisfies; a tree does not.
+A reply may hold prose or fences around its code; of what it defines only imports, functions, classes and constants are kept, the main
+writer cannot replace the helper, and the helper's writer cannot supply the main function.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from league.sandbox.values import Grade
+
+HELPER = "aux"
+MAXIMUM = 4.0
+MAX_TEXT = 8192
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A pair of replies as code, before it is run."""
+
+    helper: bool
+    main: bool
+    parses: bool
+    calls: bool
+    """Main calls the helper where the call can be reached."""
+    wrapper: bool
+    """Main does nothing but call it."""
+    ignored: bool
+    """Main calls it and uses no result."""
+    program: str
+    """What is graded: helper, then main; empty when it does not parse."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The reward, by level. `grade` is None when there was nothing to run."""
+
+    shape: Shape
+    grade: Grade | None
+
+    @property
+    def structure(self) -> float:
+        return 0.4 * self.shape.helper + 0.6 * self.shape.main
+
+    @property
+    def syntax(self) -> float:
+        return 0.5 * (self.shape.main and self.shape.parses)
+
+    @property
+    def tests(self) -> float:
+        return self.grade.fraction if self.grade is not None else 0.0
+
+    @property
+    def cooperation(self) -> float:
+        """In [−0.5, 1.5]; 0 until a test passes."""
+        if self.tests == 0 or not self.shape.calls:
+            return 0.0
+        return 0.5 + 1.0 * (not self.shape.wrapper) - 0.5 * self.shape.ignored
+
+    @property
+    def total(self) -> float:
+        """In [0, 4]."""
+        return self.structure + self.syntax + self.tests + self.cooperation
+
+    @property
+    def solved(self) -> bool:
+        return self.grade is not None and self.grade.verdict == "pass"
+
+
+# ------------------------------------------------------------------------------------------------ from text to code
+def code_of(text: str) -> ast.Module | None:
+    """The code of a reply: what its fences hold, or all of it, or the definitions that stand complete among its prose.
+
+    None when there is none, or more text than a function needs.
+    """
+    if len(text) > MAX_TEXT:
+        return None
+    fenced = _FENCE.findall(text)
+    source = "\n".join(fenced) if fenced else text
+    tree = _parse(source)
+    if tree is None:
+        tree = ast.Module([node for chunk in _chunks(source) if (part := _parse(chunk)) for node in part.body], [])
+    return tree if tree.body else None
+
+
+def _parse(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _chunks(source: str) -> Iterator[str]:
+    """Runs of lines that begin a top-level definition or import, each with the indented lines that follow it."""
+    chunk: list[str] = []
+    for line in source.splitlines():
+        if re.match(r"(?:def|async def|class|import|from|@)\b|@", line):
+            if chunk and not chunk[-1].startswith("@"):
+                yield "\n".join(chunk)
+                chunk = []
+            chunk.append(line)
+        elif chunk and (not line.strip() or line[:1].isspace()):
+            chunk.append(line)
+        elif chunk:
+            yield "\n".join(chunk)
+            chunk = []
+    if chunk:
+        yield "\n".join(chunk)
+
+
+def shape_of(helper_text: str, main_text: str, entry_point: str) -> Shape:
+    """Read a pair of replies. A single writer's reply is given twice."""
+    helper_tree, main_tree = code_of(helper_text), code_of(main_text)
+    helper = _function(helper_tree, HELPER)
+    main = _function(main_tree, entry_point)
+    program = _program(helper_tree, main_tree, entry_point)
+    parses = main is not None and program is not None
+    calls = list(_reachable_calls(main)) if main is not None else []
+    return Shape(
+        helper=helper is not None and _returns(helper),
+        main=main is not None and _returns(main),
+        parses=parses,
+        calls=bool(calls) and helper is not None,
+        wrapper=main is not None and _is_wrapper(main),
+        ignored=main is not None and bool(calls) and _ignores(main),
+        program=program or "",
+    )
+
+
+def _function(tree: ast.Module | None, name: str) -> ast.FunctionDef | None:
+    """The last definition of `name` at the top level, as Python would have it."""
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name] if tree is not None else []
+    return found[-1] if found else None
+
+
+def _program(helper: ast.Module | None, main: ast.Module | None, entry_point: str) -> str | None:
+    kept: list[ast.stmt] = []
+    for tree, foreign in ((helper, entry_point), (main, HELPER)):
+        for node in tree.body if tree is not None else []:
+            if isinstance(node, _KEPT) and foreign not in _binds(node):
+                kept.append(node)
+    try:
+        source = ast.unparse(ast.Module(kept, []))
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return source + "\n"
+
+
+def _binds(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    return names | {
+        alias.asname or alias.name for part in ast.walk(node) if isinstance(part, ast.Import | ast.ImportFrom) for alias in part.names
+    }
+
+
+# ------------------------------------------------------------------------------------------------- cooperation
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below `node` that run when it runs: not the bodies of nested functions, nor of branches that are never taken."""
+    for child in _taken(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            yield from _own(child)
+
+
+def _taken(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.If | ast.While | ast.IfExp) and isinstance(node.test, ast.Constant) and not node.test.value:
+        yield from node.orelse if isinstance(node.orelse, list) else [node.orelse]
+        return
+    for name, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            yield value
+        elif isinstance(value, list):
+            for item in _before_the_end(value) if name in ("body", "orelse", "finalbody") else value:
+                if isinstance(item, ast.AST):
+                    yield item
+
+
+def _before_the_end(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
+            return
+
+
+def _returns(function: ast.FunctionDef) -> bool:
+    return any(isinstance(node, ast.Return) and node.value is not None for node in _own(function))
+
+
+def _is_call(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == HELPER
+
+
+def _reachable_calls(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Calls of the helper in the function, in its lambdas and nested functions too (they may well be called)."""
+    for node in _own(function):
+        if _is_call(node):
+            yield node
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from (inner for inner in ast.walk(node) if _is_call(inner))
+
+
+def _statements(function: ast.FunctionDef) -> list[ast.stmt]:
+    """The body without its docstring and `pass`."""
+    return [
+        node
+        for node in function.body
+        if not isinstance(node, ast.Pass) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+
+
+def _is_wrapper(function: ast.FunctionDef) -> bool:
+    """`return aux(…)`, or `r = aux(…)` and `return r`, with nothing but names and constants passed on."""
+    body = _statements(function)
+    if len(body) == 1 and isinstance(body[0], ast.Return):
+        call = body[0].value
+    elif (
+        len(body) == 2
+        and isinstance(body[0], ast.Assign)
+        and isinstance(body[1], ast.Return)
+        and isinstance(body[1].value, ast.Name)
+        and [target.id for target in body[0].targets if isinstance(target, ast.Name)] == [body[1].value.id]
+    ):
+        call = body[0].value
+    else:
+        return False
+    if not isinstance(call, ast.Call) or not _is_call(call):
+        return False
+    passed = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return all(isinstance(part.value if isinstance(part, ast.Starred) else part, ast.Name | ast.Constant) for part in passed)
+
+
+def _ignores(function: ast.FunctionDef) -> bool:
+    """Every call of the helper is a bare statement, or only feeds names that are never read."""
+    read = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    unused = 0
+    for node in _own(function):
+        if isinstance(node, ast.Expr) and _is_call(node.value):
+            unused += 1
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_call(node.value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+            unused += len(names) > 0 and not read & set(names)
+    return unused == len(list(_reachable_calls(function)))
