@@ -37,7 +37,10 @@ class Pfsp:
         met = now.view.meetings(now.task, rows, cols, half_life=self.half_life)
         wins, draws, losses = (table[left, right] for table in (met.wins, met.draws, met.losses))
         chance = rng.beta(wins + draws / 2 + 0.5, losses + draws / 2 + 0.5)
-        weights = np.where(met.n_eff[left, right] < self.min_games, 1.0, shaped(chance, self.curve))
+        mirror = np.array([pairing.row == pairing.col for pairing in pairings])
+        chance = np.where(mirror, 0.5, chance)  # a version against itself needs no measuring
+        fresh = (met.n_eff[left, right] < self.min_games) & ~mirror
+        weights = np.where(fresh, 1.0, shaped(chance, self.curve))
         return with_floor(weights, self.floor)
 
 

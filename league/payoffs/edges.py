@@ -26,11 +26,14 @@ _lgamma = np.frompyfunc(math.lgamma, 1, 1)
 
 
 def betaln(a: FloatArray, b: FloatArray) -> FloatArray:
-    """ln B(a, b), elementwise. `math.lgamma` per distinct value: scipy costs 0.3 s of start-up."""
-    total = np.asarray(a + b, dtype=float)
-    parts = [np.asarray(a, dtype=float), np.asarray(b, dtype=float), total]
-    values, inverse = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
-    logs = _lgamma(values).astype(float)[inverse].reshape(3, *total.shape)
+    """ln B(a, b), elementwise. `math.lgamma` once per distinct value: scipy costs 0.3 s of start-up."""
+    parts = np.stack(np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(a + b, dtype=float)))
+    halves = np.rint(2.0 * parts).astype(np.int64)
+    if parts.size and (halves == 2.0 * parts).all() and halves.max() < 4 * parts.size + 1000:
+        logs = np.append(np.inf, _lgamma(np.arange(1, halves.max() + 1) / 2.0).astype(float))[halves]
+    else:
+        values, inverse = np.unique(parts, return_inverse=True)
+        logs = _lgamma(values).astype(float)[inverse].reshape(parts.shape)
     return np.asarray(logs[0] + logs[1] - logs[2])
 
 
