@@ -79,7 +79,9 @@ def create(prepared: Prepared) -> League:
     """Load the base and give every agent of the config its adapter. The run folder is made last, when nothing can fail any more."""
     base, bank = _load_base(prepared)
     population = _found(prepared.config, bank)
-    return _league(prepared, base, bank, RunStore.create(prepared.config.folder, prepared.config.dump(), limits_of(prepared.config)), population)
+    return _league(
+        prepared, base, bank, RunStore.create(prepared.config.folder, prepared.config.dump(), limits_of(prepared.config)), population
+    )
 
 
 def begin_again(prepared: Prepared, store: RunStore) -> League:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from league.errors import UserError, nearest
-from league.marks import ALL, exam
+from league.reporting.marks import ALL, exam
 from league.reporting.model_card import Card, base_name, model_card
 from league.reporting.views import Estimate, LadderRow, LineageEdge
 from league.store.reader import RunReader
@@ -32,7 +32,11 @@ class Exported:
 def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], names: Sequence[str]) -> list[Choice]:
     """The named agents, or the `best` first by held-out accuracy (mean over domains) or overall rating. Raises UserError for unknown names."""
     live = reader.live()
-    scores = _accuracies(reader) if by == "accuracy" else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in reader.ratings("overall")}
+    scores = (
+        _accuracies(reader)
+        if by == "accuracy"
+        else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in reader.ratings("overall")}
+    )
     for name in names:
         if name not in live:
             raise UserError(f"agent '{name}' is not in this run{nearest(name, list(live))}")

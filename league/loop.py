@@ -345,7 +345,11 @@ def _commit(league: League, now: _Round) -> None:
     rows = []
     for row in now.versions:
         if league.bank is not None and row.version in league.bank:
-            row = replace(row, blob=save_adapter(league.store, league.bank, row.version), optimizer=save_optimizer(league.store, league.bank, row.version))
+            row = replace(
+                row,
+                blob=save_adapter(league.store, league.bank, row.version),
+                optimizer=save_optimizer(league.store, league.bank, row.version),
+            )
         rows.append(row)
     state = {
         "population": league.population.to_json(),
@@ -367,7 +371,14 @@ def _commit(league: League, now: _Round) -> None:
 def _report(league: League, now: _Round, audience: Audience) -> None:
     seconds = time.perf_counter() - now.started
     report = RoundReport(
-        now.number, league.config.league.rounds, now.scalars, tuple(now.marks), tuple(now.lessons), tuple(now.matches), dict(now.clock), seconds
+        now.number,
+        league.config.league.rounds,
+        now.scalars,
+        tuple(now.marks),
+        tuple(now.lessons),
+        tuple(now.matches),
+        dict(now.clock),
+        seconds,
     )
     audience.round(league, report)
 

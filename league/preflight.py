@@ -158,7 +158,9 @@ def _longest(config: Config, path: Path, domains: Mapping[str, Domain]) -> tuple
 
     longest, where = 0, ""
     system = max((len(tokenizer.encode(agent.system).ids) for agent in config.agents.values() if agent.system), default=0)
-    explain = max((int(task.settings.get("explanation_tokens", 64)) for task in config.tasks.values() if task.kind == "teaching"), default=64)
+    explain = max(
+        (int(task.settings.get("explanation_tokens", 64)) for task in config.tasks.values() if task.kind == "teaching"), default=64
+    )
     for name, domain in domains.items():
         for index in range(min(8, config.evaluation.problems)):
             problem = domain.problem("validation", index)

@@ -40,7 +40,7 @@ def pairings(league: League, name: str, number: int, *, self_play: bool = False)
     population = league.population
     if task.relation == "teaching":
         experts, students = population.with_role("expert"), population.with_role("student")
-        return [Pairing(e.version, s.version, e.domain) for e in experts for s in students if e.domain in domains]
+        return [Pairing(e.version, s.version, e.domain) for e in experts for s in students if e.domain and e.domain in domains]
     learners = [m.version for m in population.members.values() if m.role in league.config.tasks[name].roles]
     rows = [version for version in learners if population.members[version.agent].trains]
     if seats_of(task) == 1:

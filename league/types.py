@@ -16,6 +16,7 @@ from league.errors import BackendError
 Role = Literal["expert", "student", "co-player", "exploiter", "past", "scripted", "remote"]
 Split = Literal["train", "validation", "test"]
 JointMode = Literal["aligned", "cross"]
+Relation = Literal["contest", "teaching", "cooperation"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
@@ -204,7 +205,7 @@ class Outcome:
     `domain` may be "" where a task has none.
     """
 
-    relation: Literal["contest", "teaching", "cooperation"]
+    relation: Relation
     task: str
     situation: str
     domain: str
@@ -236,10 +237,22 @@ class Score:
 class Task(Protocol):
     """The rules of one kind of match. Pure: no model, no tensors, no I/O, no state between calls."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The task's name in its run."""
+        ...
+
+    @property
+    def relation(self) -> Relation:
+        """The kind of payoff its matches yield."""
+        ...
 
     def seats(self) -> tuple[str, ...]:
         """Names of the seats, in speaking order. A task for any number of players returns a pattern it documents."""
+        ...
+
+    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
+        """The problem set of match number `index`; `domain` is "" for tasks without domains."""
         ...
 
     def open(self, match: Match) -> Sequence[Turn]:

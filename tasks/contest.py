@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from league.types import Decision, Episode, Match, Node, Outcome, Problem, Sampling, Score, Split, Turn
+from league.types import Decision, Episode, Match, Node, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.domains import Domain
 
 Path = tuple[tuple[Decision, Node], ...]
@@ -34,10 +34,14 @@ class Contest:
     temperature: float = 1.0
     players: int = 2
     """How many seats the scheduler fills; 1 is plain reinforcement learning on correctness."""
-    relation: str = field(default="contest", init=False)
+    relation: Relation = field(default="contest", init=False)
 
     def check(self) -> list[str]:
-        problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in (("items", 1), ("answers", 2), ("players", 1)) if getattr(self, key) < low]
+        problems = [
+            f"{key}: must be at least {low}, found {getattr(self, key)}"
+            for key, low in (("items", 1), ("answers", 2), ("players", 1))
+            if getattr(self, key) < low
+        ]
         if not self.temperature > 0:
             problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
         if not self.domains:

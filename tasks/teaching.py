@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from league.types import Decision, Episode, Match, Message, Node, Outcome, Problem, Sampling, Score, Split, Turn
+from league.types import Decision, Episode, Match, Message, Node, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.domains import Domain
 from tasks.leakage import overlap
 
@@ -72,7 +72,7 @@ class Teaching:
     """Subtracted when the explanation ends in another answer than the true one."""
     leak_limit: float = 0.5
     """An explanation that shares at least this share of 8-grams with the solution of a q earns nothing for it."""
-    relation: str = field(default="teaching", init=False)
+    relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
         least = {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 1}
@@ -122,7 +122,9 @@ class Teaching:
         sampling = Sampling(temperature=temperature, max_tokens=self.explanation_tokens)
         return Turn(tag, {TEACHER: explain_prompt(domain, problem)}, samples, {TEACHER: sampling}, about)
 
-    def _answer(self, tag: str, domain: Domain, problem: Problem, about: int, examples: Sequence[tuple[Problem, str]], match: Match) -> Turn:
+    def _answer(
+        self, tag: str, domain: Domain, problem: Problem, about: int, examples: Sequence[tuple[Problem, str]], match: Match
+    ) -> Turn:
         samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.answers, self.temperature)
         sampling = Sampling(temperature=temperature, max_tokens=domain.max_tokens)
         return Turn(tag, {STUDENT: domain.prompt(problem, examples)}, samples, {STUDENT: sampling}, about)

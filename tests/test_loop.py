@@ -145,7 +145,12 @@ def test_an_export_is_the_live_agent_to_plain_peft(model: Path, run: Path, tmp_p
         assert len(done) == 2
         backend = load_players(reader, prepare(tiny(model, run.parent), new_run=False), [each.version for each in done])
     for each in done:
-        assert {path.name for path in each.folder.iterdir()} >= {"adapter_model.safetensors", "adapter_config.json", "README.md", "tokenizer.json"}
+        assert {path.name for path in each.folder.iterdir()} >= {
+            "adapter_model.safetensors",
+            "adapter_config.json",
+            "README.md",
+            "tokenizer.json",
+        }
         card = (each.folder / "README.md").read_text()
         assert "sums" in card and str(model) not in card and str(run) not in card
         request = Request(each.version, (Message("user", "What is 3 + 4?"),), 1, Sampling(max_tokens=24), 5)

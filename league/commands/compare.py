@@ -14,7 +14,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Held-out accuracy of two runs per domain, the difference with its interval, and the tokens each has used."""
-    from league.marks import compare_runs
+    from league.reporting.marks import compare_runs
     from league.store.reader import RunReader
 
     with RunReader.read(first) as one, RunReader.read(second) as two:

@@ -14,7 +14,9 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write one sub-folder per agent into.")],
     best: Annotated[int, typer.Option("--best", min=1, help="How many agents, best first.")] = 1,
-    by: Annotated[Literal["accuracy", "rating"], typer.Option("--by", help="Held-out accuracy over all domains, or overall rating.")] = "accuracy",
+    by: Annotated[
+        Literal["accuracy", "rating"], typer.Option("--by", help="Held-out accuracy over all domains, or overall rating.")
+    ] = "accuracy",
     agent: Annotated[list[str] | None, typer.Option("--agent", help="Export these agents instead of the best ones.")] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Write full models with the adapter merged in.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -27,7 +29,9 @@ def export(
         chosen = choose(reader, best, by, agent or [])
         done: list[Exported] = export_agents(run, reader, chosen, out, merge=merge)
     if as_json:
-        typer.echo(json.dumps([{"agent": e.agent, "version": str(e.version), "folder": str(e.folder), "score": e.score} for e in done], indent=2))
+        typer.echo(
+            json.dumps([{"agent": e.agent, "version": str(e.version), "folder": str(e.folder), "score": e.score} for e in done], indent=2)
+        )
         return
     for each in done:
         typer.echo(f"{each.version} → {each.folder}" + (f"  ({by} {each.score:.3f})" if each.score is not None else ""))

@@ -53,7 +53,9 @@ def payoffs(
         matrices = []
         for relation, name in slots:
             if task in (None, name):
-                found = from_store.contest_matrix(reader, name, by) if relation == "contest" else from_store.pair_matrix(reader, relation, name)
+                found = (
+                    from_store.contest_matrix(reader, name, by) if relation == "contest" else from_store.pair_matrix(reader, relation, name)
+                )
                 matrices.append((relation, name, found))
     if as_json:
         _json([{"task": name, "relation": relation, **_matrix(matrix)} for relation, name, matrix in matrices])
@@ -104,7 +106,9 @@ def ladder(run: Run, every: Annotated[bool, typer.Option("--all", help="Frozen v
     _print(ladder_table(rows))
 
 
-def lineage(run: Run, updates: Annotated[bool, typer.Option("--updates", help="Plain updates too.")] = False, as_json: Json = False) -> None:
+def lineage(
+    run: Run, updates: Annotated[bool, typer.Option("--updates", help="Plain updates too.")] = False, as_json: Json = False
+) -> None:
     """Which version came from which, when and why."""
     from league.reporting import from_store
     from league.store.reader import RunReader
@@ -121,7 +125,9 @@ def lineage(run: Run, updates: Annotated[bool, typer.Option("--updates", help="P
 
 def evaluate(
     run: Run,
-    agents: Annotated[list[str] | None, typer.Argument(help="Agents or versions (name@step); by default all live ones and the base.")] = None,
+    agents: Annotated[
+        list[str] | None, typer.Argument(help="Agents or versions (name@step); by default all live ones and the base.")
+    ] = None,
     problems: Annotated[int, typer.Option("--problems", min=1, help="Problems per domain.")] = 100,
     split: Annotated[Literal["validation", "test"], typer.Option("--split", help="Held-out split.")] = "test",
     as_json: Json = False,

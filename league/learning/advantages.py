@@ -91,7 +91,9 @@ def groups(episode: Episode, score: Score, discount: float) -> list[Group]:
             for value in returns.values():
                 if not math.isfinite(value):
                     agent = episode.match.seats[seat].agent
-                    raise TrainingDiverged(f"match {episode.match.id}: the return of seat '{seat}' (agent '{agent}') is {value}, not finite")
+                    raise TrainingDiverged(
+                        f"match {episode.match.id}: the return of seat '{seat}' (agent '{agent}') is {value}, not finite"
+                    )
             found.append(Group(seat, decision, returns))
     return found
 

@@ -21,6 +21,7 @@ from league.types import Hyper, Message, Problem, Sample
 from tasks.domains import Domain
 from tasks.teaching import explain_prompt
 
+
 @dataclass(frozen=True)
 class Curriculum:
     """What one agent is warmed up on."""

@@ -4,7 +4,7 @@ It holds no weights (the bank does) and does no I/O: every change returns a new 
 database exactly.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,9 +33,6 @@ class Population:
 
     members: Mapping[str, Member]
     pasts: Mapping[str, tuple[Version, ...]]
-
-    def __iter__(self) -> Iterable[Member]:  # type: ignore[override]
-        return iter(self.members.values())
 
     def trainable(self) -> frozenset[str]:
         return frozenset(member.name for member in self.members.values() if member.trains)
@@ -81,7 +78,14 @@ class Population:
     def from_json(cls, data: Mapping[str, Any]) -> "Population":
         members = {
             m["name"]: Member(
-                m["name"], m["role"], Version.parse(m["version"]), m["trains"], Hyper(**m["hyper"]), m["domain"], m["system"], m["temperature"]
+                m["name"],
+                m["role"],
+                Version.parse(m["version"]),
+                m["trains"],
+                Hyper(**m["hyper"]),
+                m["domain"],
+                m["system"],
+                m["temperature"],
             )
             for m in data["members"]
         }

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from league.marks import gains, overall_gain, teaching
+from league.reporting.marks import gains, overall_gain, teaching
 from league.reporting import from_store, measured, structure
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix, Report
@@ -28,6 +28,8 @@ def build_report(reader: RunReader) -> Report:
         headline=overall_gain(state) if known else None,
         gains=gains(state) if known else (),
         teaching=lessons.get("live_end"),
+        teaching_lesson=measured.lesson_beyond_template(reader),
+        teaching_held_out=lessons.get("held_out_end"),
         teaching_gain=lessons.get("live_change"),
         matrices=matrices(reader),
         ladder=from_store.ladder(reader),

@@ -9,6 +9,7 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from league.reporting.measures import difference
 from league.reporting.tables import duration
 from league.reporting.transcripts import caption, clean, heading, parse
 from league.reporting.views import Cycles, Estimate, Gain, Report
@@ -45,6 +46,10 @@ def verdicts(report: Report) -> list[Verdict]:
     out = [_gain_verdict(report.headline)]
     if report.teaching is not None:
         out.append(_interval_verdict("Explanations", "raise the student's accuracy", "lower the student's accuracy", report.teaching))
+    if report.teaching_lesson is not None:
+        lesson = report.teaching_lesson
+        out.append(_interval_verdict("Beyond a shuffled explanation (the lesson, not its form), it", "helps", "harms", lesson))
+    out += _collusion(report)
     if report.teaching_gain is not None:
         out.append(_interval_verdict("Over the run, the teachers' effect Δ", "grew", "fell", report.teaching_gain))
     out.append(_cycle_verdict(report.cycles))
@@ -68,6 +73,18 @@ def _interval_verdict(subject: str, up: str, down: str, estimate: Estimate) -> V
     if estimate.excludes_zero:
         return ("good", f"{subject} {up} {amount}.") if estimate.value > 0 else ("bad", f"{subject} {down} {amount}.")
     return "open", f"{subject}: no effect shown, {points(estimate)} percentage points; the interval includes zero."
+
+
+def _collusion(report: Report) -> list[Verdict]:
+    """A gain that exists only with the students trained together: flagged beyond the interval of the difference."""
+    live, held_out = report.teaching, report.teaching_held_out
+    if live is None or held_out is None:
+        return []
+    apart = difference(live, held_out)
+    if apart.low is not None and apart.low > 0 and not (held_out.excludes_zero and held_out.value > 0):
+        text = f"only {points(held_out)} with the held-out student, {points(live)} with the students trained together"
+        return [("bad", f"Possible collusion: explanations give {text}.")]
+    return [("open", f"With the held-out student, who never trains, explanations give {points(held_out)} percentage points.")]
 
 
 def _cycle_verdict(cycles: Cycles | None) -> Verdict:

@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 
 from league.reporting.from_store import RECENT, accuracies, agents_in_order
-from league.reporting.measures import means, proportion
-from league.reporting.views import Matrix, Panel, Series
+from league.reporting.measures import mean, means, proportion
+from league.reporting.views import Estimate, Matrix, Panel, Series
 from league.store.reader import RunReader
 from league.types import BASE, Version
+
+
+def lesson_beyond_template(reader: RunReader) -> Estimate | None:
+    """Mean of taught − shuffled over the paired items of the newest measurement, all pairs together, in percentage points."""
+    newest = latest_lessons(reader)
+    if newest is None:
+        return None
+    items = [100.0 * (int(t) - int(s)) for lesson in newest[1] for t, s in zip(lesson["taught"], lesson["shuffled"], strict=True)]
+    return mean(items)
 
 
 def _accuracy_history(reader: RunReader, every: int) -> dict[tuple[str, str], list[tuple[int, float]]]:

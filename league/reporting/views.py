@@ -240,6 +240,10 @@ class Report:
     gains: Sequence[Gain] = ()
     teaching: Estimate | None = None
     """Mean Δ caused by teaching at the end, in percentage points."""
+    teaching_lesson: Estimate | None = None
+    """The part of Δ beyond a shuffled explanation: the lesson rather than the template, in percentage points."""
+    teaching_held_out: Estimate | None = None
+    """Δ with the held-out student, a frozen self that never trains."""
     teaching_gain: Estimate | None = None
     """Change of the mean Δ over the run, in percentage points."""
     matrices: Sequence[Matrix] = ()

@@ -85,7 +85,9 @@ def gains(state: Mapping[str, Any], agents: Sequence[str] | None = None) -> list
         for domain in [*end.domains(), ALL]:
             before, after = start.pooled([agent], domain), end.pooled([agent], domain)
             if before and len(before) == len(after):
-                found.append(Gain(agent, domain, _required(before), _required(after), _required([b - a for a, b in zip(before, after, strict=True)])))
+                found.append(
+                    Gain(agent, domain, _required(before), _required(after), _required([b - a for a, b in zip(before, after, strict=True)]))
+                )
     return found
 
 
@@ -114,7 +116,9 @@ def teaching(state: Mapping[str, Any]) -> dict[str, Estimate]:
         if len(items) == 2:
             start, end = items["start"], items["end"]
             paired = len(start) == len(end)
-            found[f"{label}_change"] = _required([b - a for a, b in zip(start, end, strict=True)]) if paired else difference(_required(end), _required(start))
+            found[f"{label}_change"] = (
+                _required([b - a for a, b in zip(start, end, strict=True)]) if paired else difference(_required(end), _required(start))
+            )
     return found
 
 
@@ -128,11 +132,12 @@ def compare_runs(first: RunReader, second: RunReader) -> list[Comparison]:
     for domain in [*domains, ALL]:
         items = [book.pooled(learners(state), domain) if book else [] for book, state in zip(books, states, strict=True)]
         shown = [_required(values) if values else None for values in items]
-        difference = None
+        gap = None
         if all(items):
             paired = same and len(items[0]) == len(items[1])
-            difference = _required([a - b for a, b in zip(*items, strict=True)]) if paired else difference(_required(items[0]), _required(items[1]))
-        rows.append(Comparison(domain, shown[0], shown[1], difference))
+            independent = difference(_required(items[0]), _required(items[1]))
+            gap = _required([a - b for a, b in zip(*items, strict=True)]) if paired else independent
+        rows.append(Comparison(domain, shown[0], shown[1], gap))
     return rows
 
 
