@@ -104,6 +104,17 @@ def test_verdict_rests_on_the_interval() -> None:
     assert tone == "open" and "no effect shown" in sentence
 
 
+def test_a_gain_only_with_the_training_pair_is_flagged() -> None:
+    def flags(held_out: Estimate) -> list[tuple[str, str]]:
+        return [
+            v for v in verdicts(Report(STATUS, teaching=Estimate(20, 15, 25), teaching_held_out=held_out)) if "held-out student" in v[1]
+        ]
+
+    assert flags(Estimate(1, -4, 6))[0][0] == "bad" and "collusion" in flags(Estimate(1, -4, 6))[0][1]
+    assert flags(Estimate(17, 12, 22))[0][0] == "open"
+    assert flags(Estimate(10, 6, 14))[0][0] == "open"  # weaker, but there
+
+
 def test_same_report_same_bytes() -> None:
     assert render(full_report()) == render(full_report())
 

@@ -127,6 +127,9 @@ def test_the_report_says_that_the_students_learned(reader: RunReader) -> None:
     assert tone == "good" and "The students learned" in sentence
     assert report.headline is not None and report.headline.gain.value == pytest.approx(0.4, abs=0.08)
     assert {gain.agent for gain in report.gains} == set(STUDENTS)
+    lesson = report.teaching_lesson  # truth +18 points; 360 paired items: s.e. 3.6
+    assert lesson is not None and lesson.value == pytest.approx(18, abs=12) and lesson.excludes_zero
+    assert report.teaching_held_out is not None
     page = render(report)
     assert page.count("<svg") >= 10 and "name: synthetic" in page
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from league.reporting.marks import gains, overall_gain, teaching
 from league.reporting import from_store, measured, structure
+from league.reporting.marks import gains, overall_gain, teaching
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix, Report
 from league.store.reader import RunReader

@@ -4,6 +4,8 @@ Numbers stand in the cells while they fit, names while they fit, and beyond that
 never coloured. Bold means that the 95% interval leaves out the value that would mean "nothing" (0, or ½ for win rates).
 """
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,21 +64,14 @@ def by_strength(matrix: Matrix, columns: bool = True) -> Matrix:
     def pick(array: Floats | None) -> Floats | None:
         return None if array is None else array[np.ix_(row_order, col_order)]
 
-    values = pick(matrix.values)
-    assert values is not None
-    return Matrix(
-        matrix.title,
-        matrix.unit,
-        tuple(matrix.rows[i] for i in row_order),
-        tuple(matrix.cols[i] for i in col_order),
-        values,
-        matrix.scale,
-        pick(matrix.low),
-        pick(matrix.high),
-        pick(matrix.n),
-        matrix.row_axis,
-        matrix.col_axis,
-        matrix.reach,
+    return replace(
+        matrix,
+        rows=tuple(matrix.rows[i] for i in row_order),
+        cols=tuple(matrix.cols[i] for i in col_order),
+        values=matrix.values[np.ix_(row_order, col_order)],
+        low=pick(matrix.low),
+        high=pick(matrix.high),
+        n=pick(matrix.n),
     )
 
 
