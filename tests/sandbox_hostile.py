@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one answer a line reads better than ten
 """Answers that attack the grader, and honest ones that look odd. Shared by the tests and by benchmarks/grader.py.
 
 Every answer is for a problem of HumanEval. `{tmp}`, `{port}`, `{unix}` and `{victim}` are filled in by whoever runs them: a folder that
@@ -294,7 +295,7 @@ HONEST = [
     Hostile("honest", "leaves a thread", f"    import threading, time\n    threading.Thread(target=time.sleep, args=(600,), daemon=False).start()\n    return {_RIGHT}\n", verdict="pass", suspect=False),
     Hostile("honest", "thread pool", f"    from concurrent.futures import ThreadPoolExecutor\n    with ThreadPoolExecutor(4) as pool:\n        return list(pool.map(lambda x: x, [{_RIGHT}]))[0]\n", verdict="pass", suspect=False),
     Hostile("honest", "asyncio", f"    import asyncio\n    async def work():\n        await asyncio.sleep(0)\n        return {_RIGHT}\n    return asyncio.run(work())\n", verdict="pass", suspect=False),
-    Hostile("honest", "caches", _whole(f"from functools import lru_cache\n@lru_cache(None)\ndef pair(a, b, t):\n    return abs(a - b) < t\ndef has_close_elements(numbers, threshold):\n    return any(pair(a, b, threshold) for i, a in enumerate(numbers) for b in numbers[:i])\n"), verdict="pass", suspect=False),
+    Hostile("honest", "caches", _whole("from functools import lru_cache\n@lru_cache(None)\ndef pair(a, b, t):\n    return abs(a - b) < t\ndef has_close_elements(numbers, threshold):\n    return any(pair(a, b, threshold) for i, a in enumerate(numbers) for b in numbers[:i])\n"), verdict="pass", suspect=False),
     Hostile("honest", "dataclass", _whole(f"from dataclasses import dataclass\n@dataclass\nclass P:\n    x: bool\ndef has_close_elements(numbers, threshold):\n    return P({_RIGHT}).x\n"), verdict="pass", suspect=False),
     Hostile("honest", "main guard", _whole(f"import sys\ndef has_close_elements(numbers, threshold):\n    return {_RIGHT}\nif __name__ == '__main__':\n    sys.exit(1)\n"), verdict="pass", suspect=False),
     Hostile("honest", "lambda", f"has_close_elements = lambda numbers, threshold: {_RIGHT}\n", verdict="pass", suspect=False),

@@ -79,7 +79,9 @@ def test_no_samples(problems: Path, tmp_path: Path) -> None:
 
 def test_bad_samples_name_every_line(problems: Path, tmp_path: Path) -> None:
     good = sample("    return 2 * x\n")
-    samples = lines(tmp_path / "s.jsonl", good, b"{oops", [1], {"task_id": "T/0"}, b'{"task_id": "\xff"}', sample("", "T/9"), {**good, "completion": 3})
+    samples = lines(
+        tmp_path / "s.jsonl", good, b"{oops", [1], {"task_id": "T/0"}, b'{"task_id": "\xff"}', sample("", "T/9"), {**good, "completion": 3}
+    )
     done = league_grade(problems, samples, "--json", code=2)
     assert done.stdout == ""
     for number, what in ((2, "not JSON"), (3, "found list"), (4, "completion is missing"), (5, "not UTF-8"), (6, "T/9"), (7, "found int")):
@@ -129,7 +131,7 @@ def test_start_up_needs_no_torch_and_little_time(problems: Path, tmp_path: Path)
 
 def test_visible_examples_of_every_notation() -> None:
     prompt = (
-        'def f(x, y=0):\n    """Adds.\n\n    >>> f(1)\n    1\n\n    f(1, 2) == 3\n    f([1], y=[2]) ➞ [1, 2]\n    f(2) => 2\n    f(3) # => 3.\n'
+        'def f(x, y=0):\n    """Adds.\n\n    >>> f(1)\n    1\n\n    f(1, 2) == 3\n    f([1], y=[2]) ➞ [1, 2]\n    f(2) => 2\n    f(3) # => 3.\n'  # noqa: E501
         '    f(5, 14) ==> 19 - 0 = 19\n    f(x) == 3\n    g(1) == 2\n    f(4)  # returns the number\n    """\n'
     )
     found = [(example.args, example.kwargs, example.want) for example in visible.examples(prompt, "f")]

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_hostile import ALL, filled
 
 from league.errors import UserError
 from league.sandbox import humaneval
 from league.sandbox.pool import Grader, Job, Unconfined
 from league.sandbox.values import CodeProblem, Grade, Limits
+from tests.sandbox_hostile import ALL, filled
 
 LIMITS = Limits(cpu_s=1.0, wall_s=4.0, memory_mb=382, check_cpu_s=1.0)
 
@@ -81,7 +81,9 @@ def test_helpers_of_the_prompt_are_the_prompts_own(grader: Grader) -> None:
 
 
 def test_a_check_that_catches_everything_does_not_save_a_dead_answer(grader: Grader) -> None:
-    task = problem("def check(candidate):\n    for _ in range(3):\n        try:\n            candidate(1)\n        except:\n            pass\n")
+    task = problem(
+        "def check(candidate):\n    for _ in range(3):\n        try:\n            candidate(1)\n        except:\n            pass\n"
+    )
     assert one(grader, task, "    return x").verdict == "pass"
     assert one(grader, task, "    raise ValueError").verdict == "pass"  # the dataset asks for no more
     assert one(grader, task, "    import os\n    os._exit(0)").verdict == "fail"
@@ -141,7 +143,7 @@ def test_values_that_hurt_the_check(grader: Grader, expression: str, value: str)
 def test_colliding_keys_are_bounded(grader: Grader) -> None:
     task = problem("def check(candidate):\n    assert candidate(1) == {}\n")
     code = "def f(x):\n    import os, time\n    m = 2 ** 61 - 1\n    items = ','.join(str(k * m) for k in range(1, 45000))\n"
-    code += "    raw = ('{\"returned\":1,\"value\":[\"s\",' + items + ']}').encode()\n    parts = [raw[i:i + 90000] for i in range(0, len(raw), 90000)]\n"
+    code += '    raw = (\'{"returned":1,"value":["s",\' + items + \']}\').encode()\n    parts = [raw[i:i + 90000] for i in range(0, len(raw), 90000)]\n'  # noqa: E501
     code += "    for p in parts[:-1]:\n        os.write(3, b'+' + p)\n    os.write(3, b'.' + parts[-1])\n    time.sleep(99)\n"
     grade = one(grader, task, code)
     assert grade.verdict == "fail" and ("timeout" in grade.reason or "AssertionError" in grade.reason), grade

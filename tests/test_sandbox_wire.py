@@ -28,12 +28,14 @@ scalars = (
 keys = st.none() | st.booleans() | st.integers() | st.text() | st.tuples(st.integers(), st.text())
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner)
-    | st.lists(inner).map(tuple)
-    | st.dictionaries(keys, inner)
-    | st.sets(keys)
-    | st.frozensets(keys)
-    | st.binary().map(bytearray),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(keys, inner)
+        | st.sets(keys)
+        | st.frozensets(keys)
+        | st.binary().map(bytearray)
+    ),
     max_leaves=20,
 )
 
@@ -91,7 +93,7 @@ class Claims(metaclass=Sly):
 
 @pytest.mark.parametrize(
     "value",
-    [object(), Listlike(), type("F", (float,), {})(1), type("S", (str,), {})("x"), Claims(), iter([]), (x for x in ()), len, json, int, deque(),
+    [object(), Listlike(), type("F", (float,), {})(1), type("S", (str,), {})("x"), Claims(), iter([]), (x for x in ()), len, json, int, deque(),  # noqa: E501
      NotImplemented, ..., [object()], {"a": object()}, (Listlike(),), memoryview(b"x"), {}.keys(), map(len, [])],
 )  # fmt: skip
 def test_other_types_do_not_pass(value: object) -> None:
@@ -139,10 +141,12 @@ def test_limits_are_where_they_are_said_to_be() -> None:
 
 json_like: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from("ilftsdbBczrqD"),
-    lambda inner: st.lists(inner)
-    | st.dictionaries(st.text(), inner)
-    | st.tuples(st.sampled_from("ilftsdbBczrqDx"), inner).map(list)
-    | st.tuples(st.sampled_from("ilftsdbBczrqDx"), inner, inner).map(list),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(), inner)
+        | st.tuples(st.sampled_from("ilftsdbBczrqDx"), inner).map(list)
+        | st.tuples(st.sampled_from("ilftsdbBczrqDx"), inner, inner).map(list)
+    ),
     max_leaves=12,
 )
 
@@ -181,7 +185,7 @@ def test_values_that_hurt_a_decoder() -> None:
     deep: Any = ["l"]
     for _ in range(200):
         deep = ["l", deep]
-    for data in (deep, ["i", "f" * 30_000], ["D", "1e99999"], ["D", "1" * 9000], ["s", ["l"]], ["d", 1], ["q", 1, 0], ["q", 1.5, 2], ["r", 1, 2, 0], {}, [], [1], ["?"], ["c", "x", "1"]):  # fmt: skip
+    for data in (deep, ["i", "f" * 30_000], ["D", "1e99999"], ["D", "1" * 9000], ["s", ["l"]], ["d", 1], ["q", 1, 0], ["q", 1.5, 2], ["r", 1, 2, 0], {}, [], [1], ["?"], ["c", "x", "1"]):  # fmt: skip  # noqa: E501
         with pytest.raises(wire.Malformed):
             wire.unpack(data)
 
