@@ -50,9 +50,7 @@ def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], N
             try:
                 tasks[name] = make_task(task.kind, name, task.settings, domains)
             except UserError as error:
-                problems.append(str(error))
-            except TypeError as error:
-                problems.append(f"tasks.{name}.settings: a value has the wrong type: {error}")
+                problems += str(error).splitlines()
     if problems:
         raise ConfigError(str(config.name), problems)
     if all(agent.role == "scripted" for agent in config.agents.values()):
@@ -78,6 +76,8 @@ def _names(config: Config) -> list[str]:
     for name, task in config.tasks.items():
         problems += [f"tasks.{name}.{line}" for line in check_task(task.kind, task.settings)]
         problems += [f"tasks.{name}.{line}" for line in check_rules(task.matchmaking, task.rules)]
+        if task.kind != "teaching" and task.matches and not any(agent.role in task.roles for agent in config.agents.values()):
+            problems.append(f"tasks.{name}.roles: no agent has a role among {', '.join(task.roles)}; nobody would play")
     return list(dict.fromkeys(problems))
 
 

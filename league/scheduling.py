@@ -42,7 +42,7 @@ def pairings(league: League, name: str, number: int, *, self_play: bool = False)
         experts, students = population.with_role("expert"), population.with_role("student")
         return [Pairing(e.version, s.version, e.domain) for e in experts for s in students if e.domain and e.domain in domains]
     learners = [m.version for m in population.members.values() if m.role in league.config.tasks[name].roles]
-    rows = [version for version in learners if population.members[version.agent].trains]
+    rows = [version for version in learners if population.members[version.agent].trains] or learners
     if seats_of(task) == 1:
         return [Pairing(row, row, domain) for row in rows for domain in domains]
     others = learners if task.relation == "cooperation" else [*learners, *_past_of(league, learners)]

@@ -8,7 +8,9 @@ league.types.Task), `check()`, a list of problems with its settings, and `relati
 import importlib
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from league.errors import UserError, nearest
 
@@ -37,22 +39,40 @@ def task_class(kind: str) -> type:
 
 
 def check_task(kind: str, settings: Mapping[str, object]) -> list[str]:
-    """Problems with a task's kind and the names of its settings, each `key: what is wrong`."""
+    """Problems with a task's kind and the names and types of its settings, each `key: what is wrong`."""
     try:
         cls = task_class(kind)
     except UserError as error:
         return [f"kind: {error}"]
-    known = [field.name for field in fields(cls) if field.init and field.name not in RESERVED]
-    return [f"{key}: unknown setting of task kind '{kind}'{nearest(key, known)}" for key in settings if key not in known]
+    return _typed(kind, cls, settings)[1]
 
 
 def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mapping[str, Any]) -> Any:
     """Build a task with its settings and the run's domains. Raises UserError listing every problem with the settings."""
     cls = task_class(kind)
-    bound: dict[str, Any] = {"name": name, **settings}
-    if any(field.name == "domains" for field in fields(cls)):
-        bound["domains"] = domains
-    task = cls(**bound)
-    if problems := task.check():
-        raise UserError(f"tasks.{name}: " + "; ".join(problems))
+    values, problems = _typed(kind, cls, settings)
+    if not problems:
+        bound: dict[str, Any] = {"name": name, **values}
+        if any(field.name == "domains" for field in fields(cls)):
+            bound["domains"] = domains
+        task = cls(**bound)
+        problems = [f"settings.{line}" for line in task.check()]
+    if problems:
+        raise UserError("\n".join(f"tasks.{name}.{line}" for line in problems))
     return task
+
+
+def _typed(kind: str, cls: type, settings: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    """(settings in the types their fields declare, problems). Lax, as the config is: YAML reads `1e-3` as a string."""
+    hints = get_type_hints(cls)
+    known = [field.name for field in fields(cls) if field.init and field.name not in RESERVED]
+    values, problems = {}, []
+    for key, value in settings.items():
+        if key not in known:
+            problems.append(f"settings.{key}: unknown setting of task kind '{kind}'{nearest(key, known)}")
+            continue
+        try:
+            values[key] = TypeAdapter(hints[key]).validate_python(value)
+        except ValidationError as error:
+            problems.append(f"settings.{key}: {error.errors()[0]['msg'].lower()}, found {value!r}")
+    return values, problems
