@@ -17,6 +17,7 @@ from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import Engine, engine_for
 from league.model.generic import Prompt
+from league.model.grammar import Grammars, Guide, unpack
 from league.model.sampling import Shape, draw
 from league.seeds import generator
 from league.types import Reply, Request, Version
@@ -42,6 +43,7 @@ class _Row:
     sample: int
     limit: int
     uniforms: np.ndarray
+    guide: Guide | None = None
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     reply: Reply | None = None
@@ -56,6 +58,7 @@ class LocalBackend:
         self.base, self.bank, self.max_rows, self.compact = base, bank, max_rows, compact
         self.engine = engine or engine_for(bank)
         self.stats = Stats()
+        self._grammars: Grammars | None = None
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
         """Answer every request with its `samples` replies, in order."""
@@ -77,7 +80,24 @@ class LocalBackend:
         if request.version is not None and request.version not in self.bank:
             raise BackendError(f"{request.version}: no such adapter is loaded")
         limit = min(request.sampling.max_tokens, self.base.context - prompt)
-        return _Row(index, j, limit, generator("sample", request.seed, j).random(max(limit, 0)))
+        guide = self._guide(request.sampling.grammar) if request.sampling.grammar is not None else None
+        return _Row(index, j, limit, generator("sample", request.seed, j).random(max(limit, 0)), guide)
+
+    def _guide(self, grammar: str) -> Guide:
+        if self._grammars is None:
+            self._grammars = Grammars(self.base)
+        return self._grammars.start(grammar)
+
+    def _allowed(self, rows: list[_Row]) -> torch.Tensor | None:
+        """Tokens each row's grammar allows [rows, V]; None when no row has one."""
+        if all(row.guide is None for row in rows):
+            return None
+        assert self._grammars is not None
+        masks = np.full((len(rows), self._grammars.words), -1, dtype=np.int32)
+        for index, row in enumerate(rows):
+            if row.guide is not None and row.reply is None:
+                masks[index] = row.guide.mask()
+        return unpack(torch.from_numpy(masks).to(self.base.device), self.base.head.shape[0])
 
     def _groups(self, requests: Sequence[Request], prompts: list[tuple[int, ...]], rows: list[_Row]) -> list[list[_Row]]:
         """Batches of at most max_rows rows: sorted by version, prompt and length so that runs are whole and padding is small."""
@@ -104,7 +124,7 @@ class LocalBackend:
         with torch.inference_mode():
             while live:
                 uniforms = torch.tensor([row.uniforms[step] if step < row.limit else 0.0 for row in live], dtype=torch.float64)
-                tokens, logprobs = draw(session.logits, shape, uniforms.to(self.base.device))
+                tokens, logprobs = draw(session.logits, shape, uniforms.to(self.base.device), self._allowed(live))
                 for row, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
                     if row.reply is None:
                         self._append(requests[row.request], prompts[row.request], row, token, logprob)
@@ -128,6 +148,8 @@ class LocalBackend:
             raise BackendError(
                 f"{request.version or 'base'}: non-finite log-probability while sampling (are the adapter's weights finite?)"
             )
+        if row.guide is not None:
+            row.guide.take(token)
         if token in self.base.end_tokens:
             self._close(row, prompt, self.base.decode(row.tokens[:-1]), "end")
             return

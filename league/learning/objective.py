@@ -8,7 +8,7 @@ g(ρ) = log π (its gradient is that of the policy gradient) without clipping; m
 k3 = exp(log π_base − log π) − (log π_base − log π) − 1 (Schulman), H the entropy of the sampling distribution. Token aggregation
 divides by the agent's number of tokens instead of its number of samples.
 
-π is the distribution that was sampled from: temperature, then top-k / top-p. A truncated token set is recomputed under the current
+π is the distribution that was sampled from: temperature, the grammar if any, then top-k / top-p. A truncated token set is recomputed under the current
 weights, holds the sampled token in any case, and is taken as constant by the gradient. The KL term uses the untruncated distribution
 at the same temperature on both sides. Temperature 0 is taken as 1 (supervised).
 
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from league.errors import ConfigError
+from league.model.grammar import unpack
 from league.model.sampling import Shape, truncate
 from league.types import Hyper
 
@@ -76,6 +77,8 @@ class Targets:
     kl: Tensor
     owner: Tensor
     shape: Shape
+    allowed: Tensor | None = None
+    """Packed grammar masks [N, words], where any completion was sampled under a grammar."""
 
 
 SUMS = ("loss", "kl", "entropy", "clipped", "logprob", "tokens")
@@ -108,8 +111,11 @@ def _chunk(
     if not targets.shape.unit:
         scores /= targets.shape.temperature[:, None]
     chosen = scores.gather(1, targets.tokens[:, None]).squeeze(1)
-    full = chosen - scores.logsumexp(1) if reference is not None and not targets.shape.plain else None
+    bounded = targets.allowed is not None or not targets.shape.plain
+    full = chosen - scores.logsumexp(1) if reference is not None and bounded else None
     untruncated = scores.softmax(1) if full is not None else None
+    if targets.allowed is not None:
+        scores = scores.masked_fill(~unpack(targets.allowed, scores.shape[1]), float("-inf"))
     scores = truncate(scores, targets.shape, forced=targets.tokens)
     logprob = chosen - scores.logsumexp(1)
     full = logprob if full is None else full
@@ -185,6 +191,7 @@ def _cut(targets: Targets, part: slice) -> Targets:
         targets.kl[part],
         targets.owner[part],
         targets.shape.rows(index),
+        None if targets.allowed is None else targets.allowed[part],
     )
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from league.learning.optimizer import adamw, norm_of
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import engine_for
+from league.model.grammar import Grammars
 from league.model.sampling import Shape
 from league.types import Hyper, Sample, Sampling, Version
 
@@ -128,7 +130,7 @@ def _accumulate(
         objective.tokens_per_microbatch,
     ):
         items = [batch[i] for i in micro.order]
-        targets = _targets(items, hypers, base.device)
+        targets = _targets(items, hypers, base)
         rows = [batch_rows[i] for i in micro.order]
         who = [versions[item.owner] for item in items]
         reference = None
@@ -145,8 +147,9 @@ def _accumulate(
     return grads, list(sums)
 
 
-def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], device: torch.device) -> Targets:
+def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseModel) -> Targets:
     """Flat loss positions of the items' completions, in order."""
+    device = base.device
     lengths = torch.tensor([len(item.sample.tokens) for item in items])
 
     def spread(values: Sequence[float]) -> Tensor:
@@ -165,7 +168,22 @@ def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], device: torch.
         spread([hypers[item.owner].kl for item in items]),
         owner.to(device),
         Shape.of(settings, device),
+        _allowed(items, base),
     )
+
+
+def _allowed(items: Sequence[_Weighted], base: BaseModel) -> Tensor | None:
+    """Grammar masks of all loss positions, packed; None where no completion was sampled under a grammar."""
+    if all(item.sample.sampling.grammar is None for item in items):
+        return None
+    grammars = Grammars(base)
+    masks = [
+        np.full((len(item.sample.tokens), grammars.words), -1, dtype=np.int32)
+        if item.sample.sampling.grammar is None
+        else grammars.replay(item.sample.sampling.grammar, item.sample.tokens)
+        for item in items
+    ]
+    return torch.from_numpy(np.concatenate(masks)).to(base.device)
 
 
 def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs: Tensor, owner: Tensor) -> None:

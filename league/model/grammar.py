@@ -1,0 +1,73 @@
+"""Grammars (Lark, through llguidance): which tokens may come next. Optional: `pip install llm-league[grammars]`.
+
+A mask is packed, 32 tokens to an int32, because a vocabulary of booleans per token is large. Replaying a completion gives the update the
+same masks that sampling used.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from league.errors import BackendError, UserError
+from league.model.base import BaseModel
+
+
+class Grammars:
+    """Compiled grammars over one tokenizer; a grammar is compiled once per text."""
+
+    def __init__(self, base: BaseModel):
+        try:
+            import llguidance.hf
+            import llguidance.numpy
+        except ImportError as error:
+            raise UserError("a grammar was asked for, but llguidance is not installed: pip install 'llm-league[grammars]'") from error
+        self._llguidance: Any = llguidance
+        self.words = -(-base.head.shape[0] // 32)
+        tokenizer: Any = base.tokenizer
+        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=base.head.shape[0], eos_token=sorted(base.end_tokens))
+        self._compiled: dict[str, Any] = {}
+
+    def start(self, grammar: str) -> "Guide":
+        """A fresh guide. Raises UserError when the grammar does not compile."""
+        if grammar not in self._compiled:
+            matcher = self._llguidance.LLMatcher(self._tokenizer, self._llguidance.LLMatcher.grammar_from_lark(grammar))
+            if matcher.is_error():
+                raise UserError(f"grammar: expected a Lark grammar, found an error: {matcher.get_error()}")
+            self._compiled[grammar] = matcher
+        return Guide(self._llguidance, self._compiled[grammar].deep_copy(), self.words)
+
+    def replay(self, grammar: str, tokens: Sequence[int]) -> np.ndarray:
+        """Masks [tokens, words] that held when each token of a completion was drawn."""
+        guide = self.start(grammar)
+        masks = np.empty((len(tokens), self.words), dtype=np.int32)
+        for index, token in enumerate(tokens):
+            masks[index] = guide.mask()
+            guide.take(token)
+        return masks
+
+
+class Guide:
+    """One row's place in its grammar."""
+
+    def __init__(self, llguidance: Any, matcher: Any, words: int):
+        self._fill, self._matcher = llguidance.numpy.fill_next_token_bitmask, matcher
+        self._mask = np.zeros((1, words), dtype=np.int32)
+
+    def mask(self) -> np.ndarray:
+        """Packed mask [words] of the tokens that may come next."""
+        self._fill(self._matcher, self._mask, 0)
+        return self._mask[0]
+
+    def take(self, token: int) -> None:
+        """Go on by one token. Raises BackendError when the grammar forbids it."""
+        if not self._matcher.consume_token(token):
+            raise BackendError(f"grammar: token {token} is not allowed here ({self._matcher.get_error() or 'stopped'})")
+
+
+def unpack(masks: Tensor, vocabulary: int) -> Tensor:
+    """int32 masks [N, words] → bool [N, vocabulary]; bit b of word w is token 32 w + b."""
+    bits = (masks[:, :, None] >> torch.arange(32, device=masks.device, dtype=torch.int32)) & 1
+    return bits.flatten(1)[:, :vocabulary].bool()
