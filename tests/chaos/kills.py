@@ -42,37 +42,76 @@ def newest(folder: Path) -> int:
         return -1 if latest is None else latest
 
 
+class Child:
+    """A running attempt: a group of processes that can be killed at once."""
+
+    def __init__(self, work: Callable[[], None] | Sequence[str]):
+        if callable(work):
+            self._process = None
+            self.pid = os.fork()
+            if self.pid == 0:
+                _run_and_exit(work)
+        else:
+            self._process = subprocess.Popen(work, start_new_session=True, cwd=Path(__file__).parents[2])
+            self.pid = self._process.pid
+
+    def wait(self, seconds: float | None) -> int | None:
+        """Exit status, or None after that time."""
+        if self._process is not None:
+            try:
+                return self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return None
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            if until is not None and time.monotonic() > until:
+                return None
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        os.killpg(self.pid, signal.SIGKILL)
+        self.wait(None)
+
+
+def _run_and_exit(work: Callable[[], None]) -> None:
+    code = 1
+    try:
+        os.setsid()
+        work()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0) if isinstance(end.code, int | None) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def kill_loop(
-    start: Callable[[], "subprocess.Popen[bytes]"],
-    folder: Path,
-    last: int,
-    kills: int,
-    wait: Callable[[], float],
-    check: Rate | None,
-    log: Kills,
+    start: Callable[[], Child], folder: Path, last: int, kills: int, wait: Callable[[], float], check: Rate | None, log: Kills
 ) -> None:
     """Start, kill after `wait()` seconds, verify; until round `last` is committed. Afterwards one undisturbed start ends the run."""
     while log.kills < kills and newest(folder) < last:
         before = newest(folder)
-        process = start()
+        child = start()
         log.starts += 1
-        try:
-            process.wait(timeout=wait())
-            if process.returncode != 0:
-                log.failures.append(f"a start ended with status {process.returncode}")
-                return
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        status = child.wait(wait())
+        if status is None:
+            child.kill()
             log.kills += 1
+        elif status != 0:
+            log.failures.append(f"a start ended with status {status}")
+            return
         if (folder / "league.db").exists():
             report = verify(folder, check)
             log.failures += report.problems
             log.rounds_lost += max(0, before - newest(folder))
         if log.failures:
             return
-    process = start()
-    if (status := process.wait()) != 0:
+    if (status := start().wait(None)) != 0:
         log.failures.append(f"the last start ended with status {status}")
     log.finished += 1
 
@@ -87,8 +126,8 @@ def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
         folder = scratch / f"run{number}"
         number += 1
 
-        def start(folder: Path = folder) -> "subprocess.Popen[bytes]":
-            return subprocess.Popen([*command, str(folder), str(rounds)], start_new_session=True, cwd=Path(__file__).parents[2])
+        def start(folder: Path = folder) -> Child:
+            return Child([*command, str(folder), str(rounds)])
 
         kill_loop(start, folder, rounds - 1, kills, lambda: 0.15 + rng.random() * 0.5, rate, log)
         report = verify(folder, rate)
@@ -97,25 +136,36 @@ def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
     return {"kills": log.kills, "starts": log.starts, "runs": log.finished, "rounds lost": log.rounds_lost, "failures": log.failures}
 
 
-def real_kills(
-    config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int, extra: Sequence[str]
-) -> dict[str, object]:
-    """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives, drawn uniformly."""
-    league, rng, log = [sys.executable, "-m", "league"], random.Random(seed), Kills()
+def real_kills(config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int) -> dict[str, object]:
+    """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives, drawn uniformly.
 
-    def train(name: str) -> list[str]:
-        return [*league, "train", str(config), f"name={name}", f"runs={scratch}", f"league.rounds={rounds}", "--quiet", *extra]
+    The slow imports are done once, here; every start is a fork of this process that runs the command line from its beginning.
+    """
+    import league.loop
+    import league.watch  # noqa: F401  (imported for its cost, not its names)
+    from league.cli import main as command_line
+
+    rng, log = random.Random(seed), Kills()
+
+    def command(*words: str) -> Callable[[], None]:
+        def work() -> None:
+            sys.argv = ["league", *words, "--quiet"]
+            command_line()
+
+        return work
+
+    def train(name: str) -> Callable[[], None]:
+        return command("train", str(config), f"name={name}", f"runs={scratch}", f"league.rounds={rounds}")
 
     began = time.monotonic()
-    subprocess.run(train("whole"), check=True)
+    assert Child(train("whole")).wait(None) == 0, "the undisturbed run failed"
     whole_seconds = time.monotonic() - began
     expected, number = run_digest(scratch / "whole"), 0
     while log.kills < kills and not log.failures:
         folder = scratch / f"killed-{number}"
 
-        def start(folder: Path = folder) -> "subprocess.Popen[bytes]":
-            command = [*league, "resume", str(folder), "--quiet"] if (folder / "league.db").exists() else train(folder.name)
-            return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+        def start(folder: Path = folder) -> Child:
+            return Child(command("resume", str(folder)) if (folder / "league.db").exists() else train(folder.name))
 
         kill_loop(start, folder, rounds, kills, lambda: rng.uniform(*span), None, log)
         if not log.failures and run_digest(folder) != expected:
@@ -123,10 +173,13 @@ def real_kills(
         number += 1
         print(json.dumps({"run": number, "kills": log.kills, "failures": log.failures}), file=sys.stderr, flush=True)
     return {
-        "kills": log.kills, "starts": log.starts, "runs": log.finished, "rounds lost": log.rounds_lost,
+        "kills": log.kills,
+        "starts": log.starts,
+        "runs": log.finished,
+        "rounds lost": log.rounds_lost,
         "undisturbed seconds": round(whole_seconds, 1),
         "failures": log.failures,
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -134,10 +187,10 @@ def main() -> None:
         run_to(Path(sys.argv[2]), int(sys.argv[3]), Script())
         return
     if sys.argv[1] == "real":
-        config, scratch, rounds, kills, shortest, longest = sys.argv[2:8]
+        config, scratch, rounds, kills, shortest, longest = sys.argv[2:]
         Path(scratch).mkdir(parents=True, exist_ok=True)
         span = (float(shortest), float(longest))
-        print(json.dumps(real_kills(Path(config), Path(scratch), int(rounds), int(kills), span, 1, sys.argv[8:])))
+        print(json.dumps(real_kills(Path(config), Path(scratch), int(rounds), int(kills), span, 1)))
         return
     with tempfile.TemporaryDirectory() as scratch:
         print(json.dumps(scripted_kills(Path(scratch), int(sys.argv[1]), 1)))

@@ -1,0 +1,49 @@
+"""A league over a tiny random Llama, small enough to be killed hundreds of times: writes the model and its config."""
+
+import sys
+from pathlib import Path
+
+CONFIG = """\
+name: tiny
+seed: 3
+model: {{name: {model}, device: cpu, dtype: float32, threads: 1}}
+adapter: {{rank: 2, alpha: 4, targets: [q_proj, v_proj]}}
+domains:
+  sums: {{kind: chain_sum}}
+  letters: {{kind: letter_counting}}
+agents:
+  adder: {{role: expert, domain: sums}}
+  speller: {{role: expert, domain: letters}}
+  ada: {{role: student}}
+warmup:
+  expert: {{problems: 4, batch: 4}}
+  student: {{problems: 4, batch: 4}}
+tasks:
+  teaching:
+    kind: teaching
+    matches: 2
+    settings: {{explanations: 2, similar: 1, answers: 2, explanation_tokens: 6}}
+  contest:
+    kind: "tests.chaos.letters:Letters"
+    matches: 3
+    matchmaking: {{pfsp: 1.0}}
+    settings: {{items: 2, answers: 4}}
+learning: {{learning_rate: 0.01, kl: 0.01}}
+evaluation: {{every: 4, problems: 1, final_problems: 1, teaching_matches: 1}}
+league: {{rounds: 12, snapshot_every: 3, snapshots_kept: 2}}
+"""
+
+
+def write(folder: Path) -> Path:
+    """Model and config in `folder`; returns the config's path."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from conftest import write_tiny_model
+
+    config = folder / "tiny.yaml"
+    config.write_text(CONFIG.format(model=write_tiny_model(folder / "model")))
+    return config
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    print(write(Path(sys.argv[1])))
