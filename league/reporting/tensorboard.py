@@ -133,7 +133,7 @@ def small_png(figure: "Figure") -> tuple[bytes, int, int]:
     image = (
         Image.fromarray(np.asarray(canvas.buffer_rgba()))
         .convert("RGB")
-        .quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        .quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     )
     out = io.BytesIO()
     image.save(out, "png", optimize=True)
