@@ -37,13 +37,17 @@ class AnswerError(Exception):
 
 
 class Trial:
-    """A problem, compiled once: the prompt's definitions, the check (its assertions counted), the visible examples."""
+    """A problem, compiled once: the prompt's definitions, the check as it is and with its assertions counted, the visible examples.
+
+    Raises SyntaxError or ValueError when the dataset's own code is not Python.
+    """
 
     def __init__(self, problem: CodeProblem):
         self.problem = problem
         self.preamble = _preamble(problem)
         self.definitions = _compile_prompt(problem)
-        self.test, self.asserts = _compile_test(problem.test)
+        self.test = compile(problem.test, "<check>", "exec", dont_inherit=True)
+        self.counted_test, self.asserts = _compile_counted(problem.test)
         self.examples = visible.examples(problem.prompt, problem.entry_point)
 
 
@@ -68,10 +72,16 @@ def _preamble(problem: CodeProblem) -> str:
 
 
 class _Count(ast.NodeTransformer):
-    """assert X  →  try: assert X; except Exception as e: __tally__(e); else: __tally__(None)"""
+    """assert X  →  try: assert X; except Exception as e: __tally__(e); else: __tally__(None)
+
+    Assertions inside the dataset's own try statements are control flow and stay as they are.
+    """
 
     def __init__(self) -> None:
         self.seen = 0
+
+    def visit_Try(self, node: ast.Try) -> ast.stmt:
+        return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         self.seen += 1
@@ -81,7 +91,7 @@ class _Count(ast.NodeTransformer):
         return ast.fix_missing_locations(ast.copy_location(template, node))
 
 
-def _compile_test(test: str) -> tuple[CodeType, int]:
+def _compile_counted(test: str) -> tuple[CodeType, int]:
     counter = _Count()
     tree = ast.fix_missing_locations(counter.visit(ast.parse(test)))
     return compile(tree, "<check>", "exec", dont_inherit=True), counter.seen
@@ -112,20 +122,22 @@ class Run:
             raise Ended("fail", f"definition: {problem.entry_point} is not a function")
 
     def check(self) -> None:
-        """Run the dataset's check; counts in `passed` and `failed`. Raises Ended, or what the check raises."""
-        namespace: dict[str, Any] = {"__name__": "check", "__tally__": self._tally}
-        try:
-            exec(self.trial.definitions, namespace)
-            exec(self.trial.test, namespace)
-            check = namespace["check"]
-        except Exception as error:
-            raise Ended("infra", f"the problem's own code failed: {type(error).__name__}: {error}") from error
+        """Run the dataset's check; counts in `passed` and `failed` when `every`. Raises Ended, or what the check raises."""
 
         def candidate(*args: Any, **kwargs: Any) -> Any:
             return self.call(args, kwargs)
 
         candidate.__name__ = candidate.__qualname__ = self.trial.problem.entry_point
-        namespace[self.trial.problem.entry_point] = candidate
+        namespace: dict[str, Any] = {"__name__": "check", "__tally__": self._tally}
+        try:
+            exec(self.trial.definitions, namespace)
+            namespace[self.trial.problem.entry_point] = candidate
+            exec(self.trial.counted_test if self.every else self.trial.test, namespace)
+            check = namespace["check"]
+        except Exception as error:
+            if self.calls:  # the test calls the answer outside `check`
+                raise
+            raise Ended("infra", f"the problem's own code failed: {type(error).__name__}: {error}") from error
         check(candidate)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -169,8 +181,6 @@ class Run:
         self.failed += 1
         if self.first_failure is None:
             self.first_failure = _explain(error)
-        if not self.every:
-            raise Ended("fail", self.first_failure)
 
     def shows_visible(self) -> bool:
         """Whether the answer satisfies every example of the prompt (and there is one)."""
@@ -210,7 +220,8 @@ class Judge:
     def __init__(self, limits: Limits, at_most: Level):
         self.limits = limits
         self.warm = Warm(limits, at_most)
-        self.trials: dict[str, Trial] = {}
+        self.trials: dict[str, Trial | str] = {}
+        """By key; text says why a problem cannot be used."""
         self.level: Level = "posix"
         self._timing = False
         signal.signal(signal.SIGPROF, self._out_of_time)
@@ -228,11 +239,19 @@ class Judge:
         self.warm.bury(answer)
         return self.level
 
+    def learn(self, key: str, problem: CodeProblem) -> None:
+        try:
+            self.trials[key] = Trial(problem)
+        except (SyntaxError, ValueError) as error:
+            self.trials[key] = f"the problem's own code is not Python: {_clean(str(error))}"
+
     def grade(self, key: str, completion: str, every: bool) -> Grade:
         """Grade one answer; what the grader itself got wrong is tried again with a fresh zygote."""
         trial = self.trials[key]
+        if isinstance(trial, str):
+            return Grade("infra", trial, (), self.level)
         if len(completion) > MAX_CODE:
-            return Grade("fail", f"the code is longer than {MAX_CODE} characters", (), self.level, 0, trial.asserts)
+            return Grade("fail", f"the code is longer than {MAX_CODE} characters", (), self.level, 0, trial.asserts if every else 0)
         for attempt in range(RETRIES + 1):
             try:
                 grade = self._attempt(trial, completion, every)
@@ -260,7 +279,7 @@ class Judge:
         if ended.reason == DIED and burial is not None:
             ended = _how_it_died(burial, self.limits, level)
         signs = tuple(dict.fromkeys([*answer.signs, *([ended.sign] if ended.sign else [])]))
-        total = max(trial.asserts, run.passed + run.failed)
+        total = max(trial.asserts, run.passed + run.failed) if every else 0
         return Grade(ended.verdict, ended.reason, signs, level, run.passed, total)
 
     def _contest(self, run: Run, completion: str) -> Ended:
@@ -332,7 +351,7 @@ def main() -> None:
         for line in commands:
             job = json.loads(line)
             if "problem" in job:
-                judge.trials[job["key"]] = Trial(CodeProblem(**job["problem"]))
+                judge.learn(job["key"], CodeProblem(**job["problem"]))
             else:
                 grade = judge.grade(job["key"], job["completion"], job["every"])
                 tell({"job": job["job"], "grade": asdict(grade)})

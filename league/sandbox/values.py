@@ -62,7 +62,7 @@ class Grade:
     """Why the answer is suspected of attacking the grader; empty for an honest one."""
     confinement: Level
     passed: int = 0
-    """Assertions of the check that held (all of them are tried only when the caller asks for the fraction)."""
+    """Assertions of the check that held, and how many there are; 0 and 0 unless the job asked for `every`."""
     total: int = 0
 
     @property
