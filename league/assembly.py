@@ -105,7 +105,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     league.clock = dict(state.get("clock", {}))
     for played in store.outcomes():
         league.view = league.view.add(played.round, [played.outcome])
-    league.ratings = Ratings.from_rows(store.ratings())
+    league.ratings = Ratings.from_rows(store.ratings(every=True))
     return league
 
 
