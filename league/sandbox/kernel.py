@@ -79,12 +79,14 @@ def mount_read_only(target: str) -> None:
     )
 
 
-def pivot(new_root: str) -> None:
-    """Make `new_root` (a mount point) the root and detach the old one."""
-    os.chdir(new_root)
-    _syscall("pivot_root", ctypes.c_char_p(b"."), ctypes.c_char_p(b"."))
-    _check(_libc.umount2(b".", _MNT_DETACH), "umount2")
+def pivot(new_root: str, old_root: str) -> None:
+    """Make `new_root` (a mount point) the root; the old one appears at `old_root`, a folder below it."""
+    _syscall("pivot_root", ctypes.c_char_p(new_root.encode()), ctypes.c_char_p(old_root.encode()))
     os.chdir("/")
+
+
+def detach(path: str) -> None:
+    _check(_libc.umount2(path.encode(), _MNT_DETACH), "umount2")
 
 
 # -------------------------------------------------------------------------------------------------- Landlock

@@ -11,6 +11,8 @@ from pathlib import Path
 from league.sandbox import kernel
 
 _FLAGS = kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+_HIDDEN = ("site-packages", "dist-packages", "test")
+"""Installed packages may hold data sets with their solutions; Python's own tests are of no use."""
 DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
 
 
@@ -20,7 +22,7 @@ def readable_paths(libraries: list[str]) -> list[str]:
     paths = []
     for name in ("stdlib", "platstdlib"):
         folder = Path(sysconfig.get_path(name))
-        paths += [str(entry) for entry in folder.iterdir() if entry.name not in ("site-packages", "dist-packages", "test")]
+        paths += [str(entry) for entry in folder.iterdir() if entry.name not in _HIDDEN]
     multiarch = sysconfig.get_config_var("MULTIARCH")
     if multiarch:
         paths += [f"/lib/{multiarch}", f"/usr/lib/{multiarch}"]
@@ -45,34 +47,38 @@ def unshare_all() -> None:
 
 
 def replace_root(paths: list[str]) -> None:
-    """Make a read-only root that holds only `paths` and three devices, by bind mounts into a fresh tmpfs."""
+    """Make a read-only root that holds only `paths` and three devices: a tmpfs, into which they are bound from the old root."""
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+    wanted = sorted({*folders, *(path for path in paths if not _below(path, folders)), *DEVICES})
+    sources = {path: os.path.realpath(path) for path in wanted}
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=4k,mode=755")
-    folders = [str(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")]
-    for path in sorted({*folders, *(path for path in paths if not _below(path, folders)), *DEVICES}):
-        _bind(path)
+    os.mkdir("/tmp/old-root")
+    kernel.pivot("/tmp", "/tmp/old-root")
+    for path, source in sources.items():
+        _bind(f"/old-root{source}", path)
     for folder in folders:
-        for hidden in ("site-packages", "dist-packages", "test"):
-            if os.path.isdir(f"/tmp{folder}/{hidden}"):
-                kernel.mount("tmpfs", f"/tmp{folder}/{hidden}", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,nr_inodes=2")
-    kernel.mount_read_only("/tmp")
-    kernel.pivot("/tmp")
+        for hidden in _HIDDEN:
+            if os.path.isdir(f"{folder}/{hidden}"):
+                kernel.mount("tmpfs", f"{folder}/{hidden}", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,nr_inodes=2")
+    kernel.detach("/old-root")
+    os.rmdir("/old-root")
+    kernel.mount_read_only("/")
 
 
 def _below(path: str, folders: list[str]) -> bool:
     return any(path.startswith(folder + "/") for folder in folders)
 
 
-def _bind(path: str) -> None:
-    target = f"/tmp{path}"
+def _bind(source: str, target: str) -> None:
     if os.path.lexists(target):
         return
-    if os.path.isdir(path):
+    if os.path.isdir(source):
         os.makedirs(target)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o600))
-    kernel.mount(path, target, None, kernel.MS_BIND | kernel.MS_REC)
+    kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
 
 
 def fresh_pids(own: int) -> None:
