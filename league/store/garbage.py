@@ -15,6 +15,18 @@ _HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _VERSION = re.compile(r"(?<![a-z0-9_-])([a-z0-9][a-z0-9_-]{0,63})@([0-9]{1,18})(?![0-9])")
 
 
+def named_in(connection: sqlite3.Connection, state: object) -> dict[str, str]:
+    """Blobs a round's state refers to: hash → what names it."""
+    text = str(state)
+    found = {sha: "the state" for sha in _HASH.findall(text)}
+    for name, step in sorted(set(_VERSION.findall(text))):
+        row = connection.execute(
+            "SELECT blob, optimizer FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?", (name, int(step))
+        ).fetchone()
+        found |= {raw.hex(): f"{name}@{step}" for raw in row or () if raw is not None}
+    return found
+
+
 def wanted(connection: sqlite3.Connection) -> set[str]:
     """Hashes of all blobs that must stay."""
     rows = connection.execute(
@@ -22,13 +34,7 @@ def wanted(connection: sqlite3.Connection) -> set[str]:
     ).fetchall()
     keep = {raw.hex() for row in rows for raw in row if raw is not None}
     for number, block in connection.execute("SELECT round, state FROM checkpoints").fetchall():
-        text = str(codec.unpack_json(block, f"state of round {number}"))
-        keep.update(_HASH.findall(text))
-        for name, step in set(_VERSION.findall(text)):
-            found = connection.execute(
-                "SELECT blob, optimizer FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?", (name, int(step))
-            ).fetchone()
-            keep.update(raw.hex() for raw in found or () if raw is not None)
+        keep |= named_in(connection, codec.unpack_json(block, f"state of round {number}")).keys()
     return keep
 
 

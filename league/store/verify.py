@@ -13,6 +13,7 @@ from pathlib import Path
 from league.errors import LeagueError, RunFolderError
 from league.store import codec
 from league.store.content import checkpoint_digest, rating_sum, round_digest
+from league.store.garbage import named_in
 from league.store.reader import RunReader
 from league.store.records import PlayedOutcome, VerifyReport
 from league.types import Rating
@@ -98,6 +99,11 @@ def check_checkpoint(reader: RunReader, number: int) -> list[str]:
             for kind, sha in (("adapter", row.blob), ("optimizer", row.optimizer)):
                 if sha is not None and (problem := reader.blobs.problem(sha)):
                     problems.append(f"kept round {number}: {kind} of {agent} ({version}): {problem}")
+        # A state may name versions whose optimizer was collected when they froze; what is still listed must be whole.
+        listed = {row[0].hex() for row in reader.db.execute("SELECT sha FROM blobs")}
+        for sha, name in named_in(reader.db, reader.state(number)).items():
+            if sha in listed and (problem := reader.blobs.problem(sha)):
+                problems.append(f"kept round {number}: {name}: {problem}")
         return problems
     except (LeagueError, ValueError, TypeError, AttributeError) as error:
         return [f"kept round {number}: cannot be decoded ({error})"]
@@ -111,13 +117,15 @@ def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
         "SELECT a.name, v.step, v.blob, v.optimizer FROM versions v JOIN agents a ON a.id = v.agent "
         "WHERE v.id IN (SELECT version FROM live UNION SELECT version FROM pins)"
     )
-    frozen = 0
     for name, step, blob, optimizer in reader.db.execute(query).fetchall():
-        frozen += blob is not None and optimizer is None
         for sha in (blob, optimizer):
             if sha is not None and sha.hex() not in known:
                 problems.append(f"{name}@{step}: its blob {sha.hex()[:12]}… is not in the database's list of blobs")
-    report.checked |= {"blobs": len(known), "frozen adapters": frozen}
+    frozen = (
+        "SELECT count(*) FROM versions WHERE blob IN (SELECT sha FROM blobs) "
+        "AND (optimizer IS NULL OR id NOT IN (SELECT version FROM live WHERE round = (SELECT max(round) FROM rounds)))"
+    )
+    report.checked |= {"blobs": len(known), "frozen adapters": reader.db.execute(frozen).fetchone()[0]}
     return problems
 
 
