@@ -173,7 +173,8 @@ def test_json_contract_and_text(tmp_path) -> None:
 
 
 def test_analysis_imports_nothing_slow() -> None:
-    code = "import sys, league.commands.analyze, league.payoffs.analyze; print([m for m in ('torch', 'scipy', 'pandas', 'networkx') if m in sys.modules])"
+    slow = "('torch', 'scipy', 'pandas', 'networkx')"
+    code = f"import sys, league.commands.analyze, league.payoffs.analyze; print([m for m in {slow} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 

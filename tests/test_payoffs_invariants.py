@@ -133,7 +133,12 @@ def test_matrix_game_value_against_linear_programming(rows: int, cols: int, seed
     payoff = np.random.default_rng(seed).integers(-3, 4, (rows, cols)).astype(float)
     bound = np.hstack([-payoff.T, np.ones((cols, 1))])
     best = optimize.linprog(
-        [0.0] * rows + [-1.0], A_ub=bound, b_ub=np.zeros(cols), A_eq=[[1.0] * rows + [0.0]], b_eq=[1.0], bounds=[(0, 1)] * rows + [(None, None)]
+        [0.0] * rows + [-1.0],
+        A_ub=bound,
+        b_ub=np.zeros(cols),
+        A_eq=[[1.0] * rows + [0.0]],
+        b_eq=[1.0],
+        bounds=[(0, 1)] * rows + [(None, None)],
     )
     game = solve_matrix_game(payoff)
     assert game.value == pytest.approx(-best.fun, abs=1e-8)

@@ -122,6 +122,8 @@ def test_decayed_view_by_hand() -> None:
 def test_history_of_teaching_in_order() -> None:
     view = PayoffView()
     for number in range(3):
-        view = view.add(number, [Outcome("teaching", "lesson", "default", "sums", Version("a", number), B, n=4, total=number / 2, total_sq=1.0)])
+        view = view.add(
+            number, [Outcome("teaching", "lesson", "default", "sums", Version("a", number), B, n=4, total=number / 2, total_sq=1.0)]
+        )
     history = view.history("teaching", "lesson", "a", "b", "sums")
     assert history.round.tolist() == [0, 1, 2] and history.total.tolist() == [0, 0.5, 1.0]

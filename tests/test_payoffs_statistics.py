@@ -55,7 +55,9 @@ def counted(margin: np.ndarray, games: int, rng: np.random.Generator):
     return from_counts(names(len(margin)), wins + np.triu(games - wins, 1).T)
 
 
-@pytest.mark.parametrize(("margin", "space", "truth"), [(CLONE * 0.5, "probability", 0.9), (ELO, "probability", 0.034318), (ELO, "logit", 0.0)])
+@pytest.mark.parametrize(
+    ("margin", "space", "truth"), [(CLONE * 0.5, "probability", 0.9), (ELO, "probability", 0.034318), (ELO, "logit", 0.0)]
+)
 def test_noise_floor_makes_the_share_unbiased(margin: np.ndarray, space: str, truth: float) -> None:
     """Mean over 60 leagues of 100 games a pair within 0.03 of the truth; without the floor the ladder shows 0.07 and more."""
     rng = np.random.default_rng(3)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from league.matchmaking.pairing import Pairing, Situation, index, with_floor
-from league.payoffs.matrix import FloatArray
+from league.payoffs.matrix import BoolArray, FloatArray
 from league.types import Version
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """half_life: steps after which a game of row's earlier version counts half (col is an exact version)."""
+    """half_life: steps after which a game of an agent's earlier version counts half."""
 
     floor: float = 0.1
     min_games: float = 4.0
@@ -34,7 +34,7 @@ class Forgotten:
         for version in [v for p in pairings for v in (p.row, p.col)]:
             newest[version.agent] = max(newest.get(version.agent, -1), version.step)
         past = np.array([p.col.step < newest[p.col.agent] for p in pairings])
-        once = np.array([bool(flag) and self._once_beaten(now, p) for flag, p in zip(past, pairings, strict=True)])
+        once = past & self._once_beaten(now, pairings)
         if not once.any():
             return np.zeros(len(pairings))
         rows, cols, left, right = index(pairings)
@@ -46,13 +46,16 @@ class Forgotten:
         weights[once] = chosen
         return weights
 
-    def _once_beaten(self, now: Situation, pairing: Pairing) -> bool:
-        earlier: list[Version] = [
-            version
-            for version in now.view.versions("contest", now.task)
-            if version.agent == pairing.row.agent and version.step <= pairing.row.step and version != pairing.col
-        ]
-        met = now.view.meetings(now.task, earlier, [pairing.col])
-        games = met.wins + met.draws + met.losses
-        mean = (met.wins + met.draws / 2 + 0.5) / (games + 1.0)
-        return bool(((games >= self.min_games) & (mean > 0.5)).any())
+    def _once_beaten(self, now: Situation, pairings: Sequence[Pairing]) -> BoolArray:
+        """(P,): did any version of row's agent up to row itself beat that exact col?"""
+        known = now.view.versions("contest", now.task)
+        found: dict[tuple[Version, Version], bool] = {}
+        for row in {pairing.row for pairing in pairings}:
+            earlier = [version for version in known if version.agent == row.agent and version.step <= row.step]
+            cols = list(dict.fromkeys(pairing.col for pairing in pairings if pairing.row == row))
+            met = now.view.meetings(now.task, earlier, cols)
+            games = met.wins + met.draws + met.losses
+            mean = (met.wins + met.draws / 2 + 0.5) / (games + 1.0)
+            beaten = ((games >= self.min_games) & (mean > 0.5)).any(axis=0).tolist()
+            found |= {(row, col): flag for col, flag in zip(cols, beaten, strict=True)}
+        return np.array([found[pairing.row, pairing.col] for pairing in pairings])

@@ -30,6 +30,9 @@ from league.payoffs.performance import exploitability
 if TYPE_CHECKING:
     from rich.console import Group
 
+BOOTSTRAPPED = 200
+"""Largest league whose shares get bootstrap intervals and whose ladder is tested: resampling costs O(N²) to O(N³) a replicate."""
+
 
 @dataclass(frozen=True)
 class AnalysisResult:
@@ -106,24 +109,27 @@ class AnalysisResult:
 
 
 def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) -> AnalysisResult:
-    """Analyse one matrix. Deterministic: `seed` draws the bootstraps of a counted matrix."""
+    """Analyse one matrix. Deterministic: `seed` draws the bootstraps of a counted matrix, left out beyond 200 agents."""
     beats = dominance(matrix.margin)
     certified = beats if matrix.counts is None else certified_edges(matrix.counts, alpha)
     cycles = bounded_cycles(beats)
     rank = nash = exploit = diversity = None
     notes = _notes(matrix)
+    replicates = 200 if len(matrix) <= BOOTSTRAPPED else 0
     if matrix.complete and len(matrix):
         rank, nash = alpha_rank(matrix.margin), max_entropy_nash(matrix.margin)
-        exploit, diversity = exploitability(matrix.margin, nash), effective_diversity(matrix.margin)
-    ladder = matrix.counts and fit_bradley_terry(matrix.counts, min(199, 6000 // max(len(matrix), 1)), seed)
+        exploit, diversity = exploitability(matrix.margin, nash), effective_diversity(matrix.margin, nash)
+    ladder = (
+        fit_bradley_terry(matrix.counts, min(199, 6000 // len(matrix)), seed) if matrix.counts and 0 < len(matrix) <= BOOTSTRAPPED else None
+    )
     return AnalysisResult(
         matrix=matrix,
         beats=beats,
         certified_beats=certified,
         cycles=cycles,
         certified_cycles=cycles if matrix.counts is None else bounded_cycles(certified),
-        probability_split=hodge_split(matrix, "probability", seed=seed),
-        logit_split=hodge_split(matrix, "logit", seed=seed),
+        probability_split=hodge_split(matrix, "probability", replicates, seed),
+        logit_split=hodge_split(matrix, "logit", replicates, seed),
         alpha_rank=rank,
         nash=nash,
         exploitability=exploit,

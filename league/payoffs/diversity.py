@@ -13,9 +13,9 @@ from league.payoffs.matrix import FloatArray
 from league.payoffs.nash import max_entropy_nash
 
 
-def effective_diversity(margin: FloatArray) -> float:
-    """d in [0, ½) of the margins (N, N); 0 for an empty league. Raises DataError on unknown margins."""
-    mixture = max_entropy_nash(margin)
+def effective_diversity(margin: FloatArray, nash: FloatArray | None = None) -> float:
+    """d in [0, ½) of the margins (N, N), `nash` (N,) if already known; 0 for an empty league. Raises DataError on unknown margins."""
+    mixture = max_entropy_nash(margin) if nash is None else nash
     return float(mixture @ np.maximum(margin, 0.0) @ mixture) if len(mixture) else 0.0
 
 

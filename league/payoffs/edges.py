@@ -22,7 +22,6 @@ from league.errors import DataError
 from league.payoffs.matrix import BoolArray, Counts, FloatArray
 
 ALPHA = 0.05
-_lgamma = np.frompyfunc(math.lgamma, 1, 1)
 
 
 def betaln(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -30,10 +29,10 @@ def betaln(a: FloatArray, b: FloatArray) -> FloatArray:
     parts = np.stack(np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(a + b, dtype=float)))
     halves = np.rint(2.0 * parts).astype(np.int64)
     if parts.size and (halves == 2.0 * parts).all() and halves.max() < 4 * parts.size + 1000:
-        logs = np.append(np.inf, _lgamma(np.arange(1, halves.max() + 1) / 2.0).astype(float))[halves]
+        logs = np.array([np.inf, *map(math.lgamma, np.arange(1, halves.max() + 1) / 2.0)])[halves]
     else:
         values, inverse = np.unique(parts, return_inverse=True)
-        logs = _lgamma(values).astype(float)[inverse].reshape(parts.shape)
+        logs = np.array([math.lgamma(value) for value in values])[inverse].reshape(parts.shape)
     return np.asarray(logs[0] + logs[1] - logs[2])
 
 
