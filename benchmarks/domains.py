@@ -10,7 +10,7 @@ Accuracy is greedy on held-out test problems unless said otherwise; examples com
 Experts learn worked solutions by supervised steps, all domains of a call in one fused update; `student` is one adapter for all of them,
 asked 4 times at temperature 1 on validation problems, unaided and with one worked example. `name@2` means level 2. Seconds are of CPU,
 one thread.
-Adapters are not kept: `experts` trains again unless all it should measure is there.
+Trained experts are kept as PEFT folders in DIR/adapters and loaded again by a later call.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from league.learning.update import update
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import locate_model
+from league.model.peft_io import export_peft, import_peft
 from league.seeds import derive
 from league.types import Hyper, Problem, Request, Sample, Sampling, Split, Version
 from tasks.domains import DOMAINS, Domain, make_domain
@@ -117,6 +118,7 @@ class Lab:
             hyper = {agent: Hyper(learning_rate=self.learning_rate) for agent in plan}
             reports = update(self.base, self.bank, samples, hyper, Objective(aggregation="token"))
             loss = {agent: report.loss for agent, report in reports.items()}
+            print(f"step {step + 1}: loss {sum(loss.values()) / len(loss):.3f}, {time.process_time() - cpu:.0f} CPU-s", flush=True)
         print(f"trained {steps} steps in {time.process_time() - cpu:.0f} CPU-s, loss {loss}", flush=True)
         return {"cpu_seconds": time.process_time() - cpu, **{f"loss_{agent}": value for agent, value in loss.items()}}
 
@@ -140,14 +142,20 @@ def measure_experts(lab: Lab, domains: dict[str, Domain], args: argparse.Namespa
     """Train one expert per domain in one fused pass, then each on its own domain, then each on the others'."""
     pairs = [(name, name) for name in domains] + [(one, other) for one in domains for other in domains if one != other]
     pairs = [(one, other) for one, other in pairs if lab.missing(f"expert.{one}.{other}") and (args.matrix or one == other)]
-    trained = {one for one, _ in pairs}
-    if not trained:
-        return
-    for name in trained:
-        lab.bank.add(adapter(name), lab.spec, seed=derive("expert", name, args.seed), trainable=True)
-    plan = {adapter(name).agent: [domain] for name, domain in domains.items() if name in trained}
-    cost = lab.train(plan, args.steps, args.batch)
-    lab.record(f"training.{len(trained)}", {**cost, "steps": args.steps, "batch": args.batch, "experts": len(trained), "seed": args.seed})
+    needed = {one for one, _ in pairs}
+    kept = {name: args.out / "adapters" / adapter(name).agent for name in domains if name in needed}
+    fresh = [name for name, folder in kept.items() if not folder.exists()]
+    for name, folder in kept.items():
+        if name in fresh:
+            lab.bank.add(adapter(name), lab.spec, seed=derive("expert", name, args.seed), trainable=True)
+        else:
+            import_peft(lab.bank, adapter(name), folder, trainable=False)
+    if fresh:
+        cost = lab.train({adapter(name).agent: [domains[name]] for name in fresh}, args.steps, args.batch)
+        about = {"steps": args.steps, "batch": args.batch, "experts": fresh, "seed": args.seed, "learning_rate": args.learning_rate}
+        lab.record(f"training.{len(fresh)}.{fresh[0]}", {**cost, **about})
+        for name in fresh:
+            export_peft(lab.bank, adapter(name), kept[name], MODEL)
     for one, other in pairs:
         problems = args.problems if one == other else args.matrix
         lab.record(f"expert.{one}.{other}", lab.measure(domains[other], adapter(one), problems=problems))

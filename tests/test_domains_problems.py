@@ -150,6 +150,16 @@ def test_similar_problems_differ_in_question_and_answer(name: str) -> None:
             assert all(other.answer != problem.answer for other in others)
 
 
+def test_later_problems_have_other_neighbours() -> None:
+    domain = make_domain("chain_sum", 2)
+    early = {other.index for index in range(40) for other in domain.similar(domain.problem("train", index), 3)}
+    late = {other.index for index in range(1_000, 1_040) for other in domain.similar(domain.problem("train", index), 3)}
+    assert not early & late
+    last = make_domain("products", settings={"min_digits": 1, "max_digits": 1})
+    end = last.size_hint("train", 100) - 1
+    assert len(last.similar(last.problem("train", end), 5)) == 5
+
+
 def test_a_yes_or_no_domain_does_not_give_the_answer_away_by_similarity() -> None:
     domain = make_domain("syllogism")
     same = [o.answer == p.answer for p in (domain.problem("train", i) for i in range(50)) for o in domain.similar(p, 4)]

@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"<(?=[^\s\d=])")
 a removal can form a token again: an explanation is text and must not open a turn of its own."""
 
 SIMILAR_POOL = 128
-"""`similar` draws from the first so many problems of the split."""
+"""`similar` draws from the block of so many neighbouring indices that holds the problem: cheap, and new problems have new neighbours."""
 
 
 class Domain:
@@ -50,8 +50,9 @@ class Domain:
         Where answers are few (yes or no), another answer would always be the opposite one and give itself away: there the
         answers are drawn freely. Deterministic in the problem. Raises DataError when the split has not enough others.
         """
-        size = self._stream.available(problem.split, SIMILAR_POOL)
-        order = generator("similar", self.name, self.level, self._seed, problem.split, problem.index).permutation(size)
+        end = self._stream.available(problem.split, (problem.index // SIMILAR_POOL + 1) * SIMILAR_POOL)
+        start = max(0, end - SIMILAR_POOL)
+        order = start + generator("similar", self.name, self.level, self._seed, problem.split, problem.index).permutation(end - start)
         chosen: list[Problem] = []
         for index in order:
             if len(chosen) == k:
