@@ -3,7 +3,7 @@
 Both ways end in the same `League`; nothing else knows which one it was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from league.learning.objective import Objective
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.peft_io import import_peft
+from league.model.score import score
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import Member, Population
@@ -27,8 +28,9 @@ from league.rollouts import Player
 from league.seeds import derive
 from league.store.records import Limits
 from league.store.run import RunStore
-from league.types import BASE, Backend, Hyper, Version
+from league.types import BASE, Backend, Hyper, Sampling, Version
 from tasks.domains import Domain
+from tasks.writing_fluency import Perplexity
 
 
 @dataclass
@@ -151,7 +153,27 @@ def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None
     }
     if scripts or backend is None:
         backend = RouterBackend(backend, dict.fromkeys(scripts, ScriptedBackend(scripts)))
-    return League(config, prepared.domains, prepared.tasks, base, bank, backend, store, population, PayoffView(), Ratings())
+    tasks = {name: _equipped(task, bank) for name, task in prepared.tasks.items()}
+    return League(config, prepared.domains, tasks, base, bank, backend, store, population, PayoffView(), Ratings())
+
+
+def _equipped(task: Any, bank: AdapterBank | None) -> Any:
+    """Give a task that judges fluency the base model's opinion: tasks know no tensors."""
+    if bank is None or not hasattr(task, "with_fluency"):
+        return task
+    return task.with_fluency(Perplexity(lambda texts: text_nll(bank, texts)))
+
+
+def text_nll(bank: AdapterBank, texts: Sequence[str]) -> list[float]:
+    """Mean negative log-likelihood per token (nats) of plain texts under the base without an adapter; 0 for an empty text."""
+    tokenizer = bank.base.tokenizer
+    encoded = [tuple(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
+    places = [place for place, tokens in enumerate(encoded) if tokens]
+    rows = [((int(tokenizer.eos_token_id),), encoded[place]) for place in places]
+    found = [0.0] * len(texts)
+    for place, logprobs in zip(places, score(bank, rows, [None] * len(rows), [Sampling()] * len(rows)), strict=True):
+        found[place] = -float(logprobs.mean())
+    return found
 
 
 def _spec(config: Config, agent: AgentConfig) -> LoraSpec:

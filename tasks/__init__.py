@@ -20,10 +20,12 @@ TASKS: dict[str, str] = {
     "matrix_game": "tasks.matrix_games:MatrixGame",
     "kuhn_poker": "tasks.kuhn_poker:KuhnPoker",
     "writing": "tasks.writing:Writing",
+    "coding": "tasks.coding:Coding",
 }
 """kind → "module:Class", imported when used: a command that plays no match imports no task."""
 
-RESERVED = frozenset({"name", "domains", "relation"})
+RESERVED = frozenset({"name", "domains", "relation", "fluency", "grader"})
+"""Fields that are not settings: the run fills them in."""
 
 
 def task_class(kind: str) -> type:

@@ -162,3 +162,24 @@ def test_an_export_is_the_live_agent_to_plain_peft(model: Path, run: Path, tmp_p
         assert plain != pytest.approx(reply.logprobs, abs=10 * TOLERANCE), "the adapter must matter for this test to mean anything"
     with pytest.raises(UserError, match="exists"), RunReader.read(run) as reader:
         export_agents(run, reader, chosen, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"kind": "writing", "settings": {"samples": 2, "max_tokens": 8}},
+        {"kind": "coding", "settings": {"samples": 2, "max_tokens": 8, "joint": "cross"}},
+        {"kind": "matrix_game", "settings": {"game": "stag-hunt"}},
+        {"kind": "kuhn_poker", "settings": {}},
+    ],
+    ids=lambda task: task["kind"],
+)
+def test_every_kind_of_task_plays_in_the_league(model: Path, tmp_path: Path, task: dict) -> None:
+    agents = {"ada": {"role": "co-player"}, "max": {"role": "co-player"}}
+    config = tiny(model, tmp_path, agents=agents, tasks={"work": {**task, "matches": 2}}, league__rounds=2, warmup={"student": {"problems": 1}})
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert reader.latest_round() == 2
+        played = list(reader.matches(1))
+        assert len([match for match in played if match.task == "work"]) == 4
+        assert all(match.void is None for match in played)
