@@ -284,13 +284,19 @@ def _version_row(league: League, version: Version, number: int, parents: tuple[V
 
 # ------------------------------------------------------------------------------------------------- measuring
 def _due(league: League, number: int) -> bool:
-    return number % league.config.evaluation.every == 0 or number == league.config.league.rounds
+    return number % league.config.evaluation.every == 0 or _last(league, number)
+
+
+def _last(league: League, number: int) -> bool:
+    """Whether the run ends with this round, as far as the run itself decides: by its rounds or its tokens."""
+    limits = league.config.league
+    return number >= limits.rounds or (limits.token_budget is not None and sum(league.tokens.values()) >= limits.token_budget)
 
 
 def _measure(league: League, now: _Round) -> None:
     """The exam and Δ: on test problems before the first round and after the last, on validation problems between."""
     chosen = league.config.evaluation
-    outermost = now.number in (0, league.config.league.rounds)
+    outermost = now.number == 0 or _last(league, now.number)
     split: Split = "test" if outermost else "validation"
     players = league.players()
     for versions, problems in _sittings(league, outermost):

@@ -183,3 +183,12 @@ def test_every_kind_of_task_plays_in_the_league(model: Path, tmp_path: Path, tas
         played = list(reader.matches(1))
         assert len([match for match in played if match.task == "work"]) == 4
         assert all(match.void is None for match in played)
+
+
+def test_a_token_budget_ends_the_run_with_its_last_exam(model: Path, tmp_path: Path) -> None:
+    config = tiny(model, tmp_path, league__rounds=50, league__token_budget=400)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert 0 < (reader.latest_round() or 0) < 50
+        state = reader.state()
+        assert sum(state["tokens"].values()) >= 400 and "end" in state["marks"]
