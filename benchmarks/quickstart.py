@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from statistics import fmean, stdev
 
-
 from league.reporting.marks import compare_runs, exam, gains, learners, overall_gain, teaching
 from league.reporting.measures import mean
 from league.reporting.views import Estimate
@@ -71,7 +70,10 @@ def report(seeds: list[int], runs: Path, overrides: list[str], with_baseline: bo
             states[name] = reader.state()
     lines = ["# Quickstart: does the league teach?", ""]
     command = f"python -m benchmarks.quickstart --seeds {' '.join(map(str, seeds))}{' --baseline' if with_baseline else ''}"
-    lines += [f"Command: `{' '.join([command, *overrides])}`. Machine: {platform.machine()}, {_cores()} cores, Python {platform.python_version()}.", ""]
+    lines += [
+        f"Command: `{' '.join([command, *overrides])}`. Machine: {platform.machine()}, {_cores()} cores, Python {platform.python_version()}.",
+        "",
+    ]
     lines += _gains(names, states) + _teaching(names, states) + _experts(names[0], states[names[0]]) + _cost(names, states, runs)
     if with_baseline:
         lines += _baseline(seeds, runs)
@@ -80,7 +82,10 @@ def report(seeds: list[int], runs: Path, overrides: list[str], with_baseline: bo
 
 def _gains(names: list[str], states: dict) -> list[str]:
     lines = ["## Students' held-out accuracy, greedy and unaided (percent)", ""]
-    lines += ["| run | domain | base model | start (after format warm-up) | end | gain, paired by problem [95%] |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| run | domain | base model | start (after format warm-up) | end | gain, paired by problem [95%] |",
+        "|---|---|---|---|---|---|",
+    ]
     pooled: list[float] = []
     for name in names:
         state = states[name]
@@ -90,13 +95,21 @@ def _gains(names: list[str], states: dict) -> list[str]:
         for domain in end.domains():
             before, after = start.pooled(who, domain), end.pooled(who, domain)
             difference = mean([b - a for a, b in zip(before, after, strict=True)])
-            lines.append(f"| {name} | {domain} | {level(start.accuracy('base', domain))} | {100 * fmean(before):.1f} | {100 * fmean(after):.1f} | {shown(difference)} |")
+            lines.append(
+                f"| {name} | {domain} | {level(start.accuracy('base', domain))} | {100 * fmean(before):.1f} | {100 * fmean(after):.1f} | {shown(difference)} |"
+            )
         pooled += [b - a for a, b in zip(start.pooled(who, "all"), end.pooled(who, "all"), strict=True)]
         total = overall_gain(state)
         assert total is not None
-        lines.append(f"| **{name}** | **all** | | **{100 * total.start.value:.1f}** | **{100 * total.end.value:.1f}** | **{shown(total.gain)}** |")
+        lines.append(
+            f"| **{name}** | **all** | | **{100 * total.start.value:.1f}** | **{100 * total.end.value:.1f}** | **{shown(total.gain)}** |"
+        )
     means = [100 * overall_gain(states[name]).gain.value for name in names]
-    lines += ["", f"Over seeds: {over_seeds(means)} points (t interval on {len(means)} seed means); pooled over all problems: {shown(mean(pooled))} points.", ""]
+    lines += [
+        "",
+        f"Over seeds: {over_seeds(means)} points (t interval on {len(means)} seed means); pooled over all problems: {shown(mean(pooled))} points.",
+        "",
+    ]
     each = [f"{g.agent} {shown(g.gain)}" for name in names for g in gains(states[name]) if g.domain == "all"]
     return [*lines, f"Per student and seed: {'; '.join(each)}.", ""]
 
@@ -108,7 +121,9 @@ def _teaching(names: list[str], states: dict) -> list[str]:
     for name in names:
         found = teaching(states[name])
         for label, who in (("live", "live students"), ("held_out", "held-out student, never trained")):
-            lines.append(f"| {name} | {who} | {shown(found.get(f'{label}_start'), 1)} | {shown(found.get(f'{label}_end'), 1)} | {shown(found.get(f'{label}_change'), 1)} |")
+            lines.append(
+                f"| {name} | {who} | {shown(found.get(f'{label}_start'), 1)} | {shown(found.get(f'{label}_end'), 1)} | {shown(found.get(f'{label}_change'), 1)} |"
+            )
         if "live_change" in found:
             changes.append(found["live_change"].value)
         end = exam(states[name], "end")
@@ -121,31 +136,57 @@ def _teaching(names: list[str], states: dict) -> list[str]:
 def _experts(name: str, state: dict) -> list[str]:
     start = exam(state, "start")
     assert start is not None
-    lines = [f"## Expert × domain accuracy after warm-up ({name}, percent)", "", "| agent | " + " | ".join(start.domains()) + " |", "|---" * (len(start.domains()) + 1) + "|"]
+    lines = [
+        f"## Expert × domain accuracy after warm-up ({name}, percent)",
+        "",
+        "| agent | " + " | ".join(start.domains()) + " |",
+        "|---" * (len(start.domains()) + 1) + "|",
+    ]
     for agent in start.agents():
         lines.append(f"| {agent} | " + " | ".join(level(start.accuracy(agent, domain)) for domain in start.domains()) + " |")
     return [*lines, ""]
 
 
 def _cost(names: list[str], states: dict, runs: Path) -> list[str]:
-    lines = ["## Cost", "", "| run | wall min | CPU min | peak GB | generation | update | measuring | the league's own work | tokens sampled / trained in matches |", "|---" * 9 + "|"]
+    lines = [
+        "## Cost",
+        "",
+        "| run | wall min | CPU min | peak GB | generation | update | measuring | the league's own work | tokens sampled / trained in matches |",
+        "|---" * 9 + "|",
+    ]
     for name in names:
         cost, clock, tokens = json.loads((runs / f"{name}.cost.json").read_text()), states[name]["clock"], states[name]["tokens"]
         total = sum(clock.values())
         update = clock.get("update", 0) + clock.get("warm-up", 0)
         shares = [clock.get("generate", 0), update, clock.get("evaluate", 0), sum(clock.get(phase, 0) for phase in OWN_WORK)]
-        lines.append(f"| {name} | {cost['wall_s'] / 60:.1f} | {cost['cpu_s'] / 60:.1f} | {cost['peak_gb']:.2f} | " + " | ".join(f"{100 * s / total:.1f}%" for s in shares) + f" | {tokens['sampled']:,} / {tokens['trained']:,} |")
-    return [*lines, "", "Update includes the supervised warm-up; the league's own work is scheduling, scoring, payoffs, evolution, database and reporting.", ""]
+        lines.append(
+            f"| {name} | {cost['wall_s'] / 60:.1f} | {cost['cpu_s'] / 60:.1f} | {cost['peak_gb']:.2f} | "
+            + " | ".join(f"{100 * s / total:.1f}%" for s in shares)
+            + f" | {tokens['sampled']:,} / {tokens['trained']:,} |"
+        )
+    return [
+        *lines,
+        "",
+        "Update includes the supervised warm-up; the league's own work is scheduling, scoring, payoffs, evolution, database and reporting.",
+        "",
+    ]
 
 
 def _baseline(seeds: list[int], runs: Path) -> list[str]:
-    lines = ["## League against the honest baseline (one adapter on all the data)", "", "| seed | domain | league's students | baseline | difference [95%] |", "|---|---|---|---|---|"]
+    lines = [
+        "## League against the honest baseline (one adapter on all the data)",
+        "",
+        "| seed | domain | league's students | baseline | difference [95%] |",
+        "|---|---|---|---|---|",
+    ]
     for seed in seeds:
         with RunReader.read(runs / f"quickstart-{seed}") as one, RunReader.read(runs / f"baseline-{seed}") as two:
             for row in compare_runs(one, two):
                 lines.append(f"| {seed} | {row.domain} | {level(row.first)} | {level(row.second)} | {shown(row.difference)} |")
             tokens = [reader.state()["tokens"] for reader in (one, two)]
-            lines.append(f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | {tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |")
+            lines.append(
+                f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | {tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |"
+            )
     return [*lines, ""]
 
 
@@ -158,7 +199,9 @@ def _cores() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--baseline", action="store_true", help="also train configs/baseline_mixed.yaml with the same seeds and as many tokens")
+    parser.add_argument(
+        "--baseline", action="store_true", help="also train configs/baseline_mixed.yaml with the same seeds and as many tokens"
+    )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--report-only", action="store_true")
     parser.add_argument("overrides", nargs="*")

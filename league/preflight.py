@@ -134,7 +134,7 @@ def _targets(config: Config, facts: ModelFacts) -> list[str]:
     layers: set[str] = set()
     for file in sorted(facts.path.glob("*.safetensors")):
         with safe_open(file, framework="numpy") as opened:
-            layers |= {name.split(".")[-2] for name in opened.keys() if name.endswith(".weight") and ".layers." in name}  # noqa: SIM118
+            layers |= {name.split(".")[-2] for name in opened.keys() if name.endswith(".weight") and ".layers." in name}
     sections = {"adapter": config.adapter} | {f"agents.{n}.adapter": a.adapter for n, a in config.agents.items() if a.adapter}
     return [
         f"{place}.targets: the model has no layer '{target}'{nearest(target, sorted(layers))}"

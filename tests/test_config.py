@@ -78,7 +78,9 @@ def test_impossible_values(override: str, expected: str) -> None:
     assert any(expected in line for line in problems_of(GOOD, override))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", "a: b: c", "{", "x: 2026-99-99", "name: a\nname: b", "\x00", "&a [*a]", "!!python/object:os.x {}"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", "a: b: c", "{", "x: 2026-99-99", "name: a\nname: b", "\x00", "&a [*a]", "!!python/object:os.x {}"]
+)
 def test_not_a_config(text: str) -> None:
     assert problems_of(text)
 
@@ -98,7 +100,9 @@ def test_a_missing_file_and_a_binary_one(tmp_path: Path) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Config.model_fields, "kind", "role", "x"]), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Config.model_fields, "kind", "role", "x"]), inner, max_size=4)
+        ),
         max_leaves=12,
     )
 )
@@ -119,7 +123,10 @@ def test_any_text_is_a_config_or_a_config_error(text: str) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(["agents.ada.role", "league.rounds", "domains.sums", "tasks", "agents.ada", "model", "seed", "a.b.c"]), st.text(max_size=12))
+@given(
+    st.sampled_from(["agents.ada.role", "league.rounds", "domains.sums", "tasks", "agents.ada", "model", "seed", "a.b.c"]),
+    st.text(max_size=12),
+)
 def test_any_override_is_taken_or_refused(key: str, value: str) -> None:
     try:
         parse_config(GOOD, "fuzz", [f"{key}={value}"])

@@ -24,7 +24,7 @@ def knows(chance: float):
     return policy
 
 
-def match(*names: str, seed: int = 1, rewards: RewardMix = RewardMix()) -> Match:  # noqa: B008
+def match(*names: str, seed: int = 1, rewards: RewardMix = RewardMix()) -> Match:
     seats = {f"player-{place}": BASE if name == "base" else Version(name, 0) for place, name in enumerate(names, 1)}
     return Match(f"m{seed}", "contest", 1, seats, TASK.problems("train", 2, "chain_sum"), seed, rewards=rewards)
 

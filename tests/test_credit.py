@@ -42,7 +42,14 @@ def test_two_turn_tree_by_hand() -> None:
     root, left, right = decision("ab", [0, 1]), decision("ab", [2, 3]), decision("ab", [4, 5])
     root.nodes[0].next.append(left)
     root.nodes[1].next.append(right)
-    rewards = {0: {"a": 1.0, "b": 1.0}, 1: {"a": 0.0, "b": 0.5}, 2: {"a": 2.0}, 3: {"a": 4.0, "b": 1.0}, 4: {"a": 0.0, "b": 3.0}, 5: {"a": 2.0}}
+    rewards = {
+        0: {"a": 1.0, "b": 1.0},
+        1: {"a": 0.0, "b": 0.5},
+        2: {"a": 2.0},
+        3: {"a": 4.0, "b": 1.0},
+        4: {"a": 0.0, "b": 3.0},
+        5: {"a": 2.0},
+    }
     found = advantages(episode(root), rewards, discount=0.5)
     # G_a(0) = 1 + .5·mean(2, 4) = 2.5, G_a(1) = 0 + .5·mean(0, 2) = .5 → mean 1.5 → ±1
     # G_b(0) = 1 + .5·mean(0, 1) = 1.25, G_b(1) = .5 + .5·mean(3, 0) = 1.25 → no variance
@@ -98,7 +105,9 @@ def test_several_decisions_below_a_node_are_averaged() -> None:
 
 
 def test_groups_without_variance_cost_nothing() -> None:
-    lesson = learn_from(episode(decision("ab", [0, 1])), Score({0: {"a": 1.0, "b": 0.3}, 1: {"a": 1.0, "b": 0.1 + 0.2}}, {}), Credit(), {"ann", "bob"})
+    lesson = learn_from(
+        episode(decision("ab", [0, 1])), Score({0: {"a": 1.0, "b": 0.3}, 1: {"a": 1.0, "b": 0.1 + 0.2}}, {}), Credit(), {"ann", "bob"}
+    )
     assert (lesson.samples, lesson.groups, lesson.flat_groups) == ((), 2, 2)
     assert merge([lesson]) == ([], 1.0)
 
