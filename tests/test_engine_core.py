@@ -105,8 +105,10 @@ def test_a_row_draws_the_same_numbers_whatever_else_is_in_the_batch(tiny):
     alone = backend.generate([ask(A, seed=5)])[0]
     crowd = [ask(B, "something else entirely"), ask(A, seed=5), ask(None), ask(A, "x", seed=6, temperature=0.5)]
     assert [r.tokens for r in backend.generate(crowd)[1]] == [r.tokens for r in alone]
-    small = LocalBackend(tiny, backend.bank, max_rows=3)
-    assert [[r.tokens for r in replies] for replies in small.generate(crowd)] == [[r.tokens for r in x] for x in backend.generate(crowd)]
+    together = [[r.tokens for r in replies] for replies in backend.generate(crowd)]
+    for bounds in ({"max_rows": 3}, {"max_tokens": 100}, {"max_tokens": 1}):
+        small = LocalBackend(tiny, backend.bank, **bounds)
+        assert [[r.tokens for r in replies] for replies in small.generate(crowd)] == together
     assert [r.tokens for r in backend.generate([ask(A, seed=5, samples=2)])[0]] == [r.tokens for r in alone[:2]]
 
 

@@ -8,9 +8,9 @@ g(ρ) = log π (its gradient is that of the policy gradient) without clipping; m
 k3 = exp(log π_base − log π) − (log π_base − log π) − 1 (Schulman), H the entropy of the sampling distribution. Token aggregation
 divides by the agent's number of tokens instead of its number of samples.
 
-π is the distribution that was sampled from: temperature, the grammar if any, then top-k / top-p. A truncated token set is recomputed under the current
-weights, holds the sampled token in any case, and is taken as constant by the gradient. The KL term uses the untruncated distribution
-at the same temperature on both sides. Temperature 0 is taken as 1 (supervised).
+π is the distribution that was sampled from: temperature, the grammar if any, then top-k / top-p. A truncated token set is recomputed under
+the current weights, holds the sampled token in any case, and is taken as constant by the gradient. The KL term uses the untruncated
+distribution at the same temperature on both sides. Temperature 0 is taken as 1 (supervised).
 
 Because every term is a function of logits at one position, the gradient reaching the hidden states is known in closed form, so each
 chunk of logits is computed once, used, and freed; logits exist only at positions that carry loss.

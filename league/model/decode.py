@@ -21,6 +21,8 @@ from league.types import Version
 if TYPE_CHECKING:
     from league.model.fused import FusedEngine
 
+PREFILL_TOKENS = 4096
+"""Distinct prompt tokens computed at a time: bounds memory, and sharing holds inside each part."""
 BLOCK = 32
 """Rows' own buffers grow by this many tokens and are always read whole: batched products copy operands that are not contiguous, which
 costs more than the masked columns."""
@@ -75,6 +77,13 @@ def plan_rows(stack: Stack, versions: Sequence[Version | None], device: torch.de
     return RowPlan(stack, start, len(counts), torch.tensor(gather, device=device), torch.tensor(scatter, device=device))
 
 
+def _close_up(buffer: Tensor, index: Tensor) -> Tensor:
+    """Move rows `index` (ascending) of a buffer [layers, 2, rows, ...] to its front, layer by layer, and return that part."""
+    for layer in buffer:
+        layer[:, : len(index)] = layer[:, index]
+    return buffer[:, :, : len(index)]
+
+
 class FusedSession:
     """Rows being decoded; `logits` [rows, V] are those of the next token. Same interface as GenericSession."""
 
@@ -102,13 +111,21 @@ class FusedSession:
 
     def _prefill(self, prompts: Sequence[Prompt]) -> Tensor:
         """Fill `shared` from one packed pass over the distinct prefixes; return each prompt's next-token logits."""
+        logits = torch.empty(len(prompts), len(self.decoder.head.weight), dtype=self.decoder.dtype, device=self.positions.device)
+        rows = [(prompt.tokens, ()) for prompt in prompts]
+        versions = [prompt.version or Version("", -1) for prompt in prompts]
+        for micro in self.engine.plan(rows, versions, PREFILL_TOKENS):
+            logits[list(micro.order)] = self._prefill_part(prompts, micro.order)
+        return logits
+
+    def _prefill_part(self, prompts: Sequence[Prompt], part: Sequence[int]) -> Tensor:
         engine, d = self.engine, self.decoder
-        packed = engine.pack([prompt.tokens for prompt in prompts], [prompt.version for prompt in prompts])
-        places = [torch.tensor(packed.forest.flat(row), device=self.positions.device) for row in range(len(prompts))]
+        packed = engine.pack([prompts[i].tokens for i in part], [prompts[i].version for i in part])
+        places = [torch.tensor(packed.forest.flat(row), device=self.positions.device) for row in range(len(part))]
         x = d.embed(packed.tokens)
         for index, layer in enumerate(d.layers):
             x, saved = engine.layer(x, layer, packed.stack.layers[index] if packed.stack else None, packed)
-            for row, place in enumerate(places):
+            for row, place in zip(part, places, strict=True):
                 self.shared[index, 0, row, :, : len(place)] = saved.k[place].transpose(0, 1)
                 self.shared[index, 1, row, :, : len(place)] = saved.v[place].transpose(0, 1)
         last = x[torch.stack([place[-1] for place in places])]
@@ -132,12 +149,12 @@ class FusedSession:
     def keep(self, index: Tensor) -> None:
         """Keep the rows at `index` (ascending); prompts without rows go too."""
         with torch.inference_mode():
-            self.own = self.own[:, :, index]
+            self.own = _close_up(self.own, index)
             self.versions = [self.versions[row] for row in index.tolist()]
             self.positions, self.logits = self.positions[index], self.logits[index]
             left, self.prompt = torch.unique_consecutive(self.prompt[index], return_inverse=True)
             if len(left) < self.shared.shape[2]:
-                self.shared = self.shared[:, :, left]
+                self.shared = _close_up(self.shared, left)
                 self.pads = self.pads[left] if self.pads is not None else None
             self._layout()
 
