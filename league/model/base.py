@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from league.errors import ModelUnavailable, UserError
 from league.model.fetch import check_model
@@ -39,6 +40,7 @@ class BaseModel:
         """
         set_threads(threads)
         facts = check_model(Path(path))
+        disable_progress_bar()
         where = torch.device(pick_device() if device == "auto" else device)
         kind = pick_dtype(where) if dtype == "auto" else DTYPES[dtype]
         try:
