@@ -10,7 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from league.reporting import assemble, from_store, measured, structure
 from league.reporting.html import render, verdicts
 from league.store.reader import RunReader
+from league.store.records import RoundRecord
 from league.store.run import RunStore
+from league.types import Version, VersionRow
 from tests.reporting_run import DOMAINS, ROUNDS, STUDENTS, make_run
 
 
@@ -36,6 +38,21 @@ def test_status_and_ladder(reader: RunReader) -> None:
     assert "bob@1" in {row.name for row in from_store.ladder(reader, every=True)}
 
 
+def test_a_version_that_has_not_played_yet_leaves_its_agent_rated(tmp_path: Path) -> None:
+    """After an update the live version has no games: the ladder, the status and the board show the one before."""
+    run = make_run(tmp_path / "run", 2)
+    with RunStore.open(run) as store:
+        moved = Version("alice", 9)
+        row = VersionRow(moved, "student", 3, None, None, (Version("alice", 3),), "update")
+        live = store.live() | {"alice": moved}
+        store.commit(RoundRecord(3, (row,), (), (), {}, live, store.state()))
+    with RunReader.read(run) as reader:
+        assert {row.name for row in from_store.ladder(reader, "overall")} == {"alice", "bob", "gcd_expert", "sum_expert"}
+        assert all(agent.rating is not None for agent in from_store.status(reader).agents)
+        assert "rating/overall/alice" in assemble.rating_now(reader)
+        assert "alice@3" in from_store.contest_matrix(reader, "contest", "version").rows
+
+
 def test_contest_matrix_pools_versions_and_is_antisymmetric(reader: RunReader) -> None:
     view = from_store.contest_matrix(reader, "contest")
     assert view.rows == view.cols == ("alice", "bob", "base")
@@ -45,7 +62,7 @@ def test_contest_matrix_pools_versions_and_is_antisymmetric(reader: RunReader) -
     assert np.isnan(view.values[1, 2]) and view.values[0, 2] > 0.8
 
 
-def test_versions_shown_are_members_pasts_and_base(reader: RunReader) -> None:
+def test_versions_shown_are_the_newest_that_played_pasts_and_base(reader: RunReader) -> None:
     view = from_store.contest_matrix(reader, "contest", "version")
     assert set(view.rows) == {f"alice@{ROUNDS + 1}", f"bob@{ROUNDS + 1}", "alice@0", "base@0"}
     place = {name: i for i, name in enumerate(view.rows)}

@@ -27,7 +27,7 @@ def build_report(reader: RunReader) -> Report:
         status=from_store.status(reader),
         headline=overall_gain(state) if known else None,
         gains=gains(state) if known else (),
-        teaching=lessons.get("live_end"),
+        teaching=lessons.get("live_end") or measured.teaching_now(reader),
         teaching_lesson=measured.lesson_beyond_template(reader),
         teaching_held_out=lessons.get("held_out_end"),
         teaching_gain=lessons.get("live_change"),
@@ -78,8 +78,8 @@ def newest_transcripts(reader: RunReader, count: int) -> list[object]:
 
 # -------------------------------------------------------------------------------------------------- TensorBoard
 def rating_now(reader: RunReader) -> dict[str, float]:
-    """Tag → rating of every live member."""
-    return {f"rating/{rating.ladder}/{rating.version.agent}": rating.mu for rating in reader.ratings()}
+    """Tag → newest rating of every member."""
+    return {f"rating/{rating.ladder}/{rating.version.agent}": rating.mu for rating in from_store.current_ratings(reader)}
 
 
 def ratings_by_round(reader: RunReader) -> dict[int, dict[str, float]]:

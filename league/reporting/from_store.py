@@ -1,7 +1,7 @@
 """The adapter from a run's store to views. Everything people see of a run passes through here, so it can be rebuilt at any time.
 
-Two ways to name who played: by *version* (immutable, what certificates may rest on: the live members, the frozen pasts and the base) and by
-*agent* (all its versions pooled, a frozen past under its own name): the readable overview, which mixes strengths over time and says so.
+Two ways to name who played: by *version* (immutable, what certificates may rest on: each agent's newest that played, the frozen pasts and the
+base) and by *agent* (all its versions pooled): the readable overview, which mixes strengths over time and says so.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from league.reporting.views import (
 )
 from league.store.reader import RunReader
 from league.store.records import PayoffCells
-from league.types import BASE, Version
+from league.types import BASE, Rating, Version
 
 RECENT = 500
 """Rounds that are read match by match; a run may have a million matches."""
@@ -93,11 +93,22 @@ def _band(row: LadderRow | None) -> Estimate | None:
     return None if row is None else Estimate(row.mu, row.mu - 2 * row.sigma, row.mu + 2 * row.sigma, row.games)
 
 
+def current_ratings(reader: RunReader, ladder: str | None = None) -> list[Rating]:
+    """Per ladder, each member's rating at its newest rated version, best first: a version made by the last update has not played yet."""
+    members = set(reader.live())
+    newest: dict[tuple[str, str], Rating] = {}
+    for rating in reader.ratings(ladder, every=True):
+        key = rating.ladder, rating.version.agent
+        if rating.version.agent in members and (key not in newest or rating.version.step > newest[key].version.step):
+            newest[key] = rating
+    return sorted(newest.values(), key=lambda rating: (rating.ladder, -rating.mu, rating.version))
+
+
 def ladder(reader: RunReader, name: str | None = None, every: bool = False) -> list[LadderRow]:
     """Ratings of the members (`every`: of all versions, by `name@step`), strongest first within each ladder."""
     roles = {agent.name: agent.role for agent in reader.agents()}
     rows = []
-    for rating in reader.ratings(name, every):
+    for rating in reader.ratings(name, every=True) if every else current_ratings(reader, name):
         who = str(rating.version) if every else rating.version.agent
         role = "base" if rating.version == BASE else roles.get(rating.version.agent, "")
         rows.append(LadderRow(rating.ladder, who, role, rating.mu, rating.sigma, rating.games))
@@ -122,11 +133,13 @@ def contest_tasks(reader: RunReader, relation: str = "contest") -> list[str]:
     return list(dict.fromkeys(task for kind, task, _, _ in reader.payoff_slots() if kind == relation))
 
 
-def frozen_versions(reader: RunReader) -> list[Version]:
-    """Current members, their frozen pasts and the base, by name and step."""
+def shown_versions(reader: RunReader, cells: PayoffCells) -> set[Version]:
+    """Versions that stand for the league in one task: each agent's newest that has played it, the frozen pasts and the base."""
     pasts = reader.state().get("population", {}).get("pasts", {})
-    found = {*reader.live().values(), *(Version.parse(text) for texts in pasts.values() for text in texts), BASE}
-    return sorted(found)
+    newest: dict[str, Version] = {}
+    for version in cells.versions:
+        newest[version.agent] = max(version, newest.get(version.agent, version))
+    return {*newest.values(), *(Version.parse(text) for texts in pasts.values() for text in texts), BASE}
 
 
 def contest_counts(cells: PayoffCells, label: Callable[[Version], str | None]) -> tuple[tuple[str, ...], Floats, Floats]:
@@ -152,9 +165,9 @@ def contest_counts(cells: PayoffCells, label: Callable[[Version], str | None]) -
 
 
 def contest_matrix(reader: RunReader, task: str, by: str = "agent") -> Matrix:
-    """Win rates of one task with intervals. by "agent" pools an agent's versions; "version": members, frozen pasts and the base."""
+    """Win rates of one task with intervals. by "agent" pools an agent's versions; "version": see `shown_versions`."""
     cells = reader.payoffs("contest", task)
-    chosen = set(frozen_versions(reader))
+    chosen = shown_versions(reader, cells)
 
     def label(version: Version) -> str | None:
         if by == "agent":
@@ -189,7 +202,7 @@ def pair_matrix(reader: RunReader, relation: str, task: str) -> Matrix:
             np.add.at(table, at, getattr(cells, name))
     value, low, high = means(sums["n"], sums["total"], sums["total_sq"])
     if relation == "teaching":
-        title, unit = f"{task}: teaching gain Δ, whole run", "percentage points"
+        title, unit = f"{task}: Δ over the whole run", "percentage points, training and evaluation"
         return Matrix(title, unit, rows, cols, 100 * value, "points", 100 * low, 100 * high, sums["n"], "teacher", "student")
     return Matrix(f"{task}: joint return", "mean joint return", rows, cols, value, "signed", low, high, sums["n"], "first", "second")
 

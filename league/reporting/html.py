@@ -48,7 +48,7 @@ def verdicts(report: Report) -> list[Verdict]:
         out.append(_interval_verdict("Explanations", "raise the student's accuracy", "lower the student's accuracy", report.teaching))
     if report.teaching_lesson is not None:
         lesson = report.teaching_lesson
-        out.append(_interval_verdict("Beyond a shuffled explanation (the lesson, not its form), it", "helps", "harms", lesson))
+        out.append(_interval_verdict("The lesson itself (against a shuffled explanation)", "helps", "harms", lesson))
     out += _collusion(report)
     if report.teaching_gain is not None:
         out.append(_interval_verdict("Over the run, the teachers' effect Δ", "grew", "fell", report.teaching_gain))

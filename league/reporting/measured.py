@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from league.reporting.from_store import RECENT, accuracies, agents_in_order
+from league.reporting.from_store import RECENT, accuracies, agents_in_order, current_ratings
 from league.reporting.measures import mean, means, proportion
-from league.reporting.views import Estimate, Matrix, Panel, Series
+from league.reporting.views import Estimate, Floats, Matrix, Panel, Series
 from league.store.reader import RunReader
 from league.types import BASE, Version
 
@@ -72,29 +72,56 @@ def lesson_matrix(reader: RunReader, arm: str = "taught") -> Matrix | None:
     """Teacher × student Δ of the newest measurement, from paired items; arm "shuffled" is its control. None before the first.
 
     A student stands under its agent's name; an older self beside it, the held-out student, under `name@step`.
+    Both arms share a colour scale.
     """
     newest = latest_lessons(reader)
     if newest is None:
         return None
     number, lessons = newest
-    newest_step: dict[str, int] = {}
-    for lesson in lessons:
-        version = Version.parse(lesson["student"])
-        newest_step[version.agent] = max(version.step, newest_step.get(version.agent, 0))
+    rows, cols, taught = _lesson_table(lessons, "taught")
+    _, _, shuffled = _lesson_table(lessons, "shuffled")
+    values = [100 * table[1] / np.maximum(table[0], 1) for table in (taught, shuffled)]
+    n, total, total_sq = taught if arm == "taught" else shuffled
+    value, low, high = means(n, total, total_sq)
+    title = "Teaching gain Δ" if arm == "taught" else "Δ of a shuffled explanation (control)"
+    unit = f"percentage points, round {number}"
+    reach = max(10.0, float(np.abs(values).max()))
+    return Matrix(title, unit, rows, cols, 100 * value, "points", 100 * low, 100 * high, n, "teacher", "student", reach)
+
+
+def _lesson_table(lessons: Sequence[Mapping[str, Any]], arm: str) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
+    """(teachers, students, sums): sums (3, teachers, students) of n, Σx, Σx² over the items x = arm − control."""
     items: dict[tuple[str, str], list[float]] = {}
+    live = _newest_students(lessons)
     for lesson in lessons:
         version = Version.parse(lesson["student"])
-        who = version.agent if version.step == newest_step[version.agent] else str(version)
+        who = version.agent if version in live else str(version)
         pairs = zip(lesson[arm], lesson["control"], strict=True)
         items.setdefault((Version.parse(lesson["teacher"]).agent, who), []).extend(float(int(a) - int(b)) for a, b in pairs)
     rows, cols = tuple(dict.fromkeys(t for t, _ in items)), tuple(dict.fromkeys(s for _, s in items))
     sums = np.zeros((3, len(rows), len(cols)))
     for (teacher, student), values in items.items():
         sums[:, rows.index(teacher), cols.index(student)] = len(values), sum(values), sum(v * v for v in values)
-    value, low, high = means(sums[0], sums[1], sums[2])
-    title = "Teaching gain Δ" if arm == "taught" else "Δ of a shuffled explanation (control)"
-    unit = f"percentage points, round {number}"
-    return Matrix(title, unit, rows, cols, 100 * value, "points", 100 * low, 100 * high, sums[0], "teacher", "student", reach=50.0)
+    return rows, cols, sums
+
+
+def _newest_students(lessons: Sequence[Mapping[str, Any]]) -> set[Version]:
+    """Each student agent's newest version among the lessons; older ones are held-out students."""
+    newest: dict[str, Version] = {}
+    for lesson in lessons:
+        version = Version.parse(lesson["student"])
+        newest[version.agent] = max(version, newest.get(version.agent, version))
+    return set(newest.values())
+
+
+def teaching_now(reader: RunReader) -> Estimate | None:
+    """Mean Δ of the newest measurement over all teachers and live students, in percentage points."""
+    newest = latest_lessons(reader)
+    if newest is None:
+        return None
+    live = _newest_students(newest[1])
+    taught = [lesson for lesson in newest[1] if Version.parse(lesson["student"]) in live]
+    return mean([100.0 * (int(t) - int(c)) for lesson in taught for t, c in zip(lesson["taught"], lesson["control"], strict=True)])
 
 
 def learning_curves(reader: RunReader) -> list[Panel]:
@@ -137,7 +164,7 @@ def _exam_size(sizes: Mapping[str, int], number: int, last: int, expert: bool) -
 def rating_panels(reader: RunReader) -> list[Panel]:
     """One panel a ladder: each agent's rating over rounds, μ ± 2σ. Frozen pasts are left out."""
     panels, order = [], agents_in_order(reader)
-    for name in dict.fromkeys(rating.ladder for rating in reader.ratings()):
+    for name in dict.fromkeys(rating.ladder for rating in current_ratings(reader)):
         newest: dict[str, dict[int, tuple[int, float, float]]] = {}
         for number, rating in reader.rating_history(name):
             seen = newest.setdefault(rating.version.agent, {}).get(number)

@@ -1,6 +1,6 @@
 """Who certainly beats whom, from the stored payoffs: the certified graph with its statistics, and how they moved over the run.
 
-Certificates rest on immutable versions only (members, frozen pasts, the base). The movement over time pools agents within windows of
+Certificates rest on immutable versions only. The movement over time pools agents within windows of
 rounds, so it describes the agents as they were then, and is NaN ("undefined") where a window holds too little.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from league.reporting.from_store import RECENT, agents_in_order, contest_counts, contest_tasks, frozen_versions
+from league.reporting.from_store import RECENT, agents_in_order, contest_counts, contest_tasks, shown_versions
 from league.reporting.views import CertifiedEdge, Cycles, Estimate, Floats, Panel, Series
 from league.store.reader import RunReader
 
@@ -19,13 +19,18 @@ WINDOWS = 8
 def cycles(reader: RunReader, task: str | None = None, alpha: float = 0.05) -> Cycles | None:
     """The certified graph of one contest task (by default the one with most undrawn games) between versions; None without contests."""
     tasks = [task] if task is not None else contest_tasks(reader)
-    chosen = set(frozen_versions(reader))
-    tables = [contest_counts(reader.payoffs("contest", name), lambda v: str(v) if v in chosen else None) for name in tasks]
+    tables = [_between_versions(reader, name) for name in tasks]
     tables = [table for table in tables if len(table[0]) > 1 and table[1].sum() + table[2].sum() > 0]
     if not tables:
         return None
     names, wins, draws = max(tables, key=lambda table: float(table[1].sum()))
     return certified(names, wins, draws, alpha)
+
+
+def _between_versions(reader: RunReader, task: str) -> tuple[tuple[str, ...], Floats, Floats]:
+    cells = reader.payoffs("contest", task)
+    chosen = shown_versions(reader, cells)
+    return contest_counts(cells, lambda version: str(version) if version in chosen else None)
 
 
 def certified(names: Sequence[str], wins: Floats, draws: Floats, alpha: float = 0.05) -> Cycles:
