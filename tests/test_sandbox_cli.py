@@ -121,7 +121,7 @@ def test_missing_empty_and_broken_files(problems: Path, tmp_path: Path) -> None:
 def test_start_up_needs_no_torch_and_little_time(problems: Path, tmp_path: Path) -> None:
     """Measured in CPU seconds of the whole family of processes, for wall time depends on who else works here."""
     samples = lines(tmp_path / "s.jsonl", sample("    return 2 * x\n"))
-    code = "import sys; import league.cli; print([m for m in ('torch', 'numpy', 'transformers') if m in sys.modules])"
+    code = "import sys; import league.cli; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     league_grade(problems, samples, "--json")

@@ -63,10 +63,9 @@ class _Judge:
         self.ticket: _Ticket | None = None
         self.deadline = time.monotonic() + _START_S
         self.cpu_at_start = 0.0
-        self.level: Level | None = None
-        self.notes: list[str] = []
         self.limits = limits
-        self.tell({"limits": asdict(limits), "at_most": at_most})
+        with contextlib.suppress(BrokenPipeError):  # already dead: whoever waits for its first word will notice
+            self.tell({"limits": asdict(limits), "at_most": at_most})
 
     def tell(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -115,15 +114,22 @@ class _Judge:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
+    def dismiss(self) -> None:
+        """Let an idle judge end its zygote and itself; kill a busy one."""
+        assert self.process.stdin is not None
+        if self.ticket is not None:
+            self.kill()
+        else:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
     def close(self) -> None:
-        """Let an idle judge end its zygote and itself."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+        """Wait until a dismissed judge is gone."""
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.kill()
+        assert self.process.stdout is not None
         self.process.stdout.close()
 
 
@@ -144,7 +150,7 @@ class Grader:
         self.allow_unconfined = allow_unconfined
         self.at_most = at_most
         self.level: Level | None = None
-        """The confinement of every grade, known once `start` has run."""
+        """The weakest confinement of the judges, known once `start` has run."""
         self.notes: list[str] = []
         self._judges: list[_Judge] = []
 
@@ -161,20 +167,21 @@ class Grader:
             return
         if sys.platform != "linux":
             raise Unconfined(f"grading model-written code needs Linux, found {sys.platform}; run it in a Linux container or machine")
-        self._judges = [self._launch()]
+        self._launch(1)
 
     def close(self) -> None:
-        for judge in self._judges:
-            judge.kill() if judge.ticket is not None else judge.close()
-        self._judges = []
+        judges, self._judges = self._judges, []
+        for judge in judges:
+            judge.dismiss()
+        for judge in judges:
+            judge.close()
 
     def grade(self, jobs: Sequence[Job]) -> list[Grade]:
         """One grade per job, in order. Raises GraderBroken when judges cannot be kept alive."""
         self.start()
         grades: list[Grade | None] = [None] * len(jobs)
         waiting = deque(_Ticket(index, job) for index, job in enumerate(jobs))
-        while len(self._judges) < min(self.workers, len(jobs)):
-            self._judges.append(self._launch())
+        self._launch(min(self.workers, len(jobs)) - len(self._judges))
         try:
             with selectors.DefaultSelector() as selector:
                 for judge in list(self._judges):
@@ -186,25 +193,39 @@ class Grader:
         return [grade for grade in grades if grade is not None]
 
     # ------------------------------------------------------------------------------------------------ inside
-    def _launch(self) -> _Judge:
-        judge = _Judge(self.limits, self.at_most)
+    def _launch(self, count: int) -> list[_Judge]:
+        """Start `count` judges beside one another and wait until all are ready; one that dies while starting is replaced."""
+        ready: list[_Judge] = []
+        starting: list[_Judge] = []
         try:
-            hello = self._hello(judge)
+            for attempt in range(ATTEMPTS):
+                starting = [_Judge(self.limits, self.at_most) for _ in range(count - len(ready))]
+                for judge in list(starting):
+                    try:
+                        self._welcome(judge)
+                        ready.append(judge)
+                    except GraderBroken:
+                        judge.kill()
+                        if attempt == ATTEMPTS - 1:
+                            raise
         except BaseException:
-            judge.kill()
+            for judge in {*ready, *starting}:
+                judge.kill()
             raise
-        judge.level, judge.notes = hello["level"], hello["notes"]
-        if self.level is None:
-            self.level, self.notes = hello["level"], hello["notes"]
-        if judge.level == "posix" and not self.allow_unconfined:
-            judge.kill()
-            self.level = None
-            why = "; ".join(judge.notes) or f"confinement was capped at {self.at_most}"
+        self._judges += ready
+        return ready
+
+    def _welcome(self, judge: _Judge) -> None:
+        hello = self._hello(judge)
+        level: Level = hello["level"]
+        if level == "posix" and not self.allow_unconfined:
+            why = "; ".join(hello["notes"]) or f"confinement was capped at {self.at_most}"
             raise Unconfined(
                 "model-written code cannot be confined here: expected Landlock and seccomp (Linux 5.13 or later), or namespaces with one "
                 f"of them; found neither ({why}). Use such a machine, or accept the risk with --allow-unconfined"
             )
-        return judge
+        if self.level is None or LEVELS.index(level) < LEVELS.index(self.level):
+            self.level, self.notes = level, hello["notes"]
 
     def _hello(self, judge: _Judge) -> dict[str, Any]:
         with selectors.DefaultSelector() as selector:
@@ -265,6 +286,5 @@ class Grader:
                 waiting.appendleft(ticket)
             else:
                 grades[ticket.index] = Grade("infra", f"the judge died {ATTEMPTS} times", (), self.level or "posix")
-        fresh = self._launch()
-        self._judges.append(fresh)
-        self._register(selector, fresh)
+        for fresh in self._launch(1):
+            self._register(selector, fresh)
