@@ -51,7 +51,6 @@ from tasks.games.replies import parse_move
 from tasks.matrix_games import SEATS, MatrixGame
 
 ARMS = ("self", "uniform", "pfsp", "nash")
-GROUP = 32
 FLOOR = 0.2
 STEP = Objective(betas=(0.0, 0.99))
 """No momentum: the game changes under the learner with every step, and momentum drives policies into corners."""
@@ -105,12 +104,12 @@ def merged(samples: Sequence[Sample]) -> list[Sample]:
 class Arena:
     """The population, the task and the engine."""
 
-    def __init__(self, model: Path, rate: float, entropy: float, game: str, threads: int):
-        self.base = BaseModel.load(model, threads=threads)
+    def __init__(self, chosen: argparse.Namespace):
+        self.base = BaseModel.load(chosen.model, threads=chosen.threads)
         self.bank = AdapterBank(self.base)
         self.backend = LocalBackend(self.base, self.bank, max_rows=1024)
-        self.task = MatrixGame("game", game=game, samples=GROUP, joint="cross")
-        self.rate, self.entropy = rate, entropy
+        self.task = MatrixGame("game", game=chosen.game, samples=chosen.group, joint="cross")
+        self.rate, self.entropy, self.group = chosen.rate, chosen.entropy, chosen.group
 
     def moves(self) -> tuple[str, ...]:
         return self.task.form.moves
@@ -121,7 +120,7 @@ class Arena:
     def play(self, matches: Sequence[Match]) -> list[Episode]:
         return play(matches, {"game": self.task}, self.backend)
 
-    def teach_moves(self, agents: dict[str, np.ndarray], steps: int) -> None:
+    def teach_moves(self, agents: dict[str, np.ndarray], steps: int, rate: float) -> None:
         """Supervised: each agent learns to answer with a move, in the proportions given."""
         prompt = self.task.open(self.match("warm-up", Version("a", 0), Version("b", 0)))[0].prompts["row"]
         samples = []
@@ -130,7 +129,7 @@ class Arena:
                 target = supervised_sample(self.base, agent, Target(prompt, move))
                 samples.append(Sample(agent, target.prompt_tokens, target.tokens, (), float(share) * len(wanted)))
         for _ in range(steps):
-            update(self.base, self.bank, samples, {agent: Hyper(1e-3) for agent in agents}, Objective())
+            update(self.base, self.bank, samples, {agent: Hyper(rate) for agent in agents}, Objective())
 
     def learn(self, lessons: Sequence[tuple[str, Episode]]) -> int:
         """One fused MAGRPO update of every learner on its matches; returns the number of samples before merging."""
@@ -229,6 +228,8 @@ def spread_out(learner: Learner, members: int) -> list[Version]:
     chosen = [int(np.abs(policies - policies.mean(0)).sum(1).argmax())]
     while len(chosen) < min(members, len(policies)):
         gaps = np.abs(policies[:, None] - policies[chosen]).sum(2).min(1)
+        if gaps.max() == 0:
+            break
         chosen.append(int(gaps.argmax()))
     return [learner.past[index] for index in sorted(chosen)]
 
@@ -239,7 +240,7 @@ def certify(arena: Arena, learner: Learner, plays: int, members: int = 5) -> dic
     size = len(chosen)
     wins, draws = np.zeros((size, size)), np.zeros((size, size))
     pairs = list(combinations(range(size), 2))
-    for repeat in range(-(-plays // GROUP)):
+    for repeat in range(-(-plays // arena.group)):
         named = [arena.match(f"certify-{learner.arm}-{learner.seed}-{repeat}-{i}-{j}", chosen[i], chosen[j]) for i, j in pairs]
         for (i, j), episode in zip(pairs, arena.play(named), strict=True):
             (outcome,) = arena.task.score(episode).outcomes
@@ -261,14 +262,14 @@ def certify(arena: Arena, learner: Learner, plays: int, members: int = 5) -> dic
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
-    arena = Arena(arguments.model, arguments.rate, arguments.entropy, arguments.game, arguments.threads)
+    arena = Arena(arguments)
     learners: list[Learner] = []
     starts: dict[str, np.ndarray] = {}
     for seed in range(arguments.seeds):
         start = f"start-{seed}"
         arena.bank.add(Version(start, 0), LoraSpec(), seed=seed, trainable=True)
         starts[start] = generator("start", seed).dirichlet(np.full(len(arena.moves()), 4.0))
-    arena.teach_moves(starts, arguments.warm_up)
+    arena.teach_moves(starts, arguments.warm_up, arguments.warm_up_rate)
     for seed in range(arguments.seeds):
         for arm in arguments.arms:
             live = Version(f"{arm}-{seed}", 0)
@@ -282,14 +283,27 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         samples += one_round(arena, learners, number, arguments.every)
         shown = " ".join(f"{ln.arm}{ln.seed} {ln.curve[-1]['latest']:.2f}/{ln.curve[-1]['mixture']:.2f}" for ln in learners)
         print(f"round {number} cpu {time.process_time() - began:.0f}s  {shown}", flush=True)
+        if number + 1 < arguments.rounds:
+            save(arguments, learners, samples, time.process_time() - began, {})
     certificates = {f"{ln.arm}-{ln.seed}": certify(arena, ln, arguments.plays) for ln in learners if ln.arm == "self"}
-    return {
-        "settings": {key: str(value) for key, value in vars(arguments).items()},
+    return save(arguments, learners, samples, time.process_time() - began, certificates)
+
+
+def save(
+    arguments: argparse.Namespace, learners: Sequence[Learner], samples: int, seconds: float, certificates: dict[str, dict[str, object]]
+) -> dict[str, object]:
+    """The result so far, also written to `--out`: a run that is cut short keeps its finished rounds."""
+    result: dict[str, object] = {
+        "settings": {key: str(value) for key, value in vars(arguments).items() if key not in ("model", "out")}
+        | {"model": arguments.model.name},
         "samples": samples,
-        "cpu_seconds": time.process_time() - began,
-        "curves": {f"{ln.arm}-{ln.seed}": ln.curve for ln in learners},
+        "cpu_seconds": round(seconds, 1),
+        "curves": {f"{learner.arm}-{learner.seed}": learner.curve for learner in learners},
         "certificates": certificates,
     }
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return result
 
 
 def summary(result: dict[str, object]) -> str:
@@ -318,13 +332,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.2e-4)
     parser.add_argument("--entropy", type=float, default=0.1)
     parser.add_argument("--warm-up", type=int, default=12, help="supervised steps")
+    parser.add_argument("--warm-up-rate", type=float, default=1e-3)
+    parser.add_argument("--group", type=int, default=32, help="replies per seat and match")
     parser.add_argument("--plays", type=int, default=320, help="games per pair for the certificates")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     result = run(arguments)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(summary(result))
     for name, certificate in result["certificates"].items():  # type: ignore[attr-defined]
         print(name, {key: certificate[key] for key in ("certified_edges", "largest_component", "certified_three_cycles")})
