@@ -95,6 +95,7 @@ class Claims(metaclass=Sly):
     "value",
     [object(), Listlike(), type("F", (float,), {})(1), type("S", (str,), {})("x"), Claims(), iter([]), (x for x in ()), len, json, int, deque(),  # noqa: E501
      NotImplemented, ..., [object()], {"a": object()}, (Listlike(),), memoryview(b"x"), {}.keys(), map(len, [])],
+    ids=[f"type-{number}" for number in range(19)],
 )  # fmt: skip
 def test_other_types_do_not_pass(value: object) -> None:
     with pytest.raises(wire.NotPlain) as caught:
