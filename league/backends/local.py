@@ -148,7 +148,7 @@ class LocalBackend:
         with torch.inference_mode():
             while live:
                 uniforms = torch.tensor([row.uniforms[step] if step < row.limit else 0.0 for row in live], dtype=torch.float64)
-                tokens, logprobs = draw(session.logits, shape, uniforms.to(self.base.device), self._allowed(live))
+                tokens, logprobs = draw(session.logits, shape, uniforms, self._allowed(live))
                 for row, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
                     if row.reply is None:
                         self._append(requests[row.request], prompts[row.request], row, token, logprob)

@@ -93,7 +93,7 @@ def head_gradient(
     `reference` [N]: log-probabilities of the targets under the base at the same temperature, or None when no agent has a KL term.
     """
     grad = torch.empty_like(hidden)
-    sums = torch.zeros(agents, len(SUMS), dtype=torch.float64, device=hidden.device)
+    sums = torch.zeros(agents, len(SUMS), dtype=torch.float64)
     logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
     for at in range(0, len(hidden), chunk):
         part = slice(at, at + chunk)
@@ -139,8 +139,8 @@ def _chunk(
         coefficient = coefficient + more
     dscores.scatter_add_(1, targets.tokens[:, None], coefficient[:, None])
     total = targets.weight * (loss + targets.kl * kl - objective.entropy * entropy)
-    rows = torch.stack([total, kl, entropy, clipped, logprob, torch.ones_like(loss)], 1).double()
-    sums.index_add_(0, targets.owner, rows)
+    rows = torch.stack([total, kl, entropy, clipped, logprob, torch.ones_like(loss)], 1)
+    sums.index_add_(0, targets.owner.cpu(), rows.cpu().double())
     return dscores.to(head.dtype) @ head, logprob
 
 

@@ -141,9 +141,9 @@ def _accumulate(
         forward = engine.run(rows, who, sink, objective.checkpointing)
         with torch.no_grad():
             grad, part, logprobs = head_gradient(forward.hidden, base.head, targets, objective, reference, len(versions))
-        _require_finite(part.cpu(), versions, logprobs, targets.owner)
+        _require_finite(part, versions, logprobs, targets.owner)
         forward.backward(grad)
-        sums += part.cpu()
+        sums += part
     return grads, list(sums)
 
 
@@ -205,7 +205,7 @@ def _step(
     steps: list[int],
 ) -> None:
     """Check every gradient, then clip and step each agent."""
-    found = {owner: norm_of(grad) for owner, grad in grads.items()}
+    found = {owner: norm_of(grad.cpu()) for owner, grad in grads.items()}
     for owner, norm in found.items():
         if not math.isfinite(norm):
             raise TrainingDiverged(f"agent {versions[owner].agent}: non-finite gradient; no agent was changed")

@@ -93,6 +93,7 @@ def draw(logits: Tensor, shape: Shape, uniforms: Tensor, allowed: Tensor | None 
     Inverse CDF in two levels (blocks of 256, then inside the block) in double precision: one uniform a row and one pass over V.
     `allowed` [R, V] masks tokens (grammars); it acts before truncation. Greedy rows take the argmax.
     """
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64  # MPS has no double precision
     scores = logits.float()
     if not shape.unit:
         scores = scores / shape.temperature[:, None]
@@ -104,16 +105,16 @@ def draw(logits: Tensor, shape: Shape, uniforms: Tensor, allowed: Tensor | None 
     best, arg = scores.max(1)
     weights = F.pad(scores, (0, -scores.shape[1] % BLOCK), value=float("-inf")) if scores.shape[1] % BLOCK else scores
     weights = weights.sub_(best[:, None]).exp_().view(len(scores), -1, BLOCK)
-    blocks = weights.sum(2, dtype=torch.float32).double()
+    blocks = weights.sum(2, dtype=torch.float32).to(wide)
     ends = blocks.cumsum(1)
-    target = torch.minimum(uniforms.to(ends)[:, None], uniforms.new_tensor(1 - 1e-12, dtype=ends.dtype)) * ends[:, -1:]
+    target = torch.minimum(uniforms.to(ends)[:, None], ends.new_tensor(1 - 1e-12)) * ends[:, -1:]
     block = torch.searchsorted(ends, target, right=True).clamp_(max=ends.shape[1] - 1)
-    inside = weights.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).squeeze(1).double()
+    inside = weights.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).squeeze(1).to(wide)
     inner = inside.cumsum(1)
     offset = target - (ends.gather(1, block) - blocks.gather(1, block))
     place = torch.searchsorted(inner, offset, right=True)
     last = BLOCK - 1 - (inside > 0).flip(1).to(torch.uint8).argmax(1, keepdim=True)
     tokens = (block * BLOCK + torch.minimum(place, last)).squeeze(1)
     tokens = torch.where(shape.greedy, arg, tokens)
-    chosen = weights.flatten(1).gather(1, tokens[:, None]).squeeze(1).double()
+    chosen = weights.flatten(1).gather(1, tokens[:, None]).squeeze(1).to(wide)
     return tokens, (chosen.log() - ends[:, -1].log()).float()
