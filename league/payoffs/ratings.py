@@ -1,11 +1,8 @@
 """Ratings: TrueSkill, per task and overall, behind one small interface; a value, recomputable from stored outcomes in their order.
 
-Formula. One-on-one TrueSkill: performance difference of two agents ~ Normal(μ₁ − μ₂, c²), c² = 2β² + σ₁² + σ₂², a draw within ±ε;
-with t = (μ₁ − μ₂)/c, e = ε/c: μ moves by ±(σ²/c) v, σ² shrinks by the factor 1 − (σ²/c²) w, v and w the first two corrections of a
-truncated Normal. σ² first grows by τ². Source: Herbrich, Minka, Graepel (2006), "TrueSkill"; constants are theirs.
-
-Numerics: v and w use the scaled tail of the Normal (Mills' ratio by continued fraction beyond 5σ), so a gap of 10⁶ is as safe as
-none; the `trueskill` package raises FloatingPointError at a mean gap of 300.
+The update is the `trueskill` package's (Herbrich, Minka, Graepel 2006), with its own constants and a 10% chance of a draw between equals. Its
+plain floats fail (FloatingPointError) at a mean gap of some hundred points; there its arbitrary-precision backend answers instead, up to
+a gap of `WIDEST`.
 
 Only contests are rated: a teaching Δ or a joint return is no game someone wins. Each task has its own ladder, "overall" pools the
 contests of all tasks by the same games. A rating belongs to an agent as it moves through its versions: `add` carries it on from
@@ -13,17 +10,19 @@ the agent's newest older version, a frozen past keeps its own. Failure case: on 
 whoever was met, and says nothing about who beats whom; games within one outcome are independent only given the pair.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 from league.types import Outcome, Rating, Version
 
 MU, SIGMA = 25.0, 25.0 / 3.0
 BETA, TAU = SIGMA / 2.0, SIGMA / 100.0
-DRAW_MARGIN = 0.740_466_375_426_613_2
-"""ε of a 10% chance of a draw between equals: √2 β Φ⁻¹(0.55)."""
+DRAWS = 0.10
+"""Chance of a draw between equals."""
+WIDEST = 1000.0
+"""Mean gap beyond which two players count as that far apart: 120 times the spread of a beginner's belief."""
 OVERALL = "overall"
 
 
@@ -50,46 +49,28 @@ def trueskill(first: Belief, second: Belief, result: float) -> tuple[Belief, Bel
     if result == 0.0:
         new_second, new_first = trueskill(second, first, 1.0)
         return new_first, new_second
-    variance1, variance2 = first.sigma**2 + TAU**2, second.sigma**2 + TAU**2
-    scale2 = 2.0 * BETA**2 + variance1 + variance2
-    scale = math.sqrt(scale2)
-    gap, margin = (first.mu - second.mu) / scale, DRAW_MARGIN / scale
-    v, w = _won(gap - margin) if result == 1.0 else _drawn(gap, margin)
-    return (
-        Belief(first.mu + variance1 / scale * v, math.sqrt(variance1 * max(1.0 - variance1 / scale2 * w, 1e-9)), first.games + 1),
-        Belief(second.mu - variance2 / scale * v, math.sqrt(variance2 * max(1.0 - variance2 / scale2 * w, 1e-9)), second.games + 1),
-    )
+    try:
+        new = _rated(None, first, second, result == 0.5)
+    except FloatingPointError:
+        new = _rated("mpmath", first, second, result == 0.5)
+    return tuple(Belief(mu, sigma, old.games + 1) for (mu, sigma), old in zip(new, (first, second), strict=True))  # type: ignore[return-value]
 
 
-def _won(t: float) -> tuple[float, float]:
-    """v = φ(t)/Φ(t) and w = v (v + t)."""
-    v = 1.0 / _mills(-t)
-    if t < -1e4:
-        return -t, 1.0 - 1.0 / (t * t)
-    return v, min(max(v * (v + t), 0.0), 1.0)
+def _rated(backend: str | None, winner: Belief, loser: Belief, drawn: bool) -> list[tuple[float, float]]:
+    """New (mu, sigma) of both. A gap beyond WIDEST is rated as WIDEST, and the change is added to the true means."""
+    environment = _environment(backend)
+    gap = winner.mu - loser.mu
+    shift = gap - min(max(gap, -WIDEST), WIDEST)
+    players = (environment.create_rating(winner.mu - shift, winner.sigma), environment.create_rating(loser.mu, loser.sigma))
+    first, second = environment.rate_1vs1(*players, drawn=drawn)
+    return [(float(first.mu) + shift, float(first.sigma)), (float(second.mu), float(second.sigma))]
 
 
-def _drawn(t: float, margin: float) -> tuple[float, float]:
-    """The same for a result within ±margin; exact, with both edges scaled by the density at the nearer one."""
-    sign, t = (1.0, -t) if t > 0 else (-1.0, t)
-    near, far = -margin - t, margin - t  # the interval (near, far) of a standard Normal, its far edge beyond 0
-    ratio = math.exp(min((near * near - far * far) / 2.0, 0.0))
-    mass = _mills(near) - ratio * _mills(far)
-    if mass <= 1e-300:
-        return sign * t, 1.0
-    v = (1.0 - ratio) / mass
-    w = v * v - (near - ratio * far) / mass
-    return -sign * v, min(max(w, 0.0), 1.0)
+@cache
+def _environment(backend: str | None) -> Any:
+    import trueskill as package
 
-
-def _mills(x: float) -> float:
-    """(1 − Φ(x)) / φ(x), to full precision for x > 5 by Laplace's continued fraction."""
-    if x < 5.0:
-        return math.sqrt(math.pi / 2.0) * math.erfc(x / math.sqrt(2.0)) * math.exp(min(x * x / 2.0, 700.0))
-    tail = x
-    for k in range(60, 0, -1):
-        tail = x + k / tail
-    return 1.0 / tail
+    return package.TrueSkill(MU, SIGMA, BETA, TAU, draw_probability=DRAWS, backend=backend)
 
 
 @dataclass(frozen=True)
