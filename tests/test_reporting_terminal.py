@@ -68,6 +68,8 @@ def test_a_new_role_gets_a_new_header() -> None:
 
 def test_time_left_is_the_median_of_recent_rounds() -> None:
     progress = Progress(20, console=Console(file=io.StringIO()))
+    progress.round(RoundLine(0, {}, seconds=900.0))  # the warm-up says nothing about the rounds to come
+    assert progress.seconds_left(RoundLine(0, {})) is None
     for number, seconds in enumerate((100.0, 10.0, 10.0, 12.0), 1):
         progress.round(RoundLine(number, {}, seconds=seconds))
     assert progress.seconds_left(RoundLine(4, {})) == 11.0 * 16

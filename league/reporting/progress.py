@@ -55,7 +55,8 @@ class Progress:
 
     def round(self, line: RoundLine) -> None:
         """Print one round. The columns are fixed by the first one: a role that appears later adds its column and a new header."""
-        self._seconds.append(line.seconds)
+        if line.round > 0:  # round 0 is the warm-up and the first exam
+            self._seconds.append(line.seconds)
         columns = self._fit(self._all_columns(line))
         if [c[0] for c in columns] != [c[0] for c in self._columns] or self._printed % HEADER_EVERY == 0:
             self._columns = columns
@@ -64,9 +65,14 @@ class Progress:
         row = "  ".join(show(line).rjust(width) for _, width, show in columns)
         self._console.print(Text(row), soft_wrap=True)
 
-    def seconds_left(self, line: RoundLine) -> float:
-        """Median of the last five rounds times the rounds to come."""
-        return statistics.median(self._seconds[-5:]) * max(0, self._rounds - line.round)
+    def seconds_left(self, line: RoundLine) -> float | None:
+        """Median of the last five rounds times the rounds to come; None before the first."""
+        recent = self._seconds[-5:]
+        return statistics.median(recent) * max(0, self._rounds - line.round) if recent else None
+
+    def _left(self, line: RoundLine) -> str:
+        seconds = self.seconds_left(line)
+        return "" if seconds is None else duration(seconds)
 
     def _all_columns(self, line: RoundLine) -> list[tuple[int, Column]]:
         """(priority, column) in the order in which they stand; 0 is never dropped."""
@@ -81,7 +87,7 @@ class Progress:
         for place, name in enumerate(line.shares):
             columns.append((5 + place, (name[:8], max(4, len(name[:8])), _share(name))))
         columns.append((4, ("took", 7, lambda r: duration(r.seconds))))
-        columns.append((0, ("left", 7, lambda r: duration(self.seconds_left(r)))))
+        columns.append((0, ("left", 7, self._left)))
         return columns
 
     def _fit(self, columns: list[tuple[int, Column]]) -> list[Column]:
