@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from league.seeds import generator
-from league.types import Decision, Episode, Match, Message, Node, Problem, Score, Split, Turn
+from league.types import Decision, Episode, Match, Message, Node, Problem, Relation, Score, Split, Turn
 from tasks.games import kuhn
 from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
 
@@ -68,7 +68,7 @@ class KuhnPoker:
     temperature: float = 1.0
     max_tokens: int = 4
     constrained: bool = False
-    relation: str = field(default="contest", init=False)
+    relation: Relation = field(default="contest", init=False)
 
     def seats(self) -> tuple[str, ...]:
         return SEATS

@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Literal
 
 from league.errors import nearest
-from league.types import Decision, Episode, JointMode, Match, Node, Outcome, Problem, Sampling, Score, Split, Turn
+from league.types import Decision, Episode, JointMode, Match, Node, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.games.replies import ask, mix_rewards
 from tasks.writing_fluency import Fluency
 from tasks.writing_hardened import hardened_reward, quality, strict_categories
@@ -64,7 +64,7 @@ class Writing:
     """Per text; the paper's is 256."""
     fluency: Fluency | None = field(default=None, compare=False)
     """The base model's perplexity as a share, injected with `with_fluency`; never from a config."""
-    relation: str = field(default="cooperation", init=False)
+    relation: Relation = field(default="cooperation", init=False)
 
     def check(self) -> list[str]:
         choices = {
@@ -198,7 +198,10 @@ class Writing:
             yield Outcome("cooperation", self.name, episode.match.situation, domain, row, col, n=len(joint), total=total, total_sq=total_sq)
 
     def _metrics(self, judged: list[Judged]) -> dict[str, float]:
-        """Means over all final pairs, each normalised to [0, 1]. `paper_return` well above `hardened_return` means junk."""
+        """Means over all final pairs, each normalised to [0, 1]. `paper_return` well above `hardened_return` means junk.
+
+        `base_judged` is 1 where the base model's perplexity was part of the hardened reward; without it search can fool that reward.
+        """
         return {
             "return": fmean(j.reward for j in judged) / MAXIMUM,
             "paper_return": fmean(j.paper.total for j in judged) / MAXIMUM,
@@ -207,5 +210,6 @@ class Writing:
             "structure": fmean(j.paper.structure + j.paper.length + j.paper.vocabulary for j in judged) / 2.0,
             "coherence": fmean(j.paper.transitions for j in judged) / 0.4,
             "consistency": fmean(j.paper.overlap for j in judged) / 0.6,
+            "base_judged": float(self.fluency is not None),
             "unsplit": fmean(float(j.paper.stopped == "split") for j in judged),
         }

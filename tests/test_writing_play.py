@@ -130,7 +130,9 @@ def test_a_fluency_scorer_can_only_lower_the_reward():
     match = match_for(task, problems=(PROBLEM,))
     episode = play(task, match, writers())
     assert task.with_fluency(lambda texts: [0.25 for _ in texts]).score(episode).metrics["quality"] == 0.25
-    assert task.with_fluency(lambda texts: [1.0 for _ in texts]).score(episode) == task.score(episode)
+    pleased = task.with_fluency(lambda texts: [1.0 for _ in texts]).score(episode)
+    assert pleased.rewards == task.score(episode).rewards
+    assert (pleased.metrics["base_judged"], task.score(episode).metrics["base_judged"]) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize(
