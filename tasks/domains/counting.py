@@ -91,8 +91,8 @@ KINDS = (
         form="integer",
         instruction="Count the ones in the binary form. The answer is one whole number.",
         levels=(
-            Level({"min_n": 1, "max_n": 2_000}, 112),
-            Level({"min_n": 1_000, "max_n": 20_000}, 160),
+            Level({"min_n": 1, "max_n": 2_000}, 128),
+            Level({"min_n": 1_000, "max_n": 20_000}, 176),
             Level({"min_n": 10_000, "max_n": 1_000_000}, 256),
         ),
         knobs={"min_n": (1, 2**31 - 1), "max_n": (2, 2**31 - 1)},
