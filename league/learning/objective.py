@@ -117,7 +117,8 @@ def _chunk(
     if targets.allowed is not None:
         scores = scores.masked_fill(~unpack(targets.allowed, scores.shape[1]), float("-inf"))
     scores = truncate(scores, targets.shape, forced=targets.tokens)
-    logprob = chosen - scores.logsumexp(1)
+    total = scores.logsumexp(1)
+    logprob = chosen - total
     full = logprob if full is None else full
     policy, loss, clipped = _policy_term(logprob, targets, objective)
     kl, kl_slope = _kl_term(full, reference)
@@ -125,21 +126,21 @@ def _chunk(
     if untruncated is None:
         coefficient = coefficient + targets.kl * kl_slope
     coefficient = coefficient * targets.weight / targets.shape.temperature
-    probability = scores.sub_(scores.amax(1, keepdim=True)).exp_()
-    probability /= probability.sum(1, keepdim=True)
-    entropy = _entropy(probability)
-    dscores = probability * -coefficient[:, None]
+    probability = (scores - total[:, None]).exp_()
+    entropy = total - _expectation(probability, scores, bounded)
     if objective.entropy:
         # dH/dz = −p (log p + H); the loss holds −entropy · H
         slope = probability * (probability.clamp_min(1e-30).log() + entropy[:, None])
+    dscores = probability.mul_(-coefficient[:, None])
+    if objective.entropy:
         dscores.addcmul_(slope, (objective.entropy * targets.weight / targets.shape.temperature)[:, None])
     if untruncated is not None:
         more = targets.kl * kl_slope * targets.weight / targets.shape.temperature
         dscores.addcmul_(untruncated, -more[:, None])
         coefficient = coefficient + more
     dscores.scatter_add_(1, targets.tokens[:, None], coefficient[:, None])
-    total = targets.weight * (loss + targets.kl * kl - objective.entropy * entropy)
-    rows = torch.stack([total, kl, entropy, clipped, logprob, torch.ones_like(loss)], 1)
+    weighted = targets.weight * (loss + targets.kl * kl - objective.entropy * entropy)
+    rows = torch.stack([weighted, kl, entropy, clipped, logprob, torch.ones_like(loss)], 1)
     sums.index_add_(0, targets.owner.cpu(), rows.cpu().double())
     return dscores.to(head.dtype) @ head, logprob
 
@@ -167,8 +168,10 @@ def _kl_term(logprob: Tensor, reference: Tensor | None) -> tuple[Tensor, Tensor]
     return torch.expm1(gap) - gap, 1 - gap.exp()
 
 
-def _entropy(probability: Tensor) -> Tensor:
-    return -torch.special.xlogy(probability, probability).sum(1)
+def _expectation(probability: Tensor, scores: Tensor, bounded: bool) -> Tensor:
+    """Σ p z per row; excluded tokens (p 0, z −inf) count nothing. With log Z it gives the entropy, log Z − Σ p z, without a logarithm."""
+    finite = scores.masked_fill(scores == float("-inf"), 0.0) if bounded else scores
+    return torch.einsum("rv,rv->r", probability, finite)
 
 
 def reference_logprobs(hidden: Tensor, head: Tensor, tokens: Tensor, shape: Shape, *, chunk: int = 256) -> Tensor:
