@@ -27,6 +27,8 @@ from league.store.records import AgentRow, Heartbeat, PlayedOutcome, StoredMatch
 from league.types import Rating, Role, Version, VersionRow
 
 DATABASE = "league.db"
+NAMES_CACHED = 4000
+"""Names of versions a reader remembers: every update makes new ones, and a run may last for weeks."""
 _VERSION = "SELECT v.id, a.name, v.step, v.role, v.round, v.blob, v.optimizer, v.reason FROM versions v JOIN agents a ON a.id = v.agent "
 
 
@@ -262,6 +264,8 @@ class RunReader(PayoffQueries):
     def version_name(self, key: int) -> Version:
         """Version of a database id, as they stand in blocks and payoff cells."""
         if key not in self._names:
+            if len(self._names) > NAMES_CACHED:
+                self._names.clear()
             query = "SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id BETWEEN ? AND ?"
             for found, name, step in self.db.execute(query, (key - 500, key + 500)):
                 self._names[found] = Version(name, step)

@@ -61,7 +61,8 @@ def play_round(store: RunStore, script: Script) -> int:
     live, fresh = _advance(store, script, number, rng)
     live, snapshots = _evolve(store, script, number, live, fresh)
     matches = tuple(_match(store, script, number, index, live, rng) for index in range(script.matches))
-    ratings = _ratings(store, matches)
+    elo = {name: (mu, games) for name, (mu, games) in state.get("elo", {}).items()}
+    ratings = _ratings(elo, matches)
     record = RoundRecord(
         round=number,
         versions=tuple(fresh) + tuple(snapshots),
@@ -69,7 +70,12 @@ def play_round(store: RunStore, script: Script) -> int:
         ratings=ratings,
         scalars={f"value/{index}": float(rng.normal()) for index in range(script.scalars)} | {"clock/x": float(np.random.random())},
         live=live,
-        state={"rng": rng.bit_generator.state, "count": state.get("count", 0) + len(matches), "clock": {"x": float(np.random.random())}},
+        state={
+            "rng": rng.bit_generator.state,
+            "elo": {name: entry for name, entry in elo.items() if name in live},
+            "count": state.get("count", 0) + len(matches),
+            "clock": {"x": float(np.random.random())},
+        },
         figures={"matrix": [[float(x) for x in rng.normal(size=3)]]},
         seconds=float(np.random.random()),
     )
@@ -132,18 +138,13 @@ def _match(store: RunStore, script: Script, number: int, index: int, live: dict[
     return MatchResult(match, {"accuracy": wins / 3}, () if void else (outcome,), text, void)
 
 
-def _ratings(store: RunStore, matches: tuple[MatchResult, ...]) -> tuple[Rating, ...]:
-    """Continue the stored ratings of all members by this round's outcomes, in order."""
-    query = (
-        "SELECT a.name, r.mu, r.games FROM ratings r JOIN versions v ON v.id = r.version "
-        "JOIN agents a ON a.id = v.agent ORDER BY r.round, v.id"
-    )
-    table = {name: (mu, games) for name, mu, games in store.db.execute(query)}
+def _ratings(elo: dict[str, tuple[float, int]], matches: tuple[MatchResult, ...]) -> tuple[Rating, ...]:
+    """Carry `elo` on by this round's outcomes, in order; the ratings of who played."""
     newest: dict[str, Version] = {}
     for result in matches:
         for outcome in result.outcomes:
-            rate_one(table, newest, outcome)
-    return tuple(Rating("overall", version, *_mu_sigma(table[agent])) for agent, version in newest.items())
+            rate_one(elo, newest, outcome)
+    return tuple(Rating("overall", version, *_mu_sigma(elo[agent])) for agent, version in newest.items())
 
 
 def _mu_sigma(entry: tuple[float, int]) -> tuple[float, float, int]:
