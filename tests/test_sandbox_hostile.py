@@ -13,7 +13,7 @@ from league.sandbox.pool import Grader, Job
 from league.sandbox.values import CodeProblem, Grade, Limits
 from tests.sandbox_hostile import ALL, Hostile, filled
 
-LIMITS = Limits(cpu_s=1.0, wall_s=4.0, memory_mb=381, check_cpu_s=2.0)
+LIMITS = Limits(cpu_s=1.0, wall_s=8.0, memory_mb=381, check_cpu_s=2.0)
 MARK = b'"memory_mb": 381'
 """In the command line of every process of these tests' graders."""
 

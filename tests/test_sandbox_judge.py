@@ -17,7 +17,7 @@ from league.sandbox.pool import Grader, Job, Unconfined
 from league.sandbox.values import CodeProblem, Grade, Limits
 from tests.sandbox_hostile import ALL, filled
 
-LIMITS = Limits(cpu_s=1.0, wall_s=4.0, memory_mb=382, check_cpu_s=1.0)
+LIMITS = Limits(cpu_s=1.0, wall_s=8.0, memory_mb=382, check_cpu_s=1.0)
 
 
 def problem(test: str, prompt: str = 'def f(x):\n    """Doubles x.\n\n    >>> f(2)\n    4\n    """\n', name: str = "f") -> CodeProblem:
