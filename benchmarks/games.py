@@ -306,10 +306,17 @@ def save(
     return result
 
 
+def turns(curve: Sequence[dict[str, float]]) -> float:
+    """How often the policy went round the centre of the simplex of rock, paper and scissors, in the direction rock → paper → scissors."""
+    policies = np.array([[point[move] for move in ("rock", "paper", "scissors")] for point in curve]) - 1 / 3
+    angles = np.unwrap(np.arctan2(policies @ [0, 3**0.5 / 2, -(3**0.5) / 2], policies @ [1, -0.5, -0.5]))
+    return float(angles[-1] - angles[0]) / (2 * np.pi)
+
+
 def summary(result: dict[str, object]) -> str:
-    """Means over the last half of the rounds, with the range over seeds."""
+    """Means over the last half of the rounds, with the range over seeds; turns over the whole run."""
     curves: dict[str, list[dict[str, float]]] = result["curves"]  # type: ignore[assignment]
-    lines = ["| arm | latest policy | average of snapshots | Nash mixture | invalid |", "|---|---|---|---|---|"]
+    lines = ["| arm | latest policy | average of snapshots | Nash mixture | invalid | turns |", "|---|---|---|---|---|---|"]
     for arm in dict.fromkeys(name.rpartition("-")[0] for name in curves):
         cells = []
         for key in ("latest", "average", "mixture", "invalid"):
@@ -317,6 +324,8 @@ def summary(result: dict[str, object]) -> str:
                 np.mean([point[key] for point in curve[len(curve) // 2 :]]) for name, curve in curves.items() if name.startswith(arm + "-")
             ]
             cells.append(f"{np.mean(values):.3f} [{min(values):.3f}, {max(values):.3f}]")
+        rounds = [turns(curve) for name, curve in curves.items() if name.startswith(arm + "-")]
+        cells.append(f"{np.mean(rounds):.1f} [{min(rounds):.1f}, {max(rounds):.1f}]")
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
