@@ -320,7 +320,7 @@ def _measure(league: League, now: _Round) -> None:
 
 
 def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], range]]:
-    """(who, which problems): everyone sits the first `problems`, and before and after the run those who learn all domains sit the rest."""
+    """(who, which problems). Before and after the run everyone and the base sit the first `problems`, who learns all domains sits the rest."""
     chosen, members = league.config.evaluation, league.population.members.values()
     everyone = [member.version for member in members if member.role != "scripted"]
     learners = [member.version for member in members if member.role not in ("expert", "scripted")]
@@ -332,7 +332,7 @@ def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], 
     first = min(chosen.problems, chosen.final_problems)
     yield [*everyone, BASE], range(first)
     if learners and chosen.final_problems > first:
-        yield [*learners, BASE], range(first, chosen.final_problems)
+        yield learners, range(first, chosen.final_problems)
 
 
 def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
