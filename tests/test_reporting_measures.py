@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from league.reporting.measures import change, difference, mean, mean_of_sums, means, paired_change, proportion, scaled, win_rates
+from league.reporting.measures import (
+    change,
+    difference,
+    mean,
+    mean_of_sums,
+    means,
+    paired_change,
+    proportion,
+    scaled,
+    t_quantile,
+    win_rates,
+)
 from league.reporting.views import Estimate
 
 
@@ -75,6 +86,13 @@ def test_difference_and_scale() -> None:
     assert found.value == pytest.approx(0.2) and found.low == pytest.approx(0.2 - 0.02**0.5) and found.excludes_zero
     assert scaled(found, 100).high == pytest.approx(20 + 2**0.5 * 10)
     assert difference(Estimate(0.5), Estimate(0.3, 0.2, 0.4)).low is None
+
+
+def test_t_quantiles_are_scipys() -> None:
+    from scipy.stats import t
+
+    degrees = np.array([1, 2, 5, 29, 30, 31, 50, 200, 10_000], dtype=float)
+    np.testing.assert_allclose(t_quantile(degrees), t.ppf(0.975, degrees), atol=1e-4)
 
 
 def test_an_unknown_interval_is_none() -> None:

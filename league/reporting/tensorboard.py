@@ -133,8 +133,10 @@ def small_png(figure: "Figure") -> tuple[bytes, int, int]:
     image = (
         Image.fromarray(np.asarray(canvas.buffer_rgba()))
         .convert("RGB")
-        .quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        .quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     )
+    palette = image.getpalette() or []
+    image.putpalette([255 if level == 254 else level for level in palette])  # the octree's white is 254: grey on a white page
     out = io.BytesIO()
     image.save(out, "png", optimize=True)
     return out.getvalue(), image.width, image.height
