@@ -64,7 +64,7 @@ def _coophumaneval() -> Iterator[Item]:
 def _clustered(problems: Iterable[tuple[CodeProblem, str | None]]) -> Iterator[Item]:
     """Items whose cluster is named by its first member; what is compared is the docstring, not the signature."""
     listed = list(problems)
-    texts = [_said(problem) for problem, _ in listed]
+    texts = [said(problem) for problem, _ in listed]
     names = {}
     for members in clusters(texts):
         for index in members:
@@ -73,7 +73,8 @@ def _clustered(problems: Iterable[tuple[CodeProblem, str | None]]) -> Iterator[I
         yield Item(problem, names[index], solution)
 
 
-def _said(problem: CodeProblem) -> str:
+def said(problem: CodeProblem) -> str:
+    """What a problem asks for in words: its docstring, or the whole prompt where there is none."""
     try:
         for node in ast.parse(problem.prompt).body:
             if isinstance(node, ast.FunctionDef) and node.name == problem.entry_point:
