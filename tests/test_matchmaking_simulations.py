@@ -36,17 +36,17 @@ def games_to_certify(rule: str, seed: int) -> int:
 
 
 def test_active_sampling_certifies_the_cycle_in_half_the_games() -> None:
-    """Measured medians of 1,060 against 8,530 games, all runs 830 to 1,480 against 7,540 to 12,430; odds of failing < 1e-6."""
-    active, uniform = (np.median([games_to_certify(rule, seed) for seed in range(5)]) for rule in ("active", "uniform"))
+    """Medians of 3. Measured over 5: 1,060 against 8,530 games, all runs 830 to 1,480 against 7,540 to 12,430; odds of failing < 1e-6."""
+    active, uniform = (np.median([games_to_certify(rule, seed) for seed in range(3)]) for rule in ("active", "uniform"))
     assert active <= 0.5 * uniform
 
 
 def skill_after(rule: str, settings: dict, seed: int) -> float:
-    """A learner of skill 0 among 12 opponents of skill −6…6 gains p(1 − p) × 0.05 per match; skill after 60 rounds of 4 matches."""
+    """A learner of skill 0 among 12 opponents of skill −6…6 gains p(1 − p) × 0.05 per match; skill after 40 rounds of 4 matches."""
     rng = np.random.default_rng(seed)
     opponents = {Version(f"o{i}", 0): skill for i, skill in enumerate(np.linspace(-6, 6, 12))}
     view, skill = PayoffView(), 0.0
-    for number in range(60):
+    for number in range(40):
         me = Version("me", number)
         pairs = [Pairing(me, other) for other in opponents]
         outcomes = []
@@ -59,9 +59,9 @@ def skill_after(rule: str, settings: dict, seed: int) -> float:
 
 
 def test_pfsp_learns_faster_than_uniform() -> None:
-    """Progress is largest against equals. Measured 1.45 against 0.87, spread 0.07 a run: odds of failing < 1e-4."""
-    pfsp = np.mean([skill_after("pfsp", {"curve": "variance"}, seed) for seed in range(3)])
-    uniform = np.mean([skill_after("uniform", {}, seed) for seed in range(3)])
+    """Progress is largest against equals. Measured 0.95 against 0.59, spread 0.06 a run: odds of failing < 1e-3."""
+    pfsp = np.mean([skill_after("pfsp", {"curve": "variance"}, seed) for seed in range(4)])
+    uniform = np.mean([skill_after("uniform", {}, seed) for seed in range(4)])
     assert pfsp > 1.3 * uniform
 
 

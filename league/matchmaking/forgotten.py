@@ -56,6 +56,6 @@ class Forgotten:
             met = now.view.meetings(now.task, earlier, cols)
             games = met.wins + met.draws + met.losses
             mean = (met.wins + met.draws / 2 + 0.5) / (games + 1.0)
-            beaten = ((games >= self.min_games) & (mean > 0.5)).any(axis=0).tolist()
-            found |= {(row, col): flag for col, flag in zip(cols, beaten, strict=True)}
+            beaten = np.atleast_1d(((games >= self.min_games) & (mean > 0.5)).any(axis=0))
+            found |= {(row, col): flag for col, flag in zip(cols, beaten.tolist(), strict=True)}
         return np.array([found[pairing.row, pairing.col] for pairing in pairings])

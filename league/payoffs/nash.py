@@ -107,6 +107,8 @@ def _strictly_complementary(skew: FloatArray) -> tuple[FloatArray, FloatArray]:
         centre = gap * max((1.0 - ahead) ** 3, 1e-4)
         dx, ds = step(centre - x * s - dx * ds)
         length = min(1.0, 0.995 * _boundary(x, dx, s, ds))
+        if gap < 1e-11 and length < 0.5:
+            break  # the limit of precision: a game of low rank has a singular system at the end of its path
         x, s = x + length * dx, s + length * ds
     return x[:size], s[:size]
 
