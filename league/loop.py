@@ -6,31 +6,31 @@
 round exists when its commit returns, and nothing outside the commit is needed to play the next one.
 """
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from types import FrameType
 from typing import Protocol
 
 from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
 from league.errors import LeagueError
-from league.evaluation import Lesson, Marks, joined, outcomes_of, sit_exam, teach
+from league.evaluation import Lesson, Marks, outcomes_of
 from league.learning.advantages import learn_from, merge
 from league.learning.update import AgentUpdate, update
 from league.learning.warmup import Curriculum, warm_up
+from league.measuring import measure
 from league.model.bank import AdapterBank
 from league.preflight import Prepared, prepare
 from league.rollouts import play, transcript
 from league.scheduling import schedule
+from league.signals import Signals
 from league.store.records import RoundRecord
 from league.store.run import RunStore
-from league.types import BASE, Episode, MatchResult, Score, Split, Version, VersionRow
+from league.types import BASE, Episode, MatchResult, Score, Version, VersionRow
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def resume(folder: Path, audience: Audience) -> Path:
 
 def run(league: League, audience: Audience) -> None:
     """Play rounds until the last one, a limit, or a wish to stop; a signal finishes the round, a second one stops at once."""
-    with _Signals() as signals:
+    with Signals() as signals:
         while (reason := _finished(league, signals)) is None:
             play_round(league, (league.store.latest_round() or 0) + 1, audience)
         league.store.event("stopped", reason=reason)
@@ -294,55 +294,15 @@ def _last(league: League, number: int) -> bool:
 
 
 def _measure(league: League, now: _Round) -> None:
-    """The exam and Δ: on test problems before the first round and after the last, on validation problems between."""
-    chosen = league.config.evaluation
+    """On test problems before the first round and after the last, on validation problems between."""
     outermost = now.number == 0 or _last(league, now.number)
-    split: Split = "test" if outermost else "validation"
-    players = league.players()
-    for versions, problems in _sittings(league, outermost):
-        marks, result = sit_exam(versions, league.domains, split, problems, league.backend, players, now.number)
-        now.marks = joined([*now.marks, *marks])
-        now.matches.append(result)
-        _count(league, now.number, [result])
-    for name, task in league.tasks.items():
-        matches = chosen.final_teaching_matches if outermost else chosen.teaching_matches
-        if task.relation == "teaching" and matches:
-            lessons, results = teach(task, _teaching_pairs(league), split, matches, league.backend, players, now.number)
-            now.lessons += lessons
-            now.matches += results
-            _count(league, now.number, results)
-            now.scalars |= {f"{name}/delta": fmean(lesson.improvement for lesson in lessons)} if lessons else {}
-    now.scalars |= {f"accuracy/{mark.version.agent}/{mark.domain}": mark.accuracy for mark in now.marks}
-    now.scalars |= {f"delta/{lesson.teacher.agent}/{lesson.student}": lesson.improvement for lesson in now.lessons}
+    found = measure(league, now.number, outermost)
+    now.marks, now.lessons = list(found.marks), list(found.lessons)
+    now.matches += found.matches
+    now.scalars |= found.scalars()
+    _count(league, now.number, found.matches)
     if outermost:
-        key = "start" if now.number == 0 else "end"
-        league.marks[key] = {"exams": [mark.to_json() for mark in now.marks], "lessons": [lesson.to_json() for lesson in now.lessons]}
-
-
-def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], range]]:
-    """(who, which problems). Before and after the run everyone and the base sit the first `problems`, who learns all domains sits the rest."""
-    chosen, members = league.config.evaluation, league.population.members.values()
-    everyone = [member.version for member in members if member.role != "scripted"]
-    learners = [member.version for member in members if member.role not in ("expert", "scripted")]
-    if not league.domains or not everyone:
-        return
-    if not outermost:
-        yield learners, range(chosen.problems)
-        return
-    first = min(chosen.problems, chosen.final_problems)
-    yield [*everyone, BASE], range(first)
-    if learners and chosen.final_problems > first:
-        yield learners, range(first, chosen.final_problems)
-
-
-def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
-    """Every expert with every student, and with the held-out student: the first student's first frozen self, which never trains."""
-    students = [member.version for member in league.population.with_role("student")]
-    if league.config.evaluation.held_out_student and students:
-        students += league.population.pasts.get(students[0].agent, ())[:1]
-    for expert in league.population.with_role("expert"):
-        if expert.domain:
-            yield from ((expert.version, student, expert.domain) for student in students)
+        league.marks["start" if now.number == 0 else "end"] = found.to_json()
 
 
 # --------------------------------------------------------------------------------------- commit and report
@@ -408,7 +368,7 @@ def _closing(league: League) -> Iterator[None]:
         league.store.close()
 
 
-def _finished(league: League, signals: "_Signals") -> str | None:
+def _finished(league: League, signals: Signals) -> str | None:
     """Why no further round is played, or None."""
     limits = league.config.league
     if (league.store.latest_round() or 0) >= limits.rounds:
@@ -422,25 +382,3 @@ def _finished(league: League, signals: "_Signals") -> str | None:
     if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
         return f"{limits.max_hours} hours spent"
     return None
-
-
-class _Signals:
-    """SIGTERM and SIGINT finish the round; a second one raises KeyboardInterrupt, which loses at most the uncommitted round."""
-
-    def __init__(self) -> None:
-        self.received: str | None = None
-        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-
-    def __enter__(self) -> "_Signals":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.received:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
