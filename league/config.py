@@ -109,7 +109,12 @@ class TaskConfig(Section):
     """Rule → weight in the mixture."""
     rules: dict[str, dict[str, Any]] = {}
     """Rule → its parameters."""
-    roles: tuple[Literal["expert", "student", "co-player", "exploiter", "scripted"], ...] = ("student", "co-player", "exploiter", "scripted")
+    roles: tuple[Literal["expert", "student", "co-player", "exploiter", "scripted"], ...] = (
+        "student",
+        "co-player",
+        "exploiter",
+        "scripted",
+    )
     """Who plays, in tasks that are not teaching: experts stay specialists unless named here."""
     situations: dict[Name, SituationConfig] = {}
     """Reward mixes, one drawn per match; none means everyone's own result."""
@@ -323,7 +328,9 @@ def _references(data: Mapping[str, Any]) -> list[str]:
         if not isinstance(task, dict):
             continue
         if task.get("kind") == "teaching" and task.get("matches"):
-            problems += [f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in ("expert", "student") if role not in roles]
+            problems += [
+                f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in ("expert", "student") if role not in roles
+            ]
         if task.get("kind") in ("teaching", "contest") and not domains:
             problems.append(f"tasks.{name}: kind '{task.get('kind')}' needs at least one domain under `domains`")
     if tasks and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):

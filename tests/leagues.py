@@ -26,7 +26,11 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
         "agents": {"adder": {"role": "expert", "domain": "sums"}, "ada": {"role": "student"}, "max": {"role": "student"}},
         "warmup": {"expert": {"problems": 4, "explain": 0.3}, "student": {"problems": 2, "examples": 0.5}},
         "tasks": {
-            "teaching": {"kind": "teaching", "matches": 1, "settings": {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 6}},
+            "teaching": {
+                "kind": "teaching",
+                "matches": 1,
+                "settings": {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 6},
+            },
             "contest": {"kind": "contest", "matches": 2, "matchmaking": {"pfsp": 1.0}, "settings": {"items": 1, "answers": 3}},
         },
         "learning": {"learning_rate": 0.01},
