@@ -196,3 +196,19 @@ def test_a_token_budget_ends_the_run_with_its_last_exam(model: Path, tmp_path: P
         assert 0 < (reader.latest_round() or 0) < 50
         state = reader.state()
         assert sum(state["tokens"].values()) >= 400 and "end" in state["marks"]
+
+
+def test_situations_are_drawn_stored_and_counted_apart(tmp_path: Path) -> None:
+    agents = {"ann": {"role": "scripted", "says": {"Answer: 3": 1}}, "bob": {"role": "scripted", "says": {"Answer: 5": 1, "Answer: 3": 1}}}
+    mixes = {"alone": {"individual": 1.0}, "race": {"individual": 0.0, "competitive": 1.0, "weight": 2.0}}
+    task = {"kind": "contest", "matches": 12, "situations": mixes, "settings": {"items": 1, "answers": 2}}
+    config = tiny(Path("/nowhere"), tmp_path, agents=agents, tasks={"quiz": task}, league__rounds=2)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        played = [match for match in reader.matches() if match.task == "quiz"]
+        found = {match.situation: match.rewards for match in played}
+        assert found == {"alone": (1.0, 0.0, 0.0), "race": (0.0, 0.0, 1.0)}
+        for name in mixes:
+            cells = reader.payoffs("contest", "quiz", name)
+            games = sum(o.n for match in played if match.situation == name for o in match.outcomes)
+            assert int(cells.n.sum()) == games > 0
