@@ -25,7 +25,7 @@ _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = f"import sys; sys.path.insert(0, {_ROOT!r}); from league.sandbox.judge import main; main()"
 __all__ = ["Grader", "GraderBroken", "Job", "Unconfined"]
 ATTEMPTS = 3
-_START_S = 60.0
+_START_S = 180.0
 _SLACK_S = 10.0
 _TICK_S = 0.25
 

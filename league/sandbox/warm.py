@@ -26,7 +26,7 @@ LAYERS: dict[Level, tuple[str, ...]] = {
     "kernel": ("landlock", "seccomp", "listen"),
     "posix": (),
 }
-_START_S = 20.0
+_START_S = 60.0
 _STOP_S = 2.0
 
 
