@@ -65,7 +65,7 @@ class Levels:
 
     @property
     def cooperation(self) -> float:
-        """In [−0.5, 1.5]; 0 until a test passes."""
+        """In [0, 1.5]; 0 until a test passes."""
         if self.tests == 0 or not self.shape.calls:
             return 0.0
         return 0.5 + 1.0 * (not self.shape.wrapper) - 0.5 * self.shape.ignored
