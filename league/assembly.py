@@ -15,6 +15,7 @@ from league.checkpoint import load_adapter
 from league.config import AgentConfig, Config, load_config
 from league.errors import RunFolderError
 from league.learning.advantages import Credit
+from league.learning.alarms import Guards
 from league.learning.objective import Objective
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
@@ -51,6 +52,7 @@ class League:
     tokens: dict[str, int] = field(default_factory=lambda: {"sampled": 0, "trained": 0})
     marks: dict[str, Any] = field(default_factory=dict)
     """JSON of the exams and lessons at the start and at the end, kept for ever."""
+    guards: Guards = field(default_factory=Guards)
     clock: dict[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -104,6 +106,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     league = _league(prepared, base, bank, store, population)
     league.tokens = dict(state["tokens"])
     league.marks = dict(state["marks"])
+    league.guards = Guards.from_json(state["guards"])
     league.clock = dict(state.get("clock", {}))
     for played in store.outcomes():
         league.view = league.view.add(played.round, [played.outcome])

@@ -140,6 +140,27 @@ class LearningConfig(Section):
     checkpointing: bool = False
 
 
+class AlarmConfig(Section):
+    """Two levels of one sign; null switches a level off. See league.learning.alarms."""
+
+    warn: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    roll_back: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+class AlarmsConfig(Section):
+    kl: AlarmConfig = AlarmConfig(warn=0.1, roll_back=0.5)
+    entropy_low: AlarmConfig = AlarmConfig(warn=0.3, roll_back=0.1)
+    entropy_high: AlarmConfig = AlarmConfig(warn=2.0)
+    length: AlarmConfig = AlarmConfig(warn=1.5, roll_back=3.0)
+    capped: AlarmConfig = AlarmConfig(warn=0.2, roll_back=0.5)
+    repetition: AlarmConfig = AlarmConfig(warn=0.3, roll_back=0.6)
+    overfit: AlarmConfig = AlarmConfig(warn=0.10, roll_back=0.25)
+    flat_groups: AlarmConfig = AlarmConfig(warn=0.95)
+    """Only warns by default: a student that has learned everything has no variance either."""
+    quarantine_after: Positive = 3
+    """Rounds in a row with a roll-back or a non-finite update after which an agent trains no more."""
+
+
 class EvaluationConfig(Section):
     """Held-out measurements: greedy, unaided; never trained on."""
 
@@ -182,6 +203,7 @@ class Config(Section):
     warmup: WarmupConfig = WarmupConfig()
     tasks: dict[Name, TaskConfig]
     learning: LearningConfig = LearningConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     league: LeagueConfig = LeagueConfig()
 

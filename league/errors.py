@@ -51,7 +51,11 @@ class BackendError(LeagueError):
 
 
 class TrainingDiverged(LeagueError):
-    """A non-finite loss, gradient, log-probability or adapter; the message names the agent."""
+    """A non-finite loss, gradient, log-probability or adapter; the message names the agent, `agent` too where it is one agent's."""
+
+    def __init__(self, message: str, agent: str | None = None):
+        self.agent = agent
+        super().__init__(message)
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

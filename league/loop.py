@@ -1,6 +1,6 @@
 """One round of the league, top to bottom:
 
-    schedule → play → score → update → evolve → measure → commit → report
+    schedule → play → score → update → measure → guard → evolve → commit → report
 
 `train` starts a run, `resume` continues one; both end in `run`, which plays rounds until the config, a limit or a person says stop. A
 round exists when its commit returns, and nothing outside the commit is needed to play the next one.
@@ -17,9 +17,11 @@ from typing import Protocol
 from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
-from league.errors import LeagueError
+from league.errors import LeagueError, TrainingDiverged
 from league.evaluation import Lesson, Marks, outcomes_of
+from league.guards import guard, measured
 from league.learning.advantages import learn_from, merge
+from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.learning.warmup import Curriculum, warm_up
 from league.measuring import measure
@@ -30,7 +32,7 @@ from league.scheduling import schedule
 from league.signals import Signals
 from league.store.records import RoundRecord
 from league.store.run import RunStore
-from league.types import BASE, Episode, MatchResult, Score, Version, VersionRow
+from league.types import BASE, Episode, Hyper, MatchResult, Sample, Score, Version, VersionRow
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class RoundReport:
     marks: tuple[Marks, ...]
     lessons: tuple[Lesson, ...]
     matches: tuple[MatchResult, ...]
+    alarms: tuple[Alarm, ...]
     clock: Mapping[str, float]
     """Seconds of this round by phase."""
     seconds: float
@@ -68,6 +71,8 @@ class _Round:
     marks: list[Marks] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
     clock: dict[str, float] = field(default_factory=dict)
+    broken: list[Alarm] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
 
 
 # ------------------------------------------------------------------------------------------------ beginnings
@@ -109,7 +114,7 @@ def run(league: League, audience: Audience) -> None:
 
 # ------------------------------------------------------------------------------------------------- one round
 def play_round(league: League, number: int, audience: Audience) -> None:
-    """Schedule, play, score, update, evolve, measure, commit, report."""
+    """Schedule, play, score, update, measure, guard, evolve, commit, report."""
     now = _Round(number)
     with _timed(league, now, "schedule"):
         fixtures = schedule(league, number)
@@ -123,11 +128,13 @@ def play_round(league: League, number: int, audience: Audience) -> None:
         updates = _learn(league, now, episodes, scores)
     with _timed(league, now, "evolve"):
         _move(league, now, updates)
-        _evolve(league, now)
     if _due(league, number):
         with _timed(league, now, "evaluate"):
             audience.phase(league, number, "measuring")
             _measure(league, now)
+    with _timed(league, now, "evolve"):
+        _guard(league, now, episodes, scores, updates)
+        _evolve(league, now)
     with _timed(league, now, "commit"):
         _commit(league, now)
     with _timed(league, now, "report"):
@@ -193,9 +200,7 @@ def _learn(league: League, now: _Round, episodes: Sequence[Episode], scores: Seq
         now.matches.append(MatchResult(episode.match, score.metrics, score.outcomes, shown))
     samples, flat = merge(lessons)
     hypers = {name: member.hyper for name, member in league.population.members.items()}
-    updates: dict[str, AgentUpdate] = {}
-    if samples and league.base is not None and league.bank is not None:
-        updates = update(league.base, league.bank, samples, hypers, league.objective())
+    updates = _update(league, now, samples, hypers)
     sampled = sum(len(reply.tokens) for e in episodes for _, d in e.decisions() for replies in d.replies.values() for reply in replies)
     trained = sum(done.tokens for done in updates.values())
     league.tokens["sampled"] += sampled
@@ -208,6 +213,33 @@ def _learn(league: League, now: _Round, episodes: Sequence[Episode], scores: Seq
         }  # fmt: skip
     now.scalars |= _task_scalars(now.matches) | _rewards(league, episodes, scores)
     return updates
+
+
+def _update(league: League, now: _Round, samples: Sequence[Sample], hypers: Mapping[str, Hyper]) -> dict[str, AgentUpdate]:
+    """One fused update. An agent whose numbers are not finite keeps its weights and is reported; the others go on."""
+    left = list(samples)
+    while left and league.base is not None and league.bank is not None:
+        try:
+            return update(league.base, league.bank, left, hypers, league.objective())
+        except TrainingDiverged as error:
+            if error.agent is None:
+                raise
+            now.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
+            left = [sample for sample in left if sample.agent != error.agent]
+    return {}
+
+
+def _guard(
+    league: League, now: _Round, episodes: Sequence[Episode], scores: Sequence[Score | None], updates: Mapping[str, AgentUpdate]
+) -> None:
+    """Alarms of the round, and what they lead to."""
+    held_out: dict[str, list[float]] = {}
+    for mark in now.marks:
+        held_out.setdefault(mark.version.agent, []).append(mark.accuracy)
+    quantities = measured(league, episodes, scores, updates, {agent: fmean(values) for agent, values in held_out.items()})
+    now.alarms, rows = guard(league, now.number, quantities, now.broken)
+    now.versions += rows
+    now.scalars |= {f"alarm/{alarm.agent}/{alarm.sign}": alarm.value for alarm in now.alarms}
 
 
 def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
@@ -265,6 +297,8 @@ def _snapshot(league: League, now: _Round, name: str) -> None:
     bank.clone(frozen, successor, trainable=True)
     bank.freeze(frozen)
     league.population, gone = league.population.snapshot(name, frozen, successor, league.config.league.snapshots_kept)
+    if league.guards.good.get(name) == frozen:
+        league.guards.good[name] = successor
     for version in gone:
         bank.drop(version)
     now.versions.append(_version_row(league, successor, now.number, (frozen,), "snapshot"))
@@ -321,6 +355,7 @@ def _commit(league: League, now: _Round) -> None:
         "population": league.population.to_json(),
         "tokens": league.tokens,
         "marks": league.marks,
+        "guards": league.guards.to_json(),
         "config": league.config.model_dump(mode="json", exclude={"name", "runs"}),
         "clock": league.clock,
     }
@@ -343,6 +378,7 @@ def _report(league: League, now: _Round, audience: Audience) -> None:
         tuple(now.marks),
         tuple(now.lessons),
         tuple(now.matches),
+        tuple(now.alarms),
         dict(now.clock),
         seconds,
     )

@@ -49,6 +49,9 @@ class Watch:
             self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
         publish_round(self._board, league.store, report.round, figures=bool(report.marks) or report.round == report.rounds)
         self._progress.round(round_line(league, report))
+        for alarm in report.alarms:
+            if alarm.action != "warn":
+                self._progress.note(str(alarm))
 
 
 def round_line(league: League, report: RoundReport) -> RoundLine:

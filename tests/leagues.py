@@ -1,10 +1,32 @@
 """Configs of tiny real leagues for tests of the loop and of the commands."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from league.config import Config, parse_config
+from league.types import Episode, Score
+from tasks.contest import Contest
+
+
+class _Parity:
+    """A domain whose verifier is content with an even number of characters: random weights are right half of the time."""
+
+    def __init__(self, domain) -> None:
+        self.domain = domain
+
+    def correct(self, problem, text: str) -> bool:
+        return len(text) % 2 == 0
+
+
+@dataclass(frozen=True)
+class Noise(Contest):
+    """A contest that gives random weights something to learn, so that updates happen in tests of the loop."""
+
+    def score(self, episode: Episode) -> Score:
+        lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
+        return Contest(self.name, lenient, self.items, self.answers, self.temperature, self.players).score(episode)
 
 
 class Nobody:
@@ -31,7 +53,12 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
                 "matches": 1,
                 "settings": {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 6},
             },
-            "contest": {"kind": "contest", "matches": 2, "matchmaking": {"pfsp": 1.0}, "settings": {"items": 1, "answers": 3}},
+            "contest": {
+                "kind": "tests.leagues:Noise",
+                "matches": 2,
+                "matchmaking": {"pfsp": 1.0},
+                "settings": {"items": 1, "answers": 4},
+            },
         },
         "learning": {"learning_rate": 0.01},
         "evaluation": {"every": 2, "problems": 2, "final_problems": 3, "teaching_matches": 1, "final_teaching_matches": 1},

@@ -144,7 +144,7 @@ def refused(model: Path, runs: Path, **changes: object) -> str:
 
 def test_names_of_other_layers(model: Path, tmp_path: Path) -> None:
     message = refused(
-        model, tmp_path, domains={"sums": {"kind": "chain_sums"}}, tasks__contest__kind="contst", tasks__teaching__settings={"explanatons": 3},
+        model, tmp_path, domains={"sums": {"kind": "chain_sums"}}, tasks__contest={"kind": "contst", "matches": 1}, tasks__teaching__settings={"explanatons": 3},
         tasks__teaching__matchmaking={"pfps": 1.0},
     )  # fmt: skip
     for hint in ("'chain_sum'", "'contest'", "'explanations'", "'pfsp'"):

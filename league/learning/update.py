@@ -98,7 +98,7 @@ def _check(base: BaseModel, samples: Sequence[Sample], agents: Sequence[str], hy
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
             raise LeagueError(f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities")
         if not math.isfinite(sample.advantage):
-            raise TrainingDiverged(f"agent {sample.agent}: non-finite advantage {sample.advantage}")
+            raise TrainingDiverged(f"agent {sample.agent}: non-finite advantage {sample.advantage}", sample.agent)
         if len(sample.prompt_tokens) + len(sample.tokens) > base.context:
             raise LeagueError(f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context")
 
@@ -191,7 +191,8 @@ def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs: Tensor,
         if not bool(torch.isfinite(sums[index]).all()):
             where = int((~torch.isfinite(logprobs) & (owner == index)).sum())
             raise TrainingDiverged(
-                f"agent {version.agent}: non-finite loss ({where} tokens with non-finite log-probability); no agent was changed"
+                f"agent {version.agent}: non-finite loss ({where} tokens with non-finite log-probability); no agent was changed",
+                version.agent,
             )
 
 
@@ -208,7 +209,8 @@ def _step(
     found = {owner: norm_of(grad.cpu()) for owner, grad in grads.items()}
     for owner, norm in found.items():
         if not math.isfinite(norm):
-            raise TrainingDiverged(f"agent {versions[owner].agent}: non-finite gradient; no agent was changed")
+            agent = versions[owner].agent
+            raise TrainingDiverged(f"agent {agent}: non-finite gradient; no agent was changed", agent)
     for owner, grad in grads.items():
         item = bank.slice(versions[owner])
         assert item.moments is not None

@@ -56,7 +56,7 @@ def status(reader: RunReader) -> Status:
         versions=len(reader.versions()),
         seconds=sum(seconds for _, seconds, _ in times),
         agents=tuple(agents),
-        notes=(),
+        notes=tuple(state.get("guards", {}).get("raised", ())),
     )
 
 

@@ -1,0 +1,138 @@
+"""Signs that an agent is going wrong, and when a sign is an alarm. Pure functions of a round's episodes and updates.
+
+    kl            mean k3 to the base per token (only where the KL term is on)
+    entropy_low   entropy of the sampling distribution as a share of the agent's first round; alarm *below* the level
+    entropy_high  the same, alarm above
+    length        mean tokens of a reply as a multiple of the first round's
+    capped        share of replies that hit their token cap
+    repetition    share of a reply's 4-grams of words that repeat an earlier one of the same reply, mean over replies
+    overfit       accuracy on training problems minus held-out accuracy (0…1), where both were measured
+    flat_groups   share of the agent's groups without variance
+
+Each has two levels: warn, and roll back. An agent is never rolled back for what it was born with: where its first round was already beyond the
+level, the alarm stays a warning.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+from league.types import Episode, Reply, Score, Version
+
+Action = Literal["warn", "roll back", "quarantine"]
+BELOW = frozenset({"entropy_low"})
+"""Signs that are alarming when small; all others when large."""
+RELATIVE = {"entropy_low": "entropy", "entropy_high": "entropy", "length": "length"}
+"""sign → the measured quantity it compares with the agent's first round."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """None switches a level off."""
+
+    warn: float | None
+    roll_back: float | None
+
+
+@dataclass(frozen=True)
+class Alarm:
+    agent: str
+    sign: str
+    value: float
+    limit: float
+    action: Action
+
+    def __str__(self) -> str:
+        side = "below" if self.sign in BELOW else "above"
+        return f"{self.agent}: {self.sign} {self.value:.3g} {side} {self.limit:.3g} ({self.action})"
+
+
+@dataclass
+class Guards:
+    """What is remembered between rounds, by agent: the first round's measurements, the last good version, strikes in a row."""
+
+    first: dict[str, dict[str, float]] = field(default_factory=dict)
+    good: dict[str, Version] = field(default_factory=dict)
+    strikes: dict[str, int] = field(default_factory=dict)
+    quarantined: list[str] = field(default_factory=list)
+    raised: list[str] = field(default_factory=list)
+    """The newest round's alarms, in words."""
+
+    def to_json(self) -> dict[str, Any]:
+        good = {agent: str(version) for agent, version in self.good.items()}
+        return {"first": self.first, "good": good, "strikes": self.strikes, "quarantined": self.quarantined, "raised": self.raised}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Guards":
+        good = {agent: Version.parse(name) for agent, name in data["good"].items()}
+        return cls(dict(data["first"]), good, dict(data["strikes"]), list(data["quarantined"]), list(data["raised"]))
+
+
+def repeated_share(text: str, n: int = 4) -> float:
+    """Share in [0, 1) of the n-grams of words that occurred before in the text; 0 for short texts."""
+    words = text.split()
+    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return 1.0 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def speech(episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]) -> dict[str, dict[str, float]]:
+    """agent → length (tokens), capped, repetition, flat_groups and train_accuracy over what it said in these matches."""
+    said: dict[str, list[Reply]] = {}
+    groups: dict[str, list[bool]] = {}
+    right: dict[str, list[float]] = {}
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None:
+            continue
+        for _, decision in episode.decisions():
+            for seat, replies in decision.replies.items():
+                agent = episode.match.seats[seat].agent
+                if agent not in agents or not any(reply.tokens for reply in replies):
+                    continue
+                said.setdefault(agent, []).extend(replies)
+                rewards = [score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes]
+                groups.setdefault(agent, []).append(max(rewards) - min(rewards) < 1e-9)
+                if decision.turn.tag in ("answer", "control"):
+                    right.setdefault(agent, []).extend(rewards)
+    found = {}
+    for agent, replies_of in said.items():
+        found[agent] = {
+            "length": fmean(len(reply.tokens) for reply in replies_of),
+            "capped": fmean(reply.finish == "length" for reply in replies_of),
+            "repetition": fmean(repeated_share(reply.text) for reply in replies_of),
+            "flat_groups": fmean(groups[agent]),
+        }
+        if agent in right:
+            found[agent]["train_accuracy"] = fmean(right[agent])
+    return found
+
+
+def signs(measured: Mapping[str, float], first: Mapping[str, float]) -> dict[str, float]:
+    """The table's signs from measured quantities and those of the agent's first round; what cannot be known is left out."""
+    found = {sign: measured[sign] for sign in ("kl", "capped", "repetition", "flat_groups") if sign in measured}
+    for sign, quantity in RELATIVE.items():
+        if quantity in measured and first.get(quantity, 0.0) > 0:
+            found[sign] = measured[quantity] / first[quantity]
+    if "train_accuracy" in measured and "held_out" in measured:
+        found["overfit"] = measured["train_accuracy"] - measured["held_out"]
+    return found
+
+
+def alarms(agent: str, measured: Mapping[str, float], first: Mapping[str, float], levels: Mapping[str, Level]) -> list[Alarm]:
+    """The alarms of one agent's round, each at its highest level. A sign that is not a number is an alarm of its own."""
+    now, born = signs(measured, first), signs(first, first)
+    found = []
+    for sign, value in now.items():
+        level = levels[sign]
+        if not math.isfinite(value):
+            found.append(Alarm(agent, sign, value, level.roll_back or level.warn or 0.0, "roll back"))
+        elif _beyond(sign, value, level.roll_back) and not _beyond(sign, born.get(sign, value), level.roll_back):
+            found.append(Alarm(agent, sign, value, level.roll_back or 0.0, "roll back"))
+        elif _beyond(sign, value, level.warn):
+            found.append(Alarm(agent, sign, value, level.warn or 0.0, "warn"))
+    return found
+
+
+def _beyond(sign: str, value: float, limit: float | None) -> bool:
+    return limit is not None and (value < limit if sign in BELOW else value > limit)
