@@ -238,7 +238,14 @@ def exploitability(seeds: int = 5) -> Iterator[Figure]:
                 for generation in (1, 5, 10, 20, 30, 40, 50, GENERATIONS):
                     value, spread = float(table[:, generation - 1].mean()), float(half[generation - 1])
                     yield Figure(
-                        "exploitability", f"{game} {rule}", kind, generation, value, max(0.0, value - spread), value + spread, seeds
+                        "exploitability",
+                        f"{game} {rule}",
+                        kind,
+                        generation,
+                        value,
+                        max(0.0, value - spread),
+                        min(1.0, value + spread),
+                        seeds,
                     )
 
 

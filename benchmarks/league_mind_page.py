@@ -62,6 +62,13 @@ each. Opponents: itself as it is (self-play), snapshots uniformly, by `pfsp` (ha
 Measured rules see 30 sampled games against every snapshot a generation, nothing exact. Margin a best response wins, in [0, 1] (0: unexploitable),
 mean of 5 seeds with Student's 95% interval, of three things: the *learner* as it is; the *average* of all snapshots; the *Nash* mixture of the
 snapshots (by exact payoffs), which is what a league can field.
+
+How to read it: a learner trained as a best response to a mixture is itself exploitable by construction, so league rules are to be judged by
+the mixture, and self-play by its learner. In rock-paper-scissors and Blotto the self-play learner goes round in circles, while mixtures of
+snapshots become hard to exploit, those of the Nash-weighted league sooner than those of uniform fictitious play. But self-play's own
+snapshots, mixed by Nash, do as well in those two games, and in Kuhn plain self-play with this entropy weight does best of all: with exact
+gradients on tables nothing is forgotten and nothing is noisy, and keeping the past and mixing it helps more than whom the learner met.
+These games do not show what matchmaking does for language models.
 """
 
 
@@ -163,5 +170,12 @@ def _games(rows: Sequence[Row]) -> str:
             for kind in ("learner", "average", "nash"):
                 found = [_get(rows, f"{game} {rule}", kind, x) for x in times]
                 body.append([rule, kind, *(f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in found)])
-        parts.append(f"\n### {title}\n\n" + _table(["opponents by", "exploitability of the", *(f"generation {x:g}" for x in times)], body))
+        end = {
+            (r, k): _get(rows, f"{game} {r}", k, last).value for r in ("self-play", "uniform", "pfsp", "nash") for k in ("learner", "nash")
+        }
+        said = f"At the end a self-play learner can be beaten by {end['self-play', 'learner']:.3f}; the Nash mixture of the snapshots by "
+        said += ", ".join(f"{end[rule, 'nash']:.3f} ({rule})" for rule in ("uniform", "pfsp", "nash", "self-play")) + ".\n"
+        parts.append(
+            f"\n### {title}\n\n{said}\n" + _table(["opponents by", "exploitability of the", *(f"generation {x:g}" for x in times)], body)
+        )
     return "\n".join(parts)
