@@ -409,10 +409,13 @@ def _finished(league: League, signals: Signals) -> str | None:
     limits = league.config.league
     if (league.store.latest_round() or 0) >= limits.rounds:
         return "all rounds played"
+    while (wish := league.store.stop_requested()) == "pause" and not signals.received:
+        league.store.beat(league.store.latest_round() or 0, "paused")
+        time.sleep(1.0)
     if signals.received:
         return f"signal {signals.received}"
-    if (wish := league.store.stop_requested()) is not None:
-        return wish or "stop requested"
+    if wish is not None:
+        return league.store.stop_reason() or "stop requested"
     if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
         return f"token budget of {limits.token_budget} spent"
     if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:

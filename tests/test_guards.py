@@ -11,6 +11,7 @@ from league.loop import resume, train
 from league.preflight import prepare
 from league.store.content import run_digest
 from league.store.reader import RunReader
+from league.store.run import request_stop
 from league.types import Decision, Episode, Match, Message, Node, Reply, Sampling, Score, Turn, Version
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
@@ -135,7 +136,7 @@ def test_a_run_with_alarms_resumes_as_the_same_run(model: Path, tmp_path: Path, 
     class Stop(Nobody):
         def round(self, league, report) -> None:
             if report.round in (2, 3):
-                (league.store.folder / "stop").write_text("stop")
+                request_stop(league.store.folder)
 
     whole, parts = tiny(model, tmp_path / "a", league__rounds=4), tiny(model, tmp_path / "b", league__rounds=4)
     train(prepare(whole), Nobody())

@@ -212,3 +212,38 @@ def test_situations_are_drawn_stored_and_counted_apart(tmp_path: Path) -> None:
             cells = reader.payoffs("contest", "quiz", name)
             games = sum(o.n for match in played if match.situation == name for o in match.outcomes)
             assert int(cells.n.sum()) == games > 0
+
+
+def test_a_paused_run_waits_and_goes_on(tmp_path: Path) -> None:
+    import threading
+    import time
+
+    from league.store.reader import RunReader
+
+    class PauseAfterOne(Nobody):
+        def round(self, league, report) -> None:
+            if report.round == 1:
+                request_stop(league.store.folder, "a test", "pause")
+
+    agents = {"rocky": {"role": "scripted", "says": {"rock": 1}}, "pat": {"role": "scripted", "says": {"paper": 1}}}
+    task = {"kind": "matrix_game", "matches": 2, "settings": {"game": "rock-paper-scissors"}}
+    config = tiny(Path("/nowhere"), tmp_path, agents=agents, domains={}, tasks={"game": task}, league__rounds=3)
+    seen: list[int | None] = []
+
+    def go_on() -> None:
+        for _ in range(200):
+            if (config.folder / "stop").exists():
+                break
+            time.sleep(0.05)
+        time.sleep(0.3)
+        with RunReader.read(config.folder) as reader:
+            seen.append(reader.latest_round())
+        (config.folder / "stop").unlink()
+
+    helper = threading.Thread(target=go_on)
+    helper.start()
+    train(prepare(config), PauseAfterOne())
+    helper.join()
+    assert seen == [1]
+    with RunReader.read(config.folder) as reader:
+        assert reader.latest_round() == 3

@@ -10,12 +10,13 @@ from league.commands.grade import grade
 from league.commands.play import play, show_match
 from league.commands.report import report
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
-from league.commands.train import resume, stop, train
+from league.commands.train import pause, resume, stop, train
 from league.commands.verify import verify
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "resume": resume,
+    "pause": pause,
     "stop": stop,
     "status": status,
     "evaluate": evaluate,

@@ -1,4 +1,4 @@
-"""`league train`, `league resume`, `league stop`: the life of a run."""
+"""`league train`, `league resume`, `league pause`, `league stop`: the life of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,10 +45,27 @@ def resume(
 
 def stop(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    reason: Annotated[str, typer.Option(help="Kept in events.jsonl.")] = "stop requested",
+    reason: Annotated[str, typer.Option("--reason", help="Kept in events.jsonl.")] = "stop requested",
 ) -> None:
     """Ask a live run to finish its round, commit and exit; `league resume` continues it."""
     from league.store.run import request_stop
 
     request_stop(run, reason)
     typer.echo(f"{run} will stop after its current round; continue it with `league resume {run}`")
+
+
+def pause(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    off: Annotated[bool, typer.Option("--off", help="Let a paused run go on.")] = False,
+) -> None:
+    """Ask a live run to wait after its current round, keeping its memory; `league pause RUN --off` lets it go on."""
+    from league.store.reader import require_run
+    from league.store.run import request_stop
+
+    if off:
+        require_run(run)
+        (run / "stop").unlink(missing_ok=True)
+        typer.echo(f"{run} goes on")
+        return
+    request_stop(run, "pause requested", "pause")
+    typer.echo(f"{run} will wait after its current round; `league pause {run} --off` lets it go on")
