@@ -8,6 +8,7 @@ import pytest
 from league.errors import ConfigError, DataError
 from league.matchmaking import MATCHMAKERS, Pairing, Situation, check_rules, make_rule, schedule
 from league.matchmaking.schedule import apportion
+from league.matchmaking.table import STEADY
 from league.payoffs.view import PayoffView
 from league.types import Outcome, Version
 
@@ -184,6 +185,8 @@ def test_every_rule_is_a_pure_function_with_sane_weights(name: str) -> None:
     rule = make_rule(name)
     view = MEASURED.add(4, [lesson("me", "easy", "sums", [0.1, 0.2])])
     for now in (Situation(view, "chess", 4), Situation(PayoffView(), "chess", 0)):
+        if name in STEADY:
+            assert np.array_equal(rule(now, THREE, np.random.default_rng(1)), rule(now, THREE, np.random.default_rng(2)))
         for pairs in ([], THREE, [Pairing(ME, ME)], [*THREE, Pairing(ME, ME)], [Pairing(ME, EASY, "sums"), Pairing(ME, EASY, "words")]):
             one, two = (rule(now, pairs, np.random.default_rng(5)) for _ in range(2))
             assert one.shape == (len(pairs),) and np.isfinite(one).all() and (one >= 0).all() and np.array_equal(one, two)

@@ -5,14 +5,14 @@ The rules' shares of the matches are kept as exact as whole numbers allow (large
 no certified cycle yet, no past to verify) hands its match to the other rules in proportion; when none speaks, uniform does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from league.errors import DataError
-from league.matchmaking.pairing import Pairing, Rule, Situation
-from league.matchmaking.table import make_rule
+from league.matchmaking.pairing import Pairing, Situation
+from league.matchmaking.table import STEADY, make_rule
 from league.payoffs.matrix import FloatArray
 
 __all__ = ["make_rule", "schedule"]
@@ -35,28 +35,31 @@ def schedule(
     rules = {name: make_rule(name, parameters.get(name)) for name in names}
     shares = np.array([mixture[name] for name in names], dtype=float)
     order = [names[i] for i in apportion(shares, count, rng)]
-    return [pairings[rng.choice(len(pairings), p=_weights(now, pairings, first, rules, mixture, rng))] for first in order]
+    steady: dict[str, FloatArray] = {}
+
+    def weigh(name: str) -> FloatArray:
+        if name not in STEADY:
+            return rules[name](now, pairings, rng)
+        if name not in steady:
+            steady[name] = rules[name](now, pairings, rng)
+        return steady[name]
+
+    return [pairings[rng.choice(len(pairings), p=_weights(weigh, first, mixture, rng))] for first in order]
 
 
-def _weights(
-    now: Situation,
-    pairings: Sequence[Pairing],
-    first: str,
-    rules: Mapping[str, Rule],
-    mixture: Mapping[str, float],
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Normalised weights of the rule `first`, or of whichever rule speaks when it does not."""
-    left = dict(rules)
+def _weights(weigh: Callable[[str], FloatArray], first: str, mixture: Mapping[str, float], rng: np.random.Generator) -> FloatArray:
+    """Normalised weights of the rule `first`, or of whichever rule speaks when it does not; uniform when none does."""
+    left = [name for name, weight in mixture.items() if weight > 0]
     name = first
     while True:
-        weights = left.pop(name)(now, pairings, rng)
+        weights = weigh(name)
         if weights.sum() > 0:
             return np.asarray(weights / weights.sum())
+        left.remove(name)
         if not left:
-            return np.full(len(pairings), 1.0 / len(pairings))
+            return np.full(len(weights), 1.0 / len(weights))
         chances = np.array([mixture[other] for other in left])
-        name = list(left)[rng.choice(len(left), p=chances / chances.sum())]
+        name = left[rng.choice(len(left), p=chances / chances.sum())]
 
 
 def apportion(shares: FloatArray, count: int, rng: np.random.Generator) -> list[int]:

@@ -30,6 +30,9 @@ MATCHMAKERS: dict[str, Callable[..., Rule]] = {
     "uniform": Uniform,
 }
 
+STEADY = frozenset({"cycle", "dissimilar", "self_play", "solver", "uniform"})
+"""Rules that draw nothing themselves: their weights are the same for every match of a round, and computed once."""
+
 RANGES: dict[str, tuple[float, float]] = {
     "floor": (0.0, 1.0),
     "alpha": (1e-9, 0.5),
