@@ -162,11 +162,47 @@ def test_values_that_hurt_the_check(grader: Grader, expression: str, value: str)
 def test_colliding_keys_are_bounded(grader: Grader) -> None:
     task = problem("def check(candidate):\n    assert candidate(1) == {}\n")
     code = "def f(x):\n    import os, time\n    m = 2 ** 61 - 1\n    items = ','.join(str(k * m) for k in range(1, 45000))\n"
-    code += '    raw = (\'{"returned":1,"value":["s",\' + items + \']}\').encode()\n    parts = [raw[i:i + 90000] for i in range(0, len(raw), 90000)]\n'  # noqa: E501
+    code += '    raw = (\'{"returned":1,"value":["s",\' + items + \']}\').encode()\n    parts = [raw[i:i + 90000] for i in range(0, len(raw), 90000)]\n'  # noqa: E501, RUF100
     code += "    for p in parts[:-1]:\n        os.write(3, b'+' + p)\n    os.write(3, b'.' + parts[-1])\n    time.sleep(99)\n"
     grade = one(grader, task, code)
     assert grade.verdict == "fail" and ("timeout" in grade.reason or "AssertionError" in grade.reason), grade
     assert one(grader, DOUBLE, "    return 2 * x").verdict == "pass"
+
+
+NATIVE = {
+    "makes False true": "import ctypes\nctypes.memmove(id(False) + 24, id(True) + 24, 4)\ndef f(x):\n    return False\n",
+    "32-bit system call": "import ctypes, mmap\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(bytes([0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0xc3]))\n"
+    "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()\ndef f(x):\n    return 2 * x\n",
+    "replaces the harness": "import sys\nsys.modules['league.sandbox.wire'].send_blocking = lambda s, m: s.send(b'.{\"verdict\":\"pass\"}')\ndef f(x):\n    return 0\n",
+    "answers in advance": 'import os\ndef f(x):\n    for n in range(1, 9):\n        os.write(3, b\'.{"returned":%d,"value":4}\' % n)\n    return 4\n',
+    "lowers its own priority, hangs": "import os\ntry:\n    os.nice(19)\nexcept OSError:\n    pass\ndef f(x):\n    while True:\n        pass\n",
+}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_native_and_harness_tricks(grader: Grader, name: str) -> None:
+    grade = one(grader, DOUBLE, NATIVE[name])
+    assert grade.verdict == "fail", grade
+    assert one(grader, DOUBLE, "    return 2 * x").verdict == "pass"
+
+
+def test_many_answers_leak_nothing() -> None:
+    """Descriptors of judge and zygote after 20 and after 300 answers."""
+
+    def held() -> list[int]:
+        processes = [*below(os.getpid(), "league.sandbox.judge"), *below(os.getpid(), '"memory_mb": 385')]
+        return sorted(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in processes)
+
+    with Grader(limits=replace(LIMITS, memory_mb=385)) as grader:
+        grader.grade([Job(DOUBLE, "    return 2 * x")] * 20)
+        time.sleep(0.5)
+        before = held()
+        grader.grade([Job(DOUBLE, "    return 2 * x"), Job(DOUBLE, "    raise SystemExit"), Job(DOUBLE, "    return object()")] * 100)
+        for _ in range(50):  # the spare answer may still be confining itself
+            if held() == before:
+                break
+            time.sleep(0.1)
+        assert held() == before
 
 
 # ---------------------------------------------------------------------------------------- infrastructure

@@ -327,7 +327,8 @@ def _how_it_died(burial: Burial, limits: Limits, level: Level) -> Ended:
         name = signal.Signals(os.WTERMSIG(burial.status)).name
         if name == "SIGKILL" and level != "posix":  # confined, it cannot have done that itself
             return Ended("infra", "something outside killed the answer (is the machine out of memory?)")
-        return Ended("fail", f"died by {name}")
+        sign = "denied: a system call of another architecture" if name == "SIGSYS" else None
+        return Ended("fail", f"died by {name}", sign)
     return Ended("fail", f"exited with status {os.WEXITSTATUS(burial.status)}")
 
 
