@@ -5,7 +5,7 @@ plain floats fail (FloatingPointError) at a mean gap of some hundred points; the
 a gap of `WIDEST`.
 
 Only contests are rated: a teaching Δ or a joint return is no game someone wins. Each task has its own ladder, "overall" pools the
-contests of all tasks by the same games. A rating belongs to an agent as it moves through its versions: `add` carries it on from
+contests of all tasks by the same games. A rating belongs to an agent as it moves through its versions: `update` carries it on from
 the agent's newest older version, a frozen past keeps its own. Failure case: on a cyclic league a rating is the average over
 whoever was met, and says nothing about who beats whom; games within one outcome are independent only given the pair.
 """
