@@ -24,7 +24,7 @@ def pack_json(value: object, what: str) -> bytes:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     except (ValueError, TypeError) as error:
         raise LeagueError(f"{what} cannot be stored as JSON: {error}") from error
-    return zlib.compress(text.encode("utf-8", "backslashreplace"), 6)
+    return zlib.compress(text.encode("utf-8", "backslashreplace"), 9)
 
 
 def unpack_json(block: bytes, what: str) -> Any:
@@ -69,7 +69,34 @@ def pack_matches(matches: Sequence[MatchResult], version_id: Callable[[Version],
                 ],
             ]
         )
-    return pack_json(rows, "the round's matches")
+    return pack_rows(rows)
+
+
+def pack_rows(rows: Sequence[Sequence[Any]]) -> bytes:
+    """Match rows as columns, which compress a third better: equal things lie side by side."""
+    names, task, purpose, situation, rewards, seats, void, outcomes = [list(column) for column in zip(*rows, strict=True)] or [[]] * 8
+    flat = [outcome for group in outcomes for outcome in group]
+    columns = {
+        "match": [names, task, purpose, situation, rewards, void],
+        "seats": [list(cast) for cast in seats],
+        "cast": [version for cast in seats for version in cast.values()],
+        "counts": [len(group) for group in outcomes],
+        "outcomes": [list(column) for column in zip(*flat, strict=True)],
+    }
+    return pack_json(columns, "the round's matches")
+
+
+def unpack_rows(block: bytes, what: str) -> list[list[Any]]:
+    """Back to one row per match: id, task, purpose, situation, rewards, {seat: version id}, void, outcomes by database ids."""
+    columns = unpack_json(block, what)
+    try:
+        cast, flat = iter(columns["cast"]), iter(list(row) for row in zip(*columns["outcomes"], strict=True))
+        names, task, purpose, situation, rewards, void = columns["match"]
+        seats = [{seat: next(cast) for seat in group} for group in columns["seats"]]
+        outcomes = [[next(flat) for _ in range(count)] for count in columns["counts"]]
+        return [list(row) for row in zip(names, task, purpose, situation, rewards, seats, void, outcomes, strict=True)]
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
+        raise RunFolderError(f"{what} are damaged: {error!r} (run `league verify --repair`)") from error
 
 
 def pack_details(matches: Sequence[MatchResult]) -> bytes:

@@ -19,7 +19,7 @@ from league.store.records import CLOCK
 def round_content(reader: RunReader, number: int) -> dict[str, Any]:
     """Everything of a round that is kept for ever, except its times. Raises RunFolderError when it cannot be decoded."""
     row = reader.db.execute("SELECT matches, block FROM rounds WHERE round = ?", (number,)).fetchone()
-    matches = codec.unpack_json(row[1], f"matches of round {number}")
+    matches = codec.unpack_rows(row[1], f"matches of round {number}")
     for match in matches:
         match[5] = {seat: str(reader.version_name(key)) for seat, key in match[5].items()}
         match[7] = [

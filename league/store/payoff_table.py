@@ -81,7 +81,7 @@ class PayoffQueries:
         """Every cell summed again from the stored outcomes, by database ids: what the table would be without trimming."""
         sums: Sums = {}
         for number, block in self.db.execute("SELECT round, block FROM rounds ORDER BY round"):
-            for match in codec.unpack_json(block, f"matches of round {number}"):
+            for match in codec.unpack_rows(block, f"matches of round {number}"):
                 if match[6] is None:
                     for slot, row, col, *added in match[7]:
                         before = sums.get((slot, row, col), (0, 0, 0, 0, 0.0, 0.0))

@@ -237,7 +237,7 @@ class RunReader(PayoffQueries):
 
     def _round_matches(self, number: int) -> list[StoredMatch]:
         block = self.db.execute("SELECT block FROM rounds WHERE round = ?", (number,)).fetchone()[0]
-        rows = codec.unpack_json(block, f"matches of round {number}")
+        rows = codec.unpack_rows(block, f"matches of round {number}")
         found = self.db.execute("SELECT block FROM details WHERE round = ?", (number,)).fetchone()
         details = codec.unpack_json(found[0], f"details of round {number}") if found else None
         return codec.unpack_matches(number, rows, details, self.version_name, self.slot_name)

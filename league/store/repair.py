@@ -161,7 +161,7 @@ def _drop_damaged_history(reader: RunReader, dropped: list[str]) -> None:
     for (number,) in reader.db.execute("SELECT round FROM rounds ORDER BY round").fetchall():
         if (problem := check_round(reader, number)) is not None:
             dropped.append(f"matches and scalars of {problem}")
-            empty = (codec.pack_json([], "no matches"), number)
+            empty = (codec.pack_rows([]), number)
             reader.db.execute("UPDATE rounds SET matches = 0, block = ?, scalars = x'' WHERE round = ?", empty)
             reader.db.execute("DELETE FROM details WHERE round = ?", (number,))
             seal(reader, number)

@@ -130,7 +130,8 @@ def _match(store: RunStore, script: Script, number: int, index: int, live: dict[
     others = sorted(version for version in live.values() if version != row)
     col = min(others, key=lambda version: (met.get(str(version), 0), rng.random()))
     wins = int(rng.integers(0, 4))
-    outcome = Outcome("contest", "duel", "default", "", row, col, wins, 0, 3 - wins, 3, float(rng.normal()), float(rng.random()))
+    total, total_sq = (float(rng.normal()), float(rng.random())) if index % 2 else (0.0, 0.0)
+    outcome = Outcome("contest", "duel", "default", "", row, col, wins, 0, 3 - wins, 3, total, total_sq)
     problems = tuple(Problem("math", "train", int(rng.integers(1 << 20)), "1+1", "2") for _ in range(2))
     match = Match(f"r{number}m{index}", "duel", number, {"one": row, "two": col}, problems, derive(1, number, index))
     text = {"replies": [f"{rng.integers(1 << 30)} because" for _ in range(10)]} if index < script.transcripts else None
