@@ -203,6 +203,7 @@ def pair_matrix(reader: RunReader, relation: str, task: str) -> Matrix:
     value, low, high = means(sums["n"], sums["total"], sums["total_sq"])
     if relation == "teaching":
         title, unit = f"{task}: Δ over the whole run", "percentage points, training and evaluation"
+        low, high = np.clip(low, -1.0, 1.0), np.clip(high, -1.0, 1.0)
         return Matrix(title, unit, rows, cols, 100 * value, "points", 100 * low, 100 * high, sums["n"], "teacher", "student")
     return Matrix(f"{task}: joint return", "mean joint return", rows, cols, value, "signed", low, high, sums["n"], "first", "second")
 

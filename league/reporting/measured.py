@@ -82,7 +82,7 @@ def lesson_matrix(reader: RunReader, arm: str = "taught") -> Matrix | None:
     _, _, shuffled = _lesson_table(lessons, "shuffled")
     values = [100 * table[1] / np.maximum(table[0], 1) for table in (taught, shuffled)]
     n, total, total_sq = taught if arm == "taught" else shuffled
-    value, low, high = means(n, total, total_sq)
+    value, low, high = (np.clip(column, -1.0, 1.0) for column in means(n, total, total_sq))  # a change of accuracy lies within ±1
     title = "Teaching gain Δ" if arm == "taught" else "Δ of a shuffled explanation (control)"
     unit = f"percentage points, round {number}"
     reach = max(10.0, float(np.abs(values).max()))
