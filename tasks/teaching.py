@@ -167,7 +167,8 @@ class Teaching:
         if shuffled:
             arm = fmean(correct[node.id] for decision in shuffled for node in decision.nodes)
             metrics |= {"shuffled_accuracy": arm, "shuffled_improvement": arm - metrics["control_accuracy"]}
-        return Score(rewards, metrics, (self._outcome(match, shown.domain, deltas),))
+        right = [correct[leaf.id] for node in explain.nodes for answered in node.next for leaf in answered.nodes]
+        return Score(rewards, metrics, (self._outcome(match, shown.domain, deltas, right),))
 
     def _correctness(self, episode: Episode, domain: Domain) -> dict[int, float]:
         """node id → 1.0 or 0.0 for every answer of the student."""
@@ -186,8 +187,9 @@ class Teaching:
             penalty += self.wrong_answer_penalty
         return penalty
 
-    def _outcome(self, match: Match, domain: str, deltas: Sequence[float]) -> Outcome:
+    def _outcome(self, match: Match, domain: str, deltas: Sequence[float], right: Sequence[float]) -> Outcome:
+        """wins and losses count the taught arm's right and wrong answers; n, total and total_sq the paired improvements."""
         return Outcome(
             "teaching", self.name, match.situation, domain, match.seats[TEACHER], match.seats[STUDENT],
-            n=len(deltas), total=sum(deltas), total_sq=sum(delta * delta for delta in deltas),
+            wins=int(sum(right)), losses=len(right) - int(sum(right)), n=len(deltas), total=sum(deltas), total_sq=sum(delta * delta for delta in deltas),
         )  # fmt: skip
