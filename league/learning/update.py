@@ -63,6 +63,7 @@ def update(
     versions = [bank.live(agent) for agent in agents]
     hypers = [hyper_of(agent, hyper) for agent in agents]
     _check(base, samples, agents, hypers)
+    engine_for(bank).forget()
     backup = _Backup(bank, versions) if objective.epochs * objective.minibatches > 1 else None
     totals = [torch.zeros(len(SUMS), dtype=torch.float64) for _ in agents]
     norms, steps = [0.0] * len(agents), [0] * len(agents)

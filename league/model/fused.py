@@ -74,6 +74,10 @@ class FusedEngine:
             self._cached = (key, Stack(self.bank, self.decoder, versions))
         return self._cached[1]
 
+    def forget(self) -> None:
+        """Free the kept stack: an update makes it stale anyway, and its memory is wanted for gradients."""
+        self._cached = None
+
     def pack(self, rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> Packed:
         forest = grow(rows, versions)
         stack = self.stack([version for _, _, version in forest.versions if version is not None])

@@ -58,6 +58,9 @@ class GenericEngine:
         """Prefill; `reserve` is the most tokens that will follow."""
         return GenericSession(self, prompts)
 
+    def forget(self) -> None:
+        """Nothing is kept between calls."""
+
     def plan(self, rows: Sequence[Row], versions: Sequence[Version], budget: int) -> list["Micro"]:
         """Micro-batches of at most `budget` padded tokens (a longer single row is its own); sorted by version, then length."""
         order = sorted(range(len(rows)), key=lambda i: (versions[i], -len(rows[i][0]) - len(rows[i][1]), i))
