@@ -231,11 +231,11 @@ def below(pid: int, mark: str) -> list[int]:
 def test_killed_helpers_cost_no_verdict(mark: str) -> None:
     """kill −9 of zygotes, answers and judges from outside, again and again: no answer is ever failed for it."""
     task = problem("def check(candidate):\n    assert all(candidate(i) == i for i in range(40))\n")
-    jobs = [Job(task, "    import time\n    time.sleep(0.002)\n    return x")] * 40
+    jobs = [Job(task, "    import time\n    time.sleep(0.002)\n    return x")] * 80
     stop = threading.Event()
 
     def murder() -> None:
-        while not stop.wait(0.9):
+        while not stop.wait(2.0):  # longer than a judge's start on a busy machine: who is killed at every start is rightly broken
             for pid in below(os.getpid(), mark)[:2]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -249,7 +249,7 @@ def test_killed_helpers_cost_no_verdict(mark: str) -> None:
             stop.set()
             thread.join()
     assert {grade.verdict for grade in grades} <= {"pass", "infra"}
-    assert sum(grade.verdict == "pass" for grade in grades) >= 35
+    assert sum(grade.verdict == "pass" for grade in grades) >= 70
 
 
 def test_closing_ends_every_process() -> None:

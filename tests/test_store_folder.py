@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -122,18 +123,21 @@ def test_a_read_only_folder_can_be_read(run: Path, crashed: bool) -> None:
         in_child(crash)
         assert (run / "league.db-wal").stat().st_size > 0
         (run / "league.db-shm").unlink()
-    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    for path in (*run.rglob("*"), run, *run.parents[:3]):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    code = (  # import first: the interpreter may live where nobody may look
-        "import os, encodings.idna, tempfile, shutil; from league.store.run import RunStore as R; os.setuid(65534);"
-        f"r = R.read({str(run)!r}); print(r.latest_round(), len(r.live()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.split()[:1] == [str(3 if crashed else 2)], done.stderr
-    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
-    for path in (*run.parents[:3], run):
-        path.chmod(0o755)
+    with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users
+        copy = Path(open_to_all) / "run"
+        shutil.copytree(run, copy)
+        for path in (*copy.rglob("*"), copy, copy.parent):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+        code = (  # import first: the interpreter may live where nobody may look
+            "import os, encodings.idna, tempfile, shutil; from league.store.run import RunStore as R; os.setuid(65534);"
+            f"r = R.read({str(copy)!r}); print(r.latest_round(), len(r.live()))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.stdout.split()[:1] == [str(3 if crashed else 2)], done.stderr
+        assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+        for path in (copy.parent, copy, *(path for path in copy.rglob("*") if path.is_dir())):
+            path.chmod(0o755)
 
 
 def test_reading_is_quick_and_needs_no_torch(run: Path) -> None:

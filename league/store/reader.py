@@ -319,9 +319,13 @@ class RunReader(PayoffQueries):
 
 def require_run(folder: Path) -> Path:
     """Path of the database, or RunFolderError with what is wrong."""
-    if not folder.exists():
+    try:
+        exists, whole = folder.exists(), (folder / DATABASE).is_file()
+    except (OSError, ValueError) as error:  # no permission, a name too long, a zero byte in it
+        raise RunFolderError(f"cannot look into {str(folder)[:200]!r}: {error}; expected a run folder you may read") from error
+    if not exists:
         raise RunFolderError(f"no run folder at {folder}; expected the folder that `league train` printed (usually runs/<name>)")
-    if not (folder / DATABASE).is_file():
+    if not whole:
         raise RunFolderError(f"{folder} is not a run folder: it holds no {DATABASE}")
     return folder / DATABASE
 
