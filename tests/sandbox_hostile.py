@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - one answer a line reads better than ten
 """Answers that attack the grader, and honest ones that look odd. Shared by the tests and by benchmarks/grader.py.
 
 Every answer is for a problem of HumanEval. `{tmp}`, `{port}`, `{unix}` and `{victim}` are filled in by whoever runs them: a folder that
