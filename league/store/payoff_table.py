@@ -43,7 +43,7 @@ class PayoffQueries:
         key = found[0] if found else -1
         query = (
             f"SELECT {_COLUMNS} FROM payoffs WHERE slot IN ({_numbers(slots)}) AND row = ?1 UNION ALL "
-            f"SELECT {_COLUMNS} FROM payoffs WHERE slot IN ({_numbers(slots)}) AND col = ?1 AND row <> ?1"
+            f"SELECT {_COLUMNS} FROM payoffs INDEXED BY payoffs_by_col WHERE slot IN ({_numbers(slots)}) AND col = ?1 AND row <> ?1"
         )
         return self._cells(self.db.execute(query, (key,)), slots)
 
