@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Console
 
 from league.assembly import League
+from league.errors import LeagueError
 from league.loop import RoundReport
 from league.reporting.assemble import publish_round
 from league.reporting.progress import Progress
@@ -45,10 +46,18 @@ class Watch:
 
     def round(self, league: League, report: RoundReport) -> None:
         """One line on the terminal; scalars, a transcript and, when something was measured, the figures on the board."""
-        if self._board is None:
-            self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
-        publish_round(self._board, league.store, report.round, figures=bool(report.marks) or report.round == report.rounds)
         self._progress.round(round_line(league, report))
+        try:
+            if self._board is None:
+                self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
+            publish_round(self._board, league.store, report.round, figures=bool(report.marks) or report.round == report.rounds)
+        except (
+            OSError,
+            ValueError,
+            LeagueError,
+        ) as error:  # a full disk, a figure that cannot be drawn: the round is committed all the same
+            self._progress.note(f"TensorBoard has no picture of round {report.round}: {error}")
+            league.store.event("report failed", round=report.round, reason=str(error))
         for alarm in report.alarms:
             if alarm.action != "warn":
                 self._progress.note(str(alarm))
