@@ -340,7 +340,7 @@ def _open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     except sqlite3.OperationalError as error:
         if not _holds_sqlite(path):
             raise RunFolderError(f"{path} cannot be opened as a database: {error}") from error
-    except sqlite3.DatabaseError as error:
+    except schema.DAMAGE as error:
         raise RunFolderError(f"{path} is damaged: {error} (run `league verify {path.parent} --repair`)") from error
     log = path.with_name(path.name + "-wal")
     if not log.exists() or log.stat().st_size == 0:
@@ -371,7 +371,7 @@ def _connect(address: str) -> sqlite3.Connection:
     try:
         with closing(connection.execute("SELECT count(*) FROM sqlite_master")) as probe:
             probe.fetchone()
-    except sqlite3.Error:
+    except schema.DAMAGE:
         connection.close()
         raise
     return connection

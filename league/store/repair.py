@@ -57,7 +57,7 @@ def _copy(path: Path, work: Path, dropped: list[str]) -> None:
     try:
         source = sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True, isolation_level=None)
         sound = not check_structure(source)
-    except sqlite3.DatabaseError as error:
+    except schema.DAMAGE as error:
         raise RunFolderError(f"{path} cannot be read at all: {error}; restore {path.parent} from a copy") from error
     target = connect(work)
     try:
@@ -66,7 +66,7 @@ def _copy(path: Path, work: Path, dropped: list[str]) -> None:
         else:
             schema.migrate(target, work)
             _salvage(source, target, dropped)
-    except sqlite3.DatabaseError as error:
+    except schema.DAMAGE as error:
         raise RunFolderError(f"{path} cannot be read: {error}; restore {path.parent} from a copy") from error
     finally:
         source.close()
@@ -103,7 +103,7 @@ def _readable_rows(source: sqlite3.Connection, target: sqlite3.Connection, table
         try:
             yield from source.execute(f"SELECT * FROM {table} NOT INDEXED ORDER BY {order}")
             return
-        except sqlite3.DatabaseError:
+        except schema.DAMAGE:
             continue
 
 

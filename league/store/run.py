@@ -237,7 +237,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_size_limit = 16000000")
-    except sqlite3.DatabaseError as error:
+    except schema.DAMAGE as error:
         connection.close()
         raise RunFolderError(f"{path} cannot be opened for writing: {error} (run `league verify {path.parent} --repair`)") from error
     return connection

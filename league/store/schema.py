@@ -13,6 +13,9 @@ from pathlib import Path
 from league.errors import RunFolderError
 from league.store import fs
 
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged database raises; the second when SQLite's own message quotes the damage."""
+
 _FINITE = "CHECK({0} BETWEEN -1e300 AND 1e300)"
 
 V1 = f"""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
-from league.store import codec
+from league.store import codec, schema
 from league.store.content import checkpoint_digest, rating_sum, round_digest
 from league.store.garbage import named_in
 from league.store.reader import RunReader
@@ -35,7 +35,7 @@ def verify(folder: Path, rate: Rate | None = None) -> VerifyReport:
     with reader:
         try:
             _verify(reader, report, rate)
-        except (sqlite3.DatabaseError, RunFolderError) as error:
+        except (*schema.DAMAGE, RunFolderError) as error:
             report.problems.append(f"database: {error}")
     return report
 
@@ -71,7 +71,7 @@ def check_structure(connection: sqlite3.Connection) -> list[str]:
         if lines != ["ok"]:
             return [f"database: {line}" for line in lines]
         broken = connection.execute("PRAGMA foreign_key_check").fetchmany(5)
-    except sqlite3.DatabaseError as error:
+    except schema.DAMAGE as error:
         return [f"database: {error}"]
     return [f"database: row {row[1]} of table {row[0]} refers to a missing row of {row[2]}" for row in broken]
 
