@@ -42,6 +42,8 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
             _copy(path, work, dropped)
             _mend(folder, work, rate, dropped)
             _swap(folder, path, work, dropped)
+        except schema.DAMAGE as error:
+            raise RunFolderError(f"{folder} cannot be repaired: {error}; nothing was changed; restore it from a copy") from error
         finally:
             for leftover in folder.glob(f".{DATABASE}.mending*"):
                 leftover.unlink()

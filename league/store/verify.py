@@ -82,7 +82,7 @@ def check_round(reader: RunReader, number: int) -> str | None:
         stored = reader.db.execute("SELECT digest FROM rounds WHERE round = ?", (number,)).fetchone()[0]
         if stored != round_digest(reader, number):
             return f"round {number}: its matches, scalars or versions are not what was committed"
-    except (LeagueError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+    except (*schema.DAMAGE, LeagueError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
         return f"round {number}: cannot be decoded ({error})"
     return None
 
@@ -105,7 +105,7 @@ def check_checkpoint(reader: RunReader, number: int) -> list[str]:
             if sha in listed and (problem := reader.blobs.problem(sha)):
                 problems.append(f"kept round {number}: {name}: {problem}")
         return problems
-    except (LeagueError, ValueError, TypeError, AttributeError) as error:
+    except (*schema.DAMAGE, LeagueError, ValueError, TypeError, AttributeError) as error:
         return [f"kept round {number}: cannot be decoded ({error})"]
 
 
