@@ -86,7 +86,8 @@ def _repair(folder: Path) -> str:
         run_to(folder, (report.round or 0) + 3, Script())
     except (LeagueError, sqlite3.Error, KeyError) as error:
         return f"DOES NOT GO ON: {error}"
-    return "mended" if verify(folder, rate).sound else "UNSOUND after going on"
+    # Without `rate`: the scripted league's state goes on from the ratings before damaged matches were dropped.
+    return "mended" if verify(folder).sound else "UNSOUND after going on"
 
 
 def _fresh(base: Path, folder: Path) -> Path:
