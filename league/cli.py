@@ -11,6 +11,7 @@ import typer
 
 from league import commands
 from league.errors import LeagueError, UserError
+from league.store.schema import DAMAGE
 
 app = typer.Typer(
     name="league",
@@ -32,6 +33,11 @@ def main() -> None:
         _fail(f"error: {error}", 2)
     except LeagueError as error:
         _fail(f"stopped: {error}", 1)
+    except DAMAGE as error:
+        _fail(
+            f"error: the run's database is damaged ({error}); `league verify RUN` says where, `--repair` falls back to the newest whole round",
+            2,
+        )
     except KeyboardInterrupt:
         _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
     except BrokenPipeError:

@@ -36,9 +36,12 @@ def resume(
         done = reader.latest_round()
     from league.assembly import read_config
     from league.loop import resume as go_on
+    from league.store.environment import changes
     from league.watch import Watch
 
     rounds = read_config(run).league.rounds
+    for line in changes(run):
+        typer.echo(f"note: {line} since this run began; what follows may differ in the last bits", err=True)
     with Watch(run, rounds, first=done, quiet=quiet) as audience:
         go_on(run, audience)
 
