@@ -84,6 +84,8 @@ class WarmupPhase(Section):
     """Share of the targets asked as a teacher (explain the solved problem) instead of as a solver."""
     examples: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the targets asked with one worked example."""
+    demonstrations: Count = 0
+    """Per task that can show its format (games): prompts with a legal reply, drawn at random, so that replies are valid but not good."""
 
 
 class WarmupConfig(Section):

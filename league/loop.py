@@ -23,12 +23,14 @@ from league.guards import guard, measured
 from league.learning.advantages import learn_from, merge
 from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
-from league.learning.warmup import Curriculum, warm_up
+from league.learning.warmup import Curriculum, Target, warm_up
 from league.measuring import measure
 from league.model.bank import AdapterBank
+from league.population import Member
 from league.preflight import Prepared, prepare
 from league.rollouts import play, transcript
 from league.scheduling import schedule
+from league.seeds import derive
 from league.signals import Signals
 from league.store.records import RoundRecord
 from league.store.run import RunStore
@@ -177,8 +179,16 @@ def _curricula(league: League) -> list[Curriculum]:
         expert = member.role == "expert"
         domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())
         phase = league.config.warmup.expert if expert else league.config.warmup.student
-        found.append(Curriculum(member.name, domains, phase))
+        found.append(Curriculum(member.name, domains, phase, tuple(_demonstrations(league, member, phase.demonstrations))))
     return found
+
+
+def _demonstrations(league: League, member: Member, count: int) -> Iterator[Target]:
+    """Prompts with a legal reply, from the tasks the agent will play that can show their format."""
+    for name, task in league.tasks.items():
+        if count and hasattr(task, "demonstrations") and member.role in league.config.tasks[name].roles:
+            for prompt, reply in task.demonstrations(count, derive(league.config.seed, "demonstrations", name, member.name)):
+                yield Target(prompt, reply)
 
 
 # -------------------------------------------------------------------------------------------------- learning

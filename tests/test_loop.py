@@ -178,14 +178,14 @@ def test_an_export_is_the_live_agent_to_plain_peft(model: Path, run: Path, tmp_p
 )
 def test_every_kind_of_task_plays_in_the_league(model: Path, tmp_path: Path, task: dict) -> None:
     agents = {"ada": {"role": "co-player"}, "max": {"role": "co-player"}}
-    config = tiny(
-        model, tmp_path, agents=agents, tasks={"work": {**task, "matches": 2}}, league__rounds=2, warmup={"student": {"problems": 1}}
-    )
+    warmup = {"student": {"problems": 1, "demonstrations": 3}}
+    config = tiny(model, tmp_path, agents=agents, tasks={"work": {**task, "matches": 2}}, league__rounds=2, warmup=warmup)
     train(prepare(config), Nobody())
     with RunReader.read(config.folder) as reader:
         assert reader.latest_round() == 2
         played = list(reader.matches(1))
         assert len([match for match in played if match.task == "work"]) == 4
+        assert reader.round_scalars(0)["warmup_tokens/ada"] > 0
         assert all(match.void is None for match in played)
 
 

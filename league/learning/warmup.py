@@ -29,6 +29,8 @@ class Curriculum:
     agent: str
     domains: tuple[Domain, ...]
     phase: WarmupPhase
+    shown: tuple["Target", ...] = ()
+    """Demonstrations of the format of the games the agent will play."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Target:
 
 def targets(curriculum: Curriculum, seed: int) -> list[Target]:
     """All of one agent's targets in training order: shuffled over domains, the same for the same seed."""
-    phase, found = curriculum.phase, []
+    phase, found = curriculum.phase, list(curriculum.shown)
     stream = generator(seed, "warm-up", curriculum.agent)
     for domain in curriculum.domains:
         for offset in range(phase.problems):
@@ -80,7 +82,7 @@ def warm_up(
 
     The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report).
     """
-    plans = {c.agent: list(_batches(c, seed)) for c in curricula if c.phase.problems}
+    plans = {c.agent: list(_batches(c, seed)) for c in curricula if c.phase.problems or c.shown}
     phases = {c.agent: c.phase for c in curricula}
     steps = max((len(plan) for plan in plans.values()), default=0)
     trained = dict.fromkeys(plans, 0)
