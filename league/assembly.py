@@ -57,7 +57,7 @@ class League:
     """Seconds by phase since the run began."""
 
     def players(self) -> dict[str, Player]:
-        return {member.name: Player(member.system, member.temperature) for member in self.population.members.values()}
+        return players_of(self.population)
 
     def objective(self) -> Objective:
         chosen = self.config.learning
@@ -81,7 +81,7 @@ def limits_of(config: Config) -> Limits:
 
 def create(prepared: Prepared) -> League:
     """Load the base and give every agent of the config its adapter. The run folder is made last, when nothing can fail any more."""
-    base, bank = _load_base(prepared)
+    base, bank = load_base(prepared)
     population = _found(prepared.config, bank)
     return _league(
         prepared, base, bank, RunStore.create(prepared.config.folder, prepared.config.dump(), limits_of(prepared.config)), population
@@ -90,13 +90,13 @@ def create(prepared: Prepared) -> League:
 
 def begin_again(prepared: Prepared, store: RunStore) -> League:
     """A run that was killed before its first commit: the same as a new one, in the folder that exists."""
-    base, bank = _load_base(prepared)
+    base, bank = load_base(prepared)
     return _league(prepared, base, bank, store, _found(prepared.config, bank))
 
 
 def restore(prepared: Prepared, store: RunStore) -> League:
     """Put the newest committed round back, bit for bit. Raises AdapterRefused or RunFolderError when the folder does not allow it."""
-    base, bank = _load_base(prepared)
+    base, bank = load_base(prepared)
     state = store.state()
     population = Population.from_json(state["population"])
     if bank is not None:
@@ -114,7 +114,13 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     return league
 
 
-def _load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]:
+def players_of(population: Population) -> dict[str, Player]:
+    """What every member brings to its seats."""
+    return {member.name: Player(member.system, member.temperature) for member in population.members.values()}
+
+
+def load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]:
+    """The base model and an empty bank over it; neither where every agent is scripted."""
     if prepared.model is None:
         return None, None
     chosen = prepared.config.model
@@ -147,6 +153,13 @@ def read_config(folder: Path) -> Config:
 
 
 def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore, population: Population) -> League:
+    backend = backend_for(prepared, base, bank)
+    tasks = {name: _equipped(task, bank) for name, task in prepared.tasks.items()}
+    return League(prepared.config, prepared.domains, tasks, base, bank, backend, store, population, PayoffView(), Ratings())
+
+
+def backend_for(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None) -> Backend:
+    """Who speaks for every agent of the config: the bank's engine, and the scripts of the scripted ones."""
     config = prepared.config
     backend: Backend | None = LocalBackend(base, bank, max_rows=config.model.max_rows) if base is not None and bank is not None else None
     scripts = {
@@ -156,8 +169,7 @@ def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None
     }
     if scripts or backend is None:
         backend = RouterBackend(backend, dict.fromkeys(scripts, ScriptedBackend(scripts)))
-    tasks = {name: _equipped(task, bank) for name, task in prepared.tasks.items()}
-    return League(config, prepared.domains, tasks, base, bank, backend, store, population, PayoffView(), Ratings())
+    return backend
 
 
 def _equipped(task: Any, bank: AdapterBank | None) -> Any:

@@ -2,56 +2,58 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from league.errors import UserError, nearest
+from league.population import Population
 from league.reporting.measures import proportion
 from league.store.reader import RunReader
-from league.types import BASE, Match, Version
+from league.types import BASE, Backend, Match, Version
+from tasks import any_number, seat_names
+
+if TYPE_CHECKING:
+    from league.preflight import Prepared
 
 
 def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str | None, index: int) -> dict[str, object]:
     """Play and return the transcript. Raises UserError for unknown agents, tasks and domains, and for a wrong number of seats."""
-    from league.assembly import read_config
+    from league.assembly import players_of, read_config
     from league.learning.advantages import Credit, learn_from
     from league.preflight import prepare
-    from league.rollouts import Player, play, transcript
+    from league.rollouts import play, transcript
     from league.seeds import derive
 
     with RunReader.read(run) as reader:
         versions = [resolve(reader, name) for name in agents]
-        members = {member["name"]: member for member in reader.state()["population"]["members"]}
+        population = Population.from_json(reader.state()["population"])
         prepared = prepare(read_config(run), new_run=False)
         rules = _task(prepared.tasks, task, len(versions))
         seats = _seats(rules, versions)
-        chosen = domain or next((members[v.agent]["domain"] for v in versions if members.get(v.agent, {}).get("domain")), None)
-        chosen = chosen or next(iter(prepared.domains), "")
+        own = (population.members[v.agent].domain for v in versions if v.agent in population.members)
+        chosen = domain or next(filter(None, own), None) or next(iter(prepared.domains), "")
         if chosen and chosen not in prepared.domains:
             raise UserError(f"domain '{chosen}' is not in this run{nearest(chosen, list(prepared.domains))}")
         backend = load_players(reader, prepared, versions)
     match = Match("exhibition", rules.name, 0, seats, rules.problems("test", index, chosen), derive("exhibition", index), "evaluate")
-    players = {name: Player(member["system"], member["temperature"]) for name, member in members.items()}
-    (episode,) = play([match], {rules.name: rules}, backend, players)
+    (episode,) = play([match], {rules.name: rules}, backend, players_of(population))
     score = rules.score(episode)
     return transcript(episode, score, learn_from(episode, score, Credit(), frozenset()).advantages)
 
 
 def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dict[str, object]:
     """Held-out accuracy of versions of a run, measured now: agent, domain, right, n, accuracy with its interval."""
-    from league.assembly import read_config
+    from league.assembly import players_of, read_config
     from league.evaluation import sit_exam
     from league.preflight import prepare
-    from league.rollouts import Player
 
     with RunReader.read(run) as reader:
         wanted = [resolve(reader, name) for name in agents] or [*reader.live().values(), BASE]
-        members = {member["name"]: member for member in reader.state()["population"]["members"]}
+        population = Population.from_json(reader.state()["population"])
         config = read_config(run)
         evaluation = config.evaluation.model_copy(update={"final_problems" if split == "test" else "problems": problems})
         prepared = prepare(config.model_copy(update={"evaluation": evaluation}), new_run=False)
         backend = load_players(reader, prepared, wanted)
-    players = {name: Player(member["system"], member["temperature"]) for name, member in members.items()}
-    marks, _ = sit_exam(wanted, prepared.domains, split, range(problems), backend, players, 0)  # type: ignore[arg-type]
+    marks, _ = sit_exam(wanted, prepared.domains, split, range(problems), backend, players_of(population), 0)  # type: ignore[arg-type]
     rows = []
     for mark in marks:
         estimate = proportion(sum(mark.correct), len(mark.correct))
@@ -63,20 +65,16 @@ def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dic
     return {"run": str(run), "split": split, "problems": problems, "results": rows}
 
 
-def load_players(reader: RunReader, prepared: Any, versions: Sequence[Version]) -> Any:
-    """A backend over the base and the named stored versions."""
-    from league.backends.local import LocalBackend
+def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> Backend:
+    """A backend over the base and the named stored versions; scripted agents speak for themselves."""
+    from league.assembly import backend_for, load_base
     from league.checkpoint import load_adapter
-    from league.model.bank import AdapterBank
-    from league.model.base import BaseModel
 
-    chosen = prepared.config.model
-    base = BaseModel.load(prepared.model.path, device=chosen.device, dtype=chosen.dtype, threads=chosen.threads)
-    bank = AdapterBank(base)
+    base, bank = load_base(prepared)
     for version in dict.fromkeys(versions):
-        if version != BASE:
-            load_adapter(reader, bank, reader.version_row(version), trainable=False)
-    return LocalBackend(base, bank, max_rows=chosen.max_rows)
+        if bank is not None and version != BASE and (row := reader.version_row(version)).role != "scripted":
+            load_adapter(reader, bank, row, trainable=False)
+    return backend_for(prepared, base, bank)
 
 
 def resolve(reader: RunReader, name: str) -> Version:
@@ -98,17 +96,15 @@ def _task(tasks: Mapping[str, Any], name: str | None, seats: int) -> Any:
         if name not in tasks:
             raise UserError(f"task '{name}' is not in this run{nearest(name, list(tasks))}")
         return tasks[name]
-    fitting = [task for task in tasks.values() if len(task.seats()) == seats and not task.seats()[0].endswith("*")]
-    fitting += [task for task in tasks.values() if task.seats()[0].endswith("*")]
+    fitting = [task for task in tasks.values() if len(task.seats()) == seats and not any_number(task)]
+    fitting += [task for task in tasks.values() if any_number(task)]
     if not fitting:
         raise UserError(f"no task of this run has {seats} seats; choose one with --task ({', '.join(tasks)})")
     return fitting[0]
 
 
 def _seats(task: Any, versions: Sequence[Version]) -> dict[str, Version]:
-    names = task.seats()
-    if names[0].endswith("*"):
-        names = tuple(names[0].replace("*", str(place)) for place in range(1, len(versions) + 1))
+    names = seat_names(task, len(versions))
     if len(names) != len(versions):
         raise UserError(f"task '{task.name}' has {len(names)} seats ({', '.join(names)}), {len(versions)} agents were named")
     return dict(zip(names, versions, strict=True))

@@ -18,6 +18,7 @@ from league.matchmaking import Pairing, Situation
 from league.matchmaking import schedule as draw
 from league.seeds import derive, generator
 from league.types import Match, RewardMix, Version
+from tasks import any_number, seat_names
 from tasks.teaching import STUDENT, TEACHER
 
 
@@ -65,8 +66,7 @@ def _past_of(league: League, learners: Sequence[Version]) -> list[Version]:
 
 def seats_of(task: Any) -> int:
     """Number of seats; a task for any number of players says how many it wants (`players`)."""
-    names = task.seats()
-    return int(getattr(task, "players", 2)) if names[0].endswith("*") else len(names)
+    return int(getattr(task, "players", 2)) if any_number(task) else len(task.seats())
 
 
 def _match(
@@ -108,7 +108,4 @@ def _seats(task: Any, pairing: Pairing, candidates: Sequence[Pairing], stream: n
     spare = list(dict.fromkeys(c.col for c in candidates if c.row == pairing.row and c.domain == pairing.domain and c.col not in players))
     while len(players) < count:
         players.append(spare.pop(int(stream.integers(len(spare)))) if spare else pairing.row)
-    names = task.seats()
-    if names[0].endswith("*"):
-        names = tuple(names[0].replace("*", str(place)) for place in range(1, count + 1))
-    return dict(zip(names, [players[int(place)] for place in stream.permutation(count)], strict=True))
+    return dict(zip(seat_names(task, count), [players[int(place)] for place in stream.permutation(count)], strict=True))

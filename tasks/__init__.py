@@ -40,6 +40,17 @@ def task_class(kind: str) -> type:
         raise UserError(f"task kind '{kind}' cannot be imported: {error}") from error
 
 
+def any_number(task: Any) -> bool:
+    """Whether the task seats any number of players: its one seat is a pattern such as "player-*"."""
+    return str(task.seats()[0]).endswith("*")
+
+
+def seat_names(task: Any, count: int) -> tuple[str, ...]:
+    """The task's seats, a pattern filled in for `count` players."""
+    names = tuple(task.seats())
+    return tuple(names[0].replace("*", str(place)) for place in range(1, count + 1)) if any_number(task) else names
+
+
 def check_task(kind: str, settings: Mapping[str, object]) -> list[str]:
     """Problems with a task's kind and the names and types of its settings, each `key: what is wrong`."""
     try:

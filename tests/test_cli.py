@@ -89,6 +89,8 @@ league: {rounds: 6}
         assert plain.returncode == machine.returncode == 0, (command, plain.stderr, machine.stderr)
         assert plain.stdout.strip()
         json.loads(machine.stdout)
+    shown = league("play", "words", "rocky", "pat", cwd=tmp_path)
+    assert shown.returncode == 0 and "paper" in shown.stdout, shown.stderr
     again = league("train", "words.yaml", cwd=tmp_path)
     assert again.returncode == 2 and "league resume" in again.stderr
     assert league("report", "words", "--out", "page.html", cwd=tmp_path).returncode == 0
