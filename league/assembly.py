@@ -13,7 +13,7 @@ from league.backends.router import RouterBackend
 from league.backends.scripted import ScriptedBackend, imported, mixed_strategy
 from league.checkpoint import load_adapter
 from league.config import AgentConfig, Config, load_config
-from league.errors import RunFolderError
+from league.errors import LeagueError, RunFolderError
 from league.learning.advantages import Credit
 from league.learning.alarms import Guards
 from league.learning.objective import Objective
@@ -58,6 +58,12 @@ class League:
 
     def players(self) -> dict[str, Player]:
         return players_of(self.population)
+
+    def weights(self) -> AdapterBank:
+        """The adapters of a league in which somebody trains. Raises LeagueError in a scripted league."""
+        if self.bank is None:
+            raise LeagueError("this league has no model: every agent is scripted, so none has weights")
+        return self.bank
 
     def objective(self) -> Objective:
         chosen = self.config.learning

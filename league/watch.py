@@ -11,11 +11,11 @@ from rich.console import Console
 
 from league.assembly import League
 from league.errors import LeagueError
-from league.loop import RoundReport
 from league.reporting.assemble import publish_round
 from league.reporting.progress import Progress
 from league.reporting.tensorboard import Board
 from league.reporting.views import RoundLine
+from league.round import RoundReport
 
 
 class Watch:

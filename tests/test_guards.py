@@ -157,7 +157,7 @@ def test_a_non_finite_update_leaves_the_agent_as_it_was_and_the_others_go_on(
             raise TrainingDiverged("agent ada: non-finite gradient", "ada")
         return update(base, bank, samples, hyper, objective)
 
-    monkeypatch.setattr("league.loop.update", broken)
+    monkeypatch.setattr("league.training.update", broken)
     config = tiny(model, tmp_path, league__rounds=4, league__snapshot_every=10)
     train(prepare(config), Nobody())
     with RunReader.read(config.folder) as reader:
