@@ -154,6 +154,13 @@ def test_self_play_and_uniform() -> None:
     assert mean_weights("uniform", CHESS, pairs, times=1).tolist() == [1, 1, 1]
 
 
+def test_live_pairs_newest_versions_of_different_agents() -> None:
+    foe, past = Version("foe", 7), Version("foe", 3)
+    pairs = [Pairing(ME, foe), Pairing(ME, past), Pairing(ME, ME), Pairing(ME, Version("me", 0)), Pairing(foe, ME)]
+    assert mean_weights("live", CHESS, pairs, times=1).tolist() == [1, 0, 0, 0, 1]
+    assert not mean_weights("live", CHESS, pairs[2:4], times=1).any()
+
+
 def test_forgotten_pasts_come_back_and_unbeaten_ones_do_not() -> None:
     """me@2 beat both pasts of `foe`; me@10 now loses to foe@1 and still beats foe@0; foe@2 was never beaten."""
     foes = [Version("foe", step) for step in range(3)]

@@ -80,7 +80,8 @@ def warm_up(
 ) -> dict[str, int]:
     """Fine-tune all agents together, `phase.batch` targets each per step; returns agent → tokens trained on.
 
-    The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report).
+    The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report). The moments of AdamW
+    end with it: they describe the supervised loss, and would steer the first policy-gradient steps.
     """
     plans = {c.agent: list(_batches(c, seed)) for c in curricula if c.phase.problems or c.shown}
     phases = {c.agent: c.phase for c in curricula}
@@ -97,6 +98,8 @@ def warm_up(
         for agent, done in report.items():
             trained[agent] += done.tokens
         progress(step + 1, steps, report)
+    for agent in plans:
+        bank.restart_optimizer(bank.live(agent))
     return trained
 
 

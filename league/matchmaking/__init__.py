@@ -7,6 +7,7 @@ from league.matchmaking.active import Active
 from league.matchmaking.cycle import CycleNeighbours
 from league.matchmaking.dissimilar import Dissimilar
 from league.matchmaking.forgotten import Forgotten
+from league.matchmaking.live import Live
 from league.matchmaking.pairing import Pairing, Rule, Situation
 from league.matchmaking.pfsp import Pfsp
 from league.matchmaking.schedule import make_rule, schedule
@@ -23,6 +24,7 @@ __all__ = [
     "CycleNeighbours",
     "Dissimilar",
     "Forgotten",
+    "Live",
     "Pairing",
     "Pfsp",
     "Rule",

@@ -9,6 +9,7 @@ from league.matchmaking.active import Active
 from league.matchmaking.cycle import CycleNeighbours
 from league.matchmaking.dissimilar import Dissimilar
 from league.matchmaking.forgotten import Forgotten
+from league.matchmaking.live import Live
 from league.matchmaking.pairing import Rule
 from league.matchmaking.pfsp import Pfsp
 from league.matchmaking.self_play import SelfPlay
@@ -22,6 +23,7 @@ MATCHMAKERS: dict[str, Callable[..., Rule]] = {
     "cycle": CycleNeighbours,
     "dissimilar": Dissimilar,
     "forgotten": Forgotten,
+    "live": Live,
     "pfsp": Pfsp,
     "self_play": SelfPlay,
     "solver": SolverWeighted,
@@ -30,7 +32,7 @@ MATCHMAKERS: dict[str, Callable[..., Rule]] = {
     "uniform": Uniform,
 }
 
-STEADY = frozenset({"cycle", "dissimilar", "self_play", "solver", "uniform"})
+STEADY = frozenset({"cycle", "dissimilar", "live", "self_play", "solver", "uniform"})
 """Rules that draw nothing themselves: their weights are the same for every match of a round, and computed once."""
 
 RANGES: dict[str, tuple[float, float]] = {

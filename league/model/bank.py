@@ -163,6 +163,13 @@ class AdapterBank:
         item = self.slice(version)
         item.moments, item.steps = None, 0
 
+    def restart_optimizer(self, version: Version) -> None:
+        """Forget a trainable version's moments and step count, as for a new objective."""
+        item = self.slice(version)
+        if item.moments is not None:
+            item.moments.zero_()
+        item.steps = 0
+
     # ----------------------------------------------------------------------------------------------- state
     def state(self, version: Version) -> dict[str, Tensor]:
         """fp32 CPU copies under PEFT's names."""
