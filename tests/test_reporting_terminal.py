@@ -39,6 +39,7 @@ def test_one_line_per_round_without_a_terminal() -> None:
         for number in range(1, 4):
             progress.round(line(number))
     lines = out.getvalue().splitlines()
+    assert lines.pop(0).strip() == "playing 1/8"
     assert len(lines) == 4 and "\x1b" not in out.getvalue()
     assert lines[0].split()[:3] == ["round", "R", "student"]
     assert lines[1].split() == ["1/10", "+0.300", "+0.040", "41.0%", "52.0%", "+3.1", "412", "60%", "30%", "10", "s", "1:30"]
@@ -64,6 +65,15 @@ def test_a_new_role_gets_a_new_header() -> None:
     progress.note("snapshot [red]alice@2\x1b[31m")
     text = out.getvalue()
     assert text.count("round") == 2 and "R exploiter" in text and "snapshot [red]alice@2␛[31m" in text
+
+
+def test_a_log_file_hears_what_is_happening_but_not_every_step() -> None:
+    out, now = io.StringIO(), [0.0]
+    progress = Progress(10, console=Console(file=out, width=120), clock=lambda: now[0])
+    for step in range(100):
+        progress.stage("round 0: warm-up, step", step, 100)
+        now[0] += 1.0
+    assert [text.strip() for text in out.getvalue().splitlines()] == [f"round 0: warm-up, step {step}/100" for step in (0, 30, 60, 90)]
 
 
 def test_time_left_is_the_median_of_recent_rounds() -> None:

@@ -1,9 +1,11 @@
 """The live progress of a run: one line per round, and on a terminal one moving line below it that says what is happening now.
 
-Without a terminal (a pipe, a log file) the same lines are written plainly, without escape codes and without the moving line.
+Without a terminal (a pipe, a log file) the same lines are written plainly, without escape codes; instead of the moving line, what is
+happening now is said when it changes, at most once in `QUIET` seconds, so that a long first phase is not silence.
 """
 
 import statistics
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -15,6 +17,8 @@ from league.reporting.tables import duration, text
 from league.reporting.views import RoundLine
 
 HEADER_EVERY = 25
+QUIET = 30.0
+"""Seconds between two lines about what is happening now, where there is no terminal."""
 Column = tuple[str, int, Callable[[RoundLine], str]]
 
 
@@ -24,13 +28,14 @@ class Progress:
     `rounds` is the number of the last round; `first` the round before the first one to be played (0, or the round resumed from).
     """
 
-    def __init__(self, rounds: int, first: int = 0, console: Console | None = None):
+    def __init__(self, rounds: int, first: int = 0, console: Console | None = None, clock: Callable[[], float] = time.monotonic):
         self._rounds, self._first = rounds, first
         self._console = console or Console()
         self._columns: list[Column] = []
         self._printed = 0
         self._seconds: list[float] = []
         self._live: Live | None = None
+        self._clock, self._said = clock, -QUIET
 
     def __enter__(self) -> "Progress":
         if self._console.is_terminal:
@@ -44,10 +49,13 @@ class Progress:
             self._live = None
 
     def stage(self, name: str, done: int | None = None, total: int | None = None) -> None:
-        """Say what is happening now; silent without a terminal."""
+        """Say what is happening now."""
+        count = "" if done is None else f" {done}" + ("" if total is None else f"/{total}")
         if self._live is not None:
-            count = "" if done is None else f" {done}" + ("" if total is None else f"/{total}")
             self._live.update(text(f"  {name}{count}", "dim"))
+        elif self._clock() - self._said >= QUIET:
+            self._console.print(text(f"  {name}{count}", "dim"), soft_wrap=True)
+            self._said = self._clock()
 
     def note(self, message: str, style: str = "yellow") -> None:
         """A line between rounds: a snapshot, an alarm, a new agent."""
@@ -62,6 +70,7 @@ class Progress:
             self._columns = columns
             self._console.print(Text("  ".join(title.rjust(width) for title, width, _ in columns), style="bold"), soft_wrap=True)
         self._printed += 1
+        self._said = self._clock()
         row = "  ".join(show(line).rjust(width) for _, width, show in columns)
         self._console.print(Text(row), soft_wrap=True)
 
