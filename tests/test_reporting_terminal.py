@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from rich.console import Console, RenderableType
 
 from league.reporting import tables
@@ -83,6 +84,14 @@ def test_time_left_is_the_median_of_recent_rounds() -> None:
     for number, seconds in enumerate((100.0, 10.0, 10.0, 12.0), 1):
         progress.round(RoundLine(number, {}, seconds=seconds))
     assert progress.seconds_left(RoundLine(4, {})) == 11.0 * 16
+
+
+def test_time_left_knows_of_the_last_exam() -> None:
+    progress = Progress(3, console=Console(file=io.StringIO()))
+    progress.round(RoundLine(0, {}, seconds=300.0, shares={"warm-up": 0.4, "measure": 0.6}))
+    progress.round(RoundLine(1, {}, seconds=60.0))
+    assert progress.seconds_left(RoundLine(1, {})) == pytest.approx(60.0 * 2 + 180.0)
+    assert progress.seconds_left(RoundLine(3, {})) == 0.0
 
 
 def test_matrix_fits_every_width() -> None:

@@ -34,6 +34,7 @@ class Progress:
         self._columns: list[Column] = []
         self._printed = 0
         self._seconds: list[float] = []
+        self._exam = 0.0
         self._live: Live | None = None
         self._clock, self._said = clock, -QUIET
 
@@ -63,8 +64,10 @@ class Progress:
 
     def round(self, line: RoundLine) -> None:
         """Print one round. The columns are fixed by the first one: a role that appears later adds its column and a new header."""
-        if line.round > 0:  # round 0 is the warm-up and the first exam
+        if line.round > 0:
             self._seconds.append(line.seconds)
+        else:  # the warm-up and the first exam; the last round ends with as long an exam
+            self._exam = line.shares.get("measure", 0.0) * line.seconds
         columns = self._fit(self._all_columns(line))
         if [c[0] for c in columns] != [c[0] for c in self._columns] or self._printed % HEADER_EVERY == 0:
             self._columns = columns
@@ -75,9 +78,9 @@ class Progress:
         self._console.print(Text(row), soft_wrap=True)
 
     def seconds_left(self, line: RoundLine) -> float | None:
-        """Median of the last five rounds times the rounds to come; None before the first."""
-        recent = self._seconds[-5:]
-        return statistics.median(recent) * max(0, self._rounds - line.round) if recent else None
+        """Median of the last five rounds times the rounds to come, and the last exam; None before the first."""
+        recent, rounds = self._seconds[-5:], max(0, self._rounds - line.round)
+        return statistics.median(recent) * rounds + (self._exam if rounds else 0.0) if recent else None
 
     def _left(self, line: RoundLine) -> str:
         seconds = self.seconds_left(line)
