@@ -9,7 +9,11 @@ from typing import Protocol
 from league.assembly import League
 from league.evaluation import Lesson, Marks
 from league.learning.alarms import Alarm
+from league.model.memory import give_back
 from league.types import MatchResult, Version, VersionRow
+
+LARGE = ("warm-up", "generate", "update", "evaluate")
+"""Phases that leave much freed memory behind."""
 
 
 @dataclass(frozen=True)
@@ -70,5 +74,7 @@ def timed(league: League, now: Round, phase: str) -> Iterator[None]:
     league.store.beat(now.number, phase)
     started = time.perf_counter()
     yield
+    if phase in LARGE:
+        give_back()
     for clock in (now.clock, league.clock):
         clock[phase] = clock.get(phase, 0.0) + time.perf_counter() - started
