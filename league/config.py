@@ -5,7 +5,7 @@ the nearest valid one. This file checks shapes and the references between sectio
 kinds, matchmakers, the model) are checked in `league.preflight`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -118,6 +118,9 @@ class TaskConfig(Section):
         "scripted",
     )
     """Who plays, in tasks that are not teaching: experts stay specialists unless named here."""
+    seats: dict[str, tuple[str, ...]] = {}
+    """Seat → the agents that may take it, in place of everyone with one of the `roles`. Once a seat is named, all keep their places: the
+    first seat is never dealt to who is named for the second. None named: the order of the players is drawn for every match."""
     situations: dict[Name, SituationConfig] = {}
     """Reward mixes, one drawn per match; none means everyone's own result."""
     settings: dict[str, Any] = {}
@@ -191,6 +194,8 @@ class LeagueConfig(Section):
     """Rounds whose adapters and optimizers stay on disk."""
     token_budget: Positive | None = None
     """Stop when this many tokens have been sampled and trained on, or null."""
+    trained_tokens: Positive | None = None
+    """Stop when this many tokens have been trained on, warm-up included, or null: what arms of a comparison have in common."""
     max_hours: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -345,9 +350,6 @@ def _references(data: Mapping[str, Any]) -> list[str]:
         if domain is not None and domain not in domains:
             problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
     roles = [agent.get("role") for agent in agents.values() if isinstance(agent, dict)]
-    played = [agent for agent in agents.values() if isinstance(agent, dict) and agent.get("role") != "scripted"]
-    if played and not any(agent.get("train", True) for agent in played):
-        problems.append("agents: every agent has `train: false`; nothing would be learned")
     for name, task in tasks.items():
         if not isinstance(task, dict):
             continue
@@ -355,11 +357,23 @@ def _references(data: Mapping[str, Any]) -> list[str]:
             problems += [
                 f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in ("expert", "student") if role not in roles
             ]
+        seats = task.get("seats")
+        for seat, named in seats.items() if isinstance(seats, dict) else ():
+            problems += _seat(f"tasks.{name}.seats.{seat}", named, list(agents))
         if task.get("kind") in ("teaching", "contest") and not domains:
             problems.append(f"tasks.{name}: kind '{task.get('kind')}' needs at least one domain under `domains`")
     if tasks and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):
         problems.append("tasks: every task has `matches: 0`; nothing would be played")
     return problems
+
+
+def _seat(place: str, named: Any, agents: Sequence[str]) -> Iterator[str]:
+    """Problems with who is named for a seat."""
+    if isinstance(named, list) and not named:
+        yield f"{place}: nobody is named; name at least one agent, or leave the seat out"
+    for agent in named if isinstance(named, list) else ():
+        if str(agent) not in agents:
+            yield f"{place}: '{agent}' is not an agent of this run{nearest(str(agent), list(agents))}"
 
 
 def _section(data: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from league.assembly import League
 from league.learning.warmup import Curriculum, Target, warm_up
 from league.population import Member
+from league.scheduling import open_to
 from league.seeds import derive
 
 
@@ -32,8 +33,9 @@ def _curricula(league: League) -> list[Curriculum]:
 
 
 def _demonstrations(league: League, member: Member, count: int) -> Iterator[Target]:
-    """Prompts with a legal reply, from the tasks the agent will play that can show their format."""
+    """Prompts with a legal reply, from the tasks the agent will play that can show their format, as seen from the seats it may take."""
     for name, task in league.tasks.items():
-        if count and hasattr(task, "demonstrations") and member.role in league.config.tasks[name].roles:
-            for prompt, reply in task.demonstrations(count, derive(league.config.seed, "demonstrations", name, member.name)):
+        seats = [seat for seat, members in open_to(league, name).items() if member in members]
+        if count and hasattr(task, "demonstrations") and seats:
+            for prompt, reply in task.demonstrations(count, derive(league.config.seed, "demonstrations", name, member.name), seats):
                 yield Target(prompt, reply)

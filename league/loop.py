@@ -158,8 +158,17 @@ def _due(league: League, number: int) -> bool:
 
 def _last(league: League, number: int) -> bool:
     """Whether the run ends with this round, as far as the run itself decides: by its rounds or its tokens."""
+    return number >= league.config.league.rounds or _spent(league) is not None
+
+
+def _spent(league: League) -> str | None:
+    """Which limit on tokens has been reached, or None."""
     limits = league.config.league
-    return number >= limits.rounds or (limits.token_budget is not None and sum(league.tokens.values()) >= limits.token_budget)
+    if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
+        return f"token budget of {limits.token_budget} spent"
+    if limits.trained_tokens and league.tokens["trained"] >= limits.trained_tokens:
+        return f"trained on {limits.trained_tokens} tokens"
+    return None
 
 
 def _measure(league: League, now: Round) -> None:
@@ -217,8 +226,8 @@ def _finished(league: League, signals: Signals) -> str | None:
         return f"signal {signals.received}"
     if wish is not None:
         return league.store.stop_reason() or "stop requested"
-    if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
-        return f"token budget of {limits.token_budget} spent"
+    if (spent := _spent(league)) is not None:
+        return spent
     if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
         return f"{limits.max_hours} hours spent"
     return None

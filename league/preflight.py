@@ -4,7 +4,7 @@ The shapes and references of a config are `league.config`'s; here are the names 
 matchmakers), the problem generators, and the model's folder: chat template, context length, adapter targets.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from league.errors import ConfigError, RunFolderError, UserError, nearest
 from league.matchmaking import check_rules
 from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
 from league.types import Message
-from tasks import check_task, make_task
+from tasks import any_number, check_task, make_task, seat_names
 from tasks.domains import Domain, check_domain, make_domain
 from tasks.teaching import explain_prompt
 
@@ -51,6 +51,8 @@ def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], N
                 tasks[name] = make_task(task.kind, name, task.settings, domains)
             except UserError as error:
                 problems += str(error).splitlines()
+                continue
+            problems += _seats(name, tasks[name], config)
     if problems:
         raise ConfigError(str(config.name), problems)
     if all(agent.role == "scripted" for agent in config.agents.values()):
@@ -76,9 +78,28 @@ def _names(config: Config) -> list[str]:
     for name, task in config.tasks.items():
         problems += [f"tasks.{name}.{line}" for line in check_task(task.kind, task.settings)]
         problems += [f"tasks.{name}.{line}" for line in check_rules(task.matchmaking, task.rules)]
-        if task.kind != "teaching" and task.matches and not any(agent.role in task.roles for agent in config.agents.values()):
+        if (
+            task.kind != "teaching"
+            and task.matches
+            and not task.seats
+            and not any(agent.role in task.roles for agent in config.agents.values())
+        ):
             problems.append(f"tasks.{name}.roles: no agent has a role among {', '.join(task.roles)}; nobody would play")
     return list(dict.fromkeys(problems))
+
+
+def _seats(name: str, task: Any, config: Config) -> Iterator[str]:
+    """Named seats must exist, and every seat of the task must have somebody who may take it."""
+    chosen = config.tasks[name]
+    if not chosen.seats:
+        return
+    seats = seat_names(task, int(getattr(task, "players", 2)) if any_number(task) else len(task.seats()))
+    for seat in chosen.seats:
+        if seat not in seats:
+            yield f"tasks.{name}.seats.{seat}: the task has no such seat{nearest(seat, list(seats))}"
+    for seat in seats:
+        if seat not in chosen.seats and task.relation != "teaching" and not any(a.role in chosen.roles for a in config.agents.values()):
+            yield f"tasks.{name}.seats: nobody may take seat '{seat}'; name agents for it, or add a role to `roles`"
 
 
 def _script(name: str, agent: AgentConfig) -> list[str]:

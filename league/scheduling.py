@@ -1,7 +1,8 @@
 """The fixtures of a round: candidate pairings of each task, drawn by the config's mixture of matchmaking rules, made into matches.
 
 Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain; contests and games pair a
-learner with anyone (live, frozen past); cooperation pairs learners with one another. Problem sets are numbered by round and match,
+learner with anyone (live, frozen past); cooperation pairs learners with one another. Where the config names agents for seats (roles that
+differ: the writer of the helper, the writer of the main function), they keep to them, else the order is drawn. Problem sets are numbered by round and match,
 behind those of the warm-up, so a league walks through its train split and every run of the same config sees the same problems.
 
 Evaluation matches are not scheduled here: they have their own budget (`league.evaluation`).
@@ -16,6 +17,7 @@ from league.assembly import League
 from league.config import TaskConfig
 from league.matchmaking import Pairing, Situation
 from league.matchmaking import schedule as draw
+from league.population import Member
 from league.seeds import derive, generator
 from league.types import Match, RewardMix, Version
 from tasks import any_number, seat_names
@@ -39,9 +41,12 @@ def pairings(league: League, name: str, number: int, *, self_play: bool = False)
     task = league.tasks[name]
     domains = list(task.domains) if hasattr(task, "domains") else [""]
     population = league.population
+    places = open_to(league, name)
     if task.relation == "teaching":
-        experts, students = population.with_role("expert"), population.with_role("student")
+        experts, students = places[TEACHER], places[STUDENT]
         return [Pairing(e.version, s.version, e.domain) for e in experts for s in students if e.domain and e.domain in domains]
+    if league.config.tasks[name].seats:
+        return _placed(league, task, list(places.values()), domains, self_play)
     learners = [m.version for m in population.members.values() if m.role in league.config.tasks[name].roles]
     rows = [version for version in learners if population.members[version.agent].trains] or learners
     if seats_of(task) == 1:
@@ -51,6 +56,39 @@ def pairings(league: League, name: str, number: int, *, self_play: bool = False)
     if self_play or not found:
         found += [Pairing(row, row, domain) for row in rows for domain in domains]
     return found
+
+
+def open_to(league: League, name: str) -> dict[str, list[Member]]:
+    """seat → who may take it: the agents the config names for it, else experts as teachers, students as students, and learners elsewhere."""
+    task, chosen, members = league.tasks[name], league.config.tasks[name], league.population.members
+    found = {}
+    for seat in seat_names(task, seats_of(task)):
+        roles: tuple[str, ...] = chosen.roles
+        if task.relation == "teaching":
+            roles = ("expert",) if seat == TEACHER else ("student",)
+        named = chosen.seats.get(seat)
+        found[seat] = [m for m in members.values() if (m.name in named if named is not None else m.role in roles)]
+    return found
+
+
+def _placed(league: League, task: Any, places: Sequence[Sequence[Member]], domains: Sequence[str], self_play: bool) -> list[Pairing]:
+    """Pairings of who may take the first seat (row) with who may take the second (col); in contests, with their frozen pasts too.
+
+    Where anyone trains, one of the two does. An agent meets itself with `self_play`, or when nobody else is left.
+    """
+    first, second = places[0], places[1] if len(places) > 1 else places[0]
+    if len(places) == 1:
+        rows = [m.version for m in first if m.trains] or [m.version for m in first]
+        return [Pairing(row, row, domain) for row in rows for domain in domains]
+    pairs = [(one, two) for one in first for two in second]
+    learning = [(one, two) for one, two in pairs if one.trains or two.trains] or pairs
+    met = [(one.version, two.version) for one, two in learning if self_play or one is not two] or [
+        (one.version, two.version) for one, two in learning
+    ]
+    if task.relation != "cooperation":
+        pasts = _past_of(league, [member.version for member in second])
+        met += [(one.version, past) for one in first if one.trains for past in pasts]
+    return [Pairing(row, col, domain) for row, col in met for domain in domains]
 
 
 def _past_of(league: League, learners: Sequence[Version]) -> list[Version]:
@@ -80,7 +118,7 @@ def _match(
         id=f"{number}-{name}-{place}",
         task=name,
         round=number,
-        seats=_seats(task, pairing, candidates, stream),
+        seats=_seats(league, name, pairing, candidates, stream),
         problems=tuple(task.problems("train", index, pairing.domain)),
         seed=derive(league.config.seed, "round", number, "task", name, "match", place),
         situation=situation,
@@ -99,12 +137,20 @@ def _situation(chosen: TaskConfig, stream: np.random.Generator) -> tuple[str, Re
     return name, RewardMix(drawn.individual, drawn.team, drawn.competitive)
 
 
-def _seats(task: Any, pairing: Pairing, candidates: Sequence[Pairing], stream: np.random.Generator) -> Mapping[str, Version]:
-    """Seat the pairing; seats beyond two go to other partners of the same row, and where no seat is special the order is drawn."""
+def _seats(
+    league: League, name: str, pairing: Pairing, candidates: Sequence[Pairing], stream: np.random.Generator
+) -> Mapping[str, Version]:
+    """Seat the pairing. Named seats keep their places, further ones go to who may take them; else to other partners of the same row, and
+    the order is drawn."""
+    task = league.tasks[name]
     if task.relation == "teaching":
         return {TEACHER: pairing.row, STUDENT: pairing.col}
     count = seats_of(task)
     players = [pairing.row, pairing.col][:count]
+    if league.config.tasks[name].seats:
+        for members in list(open_to(league, name).values())[2:]:
+            players.append(members[int(stream.integers(len(members)))].version)
+        return dict(zip(seat_names(task, count), players, strict=True))
     spare = list(dict.fromkeys(c.col for c in candidates if c.row == pairing.row and c.domain == pairing.domain and c.col not in players))
     while len(players) < count:
         players.append(spare.pop(int(stream.integers(len(spare)))) if spare else pairing.row)

@@ -7,7 +7,7 @@
 
 With `turns` above 1 the agents write again, each with its own history and the feedback of `transition` (`tasks/feedback.py`); every turn
 is graded and earns its own reward. With `expert_edits` the seat "editor" speaks between turns: any agent of the league, or a remote player;
-it is never rewarded here. Foreign code runs only in the grader (league/sandbox). An infrastructure failure and an answer that looks like
+it is never rewarded here. With `credit="own"` each writer is rewarded for its own reply alone (independent agents). Foreign code runs only in the grader (league/sandbox). An infrastructure failure and an answer that looks like
 an attack on the grader carry no gradient.
 """
 
@@ -18,18 +18,18 @@ from statistics import fmean
 from typing import Literal
 
 from league.errors import nearest
-from league.sandbox.values import CodeGrader, Grade, Job
-from league.types import Decision, Episode, JointMode, Match, Message, Node, Outcome, Problem, Sampling, Score, Split, Turn
-from tasks.coding_levels import HELPER, MAXIMUM, Levels, Shape, shape_of
+from league.sandbox.values import CodeGrader, Job
+from league.seeds import generator
+from league.types import Episode, JointMode, Match, Message, Outcome, Problem, Sampling, Score, Split, Turn
+from tasks.coding_feedback import checks
+from tasks.coding_levels import HELPER, MAXIMUM, Levels, own_helper, shape_of
 from tasks.coding_problems import SOURCES, code_problem, problems_of
-from tasks.coding_prompts import CODER, EDITOR, HELP, MAIN, asked, review
-from tasks.feedback import TRANSITIONS, Check, Transition, continued, told
+from tasks.coding_prompts import CODER, EDITOR, HELP, MAIN, asked, demonstration, review
+from tasks.feedback import TRANSITIONS, Transition, continued, told
 from tasks.games.replies import mix_rewards
+from tasks.turns import Path, Stage, by_turn, first_plays, last_said, leaves, until_write, written, wrote_before
 
 ARRANGEMENTS = ("parallel", "sequential", "discussion", "single")
-Path = tuple[tuple[Decision, Node], ...]
-Stage = tuple[str, tuple[str, ...]]
-"""(tag, seats that speak); a turn ends with the stage "write"."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Coding:
     transition: Transition = "plain"
     turns: int = 1
     """T, how often each agent writes."""
+    credit: Literal["joint", "own"] = "joint"
+    """own: the helper's writer by its function's form (1.9 at most), the main writer by its function run alone (2.1 at most)."""
     early_stop: bool = False
     """End a playthrough whose code earns everything."""
     items: int = 1
@@ -60,7 +62,8 @@ class Coding:
     relation: str = field(default="cooperation", init=False)
 
     def check(self) -> list[str]:
-        choices = {"source": tuple(SOURCES), "arrangement": ARRANGEMENTS, "transition": TRANSITIONS, "joint": ("aligned", "cross")}
+        choices = {"source": tuple(SOURCES), "arrangement": ARRANGEMENTS, "transition": TRANSITIONS}
+        choices |= {"joint": ("aligned", "cross"), "credit": ("joint", "own")}
         problems = [
             f"{key}: '{getattr(self, key)}' is unknown{nearest(getattr(self, key), valid)}"
             for key, valid in choices.items()
@@ -76,6 +79,8 @@ class Coding:
             problems.append(f"transition: '{self.transition}' needs turns of at least 2, found 1")
         if self.turns == 1 and self.arrangement == "discussion":
             problems.append("arrangement: 'discussion' needs turns of at least 2, found 1")
+        if self.arrangement == "single" and self.credit == "own":
+            problems.append("credit: 'own' needs two writers (use 'joint' with arrangement 'single')")
         return problems
 
     def with_grader(self, grader: CodeGrader) -> "Coding":
@@ -91,6 +96,17 @@ class Coding:
         """The problems of match number `index`; numbers beyond the last start again at the first."""
         found = problems_of(self.source)[split]
         return tuple(found[(index * self.items + offset) % len(found)] for offset in range(self.items))
+
+    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+        """`count` worked answers from the train split, for `seats` in turn; none where the source has no helper in its solutions."""
+        answers = [found for problem in problems_of(self.source)["train"] if (found := self._worked(problem, seats))]
+        order = generator(seed, "demonstrations", self.source).permutation(len(answers))
+        shown = [answers[place] for place in order]
+        return [found[place % len(found)] for place in range(count) if shown and (found := shown[place % len(shown)])]
+
+    def _worked(self, problem: Problem, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+        found = demonstration(problem, shows_helper=self.arrangement == "sequential")
+        return [found[seat] for seat in seats if seat in found]
 
     # --------------------------------------------------------------------------------------------- playing
     @cached_property
@@ -126,24 +142,24 @@ class Coding:
             top_p=self.top_p,
             max_tokens=self.max_tokens * (2 if seats == (CODER,) else 1),
         )
-        samples = 1 if evaluate or tag == "edit" else self.branch if any(step.turn.tag == "write" for step, _ in path) else self.samples
+        samples = 1 if evaluate or tag == "edit" else self.branch if wrote_before(path) else self.samples
         return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about, self.joint)
 
     def _prompt(self, problem: Problem, path: Path, seat: str, levels: Levels | None) -> tuple[Message, ...]:
         """What one seat sees: the problem the first time, then its own history with the feedback of the last turn."""
-        said = _last(path, seat)
+        said = last_said(path, seat)
         if seat == EDITOR:
             return (Message("user", review(problem, self._texts(path))),)
         if said is None:
-            other = _last(path, HELP) if seat == MAIN and self.arrangement == "sequential" else None
+            other = last_said(path, HELP) if seat == MAIN and self.arrangement == "sequential" else None
             return (Message("user", asked(problem, seat, other[1] if other else None)),)
         if levels is None:  # an editor or a helper has spoken since
-            levels = self._judge([(problem, _until_write(path))])[0]
-        edits = _last(path, EDITOR)
+            levels = self._judge([(problem, until_write(path))])[0]
+        edits = last_said(path, EDITOR)
         feedback = told(self.transition, checks(levels), edits[1] if edits else "")
         partner = {HELP: MAIN, MAIN: HELP}.get(seat)
         shows = self.arrangement == "discussion" or (self.arrangement == "sequential" and seat == MAIN)
-        shown = _last(path, partner) if partner and shows else None
+        shown = last_said(path, partner) if partner and shows else None
         if shown:
             feedback = f"{feedback}\n\nYour partner wrote:\n{shown[1].strip()}".strip()
         what = {HELP: f"`{HELPER}`", MAIN: "your function", CODER: "both functions"}[seat]
@@ -153,13 +169,14 @@ class Coding:
     def _texts(self, path: Path) -> tuple[str, str]:
         """The helper's and the main writer's newest replies; a single coder's counts as both."""
         seats = (CODER, CODER) if self.arrangement == "single" else (HELP, MAIN)
-        found = [_last(path, seat) for seat in seats]
+        found = [last_said(path, seat) for seat in seats]
         return (found[0][1] if found[0] else "", found[1][1] if found[1] else "")
 
-    def _judge(self, pairs: Sequence[tuple[Problem, Path]]) -> list[Levels]:
-        """Levels of the code at the end of each path; all programs are graded in one batch."""
+    def _judge(self, pairs: Sequence[tuple[Problem, Path]], alone: bool = False) -> list[Levels]:
+        """Levels of the code at the end of each path, `alone` without the helper; all programs are graded in one batch."""
         problems = [code_problem(problem) for problem, _ in pairs]
-        shapes = [shape_of(*self._texts(path), problem.entry_point) for problem, (_, path) in zip(problems, pairs, strict=True)]
+        texts = [("", self._texts(path)[1]) if alone else self._texts(path) for _, path in pairs]
+        shapes = [shape_of(*pair, problem.entry_point) for problem, pair in zip(problems, texts, strict=True)]
         jobs = [Job(problem, shape.program, every=True) for problem, shape in zip(problems, shapes, strict=True) if shape.parses]
         grades = iter(self._grader().grade(jobs) if jobs else [])
         return [Levels(shape, next(grades) if shape.parses else None) for shape in shapes]
@@ -173,33 +190,39 @@ class Coding:
 
     def score(self, episode: Episode) -> Score:
         match = episode.match
-        written = [
-            (match.problems[decision.turn.about or 0], (*path, (decision, node)))
-            for path, decision in episode.decisions()
-            if decision.turn.tag == "write"
-            for node in decision.nodes
-        ]
-        judged = {path[-1][1].id: levels for (_, path), levels in zip(written, self._judge(written), strict=True)}
+        ends = [(match.problems[path[-1][0].turn.about or 0], path) for path in written(episode)]
+        judged = {path[-1][1].id: levels for (_, path), levels in zip(ends, self._judge(ends), strict=True)}
+        alone = self._alone(ends)
         rewards: dict[int, dict[str, float]] = {}
         void: set[tuple[int, str]] = set()
         for path, decision in episode.decisions():
             for node in decision.nodes:
-                levels = judged.get(node.id)
-                rewards[node.id] = self._rewards(match, levels)
-                if levels is not None and levels.grade is not None and levels.grade.suspect:
-                    void |= {(node.id, seat) for seat in self.writers()}
-                if levels is not None and levels.grade is not None and levels.grade.verdict == "infra":
-                    void |= {(spoken.id, seat) for _, spoken in (*path, (decision, node)) for seat in self.writers()}
+                here = (*path, (decision, node))
+                rewards[node.id] = self._rewards(match, here, judged.get(node.id), alone.get(node.id))
+                for levels in (judged.get(node.id), alone.get(node.id)):
+                    if levels is not None and levels.grade is not None and levels.grade.suspect:
+                        void |= {(node.id, seat) for seat in self.writers()}
+                    if levels is not None and levels.grade is not None and levels.grade.verdict == "infra":
+                        void |= {(spoken.id, seat) for _, spoken in here for seat in self.writers()}
         return Score(rewards, self._metrics(episode, judged), tuple(self._outcomes(episode, judged)), frozenset(void))
 
-    def _rewards(self, match: Match, levels: Levels | None) -> dict[str, float]:
+    def _rewards(self, match: Match, path: Path, levels: Levels | None, alone: Levels | None) -> dict[str, float]:
         if levels is None:
             return dict.fromkeys(self.writers(), 0.0)
-        return mix_rewards(dict.fromkeys(self.writers(), earned(levels)), match.rewards)
+        each = dict.fromkeys(self.writers(), earned(levels))
+        if alone is not None:
+            each = {HELP: own_helper(self._texts(path)[0]), MAIN: earned(alone)}
+        return mix_rewards(each, match.rewards)
+
+    def _alone(self, ends: Sequence[tuple[Problem, Path]]) -> dict[int, Levels]:
+        """node id → levels of the main function run without its partner's helper; nothing unless each writer is rewarded for itself."""
+        if self.credit == "joint":
+            return {}
+        return {path[-1][1].id: levels for (_, path), levels in zip(ends, self._judge(ends, alone=True), strict=True)}
 
     def _metrics(self, episode: Episode, judged: Mapping[int, Levels]) -> dict[str, float]:
         """Means in [0, 1]: over last turns, except `return/turn-t`. What the grader could not judge is left out of all but `infra`."""
-        last = [judged[node.id] for node in _leaves(episode) if node.id in judged]
+        last = [judged[node.id] for node in leaves(episode) if node.id in judged]
         fair = [levels for levels in last if levels.grade is None or levels.grade.verdict != "infra"]
         found = {"infra": fmean(levels.grade is not None and levels.grade.verdict == "infra" for levels in last)}
         if not fair:
@@ -213,7 +236,7 @@ class Coding:
             "solved": fmean(levels.solved for levels in fair),
             "suspect": fmean(levels.grade is not None and levels.grade.suspect for levels in fair),
         }
-        for turn, nodes in sorted(_by_turn(episode).items()) if self.turns > 1 else ():
+        for turn, nodes in sorted(by_turn(episode).items()) if self.turns > 1 else ():
             found[f"return/turn-{turn}"] = fmean(judged[node].total for node in nodes) / MAXIMUM
         return found
 
@@ -225,11 +248,7 @@ class Coding:
         row, col = sorted((match.seats[HELP], match.seats[MAIN]))
         by_domain: dict[str, list[float]] = {}
         for root in episode.roots:
-            for node in root.nodes:
-                if len(set(node.picks.values())) > 1:
-                    continue
-                while node.next:
-                    node = node.next[0].nodes[0]
+            for node in first_plays(root):
                 levels = judged[node.id]
                 if levels.grade is None or levels.grade.verdict != "infra":
                     by_domain.setdefault(match.problems[root.turn.about or 0].domain, []).append(earned(levels))
@@ -243,59 +262,3 @@ def earned(levels: Levels) -> float:
     if levels.grade is not None and (levels.grade.suspect or levels.grade.verdict == "infra"):
         return levels.structure + levels.syntax
     return levels.total
-
-
-def checks(levels: Levels) -> list[Check]:
-    """The levels as an agent may hear of them; no hidden test is quoted."""
-    shape, grade = levels.shape, levels.grade
-    failed = "" if grade is None else f"{grade.passed} of {grade.total} tests pass. {_said(grade)}".strip()
-    return [
-        Check("helper", shape.helper, f"Define `{HELPER}` with a return."),
-        Check("main function", shape.main, "Define the asked function with a return."),
-        Check("syntax", shape.main and shape.parses, "The code is not Python."),
-        Check("tests", levels.solved, failed or "There was nothing to run."),
-        Check("cooperation", levels.cooperation == 1.5, _cooperation_said(levels)),
-    ]
-
-
-def _said(grade: Grade) -> str:
-    """The reason, where it does not come from a test's own text."""
-    return "" if grade.reason.startswith("AssertionError") else grade.reason
-
-
-def _cooperation_said(levels: Levels) -> str:
-    shape: Shape = levels.shape
-    if not shape.calls:
-        return f"The main function does not call `{HELPER}`."
-    if shape.wrapper:
-        return f"The main function does nothing but call `{HELPER}`."
-    return f"The result of `{HELPER}` is not used." if shape.ignored else "No test passes yet."
-
-
-# ------------------------------------------------------------------------------------------------------- paths
-def _last(path: Path, seat: str) -> tuple[tuple[Message, ...], str] | None:
-    """The newest (prompt, reply) of a seat."""
-    for decision, node in reversed(path):
-        if seat in decision.turn.prompts:
-            return decision.turn.prompts[seat], decision.texts(node)[seat]
-    return None
-
-
-def _until_write(path: Path) -> Path:
-    """The path up to the end of its newest complete turn."""
-    end = max(index for index, (decision, _) in enumerate(path) if decision.turn.tag == "write")
-    return path[: end + 1]
-
-
-def _leaves(episode: Episode) -> Iterator[Node]:
-    return (node for _, decision in episode.decisions() for node in decision.nodes if not node.next)
-
-
-def _by_turn(episode: Episode) -> dict[int, list[int]]:
-    """Turn number → ids of the nodes that end it."""
-    found: dict[int, list[int]] = {}
-    for path, decision in episode.decisions():
-        if decision.turn.tag == "write":
-            turn = 1 + sum(earlier.turn.tag == "write" for earlier, _ in path)
-            found.setdefault(turn, []).extend(node.id for node in decision.nodes)
-    return found

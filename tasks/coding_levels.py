@@ -140,6 +140,17 @@ def shape_of(helper_text: str, main_text: str, entry_point: str) -> Shape:
     )
 
 
+def own_helper(text: str) -> float:
+    """What a helper earns by itself, for writers who are rewarded independently: 0.4 when `aux` is defined with a return, 0.5 that it is
+    Python, and 1 when it reads one of its arguments. Ours: a helper has no tests of its own, and the paper does not define this reward."""
+    helper = _function(code_of(text), HELPER)
+    if helper is None or not _returns(helper):
+        return 0.0
+    names = {argument.arg for argument in (*helper.args.posonlyargs, *helper.args.args, *helper.args.kwonlyargs)}
+    reads = any(isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names for node in _own(helper))
+    return 0.9 + 1.0 * reads
+
+
 def _function(tree: ast.Module | None, name: str) -> ast.FunctionDef | None:
     """The last definition of `name` at the top level, as Python would have it."""
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name] if tree is not None else []

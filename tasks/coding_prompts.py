@@ -57,11 +57,15 @@ def review(problem: Problem, texts: tuple[str, str]) -> str:
     return f"Review this code. Say in two sentences what to change.\n\nThe problem:\n\n{problem.question.strip()}\n\nThe code:\n\n{both}"
 
 
-def demonstration(problem: Problem) -> dict[str, tuple[tuple[Message, ...], str]]:
-    """A worked answer per seat, for supervised warm-up; empty where the source has no helper in its solution."""
+def demonstration(problem: Problem, shows_helper: bool = False) -> dict[str, tuple[tuple[Message, ...], str]]:
+    """A worked answer per seat, for supervised warm-up; empty where the source has no helper in its solution.
+
+    `shows_helper`: the main writer reads the helper first, as in the sequential arrangement.
+    """
     solution = problem.solution or ""
     helper, mark, main = solution.partition("\n\n\n")
     if not mark or not helper.startswith(f"def {HELPER}("):
         return {}
     replies = {HELP: helper, MAIN: main.strip(), CODER: solution.strip()}
-    return {seat: ((Message("user", asked(problem, seat, None)),), reply) for seat, reply in replies.items()}
+    seen = helper if shows_helper else None
+    return {seat: ((Message("user", asked(problem, seat, seen)),), reply) for seat, reply in replies.items()}

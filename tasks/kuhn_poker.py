@@ -85,8 +85,13 @@ class KuhnPoker:
         """None: the deals come from the match's seed."""
         return ()
 
-    def demonstrations(self, count: int, seed: int) -> list[tuple[tuple[Message, ...], str]]:
-        """(prompt, move) pairs to learn the format from, not the play: every information set and both its moves alike."""
+    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+        """(prompt, move) pairs to learn the format from, not the play: every information set and both its moves alike.
+
+        Either player may be dealt to act first, so every one of `seats` needs all of them.
+        """
+        if not set(seats) & set(SEATS):
+            return []
         hands = [Hand(deal, SEATS, history) for deal in kuhn.DEALS for history in WORDS]
         asked = [(ask(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
         order = generator(seed, "demonstrations", "kuhn").permutation(len(asked))

@@ -74,8 +74,8 @@ class MatrixGame:
         """None: the players' choices are all there is."""
         return ()
 
-    def demonstrations(self, count: int, seed: int) -> list[tuple[tuple[Message, ...], str]]:
-        """(prompt, move) pairs to learn the format from, not the play: every move alike, after histories drawn alike."""
+    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+        """(prompt, move) pairs to learn the format from, not the play: every move alike, after histories drawn alike, from the `seats` in turn."""
         rng = generator(seed, "demonstrations", self.game)
         found = []
         for place in range(count):
@@ -83,7 +83,9 @@ class MatrixGame:
             played: list[Moves] = [
                 {seat: self.form.moves[int(rng.integers(len(self.form.moves)))] for seat in SEATS} for _ in range(rounds)
             ]
-            found.append((ask(self.prompt(played, SEATS[0])), self.form.moves[place % len(self.form.moves)]))
+            found.append(
+                (ask(self.prompt(played, seats[place // len(self.form.moves) % len(seats)])), self.form.moves[place % len(self.form.moves)])
+            )
         return found
 
     # --------------------------------------------------------------------------------------------- playing

@@ -69,6 +69,17 @@ class Perplexity:
         return " ".join(parts[i] for i in generator("perplexity", text).permutation(len(parts)))
 
 
+class Remembered:
+    """A scorer that has judged these texts before, all in one call; a pair's texts come back in many joint actions."""
+
+    def __init__(self, fluency: Fluency, texts: Iterable[str]):
+        distinct = list(dict.fromkeys(texts))
+        self.known = dict(zip(distinct, fluency(distinct) if distinct else [], strict=True))
+
+    def __call__(self, texts: Sequence[str]) -> list[float]:
+        return [self.known[text] for text in texts]
+
+
 def word_classes(text: str) -> list[str]:
     """The text as classes: function words and punctuation are themselves, numbers "#", other words "~" and their ending."""
     return [_class(token) for token in _TOKEN.findall(text.lower())]

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SPLIT_LINE = "[PARAGRAPH_SPLIT]"
+EDITOR_TASK = (
+    "Review the two texts written about a source. Say in two sentences what to change.\n\nSource:\n{text}\n\nThe texts:\n{written}"
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from league.rollouts import play
 from league.sandbox.shared import RememberingGrader
 from league.sandbox.values import Grade, Job
 from league.types import Episode, Match, Message, RewardMix, Version
-from tasks.coding import Coding, checks
+from tasks.coding import Coding
+from tasks.coding_feedback import checks
 from tasks.coding_levels import Levels, shape_of
 from tasks.coding_problems import code_problem, problems_of
 from tasks.coding_prompts import demonstration
@@ -251,6 +252,8 @@ def test_settings_are_checked() -> None:
     assert "did you mean 'passed'" in Coding("code", transition="passes", turns=2).check()[0]  # type: ignore[arg-type]
     assert "needs turns" in Coding("code", transition="passed").check()[0]
     assert "needs turns" in Coding("code", arrangement="discussion").check()[0]
+    assert "needs two writers" in Coding("code", arrangement="single", credit="own").check()[0]
+    assert "did you mean" in Coding("code", credit="owns").check()[0]  # type: ignore[arg-type]
     assert len(Coding("code", samples=0, temperature=0.0, top_p=2.0, items=0, branch=0, max_tokens=1).check()) == 6
 
 
@@ -276,3 +279,26 @@ def test_level_feedback_does_not_quote_hidden_tests() -> None:
     assert all("42" not in check.detail for check in checks(Levels(shape, leak)))
     crash = Grade("fail", "ZeroDivisionError: division by zero", (), "full", 1, 3)
     assert any("ZeroDivisionError" in check.detail for check in checks(Levels(shape, crash)))
+
+
+# ---------------------------------------------------------------------------------------------- own credit
+def test_independent_coders_earn_by_their_own_reply_but_the_payoff_is_joint() -> None:
+    task = Coding("code", samples=2, credit="own")
+    alone = f"def {NAME}(x):\n    return x\n"
+    episode, _ = run(task, {seat: always(RIGHT[seat]) for seat in ("helper", "main")})
+    score = task.score(episode)
+    # The main function calls a helper that is not there when it runs alone: form, and no test.
+    assert score.rewards[0] == pytest.approx({"helper": 1.9, "main": 1.1}) and score.outcomes[0].total == 8.0
+    assert score.metrics["return"] == 1.0
+    constant, _ = run(task, {"helper": always("def aux(x):\n    return 3\n"), "main": always(alone)})
+    earned = task.score(constant).rewards[0]
+    assert earned["helper"] == pytest.approx(0.9) and 1.1 <= earned["main"] <= 2.1
+    nothing, _ = run(task, {"helper": always("no"), "main": always(RIGHT["main"])})
+    assert task.score(nothing).rewards[0] == pytest.approx({"helper": 0.0, "main": 1.1})
+
+
+def test_a_suspect_answer_of_a_writer_alone_carries_no_gradient() -> None:
+    suspects = FakeGrader(lambda job: Grade("pass", "", () if "aux" in job.completion else ("denied: socket",), "full", 6, 6))
+    task = Coding("code", samples=2, credit="own").with_grader(suspects)
+    episode, _ = run(task, {"helper": always(RIGHT["helper"]), "main": always(f"def {NAME}(x):\n    return x\n")})
+    assert task.score(episode).void == {(node.id, seat) for node in episode.roots[0].nodes for seat in ("helper", "main")}

@@ -8,7 +8,7 @@ from tasks.games import kuhn
 from tasks.games.normal_form import FORMS
 from tasks.games.replies import mix_rewards, move_grammar, parse_move
 from tasks.kuhn_poker import KuhnPoker
-from tasks.matrix_games import MatrixGame
+from tasks.matrix_games import SEATS, MatrixGame
 from tests.games_player import match_for, play
 
 RPS = ("rock", "paper", "scissors")
@@ -263,11 +263,11 @@ def test_bad_settings_name_the_field_and_the_remedy(task, field):
 
 def test_demonstrations_show_the_format_and_no_preference():
     task = MatrixGame("game", game="prisoners-dilemma", rounds=3)
-    shown = task.demonstrations(40, seed=1)
-    assert shown == task.demonstrations(40, seed=1) != task.demonstrations(40, seed=2)
+    shown = task.demonstrations(40, 1, SEATS)
+    assert shown == task.demonstrations(40, 1, SEATS) != task.demonstrations(40, 2, SEATS)
     assert sum(move == "defect" for _, move in shown) == 20
     assert {prompt[0].content.count("Round") for prompt, _ in shown} == {1, 2, 3}
-    poker = KuhnPoker("poker").demonstrations(48, seed=0)
+    poker = KuhnPoker("poker").demonstrations(48, 0, SEATS)
     assert len({prompt for prompt, _ in poker}) == 12
     for prompt, move in poker:
         assert move in (("fold", "call") if sets_of(prompt[0].content).endswith("b") else ("check", "bet"))

@@ -198,6 +198,27 @@ def test_a_token_budget_ends_the_run_with_its_last_exam(model: Path, tmp_path: P
         assert sum(state["tokens"].values()) >= 400 and "end" in state["marks"]
 
 
+def test_a_limit_on_trained_tokens_ends_the_run_whatever_was_sampled(model: Path, tmp_path: Path) -> None:
+    config = tiny(model, tmp_path, league__rounds=50, league__trained_tokens=300)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        last = reader.latest_round() or 0
+        assert 0 < last < 50 and reader.state()["tokens"]["trained"] >= 300 and "end" in reader.state()["marks"]
+        assert reader.state()["tokens"]["trained"] - reader.round_scalars(last)["tokens/trained"] < 300
+
+
+def test_agents_that_all_stand_still_play_and_are_counted(model: Path, tmp_path: Path) -> None:
+    """An untrained baseline is a run like any other, without updates."""
+    agents = {"ann": {"role": "co-player", "train": False}, "bob": {"role": "co-player", "train": False}}
+    work = {"kind": "writing", "matches": 2, "settings": {"samples": 2, "max_tokens": 8}, "seats": {"writer-1": ["ann"], "writer-2": ["bob"]}}
+    config = tiny(model, tmp_path, agents=agents, tasks={"work": work}, league__rounds=2, warmup={"student": {"demonstrations": 2}})
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert set(reader.live().values()) == {Version("ann", 0), Version("bob", 0)}
+        assert reader.round_scalars(0)["warmup_tokens/ann"] > 0 == reader.round_scalars(2)["tokens/trained"]
+        assert len([match for match in reader.matches(1) if match.outcomes]) == 4
+
+
 def test_situations_are_drawn_stored_and_counted_apart(tmp_path: Path) -> None:
     agents = {"ann": {"role": "scripted", "says": {"Answer: 3": 1}}, "bob": {"role": "scripted", "says": {"Answer: 5": 1, "Answer: 3": 1}}}
     mixes = {"alone": {"individual": 1.0}, "race": {"individual": 0.0, "competitive": 1.0, "weight": 2.0}}

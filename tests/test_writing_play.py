@@ -149,6 +149,10 @@ def test_a_fluency_scorer_can_only_lower_the_reward():
         ({"temperature": 0.0}, "temperature"),
         ({"top_p": 0.0}, "top_p"),
         ({"arrangement": "single", "credit": "own"}, "needs two writers"),
+        ({"transition": "passed"}, "needs turns of at least 2"),
+        ({"transition": "told", "turns": 2}, "transition"),
+        ({"turns": 0}, "turns"),
+        ({"turns": 2, "arrangement": "discussion"}, "second turn built in"),
     ],
 )
 def test_bad_settings_name_the_field(settings, problem):
@@ -164,3 +168,93 @@ def test_every_prompt_of_both_kinds_carries_the_source():
         made += [prompts.first_again("SRC", "ONE", "TWO"), prompts.second_again("SRC", "ONE", "TWO")]
         assert all("SRC" in text for text in made) and len(set(made)) == 6
         assert "ONE" in made[3] and all("ONE" in text and "TWO" in text for text in made[4:]) and SPLIT_LINE in made[2]
+
+
+# ------------------------------------------------------------------------------------------------ several turns
+WORSE = "Runs it."
+
+
+def improving(seat, prompt, rng):
+    """A first text that is too short, better ones afterwards."""
+    if "Review the two texts" in prompt:
+        return "Name the handle."
+    good = SHORT if seat == WRITERS[0] else LONG
+    return good if "Write it again" in prompt else WORSE
+
+
+def prompts_of(decision, seat):
+    return [message.content for message in decision.turn.prompts[seat]]
+
+
+@pytest.mark.parametrize(
+    ("transition", "heard"),
+    [
+        ("plain", "Write it again"),
+        ("passed", "Not all checks passed."),
+        ("level_passed", "structure: failed"),
+        ("level_feedback", "Write two texts of 8 to 256 words each."),
+        ("expert_edits", "A reviewer says:\nName the handle."),
+    ],
+)
+def test_between_turns_each_writer_keeps_its_history_and_hears_the_transition(transition, heard):
+    task = Writing("w", reward="paper", samples=2, branch=2, turns=2, transition=transition)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), improving)
+    assert task.seats() == (*WRITERS, "editor") if transition == "expert_edits" else WRITERS
+    last = [decision for path, decision in episode.decisions() if path and decision.turn.tag == "write"]
+    assert len(last) == 2 and all(len(decision.nodes) == 2 for decision in last)
+    first, told = prompts_of(last[0], WRITERS[0])[0], prompts_of(last[0], WRITERS[1])
+    assert SOURCE in first and told[1] == WORSE and heard in told[2] and SHORT not in " ".join(told)
+    score = task.score(episode)
+    assert score.rewards[episode.roots[0].nodes[0].id] == dict.fromkeys(WRITERS, 0.0)
+    assert score.rewards[last[0].nodes[0].id] == pytest.approx(dict.fromkeys(WRITERS, PAPER))
+    assert (score.metrics["return/turn-1"], score.metrics["return/turn-2"]) == (0.0, pytest.approx(PAPER / 3))
+    assert score.outcomes[0].n == 2 and score.metrics["return"] == pytest.approx(PAPER / 3)
+
+
+def test_every_turn_is_rewarded_and_the_discount_folds_them():
+    from league.learning.advantages import node_return
+
+    task = Writing("w", reward="paper", samples=1, turns=3)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), writers())
+    score = task.score(episode)
+    root = episode.roots[0].nodes[0]
+    assert node_return(root, WRITERS[0], score, 0.5) == pytest.approx(PAPER * 1.75)
+    assert node_return(root, WRITERS[0], score, 0.0) == pytest.approx(PAPER)
+
+
+def test_early_stop_is_off_unless_asked_for():
+    perfect = (
+        "The handle cancels a callback that was scheduled for later on the loop.",
+        "First, a callback is put on the loop so that it runs after some seconds have gone by. Next, the caller receives a handle for it. "
+        "However, this handle cancels only what has not been started yet.",
+    )
+    task = Writing("w", reward="paper", samples=1, turns=2)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), writers(*perfect))
+    assert task.score(episode).metrics["return"] > 0.8 and len(list(episode.decisions())) == 2
+    stopped = Writing("w", reward="paper", samples=1, turns=2, early_stop=True)
+    assert len(list(play(stopped, match_for(stopped, problems=(PROBLEM,)), writers(*perfect)).decisions())) == 1
+    assert len(list(play(stopped, match_for(stopped, problems=(PROBLEM,)), writers()).decisions())) == 2 - perfect_already(stopped)
+
+
+def perfect_already(task):
+    from tasks.writing_judging import checks, judge
+
+    return int(all(check.passed for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "paper", SOURCE, (SHORT, LONG), None))))
+
+
+def test_sequential_turns_show_the_partners_newest_text():
+    task = Writing("w", arrangement="sequential", reward="paper", samples=1, turns=2)
+    episode = play(task, match_for(task, problems=(PROBLEM,)), improving)
+    tags = [decision.turn.tag for _, decision in episode.decisions()]
+    assert tags == ["draft", "write", "draft", "write"]
+    *_, last = episode.decisions()
+    assert SHORT in prompts_of(last[1], WRITERS[1])[-1]
+
+
+def test_feedback_names_what_is_wrong_and_never_the_human_summary():
+    from tasks.writing_judging import checks, judge
+
+    found = {check.name: check for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, (SHORT, SHORT + " " + SHORT), None))}
+    assert found["structure"].passed and not found["vocabulary"].passed and not found["quality"].passed
+    assert not any(PROBLEM.answer in check.detail for check in found.values())
+    assert not any(check.passed for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, None, None)))
