@@ -160,7 +160,7 @@ def read_config(folder: Path) -> Config:
 
 def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore, population: Population) -> League:
     backend = backend_for(prepared, base, bank)
-    tasks = {name: _equipped(task, bank) for name, task in prepared.tasks.items()}
+    tasks = {name: equipped(task, bank) for name, task in prepared.tasks.items()}
     return League(prepared.config, prepared.domains, tasks, base, bank, backend, store, population, PayoffView(), Ratings())
 
 
@@ -178,7 +178,7 @@ def backend_for(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | 
     return backend
 
 
-def _equipped(task: Any, bank: AdapterBank | None) -> Any:
+def equipped(task: Any, bank: AdapterBank | None) -> Any:
     """Give a task that judges fluency the base model's opinion: tasks know no tensors."""
     if bank is None or not hasattr(task, "with_fluency"):
         return task

@@ -58,7 +58,7 @@ class Writing:
     items: int = 1
     """Texts per match."""
     samples: int = 4
-    """G, the group of every writer's first text."""
+    """G, the group of every writer's first text; evaluation writes once, greedily."""
     branch: int = 1
     """Samples of each later text per earlier joint text; more than 1 gives later turns a group of their own."""
     joint: JointMode = "aligned"
@@ -153,8 +153,9 @@ class Writing:
             judged = self._judge(text, until_write(path))
         prompts = {seat: self._prompt(text, path, seat, judged) for seat in seats}
         tokens = 2 * self.max_tokens if self.arrangement == "single" and tag == WRITE else self.max_tokens
-        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=tokens)
-        samples = 1 if tag == "edit" else self.branch if path else self.samples
+        evaluate = match.purpose == "evaluate"
+        sampling = Sampling(temperature=0.0 if evaluate else self.temperature, top_p=self.top_p, max_tokens=tokens)
+        samples = 1 if evaluate or tag == "edit" else self.branch if path else self.samples
         return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about, self.joint)
 
     def _prompt(self, text: str, path: Path, seat: str, judged: Judged | None) -> tuple[Message, ...]:

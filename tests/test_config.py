@@ -13,7 +13,7 @@ from league.preflight import prepare
 from tests.conftest import write_tiny_model
 from tests.leagues import tiny, tiny_config
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml"))
 GOOD = yaml.safe_dump(tiny_config(Path("model"), Path("runs")))
 
 

@@ -210,7 +210,12 @@ def test_a_limit_on_trained_tokens_ends_the_run_whatever_was_sampled(model: Path
 def test_agents_that_all_stand_still_play_and_are_counted(model: Path, tmp_path: Path) -> None:
     """An untrained baseline is a run like any other, without updates."""
     agents = {"ann": {"role": "co-player", "train": False}, "bob": {"role": "co-player", "train": False}}
-    work = {"kind": "writing", "matches": 2, "settings": {"samples": 2, "max_tokens": 8}, "seats": {"writer-1": ["ann"], "writer-2": ["bob"]}}
+    work = {
+        "kind": "writing",
+        "matches": 2,
+        "settings": {"samples": 2, "max_tokens": 8},
+        "seats": {"writer-1": ["ann"], "writer-2": ["bob"]},
+    }
     config = tiny(model, tmp_path, agents=agents, tasks={"work": work}, league__rounds=2, warmup={"student": {"demonstrations": 2}})
     train(prepare(config), Nobody())
     with RunReader.read(config.folder) as reader:

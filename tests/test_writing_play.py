@@ -254,7 +254,9 @@ def test_sequential_turns_show_the_partners_newest_text():
 def test_feedback_names_what_is_wrong_and_never_the_human_summary():
     from tasks.writing_judging import checks, judge
 
-    found = {check.name: check for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, (SHORT, SHORT + " " + SHORT), None))}
+    found = {
+        check.name: check for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, (SHORT, SHORT + " " + SHORT), None))
+    }
     assert found["structure"].passed and not found["vocabulary"].passed and not found["quality"].passed
     assert not any(PROBLEM.answer in check.detail for check in found.values())
     assert not any(check.passed for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, None, None)))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from league.commands.analyze import analyze
 from league.commands.compare import compare
+from league.commands.crossplay import crossplay
 from league.commands.export import export
 from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "payoffs": payoffs,
     "cycles": cycles,
+    "crossplay": crossplay,
     "analyze": analyze,
     "ladder": ladder,
     "lineage": lineage,

@@ -1,0 +1,314 @@
+"""MAGRPO against the paper's baselines on writing and coding together, over the real base model, at equal trained tokens.
+
+Every arm is a shipped config, `configs/magrpo/FAMILY_ARM.yaml`: its task, warm-up, learning rate and decoding are what is run here. Per
+family and seed all arms share one population, one generation batch and one fused update per round (a "wave"), which is what the engine is
+for; each arm stops when it has trained on its tokens (warm-up apart), or after `--rounds` rounds where its groups have nothing more to say.
+
+Every arm is examined on the same held-out test problems, with the training's decoding, before and after: "before" is the prompted baseline
+(of aligned: naive concatenation), after the same supervised warm-up. Seconds per answer are counted as the paper does, the slower writer of
+a turn, summed over turns, each text generated alone, in CPU-seconds.
+
+Resumable: what is in --out is not measured again. One wave is the unit.
+
+    python -m benchmarks.magrpo --out runs/magrpo.json --families coding,writing --seeds 3 --tokens 6000
+    python -m benchmarks.magrpo_page runs/magrpo.json > docs/results/magrpo.md
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from league.assembly import text_nll
+from league.backends.local import LocalBackend
+from league.config import Config, load_config
+from league.learning.advantages import Credit, learn_from
+from league.learning.objective import Objective
+from league.learning.update import update
+from league.learning.warmup import Curriculum, Target, warm_up
+from league.model.bank import AdapterBank, LoraSpec
+from league.model.base import BaseModel
+from league.model.fetch import locate_model
+from league.rollouts import play
+from league.seeds import derive
+from league.types import BASE, Backend, Episode, Hyper, Match, Reply, Request, Sample, Version
+from tasks import make_task
+from tasks.coding import Coding
+from tasks.writing_fluency import Perplexity
+
+CONFIGS = Path(__file__).parent.parent / "configs" / "magrpo"
+ARMS = ("aligned", "cross", "multiturn", "independent", "sequential", "discussion", "single")
+"""The trained arms; "naive" is aligned before its first round."""
+SHOWN = {
+    "writing": ("return", "structure", "coherence", "consistency", "quality", "paper_return"),
+    "coding": ("return", "structure", "syntax", "tests", "cooperation", "solved"),
+}
+Row = dict[str, float]
+
+
+@dataclass
+class Team:
+    """One arm of one seed: its config, task, adapters by seat, and what it has cost."""
+
+    arm: str
+    config: Config
+    task: Any
+    seats: dict[str, Version]
+    trained: int = 0
+    sampled: int = 0
+    rounds: int = 0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    """(tokens trained on, mean training return) at the start of each round"""
+
+    @property
+    def agents(self) -> set[str]:
+        return {version.agent for version in self.seats.values()}
+
+
+class Clocked:
+    """A backend that generates every request alone: the slower of a stage, summed over stages, in CPU-seconds."""
+
+    def __init__(self, backend: Backend):
+        self.backend, self.seconds = backend, 0.0
+
+    def generate(self, requests: Sequence[Request]) -> list[Any]:
+        answers, spent = [], []
+        for request in requests:
+            start = time.process_time()
+            answers += self.backend.generate([request])
+            spent.append(time.process_time() - start)
+        self.seconds += max(spent)
+        return answers
+
+
+class Wave:
+    """All arms of one family and seed over one bank."""
+
+    def __init__(self, base: BaseModel, family: str, seed: int, arms: Sequence[str], rounds: int):
+        self.base, self.family, self.seed, self.rounds = base, family, seed, rounds
+        self.bank = AdapterBank(base)
+        self.backend = LocalBackend(base, self.bank, max_rows=256)
+        self.clock = {"generate": 0.0, "score": 0.0, "update": 0.0, "warm-up": 0.0, "exam": 0.0}
+        self.teams = self._found(arms)
+
+    # ------------------------------------------------------------------------------------------- beginnings
+    def _found(self, arms: Sequence[str]) -> list[Team]:
+        """Warm up every distinct agent once (arms whose agents are shown the same share it), then give each arm copies."""
+        start = time.process_time()
+        teams, wanted, curricula = [], {}, {}
+        for arm in arms:
+            config = load_config(CONFIGS / f"{self.family}_{arm}.yaml", [f"seed={self.seed}"])
+            ((name, chosen),) = config.tasks.items()
+            task = make_task(chosen.kind, f"{self.family}-{arm}", chosen.settings, {})
+            if hasattr(task, "with_fluency"):
+                task = task.with_fluency(Perplexity(lambda texts: text_nll(self.bank, texts)))
+            named = {seat: chosen.seats[seat][0] if chosen.seats else next(iter(config.agents)) for seat in task.seats()}
+            teams.append(Team(arm, config, task, {seat: Version(f"{arm}-{agent}", 0) for seat, agent in named.items()}))
+            for seat, agent in named.items():
+                phase = config.warmup.student
+                shown = task.demonstrations(phase.demonstrations, derive(self.seed, "demonstrations", name, agent), [seat])
+                key = (agent, tuple(shown))
+                if key not in curricula:
+                    source = Version(f"warm-{len(curricula)}", 0)
+                    self.bank.add(
+                        source,
+                        LoraSpec(config.adapter.rank, config.adapter.alpha),
+                        seed=derive(self.seed, "adapter", agent),
+                        trainable=True,
+                    )
+                    curricula[key] = Curriculum(source.agent, (), phase, tuple(Target(*pair) for pair in shown))
+                wanted[teams[-1].seats[seat]] = Version(curricula[key].agent, 0)
+        warm_up(self.base, self.bank, list(curricula.values()), Objective(aggregation="token"), self.seed)
+        for version, source in wanted.items():
+            self.bank.clone(source, version, trainable=True)
+        for source in set(wanted.values()):
+            self.bank.drop(source)
+        self.clock["warm-up"] += time.process_time() - start
+        return teams
+
+    def match(self, team: Team, split: str, index: int) -> Match:
+        seed = derive("magrpo", self.seed, split, index)
+        problems = team.task.problems(split, index)
+        return Match(f"{team.arm}-{split}-{index}", team.task.name, index, team.seats, problems, seed)
+
+    # --------------------------------------------------------------------------------------------- learning
+    def train(self, tokens: int) -> None:
+        """Rounds until every arm has trained on `tokens`, or has played all its rounds."""
+        while active := [team for team in self.teams if team.trained < tokens and team.rounds < self.rounds]:
+            self._round(active)
+            shown = " ".join(f"{team.arm}:{team.trained}:{team.curve[-1][1]:.2f}" for team in active)
+            print(f"{self.family} seed {self.seed} cpu {time.process_time():.0f} s {shown}", flush=True)
+
+    def _round(self, active: Sequence[Team]) -> None:
+        start = time.process_time()
+        matches = [(team, self.match(team, "train", team.rounds * m + i)) for team in active for m in [_matches(team)] for i in range(m)]
+        episodes = play([match for _, match in matches], {team.task.name: team.task for team in active}, self.backend)
+        played = time.process_time()
+        samples: list[Sample] = []
+        hypers: dict[str, Hyper] = {}
+        returns: dict[str, list[float]] = {}
+        for (team, _), episode in zip(matches, episodes, strict=True):
+            score = team.task.score(episode)
+            chosen = team.config.learning
+            lesson = learn_from(episode, score, Credit(chosen.discount, chosen.normalise, chosen.leave_one_out), team.agents)
+            samples += lesson.samples
+            team.sampled += tokens_of(episode)
+            returns.setdefault(team.arm, []).append(score.metrics.get("return", 0.0))
+            hypers |= {agent: Hyper(chosen.learning_rate, chosen.kl) for agent in team.agents}
+        judged = time.process_time()
+        for team in active:
+            team.curve.append((team.trained, round(fmean(returns[team.arm]), 4)))
+            team.rounds += 1
+            team.trained += sum(len(sample.tokens) for sample in samples if sample.agent in team.agents)
+        if samples:
+            update(self.base, self.bank, samples, hypers, Objective(minibatches=active[0].config.learning.minibatches))
+        ended = time.process_time()
+        for name, seconds in (("generate", played - start), ("score", judged - played), ("update", ended - judged)):
+            self.clock[name] += seconds
+
+    # -------------------------------------------------------------------------------------------- measuring
+    def exam(self, count: int) -> dict[str, list[Row]]:
+        """arm → metrics per held-out problem: one sampled playthrough of each, the training's decoding."""
+        start = time.process_time()
+        tasks = {team.task.name: replace(team.task, samples=1, branch=1) for team in self.teams}
+        matches = [(team, self.match(team, "test", index)) for team in self.teams for index in range(count)]
+        episodes = play([match for _, match in matches], tasks, self.backend)
+        found: dict[str, list[Row]] = {team.arm: [] for team in self.teams}
+        for (team, match), episode in zip(matches, episodes, strict=True):
+            metrics = tasks[match.task].score(episode).metrics
+            found[team.arm].append({name: round(metrics[name], 4) for name in SHOWN[self.family] if name in metrics})
+        self.clock["exam"] += time.process_time() - start
+        return found
+
+    def seconds_per_answer(self, count: int) -> dict[str, float]:
+        """arm → CPU-seconds of one answer as the paper counts them, mean over `count` held-out problems."""
+        found = {}
+        for team in self.teams:
+            clocked = Clocked(self.backend)
+            task = replace(team.task, samples=1, branch=1)
+            for index in range(count):
+                play([self.match(team, "test", index)], {task.name: task}, clocked)
+            found[team.arm] = clocked.seconds / count
+        return found
+
+    def keep(self, folder: Path) -> None:
+        """The aligned writers' adapters, for cross-play between seeds."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for team in self.teams:
+            for seat, version in team.seats.items() if team.arm == "aligned" else ():
+                save_file(self.bank.state(version), folder / f"{self.family}-{self.seed}-{seat}.safetensors")
+
+
+def _matches(team: Team) -> int:
+    return next(iter(team.config.tasks.values())).matches
+
+
+def tokens_of(episode: Episode) -> int:
+    return sum(
+        len(reply.tokens) for _, d in episode.decisions() for replies in d.replies.values() for reply in replies if isinstance(reply, Reply)
+    )
+
+
+# ------------------------------------------------------------------------------------------------ other figures
+def cross_play(base: BaseModel, family: str, seeds: int, folder: Path, count: int) -> dict[str, list[Row]]:
+    """ "i,j" → metrics per problem of the first writer of seed i with the second writer of seed j, trained apart where i ≠ j."""
+    wave = Wave(base, family, 0, (), 0)
+    config = load_config(CONFIGS / f"{family}_aligned.yaml")
+    ((_, chosen),) = config.tasks.items()
+    task = make_task(chosen.kind, family, {**chosen.settings, "samples": 1}, {})
+    if hasattr(task, "with_fluency"):
+        task = task.with_fluency(Perplexity(lambda texts: text_nll(wave.bank, texts)))
+    spec = LoraSpec(config.adapter.rank, config.adapter.alpha)
+    for seed in range(seeds):
+        for place, seat in enumerate(task.seats()):
+            state = load_file(folder / f"{family}-{seed}-{seat}.safetensors")
+            wave.bank.load(Version(f"w{place}-{seed}", 0), spec, state, None, False)
+    matches = []
+    for one in range(seeds):
+        for two in range(seeds):
+            seats = dict(zip(task.seats(), (Version(f"w0-{one}", 0), Version(f"w1-{two}", 0)), strict=True))
+            for index in range(count):
+                problems = task.problems("test", index)
+                matches.append(Match(f"{one},{two}:{index}", family, 0, seats, problems, derive("cross-play", one, two, index)))
+    found: dict[str, list[Row]] = {}
+    for match, episode in zip(matches, play(matches, {family: task}, wave.backend), strict=True):
+        metrics = task.score(episode).metrics
+        found.setdefault(match.id.partition(":")[0], []).append({n: round(metrics[n], 4) for n in SHOWN[family] if n in metrics})
+    return found
+
+
+def humaneval(base: BaseModel, count: int, tokens: int) -> list[Row]:
+    """The base model alone in both seats on HumanEval's test problems, greedy: the zero point."""
+    task = Coding("humaneval", source="humaneval", max_tokens=tokens)
+    backend = LocalBackend(base, AdapterBank(base), max_rows=64)
+    seats = dict.fromkeys(task.seats(), BASE)
+    matches = [Match(f"he-{i}", task.name, 0, seats, task.problems("test", i), i, purpose="evaluate") for i in range(count)]
+    rows = []
+    for episode in play(matches, {task.name: task}, backend):
+        metrics = task.score(episode).metrics
+        rows.append({name: round(metrics[name], 4) for name in SHOWN["coding"] if name in metrics})
+    return rows
+
+
+def adapters(out: Path) -> Path:
+    """Where the aligned writers' adapters are kept, beside the results."""
+    return out.parent / f"{out.stem}-adapters"
+
+
+def run_wave(base: BaseModel, args: argparse.Namespace, family: str, seed: int) -> Mapping[str, Any]:
+    wave = Wave(base, family, seed, args.arms.split(","), args.rounds)
+    before = wave.exam(args.exam)
+    wave.train(args.tokens)
+    after = wave.exam(args.exam)
+    wave.keep(adapters(args.out))
+    arms = {
+        team.arm: {
+            "before": before[team.arm], "after": after[team.arm], "trained": team.trained, "sampled": team.sampled, "rounds": team.rounds,
+            "curve": team.curve,
+        }
+        for team in wave.teams
+    }  # fmt: skip
+    seconds = wave.seconds_per_answer(args.clocked) if seed == 0 and args.clocked else {}
+    return {"arms": arms, "clock": wave.clock, "seconds_per_answer": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--families", default="coding,writing")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=6000, help="trained tokens per arm and seed")
+    parser.add_argument("--rounds", type=int, default=24, help="at most, per arm and seed")
+    parser.add_argument("--exam", type=int, default=16, help="held-out problems")
+    parser.add_argument("--clocked", type=int, default=3, help="problems timed one text at a time, first seed only")
+    parser.add_argument("--humaneval", type=int, default=0, help="HumanEval test problems for the untrained base, 0: none")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    base = BaseModel.load(locate_model("HuggingFaceTB/SmolLM2-135M-Instruct"), threads=1)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results.setdefault("settings", {key: str(value) for key, value in vars(args).items() if key != "out"})
+
+    def measured(key: str, work: Any) -> None:
+        if key not in results:
+            results[key] = work()
+            args.out.write_text(json.dumps(results) + "\n")
+
+    for family in args.families.split(","):
+        for seed in range(args.seeds):
+            measured(f"{family}/{seed}", lambda family=family, seed=seed: run_wave(base, args, family, seed))
+        measured(f"{family}/cross-play", lambda family=family: cross_play(base, family, args.seeds, adapters(args.out), args.exam))
+    if args.humaneval:
+        measured("humaneval", lambda: humaneval(base, args.humaneval, 96))
+
+
+if __name__ == "__main__":
+    main()
