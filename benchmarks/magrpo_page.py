@@ -8,7 +8,7 @@ is a rough one. Prose stands in the page itself between the tables and is not to
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,7 +28,13 @@ NAMES = {
     "discussion": "one-round discussion",
     "single": "single agent, GRPO",
 }
-PROMPTED = {"aligned": "naive concatenation", "sequential": "sequential", "discussion": "one-round discussion", "multiturn": "two turns", "single": "single agent"}
+PROMPTED = {
+    "aligned": "naive concatenation",
+    "sequential": "sequential",
+    "discussion": "one-round discussion",
+    "multiturn": "two turns",
+    "single": "single agent",
+}
 Rows = Sequence[Mapping[str, float]]
 
 
@@ -59,6 +65,10 @@ def gains(waves: Sequence[Any], arm: str) -> list[list[float]]:
     return [[b["return"] - a["return"] for a, b in zip(*pair, strict=True) if "return" in a and "return" in b] for pair in both]
 
 
+def mean_of(waves: Sequence[Any], arm: str, what: str) -> float:
+    return fmean(wave["arms"][arm][what] for wave in waves)
+
+
 def family_tables(results: Mapping[str, Any], family: str) -> list[str]:
     waves = [found for key, found in sorted(results.items()) if key.startswith(f"{family}/") and "arms" in found]
     if not waves:
@@ -73,19 +83,24 @@ def family_tables(results: Mapping[str, Any], family: str) -> list[str]:
     def rows(names: Mapping[str, str], when: str) -> None:
         for arm in arms:
             if arm in names:
-                lines.append(f"| {names[arm]} | " + " | ".join(cell(column(waves, arm, when, m), f"{family}{arm}{when}{m}") for m in metrics) + " |")
+                lines.append(
+                    f"| {names[arm]} | " + " | ".join(cell(column(waves, arm, when, m), f"{family}{arm}{when}{m}") for m in metrics) + " |"
+                )
 
     rows(PROMPTED, "before")
     lines += ["", "Trained:", "", head, rule]
     rows(NAMES, "after")
     seconds = next((wave["seconds_per_answer"] for wave in waves if wave["seconds_per_answer"]), {})
-    lines += ["", "| arm | gain in return (after − before) | trained tokens | sampled tokens | rounds | CPU-s per answer |", "|---" * 6 + "|"]
+    lines += [
+        "",
+        "| arm | gain in return (after − before) | trained tokens | sampled tokens | rounds | CPU-s per answer |",
+        "|---" * 6 + "|",
+    ]
     for arm in arms:
-        mean: Callable[[str], float] = lambda what, arm=arm: fmean(wave["arms"][arm][what] for wave in waves)  # type: ignore[misc]
         spent = f"{seconds[arm]:.2f}" if arm in seconds else "–"
         lines.append(
-            f"| {NAMES[arm]} | {cell(gains(waves, arm), family + arm, sign=True)} | {mean('trained'):.0f} | {mean('sampled'):.0f} | "
-            f"{mean('rounds'):.1f} | {spent} |"
+            f"| {NAMES[arm]} | {cell(gains(waves, arm), family + arm, sign=True)} | {mean_of(waves, arm, 'trained'):.0f} | "
+            f"{mean_of(waves, arm, 'sampled'):.0f} | {mean_of(waves, arm, 'rounds'):.1f} | {spent} |"
         )
     clock = {name: sum(wave["clock"][name] for wave in waves) for name in waves[0]["clock"]}
     sampled, trained = (sum(arm[what] for wave in waves for arm in wave["arms"].values()) for what in ("sampled", "trained"))
@@ -105,14 +120,18 @@ def cross_table(found: Mapping[str, Rows] | None) -> list[str]:
     lines = ["", "First writer of one seed (rows) with the second writer of another (columns), both trained as `aligned`: mean return.", ""]
     lines += ["| | " + " | ".join(f"seed {seed}" for seed in seeds) + " |", "|---" * (len(seeds) + 1) + "|"]
     for one in seeds:
-        lines.append(f"| seed {one} | " + " | ".join(f"{fmean(row['return'] for row in found[f'{one},{two}']):.2f}" for two in seeds) + " |")
+        lines.append(
+            f"| seed {one} | " + " | ".join(f"{fmean(row['return'] for row in found[f'{one},{two}']):.2f}" for two in seeds) + " |"
+        )
     problems = range(len(next(iter(found.values()))))
     gap = [
         fmean(found[k][i]["return"] for k in found if len(set(k.split(","))) == 1)
         - fmean(found[k][i]["return"] for k in found if len(set(k.split(","))) == 2)
         for i in problems
     ] if len(seeds) > 1 else []  # fmt: skip
-    return lines + (["", f"Trained together minus trained apart: {cell([gap], 'gap', sign=True)} (bootstrap over problems)."] if gap else [])
+    return lines + (
+        ["", f"Trained together minus trained apart: {cell([gap], 'gap', sign=True)} (bootstrap over problems)."] if gap else []
+    )
 
 
 def main() -> None:
