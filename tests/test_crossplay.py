@@ -79,10 +79,14 @@ def test_a_private_language_is_a_gap() -> None:
 
 
 def test_runs_that_trained_apart_meet_over_one_base(tmp_path: Path) -> None:
+    """Partners of different ranks and instructions, too."""
     model = write_tiny_model(tmp_path / "model", max_position_embeddings=1024)
     runs = []
     for seed in (1, 2):
-        agents = {"one": {"role": "co-player"}, "two": {"role": "co-player"}}
+        agents = {
+            "one": {"role": "co-player", "system": "You write helpers."},
+            "two": {"role": "co-player", "adapter": {"rank": 4, "alpha": 8, "targets": ["q_proj", "o_proj"]}},
+        }
         task = {"kind": "coding", "matches": 1, "settings": {"samples": 2, "max_tokens": 8}, "seats": {"helper": ["one"], "main": ["two"]}}
         config = tiny(
             model, tmp_path / f"runs-{seed}", name=f"seed-{seed}", seed=seed, agents=agents, domains={}, tasks={"code": task},
