@@ -46,6 +46,8 @@ from tasks.writing_fluency import Perplexity
 CONFIGS = Path(__file__).parent.parent / "configs" / "magrpo"
 ARMS = ("aligned", "cross", "multiturn", "independent", "sequential", "discussion", "single")
 """The trained arms; "naive" is aligned before its first round."""
+SAME_START = {"cross": "aligned", "independent": "aligned"}
+"""Arms that differ from another only in what is rewarded: before training they are that other, so it is examined once."""
 SHOWN = {
     "writing": ("return", "structure", "coherence", "consistency", "quality", "paper_return"),
     "coding": ("return", "structure", "syntax", "tests", "cooperation", "solved"),
@@ -174,18 +176,21 @@ class Wave:
             self.clock[name] += seconds
 
     # -------------------------------------------------------------------------------------------- measuring
-    def exam(self, count: int) -> dict[str, list[Row]]:
-        """arm → metrics per held-out problem: one sampled playthrough of each, the training's decoding."""
+    def exam(self, count: int, first: bool) -> dict[str, list[Row]]:
+        """arm → metrics per held-out problem: one sampled playthrough of each, the training's decoding. `first`: before any training."""
         start = time.process_time()
-        tasks = {team.task.name: replace(team.task, samples=1, branch=1) for team in self.teams}
-        matches = [(team, self.match(team, "test", index)) for team in self.teams for index in range(count)]
+        present = {team.arm for team in self.teams}
+        same = {arm: other for arm, other in SAME_START.items() if first and other in present}
+        sitting = [team for team in self.teams if team.arm not in same]
+        tasks = {team.task.name: replace(team.task, samples=1, branch=1, joint="aligned") for team in sitting}
+        matches = [(team, self.match(team, "test", index)) for team in sitting for index in range(count)]
         episodes = play([match for _, match in matches], tasks, self.backend)
-        found: dict[str, list[Row]] = {team.arm: [] for team in self.teams}
+        found: dict[str, list[Row]] = {team.arm: [] for team in sitting}
         for (team, match), episode in zip(matches, episodes, strict=True):
             metrics = tasks[match.task].score(episode).metrics
             found[team.arm].append({name: round(metrics[name], 4) for name in SHOWN[self.family] if name in metrics})
         self.clock["exam"] += time.process_time() - start
-        return found
+        return found | {arm: found[other] for arm, other in same.items()}
 
     def seconds_per_answer(self, count: int) -> dict[str, float]:
         """arm → CPU-seconds of one answer as the paper counts them, mean over `count` held-out problems."""
@@ -264,9 +269,9 @@ def adapters(out: Path) -> Path:
 
 def run_wave(base: BaseModel, args: argparse.Namespace, family: str, seed: int) -> Mapping[str, Any]:
     wave = Wave(base, family, seed, args.arms.split(","), args.rounds)
-    before = wave.exam(args.exam)
+    before = wave.exam(args.exam, first=True)
     wave.train(args.tokens)
-    after = wave.exam(args.exam)
+    after = wave.exam(args.exam, first=False)
     wave.keep(adapters(args.out))
     arms = {
         team.arm: {
