@@ -84,7 +84,9 @@ def _bootstrap(values: FloatArray | None) -> Estimate | None:
     found = values[~np.isnan(values)]
     draws = generator(0, "cross-play", len(found)).integers(len(found), size=(REPLICATES, len(found)))
     low, high = np.quantile(found[draws].mean(axis=1), (0.025, 0.975))
-    return Estimate(float(found.mean()), *((float(low), float(high)) if len(found) > 1 else (None, None)), len(found))
+    if len(found) == 1:
+        return Estimate(float(found[0]), n=1)
+    return Estimate(float(found.mean()), float(low), float(high), len(found))
 
 
 @dataclass(frozen=True)

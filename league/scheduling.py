@@ -76,10 +76,10 @@ def _placed(league: League, task: Any, places: Sequence[Sequence[Member]], domai
 
     Where anyone trains, one of the two does. An agent meets itself with `self_play`, or when nobody else is left.
     """
-    first, second = places[0], places[1] if len(places) > 1 else places[0]
     if len(places) == 1:
-        rows = [m.version for m in first if m.trains] or [m.version for m in first]
+        rows = [m.version for m in places[0] if m.trains] or [m.version for m in places[0]]
         return [Pairing(row, row, domain) for row in rows for domain in domains]
+    first, second = places[:2]
     pairs = [(one, two) for one in first for two in second]
     learning = [(one, two) for one, two in pairs if one.trains or two.trains] or pairs
     met = [(one.version, two.version) for one, two in learning if self_play or one is not two] or [
