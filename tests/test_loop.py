@@ -221,7 +221,7 @@ def test_agents_that_all_stand_still_play_and_are_counted(model: Path, tmp_path:
     with RunReader.read(config.folder) as reader:
         assert set(reader.live().values()) == {Version("ann", 0), Version("bob", 0)}
         assert reader.round_scalars(0)["warmup_tokens/ann"] > 0 == reader.round_scalars(2)["tokens/trained"]
-        assert len([match for match in reader.matches(1) if match.outcomes]) == 4
+        assert len([match for match in reader.matches(1) if match.task == "work" and match.outcomes]) == 4
 
 
 def test_situations_are_drawn_stored_and_counted_apart(tmp_path: Path) -> None:
