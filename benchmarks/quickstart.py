@@ -19,15 +19,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from league.reporting.marks import compare_runs, exam, gains, learners, overall_gain, teaching
-from league.reporting.measures import mean
+from league.reporting.measures import mean, t_quantile
 from league.reporting.views import Estimate
 from league.store.reader import RunReader
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "docs" / "results" / "quickstart.md"
 OWN_WORK = ("schedule", "score", "evolve", "commit", "report")
-T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
-"""Student's t, two-sided 95%, by degrees of freedom."""
 
 
 def play(config: str, name: str, runs: Path, overrides: list[str]) -> None:
@@ -58,7 +56,7 @@ def over_seeds(values: list[float]) -> str:
     """Mean over seeds with Student's t interval."""
     if len(values) < 2:
         return f"{values[0]:+.1f} (one seed)" if values else "–"
-    half = T_975.get(len(values) - 1, 1.96) * stdev(values) / math.sqrt(len(values))
+    half = float(t_quantile(len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return f"{fmean(values):+.1f} [{fmean(values) - half:+.1f}, {fmean(values) + half:+.1f}]"
 
 
@@ -128,8 +126,8 @@ def _teaching(names: list[str], states: dict) -> list[str]:
             changes.append(found["live_change"].value)
         end = exam(states[name], "end")
         if end is not None and end.lessons:
-            items = [int(s) - int(c) for lesson in end.lessons for s, c in zip(lesson["shuffled"], lesson["control"], strict=True)]
-            lines.append(f"| {name} | all, *shuffled* explanation | | {shown(mean([100.0 * item for item in items]), 1)} | |")
+            items = [100 * item for item in end.lesson_items(False, "shuffled")]
+            lines.append(f"| {name} | live students, *shuffled* explanation | | {shown(mean(items), 1)} | |")
     return [*lines, "", f"Change of Δ over seeds, live students: {over_seeds(changes)} points.", ""]
 
 
@@ -151,7 +149,7 @@ def _cost(names: list[str], states: dict, runs: Path) -> list[str]:
     lines = [
         "## Cost",
         "",
-        "| run | wall min | CPU min | peak GB | generation | update | measuring | the league's own work | tokens sampled / trained in matches |",
+        "| run | wall min | CPU min | peak GB | generation | update | measuring | the league's own work | tokens sampled in matches / trained, warm-up included |",
         "|---" * 9 + "|",
     ]
     for name in names:
@@ -213,7 +211,8 @@ def main() -> None:
             with RunReader.read(chosen.runs / f"quickstart-{seed}") as reader:
                 budget = sum(reader.state()["tokens"].values())
             limits = [f"league.token_budget={budget}", "league.rounds=1000", "evaluation.every=1000"]
-            play("baseline_mixed.yaml", f"baseline-{seed}", chosen.runs, [f"seed={seed}", *limits])
+            shared = [item for item in chosen.overrides if item.startswith(("model.", "evaluation.final_problems"))]
+            play("baseline_mixed.yaml", f"baseline-{seed}", chosen.runs, [f"seed={seed}", *limits, *shared])
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(report(chosen.seeds, chosen.runs, chosen.overrides, chosen.baseline), encoding="utf-8")
     print(OUT.read_text())

@@ -47,6 +47,8 @@ class Lesson:
     control: tuple[float, ...]
     taught: tuple[float, ...]
     shuffled: tuple[float, ...]
+    similar: int = 1
+    """Items of one match: problems tried with the same explanation, so not independent."""
 
     @property
     def improvement(self) -> float:
@@ -62,6 +64,7 @@ class Lesson:
             "teacher": str(self.teacher),
             "student": str(self.student),
             "domain": self.domain,
+            "similar": self.similar,
             **{arm: "".join("01"[value > 0.5] for value in values) for arm, values in arms.items()},
         }
 
@@ -138,7 +141,8 @@ def teach(
             kept = transcript(episode, score, {}) if index < transcripts else None
             results.append(MatchResult(episode.match, score.metrics, score.outcomes, kept))
         if arms["control"]:
-            lessons.append(Lesson(teacher, student, domain, *(tuple(arms[arm]) for arm in ("control", "taught", "shuffled"))))
+            control, taught, shuffled = (tuple(arms[arm]) for arm in ("control", "taught", "shuffled"))
+            lessons.append(Lesson(teacher, student, domain, control, taught, shuffled, task.similar))
     return lessons, results
 
 

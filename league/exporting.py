@@ -101,19 +101,19 @@ def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bo
     member = next(m for m in state["population"]["members"] if m["name"] == version.agent)
     row = reader.version_row(version)
     return Card(
-        agent=version.agent, step=version.step, role=row.role, base=base, accuracies=_measured(reader, state, version.agent),
+        agent=version.agent, step=version.step, role=row.role, base=base, accuracies=_measured(state, version),
         ratings=[LadderRow(r.ladder, r.version.agent, row.role, r.mu, r.sigma, r.games) for r in reader.ratings() if r.version.agent == version.agent],
         lineage=_lineage(reader, version), prompt=member["system"] or "", run=run, merged=merged,
     )  # fmt: skip
 
 
-def _measured(reader: RunReader, state: dict[str, Any], agent: str) -> list[tuple[str, Estimate]]:
+def _measured(state: dict[str, Any], version: Version) -> list[tuple[str, Estimate]]:
+    """Test accuracies of exactly this version; empty when it has not sat an exam."""
     for sitting in ("end", "start"):
         book = exam(state, sitting)
-        if book is None or agent not in book.agents():
-            continue
-        found = [(domain, book.accuracy(agent, domain)) for domain in book.domains()]
-        return [(domain, estimate) for domain, estimate in found if estimate is not None]
+        if book is not None and book.versions.get(version.agent) == version:
+            found = [(domain, book.accuracy(version.agent, domain)) for domain in book.domains()]
+            return [(domain, estimate) for domain, estimate in found if estimate is not None]
     return []
 
 

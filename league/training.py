@@ -40,9 +40,11 @@ def learn(league: League, now: Round, episodes: Sequence[Episode], scores: Seque
     for agent, done in updates.items():
         now.scalars |= {
             f"update/{agent}/loss": done.loss, f"update/{agent}/grad_norm": done.grad_norm, f"update/{agent}/entropy": done.entropy,
-            f"update/{agent}/kl": done.kl, f"update/{agent}/samples": float(done.samples),
+            f"update/{agent}/samples": float(done.samples),
         }  # fmt: skip
-    now.scalars |= _task_scalars(now.matches) | _rewards(league, episodes, scores)
+        if hypers[agent].kl:  # measured only where it is asked for
+            now.scalars[f"update/{agent}/kl"] = done.kl
+    now.scalars |= _task_scalars(now.matches) | _rewards(league, episodes, scores) | _against_pasts(league, now.matches)
     return updates
 
 
@@ -72,6 +74,19 @@ def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score
                 if member is not None and episode.match.seats[seat] == member.version:
                     found.setdefault(member.role, []).extend(score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes)
     return {f"reward/{role}": fmean(values) for role, values in found.items()}
+
+
+def _against_pasts(league: League, matches: Sequence[MatchResult]) -> dict[str, float]:
+    """win_rate/past → share of items that live agents won of frozen versions, draws half; absent when none were met."""
+    won = items = 0.0
+    live = {member.version for member in league.population.members.values()}
+    for outcome in (outcome for result in matches for outcome in result.outcomes if outcome.relation == "contest"):
+        row, col = outcome.row in live, outcome.col in live
+        if row == col:
+            continue
+        items += outcome.wins + outcome.draws + outcome.losses
+        won += (outcome.wins if row else outcome.losses) + outcome.draws / 2
+    return {"win_rate/past": won / items} if items else {}
 
 
 def _task_scalars(matches: Sequence[MatchResult]) -> dict[str, float]:

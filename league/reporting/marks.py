@@ -45,14 +45,18 @@ class ExamBook:
         rows = [self.bits[agent, domain] for agent in agents if (agent, domain) in self.bits]
         return [fmean(column) for column in zip(*rows, strict=True)] if rows else []
 
-    def lesson_items(self, held_out: bool | None = None) -> list[float]:
-        """Δ per (teacher, student, problem), every teacher; `held_out` keeps only lessons with, or without, a frozen student."""
+    def lesson_items(self, held_out: bool | None = None, arm: str = "taught") -> list[float]:
+        """Δ per (teacher, match): the mean over the match's similar problems and over the students, who meet the same problems, so
+        that what shares an explanation or a problem counts once. `arm` may be "shuffled"; `held_out` keeps only lessons with, or
+        without, a frozen student."""
         live = set(self.versions.values())
-        items = []
+        clusters: dict[tuple[str, int], list[float]] = {}
         for lesson in self.lessons:
-            if held_out is None or held_out != (Version.parse(lesson["student"]) in live):
-                items += [int(t) - int(c) for t, c in zip(lesson["taught"], lesson["control"], strict=True)]
-        return [float(item) for item in items]
+            if held_out is not None and held_out == (Version.parse(lesson["student"]) in live):
+                continue
+            for place, (with_it, without) in enumerate(zip(lesson[arm], lesson["control"], strict=True)):
+                clusters.setdefault((lesson["teacher"], place // lesson.get("similar", 1)), []).append(float(int(with_it) - int(without)))
+        return [fmean(items) for items in clusters.values()]
 
 
 def exam(state: Mapping[str, Any], sitting: str) -> ExamBook | None:

@@ -77,7 +77,7 @@ def _body(card: Card, base: str) -> str:
 
 def _measured(card: Card) -> str:
     if not card.accuracies:
-        return "Nothing was measured on held-out problems."
+        return "This version has not sat an exam on held-out problems."
     rows = ["| domain | held-out accuracy | 95% interval | problems |", "|---|---|---|---|"]
     for domain, e in card.accuracies:
         band = f"{100 * e.low:.1f}–{100 * e.high:.1f}%" if e.low is not None and e.high is not None else "unknown"
