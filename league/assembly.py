@@ -69,8 +69,8 @@ class League:
         chosen = self.config.learning
         return Objective(
             aggregation=chosen.aggregation, clip=chosen.clip, entropy=chosen.entropy, epochs=chosen.epochs, minibatches=chosen.minibatches,
-            max_grad_norm=chosen.max_grad_norm, weight_decay=chosen.weight_decay, tokens_per_microbatch=chosen.tokens_per_microbatch,
-            checkpointing=chosen.checkpointing,
+            max_grad_norm=chosen.max_grad_norm, weight_decay=chosen.weight_decay, betas=chosen.betas,
+            tokens_per_microbatch=chosen.tokens_per_microbatch, checkpointing=chosen.checkpointing,
         )  # fmt: skip
 
     def credit(self) -> Credit:

@@ -20,6 +20,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -141,6 +142,8 @@ class LearningConfig(Section):
     minibatches: Positive = 1
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     weight_decay: Weight = 0.0
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    """AdamW's; a first one of 0 takes away the momentum, which in games drives policies into corners."""
     tokens_per_microbatch: Positive = 1024
     checkpointing: bool = False
 
@@ -166,6 +169,18 @@ class AlarmsConfig(Section):
     """Rounds in a row with a roll-back or a non-finite update after which an agent trains no more."""
 
 
+class VersionMatchesConfig(Section):
+    """Matches between frozen versions, in every contest that is played for training. Never trained on: only games between versions that
+    do not move can certify a cycle, and a frozen version meets nobody but the learners otherwise."""
+
+    matches: Count = 0
+    """Per task and measurement."""
+    matchmaking: dict[str, Weight] = {"active": 0.5, "uniform": 0.5}
+    """Rule → weight in the mixture."""
+    rules: dict[str, dict[str, Any]] = {}
+    """Rule → its parameters."""
+
+
 class EvaluationConfig(Section):
     """Held-out measurements: greedy, unaided; never trained on."""
 
@@ -181,6 +196,7 @@ class EvaluationConfig(Section):
     """The same before the first round and after the last."""
     held_out_student: bool = True
     """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
+    versions: VersionMatchesConfig = VersionMatchesConfig()
 
 
 class LeagueConfig(Section):

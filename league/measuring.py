@@ -5,11 +5,17 @@ How an exam or a lesson is held is `league.evaluation`'s; when to measure is the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 from league.assembly import League
 from league.evaluation import Lesson, Marks, joined, sit_exam, teach
-from league.types import BASE, MatchResult, Split, Version
+from league.matchmaking import Pairing, Situation
+from league.matchmaking import schedule as draw
+from league.rollouts import play
+from league.seeds import derive, generator
+from league.types import BASE, Match, MatchResult, Split, Version
+from tasks import seat_names
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ def measure(league: League, number: int, outermost: bool) -> Measurement:
             taught, played = teach(task, _teaching_pairs(league), split, matches, league.backend, players, number)
             lessons += taught
             results += played
+    results += _between_versions(league, number, split)
     return Measurement(tuple(marks), tuple(lessons), tuple(results))
 
 
@@ -73,3 +80,46 @@ def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
     for expert in league.population.with_role("expert"):
         if expert.domain:
             yield from ((expert.version, student, expert.domain) for student in students)
+
+
+def _between_versions(league: League, number: int, split: Split) -> list[MatchResult]:
+    """Contests between frozen versions, played in one batch. Matches keep no transcript."""
+    fixtures = [match for name in league.tasks for match in _version_matches(league, name, number, split)]
+    results = []
+    for episode in play(fixtures, league.tasks, league.backend, league.players()):
+        if episode.void:
+            results.append(MatchResult(episode.match, {}, (), None, episode.void))
+        else:
+            score = league.tasks[episode.match.task].score(episode)
+            results.append(MatchResult(episode.match, score.metrics, score.outcomes, None))
+    return results
+
+
+def _version_matches(league: League, name: str, number: int, split: Split) -> Iterator[Match]:
+    """Matches of one task between its players' pasts and the members that do not train, drawn by the config's mixture of rules.
+
+    Problems follow on those of earlier measurements: frozen and greedy, a version answers a repeated problem as it did before.
+    """
+    chosen, playing, task = league.config.evaluation.versions, league.config.tasks[name], league.tasks[name]
+    if not chosen.matches or not playing.matches or task.relation != "contest":
+        return
+    members = [m for m in league.population.members.values() if m.role in playing.roles]
+    frozen = [m.version for m in members if not m.trains]
+    frozen += [past for m in members for past in league.population.pasts.get(m.name, ())]
+    domains = list(task.domains) if hasattr(task, "domains") else [""]
+    pairs = [Pairing(row, col, domain) for row, col in combinations(frozen, 2) for domain in domains]
+    if not pairs:
+        return
+    stream = generator(league.config.seed, "versions", number, name)
+    drawn = draw(Situation(league.view, name, number), pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream)
+    for place, pairing in enumerate(drawn):
+        sides = [(pairing.row, pairing.col)[int(side)] for side in stream.permutation(2)]
+        yield Match(
+            id=f"{number}-{name}-versions-{place}",
+            task=name,
+            round=number,
+            seats=dict(zip(seat_names(task, 2), sides, strict=True)),
+            problems=tuple(task.problems(split, number * chosen.matches + place, pairing.domain)),
+            seed=derive(league.config.seed, "versions", number, name, place),
+            purpose="evaluate",
+        )

@@ -75,6 +75,8 @@ def _names(config: Config) -> list[str]:
         problems += [f"domains.{name}: {line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
     for name, agent in config.agents.items():
         problems += _script(name, agent)
+    versions = config.evaluation.versions
+    problems += [f"evaluation.versions.{line}" for line in check_rules(versions.matchmaking, versions.rules)]
     for name, task in config.tasks.items():
         problems += [f"tasks.{name}.{line}" for line in check_task(task.kind, task.settings)]
         problems += [f"tasks.{name}.{line}" for line in check_rules(task.matchmaking, task.rules)]

@@ -1,0 +1,254 @@
+"""Rock-paper-scissors in words in the live league: does self-play go round, does a league mixture not, and is the cycle certified?
+
+Two arms over the real base model, each an ordinary run of `league train`'s loop with two learners, the same warm-up, the same snapshots
+and the same number of trained groups:
+
+    self     every match against one's own current weights
+    league   half PFSP over the other learner and all frozen pasts, half the Nash mixture of the measured payoffs
+
+Frozen versions meet in matches that are never trained on (`evaluation.versions`), in both arms alike. After every round, with exact
+policies (the probability of each move is its own log-probability under the weights, normalised over legal moves):
+
+    learner   exploitability of each live version, mean over the learners
+    average   that of the uniform mixture of all frozen pasts
+    nash      that of the maximum-entropy Nash mixture of the frozen pasts by the league's own *measured* payoffs
+
+At the end `league cycles`' own analysis says whether a cycle between frozen versions is certified, and the exact policies whether the
+certificate is right. Left out: claims about speed, and any other game.
+
+Run: python -m benchmarks.games_league run --seeds 3 --out games_league.json [--scratch DIR]; then `… report games_league.json`
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from scipy.stats import t as student
+
+from league.assembly import League
+from league.config import Config, parse_config
+from league.loop import train
+from league.model.score import score
+from league.payoffs.nash import max_entropy_nash
+from league.preflight import prepare
+from league.reporting.structure import cycles
+from league.round import RoundReport
+from league.store.reader import RunReader
+from league.types import Match, Sampling, Version
+from tasks.games.normal_form import exploitability
+from tasks.matrix_games import MatrixGame
+
+ARMS: dict[str, dict[str, Any]] = {
+    "self": {"matches": 4, "matchmaking": {"self_play": 1.0}},
+    "league": {"matches": 8, "matchmaking": {"pfsp": 0.5, "solver": 0.5}},
+}
+"""A match with oneself trains two groups, one with a frozen past one, one with the other learner two."""
+
+
+def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Config:
+    data = {
+        "name": f"{arm}-{seed}",
+        "seed": seed,
+        "runs": str(runs),
+        "model": {"threads": 1, "device": "cpu"},
+        "agents": {"ada": {"role": "co-player"}, "max": {"role": "co-player"}},
+        "warmup": {"student": {"demonstrations": 96, "batch": 8, "learning_rate": 1e-3}},
+        "tasks": {
+            "game": {
+                "kind": "matrix_game",
+                "settings": {"game": "rock-paper-scissors", "samples": chosen.group, "max_tokens": 4, "joint": "cross"},
+                **ARMS[arm],
+            }
+        },
+        "learning": {"learning_rate": chosen.rate, "entropy": chosen.entropy, "betas": [0.0, 0.99]},
+        "evaluation": {"every": max(1, chosen.every // 2), "versions": {"matches": chosen.versions}},
+        "league": {"rounds": chosen.rounds, "snapshot_every": chosen.every, "snapshots_kept": chosen.kept, "transcripts_per_round": 0},
+    }
+    return parse_config(yaml.safe_dump(data), f"{arm}-{seed}")
+
+
+class Curve:
+    """An audience that measures exact policies after each committed round."""
+
+    def __init__(self) -> None:
+        self.points: list[dict[str, Any]] = []
+        self.policies: dict[Version, np.ndarray] = {}
+
+    def phase(self, league: League, number: int, text: str) -> None: ...
+
+    def round(self, league: League, report: RoundReport) -> None:
+        task: MatrixGame = league.tasks["game"]
+        live = list(league.population.live().values())
+        pasts = league.population.frozen()
+        self.measure(league, task, [version for version in [*live, *pasts] if version not in self.policies])
+        payoff = task.form.payoff_AA
+        met = league.view.meetings("game", pasts, pasts)
+        margin = (met.wins - met.losses) / (met.wins + met.draws + met.losses + 1.0)
+        nash = max_entropy_nash((margin - margin.T) / 2.0)
+        frozen = np.array([self.policies[past] for past in pasts])
+        alone = [exploitability(payoff, self.policies[version]) for version in live]
+        games = (met.wins + met.draws + met.losses)[np.triu_indices(len(pasts), 1)]
+        self.points.append(
+            {
+                "round": report.round,
+                "learner": float(np.mean(alone)),
+                "average": exploitability(payoff, frozen.mean(axis=0)),
+                "nash": exploitability(payoff, nash @ frozen),
+                "policies": [self.policies[version].round(4).tolist() for version in live],
+                "pairs_met": float((games > 0).mean()) if games.size else 0.0,
+                "trained": report.scalars.get("tokens/trained", 0.0),
+                "invalid": report.scalars.get("game/row/invalid", 0.0),
+            }
+        )
+        shown = {key: round(value, 3) for key, value in self.points[-1].items() if isinstance(value, float)}
+        print(league.config.name, report.round, shown, f"cpu {time.process_time():.0f}s", flush=True)
+
+    def measure(self, league: League, task: MatrixGame, versions: Sequence[Version]) -> None:
+        """Each version's probabilities of the moves, normalised over the legal ones."""
+        assert league.base is not None
+        match = Match("policy", "game", 0, {"row": versions[0], "col": versions[0]}, (), 0) if versions else None
+        if match is None:
+            return
+        prompt = league.base.encode(task.open(match)[0].prompts["row"])
+        end = int(league.base.tokenizer.eos_token_id)
+        moves = [(prompt, (*league.base.tokenizer.encode(move, add_special_tokens=False), end)) for move in task.form.moves]
+        rows = [row for _ in versions for row in moves]
+        owners = [version for version in versions for _ in moves]
+        found = score(league.weights(), rows, owners, [Sampling()] * len(rows))
+        chances = np.exp([float(logprobs.sum()) for logprobs in found]).reshape(len(versions), len(moves))
+        for version, chance in zip(versions, chances, strict=True):
+            self.policies[version] = chance / chance.sum()
+
+
+def certificate(folder: Path, policies: Mapping[Version, np.ndarray], payoff: np.ndarray) -> dict[str, Any]:
+    """What `league cycles` says of the run, and how many of its certified edges are true by the exact policies."""
+    with RunReader.read(folder) as reader:
+        view = cycles(reader, "game")
+    if view is None:
+        return {"versions": 0, "edges": 0, "true_edges": 0, "cycles": []}
+    right = [
+        bool(policies[Version.parse(e.winner)] @ payoff @ policies[Version.parse(e.loser)] > 0)
+        for e in view.edges
+        if Version.parse(e.winner) in policies and Version.parse(e.loser) in policies
+    ]
+    return {
+        "versions": len(view.names),
+        "edges": len(view.edges),
+        "true_edges": sum(right),
+        "cycles": [list(cycle) for cycle in view.cycles[:20]],
+        "count": len(view.cycles),
+    }
+
+
+def run(chosen: argparse.Namespace) -> None:
+    result: dict[str, Any] = {
+        "settings": {key: str(value) for key, value in vars(chosen).items() if key not in ("out", "scratch")},
+        "runs": {},
+    }
+    for seed in range(chosen.first, chosen.first + chosen.seeds):
+        for arm in chosen.arms:
+            began = time.process_time()
+            config, curve = config_of(arm, seed, chosen, chosen.scratch), Curve()
+            folder = train(prepare(config), curve)
+            payoff = MatrixGame("game").form.payoff_AA
+            result["runs"][config.name] = {
+                "curve": curve.points,
+                "certificate": certificate(folder, curve.policies, payoff),
+                "cpu_seconds": round(time.process_time() - began, 1),
+            }
+            chosen.out.write_text(json.dumps(result, indent=None) + "\n", encoding="utf-8")
+            print(config.name, result["runs"][config.name]["certificate"], flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------- report
+def interval(values: Sequence[float]) -> str:
+    """Mean with Student's 95% interval over seeds."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return f"{mean:.2f}"
+    half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
+
+
+def turns(curve: Sequence[Mapping[str, Any]], learner: int) -> float:
+    """How often a learner's policy went round the centre of the simplex, in the direction rock → paper → scissors."""
+    policies = np.array([point["policies"][learner] for point in curve]) - 1 / 3
+    angles = np.unwrap(np.arctan2(policies @ [0, 3**0.5 / 2, -(3**0.5) / 2], policies @ [1, -0.5, -0.5]))
+    return float(angles[-1] - angles[0]) / (2 * np.pi)
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """Markdown: curves over rounds, means over the last half with intervals over seeds, turns, certificates."""
+    runs = result["runs"]
+    arms = list(dict.fromkeys(name.rpartition("-")[0] for name in runs))
+    lines = []
+    shown = [point["round"] for point in next(iter(runs.values()))["curve"]]
+    shown = [number for number in shown if number % max(1, len(shown) // 7) == 0]
+    lines += [
+        "| arm | exploitability of the | " + " | ".join(f"round {n}" for n in shown) + " | last half |",
+        "|" + "---|" * (len(shown) + 3),
+    ]
+    for arm in arms:
+        curves = [run["curve"] for name, run in runs.items() if name.rpartition("-")[0] == arm]
+        for key in ("learner", "average", "nash"):
+            cells = [interval([curve[n][key] for curve in curves]) for n in shown]
+            late = interval([float(np.mean([point[key] for point in curve[len(curve) // 2 :]])) for curve in curves])
+            lines.append(f"| {arm} | {key} | " + " | ".join(cells) + f" | {late} |")
+    lines += [
+        "",
+        "| run | turns of the learners | certified edges | of them true | certified cycles | tokens trained | CPU minutes |",
+        "|" + "---|" * 7,
+    ]
+    for name, one in runs.items():
+        found = one["certificate"]
+        went = ", ".join(f"{turns(one['curve'], place):.1f}" for place in range(len(one["curve"][0]["policies"])))
+        trained = sum(point["trained"] for point in one["curve"])
+        lines.append(
+            f"| {name} | {went} | {found['edges']} | {found['true_edges']} | {found.get('count', 0)} | {trained:,.0f} | {one['cpu_seconds'] / 60:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    played = commands.add_parser("run")
+    played.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    played.add_argument("--seeds", type=int, default=3)
+    played.add_argument("--first", type=int, default=0, help="the first seed")
+    played.add_argument("--rounds", type=int, default=32)
+    played.add_argument(
+        "--every",
+        type=int,
+        default=4,
+        help="rounds between snapshots; frozen versions meet twice as often, so that new ones have met before the next",
+    )
+    played.add_argument("--kept", type=int, default=8, help="snapshots kept per learner")
+    played.add_argument("--group", type=int, default=16, help="replies per seat and match")
+    played.add_argument("--versions", type=int, default=10, help="matches between frozen versions per measurement")
+    played.add_argument("--rate", type=float, default=1.5e-4)
+    played.add_argument("--entropy", type=float, default=0.1)
+    played.add_argument("--out", type=Path, required=True)
+    played.add_argument("--scratch", type=Path, default=None)
+    told = commands.add_parser("report")
+    told.add_argument("result", type=Path)
+    chosen = parser.parse_args()
+    if chosen.command == "report":
+        print(report(json.loads(chosen.result.read_text(encoding="utf-8"))))
+        return
+    if chosen.scratch is not None:
+        run(chosen)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        chosen.scratch = Path(folder)
+        run(chosen)
+
+
+if __name__ == "__main__":
+    main()
