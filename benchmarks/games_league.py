@@ -67,7 +67,10 @@ def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Co
             }
         },
         "learning": {"learning_rate": chosen.rate, "entropy": chosen.entropy, "betas": [0.0, 0.99]},
-        "evaluation": {"every": max(1, chosen.every // 2), "versions": {"matches": chosen.versions}},
+        "evaluation": {
+            "every": max(1, chosen.every // 2),
+            "versions": {"matches": chosen.versions, "final_matches": chosen.final, "matchmaking": {"active": 0.7, "uniform": 0.3}},
+        },
         "league": {"rounds": chosen.rounds, "snapshot_every": chosen.every, "snapshots_kept": chosen.kept, "transcripts_per_round": 0},
     }
     return parse_config(yaml.safe_dump(data), f"{arm}-{seed}")
@@ -232,6 +235,7 @@ def main() -> None:
     played.add_argument("--kept", type=int, default=8, help="snapshots kept per learner")
     played.add_argument("--group", type=int, default=16, help="replies per seat and match")
     played.add_argument("--versions", type=int, default=10, help="matches between frozen versions per measurement")
+    played.add_argument("--final", type=int, default=100, help="further matches between frozen versions after the last round")
     played.add_argument("--rate", type=float, default=1.5e-4)
     played.add_argument("--entropy", type=float, default=0.1)
     played.add_argument("--out", type=Path, required=True)

@@ -23,7 +23,7 @@ from league.model.peft_io import import_peft
 from league.model.score import score
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
-from league.population import Member, Population
+from league.population import Evolution, Member, Population
 from league.preflight import Prepared
 from league.rollouts import Player
 from league.seeds import derive
@@ -53,6 +53,7 @@ class League:
     marks: dict[str, Any] = field(default_factory=dict)
     """JSON of the exams and lessons at the start and at the end, kept for ever."""
     guards: Guards = field(default_factory=Guards)
+    evolution: Evolution = field(default_factory=Evolution)
     clock: dict[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -113,6 +114,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     league.tokens = dict(state["tokens"])
     league.marks = dict(state["marks"])
     league.guards = Guards.from_json(state["guards"])
+    league.evolution = Evolution.from_json(state["evolution"])
     league.clock = dict(state.get("clock", {}))
     for played in store.outcomes():
         league.view = league.view.add(played.round, [played.outcome])
@@ -122,7 +124,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
 
 def players_of(population: Population) -> dict[str, Player]:
     """What every member brings to its seats."""
-    return {member.name: Player(member.system, member.temperature) for member in population.members.values()}
+    return {member.name: Player(member.system, member.hyper.temperature) for member in population.members.values()}
 
 
 def load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]:
@@ -145,7 +147,9 @@ def _found(config: Config, bank: AdapterBank | None) -> Population:
                 import_peft(bank, version, Path(agent.checkpoint), trainable=True)
             else:
                 bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
-        members[name] = Member(name, agent.role, version, agent.train and not scripted, _hyper(config, agent), agent.domain, agent.system)
+        members[name] = Member(
+            name, agent.role, version, agent.train and not scripted, _hyper(config, agent), agent.domain, agent.system, agent.targets
+        )
     return Population(members, {})
 
 

@@ -11,24 +11,14 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from league.config_base import Count, Decay, Name, Positive, Rate, Section, Weight
+from league.config_evolution import EvolutionConfig
 from league.errors import ConfigError, UserError, nearest
-from league.types import BASE, NAME_PATTERN
+from league.types import BASE
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-class Section(BaseModel):
-    """Unknown keys are errors, values are immutable. Lax types, because YAML reads `1e-3` as a string."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelConfig(Section):
@@ -70,6 +60,8 @@ class AgentConfig(Section):
     """A scripted agent's mixed strategy: text → weight."""
     script: str | None = None
     """A scripted agent's own function, "package.module:function"."""
+    targets: Literal["league"] | tuple[Name, ...] | None = None
+    """An exploiter's: the agents it is there to beat (main exploiter), "league" for everyone's frozen past; null meets anyone."""
 
 
 class WarmupPhase(Section):
@@ -175,6 +167,8 @@ class VersionMatchesConfig(Section):
 
     matches: Count = 0
     """Per task and measurement."""
+    final_matches: Count = 0
+    """Further ones per task after the last round, `matches` at a time, so that the rules can follow what they learn."""
     matchmaking: dict[str, Weight] = {"active": 0.5, "uniform": 0.5}
     """Rule → weight in the mixture."""
     rules: dict[str, dict[str, Any]] = {}
@@ -202,7 +196,7 @@ class EvaluationConfig(Section):
 class LeagueConfig(Section):
     rounds: Positive = 20
     snapshot_every: Positive = 5
-    """Rounds between frozen snapshots of every trainable agent."""
+    """Rounds after its last one at which an agent is frozen in any case; `evolution.snapshots` may freeze it sooner."""
     snapshots_kept: Positive = 4
     """Frozen snapshots per agent that stay in the population as opponents."""
     transcripts_per_round: Count = 4
@@ -229,6 +223,7 @@ class Config(Section):
     alarms: AlarmsConfig = AlarmsConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     league: LeagueConfig = LeagueConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
 
     @property
     def folder(self) -> Path:
@@ -365,6 +360,7 @@ def _references(data: Mapping[str, Any]) -> list[str]:
             problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
         if domain is not None and domain not in domains:
             problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
+        problems += _targets(name, agent, agents)
     roles = [agent.get("role") for agent in agents.values() if isinstance(agent, dict)]
     for name, task in tasks.items():
         if not isinstance(task, dict):
@@ -390,6 +386,21 @@ def _seat(place: str, named: Any, agents: Sequence[str]) -> Iterator[str]:
     for agent in named if isinstance(named, list) else ():
         if str(agent) not in agents:
             yield f"{place}: '{agent}' is not an agent of this run{nearest(str(agent), list(agents))}"
+
+
+def _targets(name: str, agent: Mapping[str, Any], agents: Mapping[str, Any]) -> list[str]:
+    """Only exploiters have targets: known agents other than themselves."""
+    targets = agent.get("targets")
+    if targets is None:
+        return []
+    if agent.get("role") != "exploiter":
+        return [f"agents.{name}.targets: only agents with role 'exploiter' have targets"]
+    if not isinstance(targets, list):
+        return []
+    wrong = [target for target in targets if target == name or str(target) not in agents]
+    others = [other for other in agents if other != name]
+    problems = [f"agents.{name}.targets: '{target}' is not another agent of this run{nearest(str(target), others)}" for target in wrong]
+    return problems or ([] if targets else [f"agents.{name}.targets: name at least one agent, or write 'league'"])
 
 
 def _section(data: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
 from league.evaluation import outcomes_of
-from league.evolving import evolve, snapshot
+from league.evolving import evolve
 from league.founding import warm_up_all
 from league.guards import guard, measured
 from league.learning.update import AgentUpdate
@@ -29,6 +29,7 @@ from league.scheduling import schedule
 from league.signals import Signals
 from league.store.records import RoundRecord
 from league.store.run import RunStore
+from league.succession import reconcile, snapshot
 from league.training import learn
 from league.types import BASE, Episode, MatchResult, Score, VersionRow
 
@@ -55,6 +56,7 @@ def resume(folder: Path, audience: Audience) -> Path:
             _open_round(league, audience)
         else:
             league = assembly.restore(prepared, store)
+            reconcile(league)
         run(league, audience)
     finally:
         store.close()
@@ -200,13 +202,15 @@ def _commit(league: League, now: Round) -> None:
         "tokens": league.tokens,
         "marks": league.marks,
         "guards": league.guards.to_json(),
+        "evolution": league.evolution.to_json(),
         "config": league.config.model_dump(mode="json", exclude={"name", "runs"}),
         "clock": league.clock,
     }
+    played = {version for outcome in outcomes_of(now.matches) for version in (outcome.row, outcome.col)}
     seconds = time.perf_counter() - now.started
     league.store.commit(
         RoundRecord(
-            round=now.number, versions=tuple(rows), matches=tuple(now.matches), ratings=league.ratings.rows(), scalars=now.scalars,
+            round=now.number, versions=tuple(rows), matches=tuple(now.matches), ratings=league.ratings.rows(of=played), scalars=now.scalars,
             live=league.population.live(), state=state, figures={"lessons": [lesson.to_json() for lesson in now.lessons]}, seconds=seconds,
         )
     )  # fmt: skip

@@ -9,9 +9,10 @@ from itertools import combinations
 from statistics import fmean
 
 from league.assembly import League
-from league.evaluation import Lesson, Marks, joined, sit_exam, teach
+from league.evaluation import Lesson, Marks, joined, outcomes_of, sit_exam, teach
 from league.matchmaking import Pairing, Situation
 from league.matchmaking import schedule as draw
+from league.payoffs.view import PayoffView
 from league.rollouts import play
 from league.seeds import derive, generator
 from league.types import BASE, Match, MatchResult, Split, Version
@@ -52,7 +53,7 @@ def measure(league: League, number: int, outermost: bool) -> Measurement:
             taught, played = teach(task, _teaching_pairs(league), split, matches, league.backend, players, number)
             lessons += taught
             results += played
-    results += _between_versions(league, number, split)
+    results += _between_versions(league, number, split, last=outermost and number > 0)
     return Measurement(tuple(marks), tuple(lessons), tuple(results))
 
 
@@ -82,20 +83,23 @@ def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
             yield from ((expert.version, student, expert.domain) for student in students)
 
 
-def _between_versions(league: League, number: int, split: Split) -> list[MatchResult]:
-    """Contests between frozen versions, played in one batch. Matches keep no transcript."""
-    fixtures = [match for name in league.tasks for match in _version_matches(league, name, number, split)]
-    results = []
-    for episode in play(fixtures, league.tasks, league.backend, league.players()):
-        if episode.void:
-            results.append(MatchResult(episode.match, {}, (), None, episode.void))
-        else:
-            score = league.tasks[episode.match.task].score(episode)
-            results.append(MatchResult(episode.match, score.metrics, score.outcomes, None))
+def _between_versions(league: League, number: int, split: Split, last: bool) -> list[MatchResult]:
+    """Contests between frozen versions, batch by batch. Matches keep no transcript."""
+    chosen = league.config.evaluation.versions
+    batches = 1 + (-(-chosen.final_matches // chosen.matches) if last and chosen.matches else 0)
+    view, results = league.view, []
+    for batch in range(batches):
+        fixtures = [match for name in league.tasks for match in _version_matches(league, view, name, number, batch, split)]
+        played = []
+        for episode in play(fixtures, league.tasks, league.backend, league.players()):
+            score = None if episode.void else league.tasks[episode.match.task].score(episode)
+            played.append(MatchResult(episode.match, score.metrics if score else {}, score.outcomes if score else (), None, episode.void))
+        view = view.add(number, outcomes_of(played))
+        results += played
     return results
 
 
-def _version_matches(league: League, name: str, number: int, split: Split) -> Iterator[Match]:
+def _version_matches(league: League, view: PayoffView, name: str, number: int, batch: int, split: Split) -> Iterator[Match]:
     """Matches of one task between its players' pasts and the members that do not train, drawn by the config's mixture of rules.
 
     Problems follow on those of earlier measurements: frozen and greedy, a version answers a repeated problem as it did before.
@@ -110,16 +114,16 @@ def _version_matches(league: League, name: str, number: int, split: Split) -> It
     pairs = [Pairing(row, col, domain) for row, col in combinations(frozen, 2) for domain in domains]
     if not pairs:
         return
-    stream = generator(league.config.seed, "versions", number, name)
-    drawn = draw(Situation(league.view, name, number), pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream)
+    stream = generator(league.config.seed, "versions", number, batch, name)
+    drawn = draw(Situation(view, name, number), pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream)
     for place, pairing in enumerate(drawn):
         sides = [(pairing.row, pairing.col)[int(side)] for side in stream.permutation(2)]
         yield Match(
-            id=f"{number}-{name}-versions-{place}",
+            id=f"{number}-{name}-versions-{batch}-{place}",
             task=name,
             round=number,
             seats=dict(zip(seat_names(task, 2), sides, strict=True)),
-            problems=tuple(task.problems(split, number * chosen.matches + place, pairing.domain)),
-            seed=derive(league.config.seed, "versions", number, name, place),
+            problems=tuple(task.problems(split, (number + batch) * chosen.matches + place, pairing.domain)),
+            seed=derive(league.config.seed, "versions", number, batch, name, place),
             purpose="evaluate",
         )

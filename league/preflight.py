@@ -12,6 +12,7 @@ from typing import Any
 from league.backends.scripted import imported, mixed_strategy
 from league.config import AgentConfig, Config
 from league.errors import ConfigError, RunFolderError, UserError, nearest
+from league.evaluation import EXAM
 from league.matchmaking import check_rules
 from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
 from league.types import Message
@@ -53,6 +54,7 @@ def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], N
                 problems += str(error).splitlines()
                 continue
             problems += _seats(name, tasks[name], config)
+    problems = problems or _evolution(config, tasks)
     if problems:
         raise ConfigError(str(config.name), problems)
     if all(agent.role == "scripted" for agent in config.agents.values()):
@@ -104,6 +106,20 @@ def _seats(name: str, task: Any, config: Config) -> Iterator[str]:
             yield f"tasks.{name}.seats: nobody may take seat '{seat}'; name agents for it, or add a role to `roles`"
 
 
+def _evolution(config: Config, tasks: Mapping[str, Any]) -> list[str]:
+    """The task that evolution looks at must exist; only contests say whether a merged agent is as good as its parents."""
+    chosen = config.evolution
+    if chosen.task is not None and chosen.task not in (*tasks, EXAM):
+        return [f"evolution.task: '{chosen.task}' is not a task of this run{nearest(chosen.task, [*tasks, EXAM])}"]
+    if chosen.task == EXAM and not config.domains:
+        return ["evolution.task: exams need at least one domain under `domains`"]
+    judged = [chosen.task] if chosen.task else list(tasks)
+    contests = [name for name in judged if name == EXAM or (tasks[name].relation == "contest" and not config.tasks[name].seats)]
+    if chosen.merging is not None and not contests:
+        return [f"evolution.merging: candidates are judged in contests that anyone may join, and {' and '.join(judged)} is none; name one in evolution.task"]
+    return []
+
+
 def _script(name: str, agent: AgentConfig) -> list[str]:
     """A script must be importable, a mixed strategy must have weight."""
     try:
@@ -120,7 +136,8 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
     """Each domain must give its first problems and as many held-out ones as the evaluation asks for."""
     problems = []
     warmup = max(config.warmup.expert.problems, config.warmup.student.problems)
-    wanted = {"train": max(warmup, 1), "validation": config.evaluation.problems, "test": config.evaluation.final_problems}
+    apart = 2 if config.evolution.merging is not None and config.evolution.task == EXAM else 1  # candidates sit problems of their own
+    wanted = {"train": max(warmup, 1), "validation": apart * config.evaluation.problems, "test": config.evaluation.final_problems}
     for name, domain in domains.items():
         try:
             for split, count in wanted.items():

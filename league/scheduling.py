@@ -18,6 +18,7 @@ from league.config import TaskConfig
 from league.matchmaking import Pairing, Situation
 from league.matchmaking import schedule as draw
 from league.population import Member
+from league.population.exploiters import targets_of
 from league.seeds import derive, generator
 from league.types import Match, RewardMix, Version
 from tasks import any_number, seat_names
@@ -52,7 +53,7 @@ def pairings(league: League, name: str, number: int, *, self_play: bool = False)
     if seats_of(task) == 1:
         return [Pairing(row, row, domain) for row in rows for domain in domains]
     others = learners if task.relation == "cooperation" else [*learners, *_past_of(league, learners)]
-    found = [Pairing(row, col, domain) for row in rows for col in others for domain in domains if row != col]
+    found = [Pairing(row, col, domain) for row in rows for col in targets_of(population, row, others) for domain in domains if row != col]
     if self_play or not found:
         found += [Pairing(row, row, domain) for row in rows for domain in domains]
     return found
@@ -93,13 +94,8 @@ def _placed(league: League, task: Any, places: Sequence[Sequence[Member]], domai
 
 def _past_of(league: League, learners: Sequence[Version]) -> list[Version]:
     """Frozen pasts of the agents that play, except copies of an agent's present weights (a snapshot taken just now)."""
-    live = set(learners)
-    return [
-        past
-        for version in learners
-        for past in league.population.pasts.get(version.agent, ())
-        if Version(past.agent, past.step + 1) not in live
-    ]
+    members = league.population.members
+    return [past for version in learners for past in league.population.pasts.get(version.agent, ()) if past != members[version.agent].twin]
 
 
 def seats_of(task: Any) -> int:

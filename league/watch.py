@@ -3,6 +3,7 @@
 Neither is a source of truth: both are drawn from the report and the store, and a run goes on the same without them.
 """
 
+import time
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from league.assembly import League
 from league.errors import LeagueError
+from league.reporting.allowance import Allowance
 from league.reporting.assemble import publish_round
 from league.reporting.progress import Progress
 from league.reporting.tensorboard import Board
@@ -28,6 +30,7 @@ class Watch:
         self._folder, self._first = folder, first
         self._progress = Progress(rounds, 0 if first is None else first + 1, Console(quiet=quiet))
         self._board: Board | None = None
+        self._began, self._pictures, self._behind = time.perf_counter(), Allowance(), False
 
     def __enter__(self) -> "Watch":
         self._progress.__enter__()
@@ -45,12 +48,18 @@ class Watch:
         self._progress.note(message)
 
     def round(self, league: League, report: RoundReport) -> None:
-        """One line on the terminal; scalars, a transcript and, when something was measured, the figures on the board."""
+        """One line on the terminal; scalars and a transcript on the board, and its figures after a measurement, when their time allows."""
         self._progress.round(round_line(league, report))
         try:
             if self._board is None:
                 self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
-            publish_round(self._board, league.store, report.round, figures=bool(report.marks) or report.round == report.rounds)
+            self._behind = self._behind or "evaluate" in report.clock
+            drawn = report.round == report.rounds or (self._behind and self._pictures.may(time.perf_counter() - self._began))
+            started = time.perf_counter()
+            publish_round(self._board, league.store, report.round, figures=drawn)
+            if drawn:
+                self._pictures.paid(time.perf_counter() - started)
+                self._behind = False
         except (
             OSError,
             ValueError,

@@ -1,12 +1,12 @@
 """Configs of tiny real leagues for tests of the loop and of the commands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from league.config import Config, parse_config
-from league.types import Episode, Score
+from league.types import Episode, Score, Version
 from tasks.contest import Contest
 
 
@@ -27,6 +27,27 @@ class Noise(Contest):
     def score(self, episode: Episode) -> Score:
         lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
         return Contest(self.name, lenient, self.items, self.answers, self.temperature, self.players).score(episode)
+
+
+@dataclass(frozen=True)
+class Rigged(Noise):
+    """Noise to learn from, but results as told: a league on a real model whose payoffs are known.
+
+    "newer": the later step wins. "even": ten games each. Any other word: agents whose name starts with it win, all others are even.
+    """
+
+    rule: str = "even"
+
+    def score(self, episode: Episode) -> Score:
+        found = super().score(episode)
+        return replace(found, outcomes=tuple(replace(o, **self._told(o.row, o.col)) for o in found.outcomes))
+
+    def _told(self, row: Version, col: Version) -> dict[str, int]:
+        strengths = [v.step if self.rule == "newer" else int(v.agent.startswith(self.rule)) for v in (row, col)]
+        if strengths[0] == strengths[1] or self.rule == "even":
+            return {"wins": 10, "draws": 0, "losses": 10, "n": 20}
+        won = strengths[0] > strengths[1]
+        return {"wins": 20 * won, "draws": 0, "losses": 20 * (not won), "n": 20}
 
 
 class Nobody:
@@ -71,6 +92,12 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
             place = place.setdefault(parent, {})
         place[last] = value
     return data
+
+
+def contest(rule: str, matches: int = 6, **more: object) -> dict:
+    """One rigged contest as the only task."""
+    settings = {"items": 1, "answers": 2, "rule": rule}
+    return {"contest": {"kind": "tests.leagues:Rigged", "matches": matches, "matchmaking": {"uniform": 1.0}, "settings": settings, **more}}
 
 
 def tiny(model: Path, runs: Path, **changes: object) -> Config:

@@ -60,6 +60,12 @@ class Guards:
     raised: list[str] = field(default_factory=list)
     """The newest round's alarms, in words."""
 
+    def forget(self, agent: str) -> None:
+        """The agent left the league."""
+        for table in (self.first, self.good, self.strikes):
+            table.pop(agent, None)
+        self.quarantined = [name for name in self.quarantined if name != agent]
+
     def to_json(self) -> dict[str, Any]:
         good = {agent: str(version) for agent, version in self.good.items()}
         return {"first": self.first, "good": good, "strikes": self.strikes, "quarantined": self.quarantined, "raised": self.raised}

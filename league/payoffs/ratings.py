@@ -10,7 +10,8 @@ the agent's newest older version, a frozen past keeps its own. Failure case: on 
 whoever was met, and says nothing about who beats whom; games within one outcome are independent only given the pair.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
@@ -83,28 +84,34 @@ class Ratings:
     def update(self, outcomes: Iterable[Outcome]) -> "Ratings":
         """The ratings after these outcomes, game by game in their order (wins, losses and draws of one outcome interleaved)."""
         beliefs = {ladder: dict(table) for ladder, table in self.beliefs.items()}
+        steps: dict[str, dict[str, list[int]]] = {}
         for outcome in outcomes:
             if outcome.relation != "contest" or outcome.row == outcome.col:
                 continue
             for ladder in (outcome.task, OVERALL):
                 table = beliefs.setdefault(ladder, {})
-                first, second = _carried(table, outcome.row), _carried(table, outcome.col)
+                known = steps.setdefault(ladder, _steps(table))
+                first, second = (_carried(table, version, known) for version in (outcome.row, outcome.col))
                 for result in interleaved(outcome.wins, outcome.draws, outcome.losses):
                     first, second = self.rater(first, second, result)
                 table[outcome.row], table[outcome.col] = first, second
+                for version in (outcome.row, outcome.col):
+                    _note(known, version)
         return Ratings(beliefs, self.rater)
 
     def of(self, ladder: str, version: Version) -> Belief:
         """The belief about a version, carried on from its newest older version when it has not played."""
-        return _carried(self.beliefs.get(ladder, {}), version)
+        table = self.beliefs.get(ladder, {})
+        return _carried(table, version, _steps(table))
 
-    def rows(self) -> tuple[Rating, ...]:
-        """All beliefs as stored, sorted by ladder and version."""
-        return tuple(
-            Rating(ladder, version, belief.mu, belief.sigma, belief.games)
-            for ladder, table in sorted(self.beliefs.items())
-            for version, belief in sorted(table.items())
-        )
+    def rows(self, of: Collection[Version] | None = None) -> tuple[Rating, ...]:
+        """The beliefs as stored, sorted by ladder and version; all, or `of` some versions."""
+        found = []
+        for ladder, table in sorted(self.beliefs.items()):
+            for version in sorted(table if of is None else (version for version in of if version in table)):
+                belief = table[version]
+                found.append(Rating(ladder, version, belief.mu, belief.sigma, belief.games))
+        return tuple(found)
 
     @classmethod
     def from_rows(cls, rows: Iterable[Rating]) -> "Ratings":
@@ -115,11 +122,30 @@ class Ratings:
         return cls(beliefs)
 
 
-def _carried(table: Mapping[Version, Belief], version: Version) -> Belief:
+def _steps(table: Mapping[Version, Belief]) -> dict[str, list[int]]:
+    """agent → the steps at which it is rated, ascending."""
+    found: dict[str, list[int]] = {}
+    for version in table:
+        found.setdefault(version.agent, []).append(version.step)
+    for steps in found.values():
+        steps.sort()
+    return found
+
+
+def _note(steps: dict[str, list[int]], version: Version) -> None:
+    mine = steps.setdefault(version.agent, [])
+    place = bisect_left(mine, version.step)
+    if place == len(mine) or mine[place] != version.step:
+        mine.insert(place, version.step)
+
+
+def _carried(table: Mapping[Version, Belief], version: Version, steps: Mapping[str, list[int]]) -> Belief:
+    """The belief about a version, or about its newest older one, or a beginner's."""
     if version in table:
         return table[version]
-    older = [other for other in table if other.agent == version.agent and other.step < version.step]
-    return table[max(older)] if older else Belief()
+    mine = steps.get(version.agent, [])
+    place = bisect_left(mine, version.step)
+    return table[Version(version.agent, mine[place - 1])] if place else Belief()
 
 
 def interleaved(wins: int, draws: int, losses: int) -> list[float]:

@@ -51,12 +51,29 @@ class History:
     total_sq: FloatArray
 
 
+@dataclass(frozen=True)
+class Played:
+    """One outcome as it was measured, with its round."""
+
+    round: int
+    row: Version
+    col: Version
+    wins: float
+    draws: float
+    losses: float
+    n: float
+    total: float
+    total_sq: float
+
+
 class _Log:
     """Growing columns. Only ever appended to, so a view of its first `size` rows never changes."""
 
     def __init__(self) -> None:
         self.slots: dict[Slot, int] = {}
         self.versions: dict[Version, int] = {}
+        self.names: list[Version] = []
+        """The versions by their number."""
         self.size = 0
         self.keys = np.zeros((64, 4), dtype=np.int64)  # slot, row, col, round
         self.sums = np.zeros((64, 6))  # wins, draws, losses, n, total, total_sq
@@ -66,15 +83,20 @@ class _Log:
             self.keys = np.concatenate([self.keys, np.zeros_like(self.keys)])
             self.sums = np.concatenate([self.sums, np.zeros_like(self.sums)])
         slot = self.slots.setdefault((outcome.relation, outcome.task, outcome.situation, outcome.domain), len(self.slots))
-        row = self.versions.setdefault(outcome.row, len(self.versions))
-        col = self.versions.setdefault(outcome.col, len(self.versions))
+        row, col = self._number(outcome.row), self._number(outcome.col)
         self.keys[self.size] = (slot, row, col, number)
         self.sums[self.size] = (outcome.wins, outcome.draws, outcome.losses, outcome.n, outcome.total, outcome.total_sq)
         self.size += 1
 
+    def _number(self, version: Version) -> int:
+        number = self.versions.setdefault(version, len(self.names))
+        if number == len(self.names):
+            self.names.append(version)
+        return number
+
     def copy(self, size: int) -> "_Log":
         other = _Log()
-        other.slots, other.versions = dict(self.slots), dict(self.versions)
+        other.slots, other.versions, other.names = dict(self.slots), dict(self.versions), list(self.names)
         other.size, other.keys, other.sums = size, self.keys.copy(), self.sums.copy()
         return other
 
@@ -194,6 +216,17 @@ class PayoffView:
         chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, None, domain)) & np.isin(keys[:, 1], rows) & np.isin(keys[:, 2], cols)
         sums = self._log.sums[: self.size][chosen]
         return History(keys[chosen, 3], sums[:, 3], sums[:, 4], sums[:, 5])
+
+    def recent(self, relation: Relation, task: str | None, since: int) -> list[Played]:
+        """The outcomes of rounds `since` and later, oldest first. Costs what is recent, not the whole log."""
+        first = int(np.searchsorted(self._log.keys[: self.size, 3], since))
+        keys, sums = self._log.keys[first : self.size], self._log.sums[first : self.size]
+        chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, None, None))
+        names = self._log.names
+        return [
+            Played(int(number), names[row], names[col], *(float(value) for value in values))
+            for (_, row, col, number), values in zip(keys[chosen].tolist(), sums[chosen], strict=True)
+        ]
 
     def _chosen(
         self,

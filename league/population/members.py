@@ -6,7 +6,7 @@ database exactly.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from league.types import Hyper, Role, Version
 
@@ -23,8 +23,10 @@ class Member:
     domain: str | None = None
     """An expert's domain; None for who learns all."""
     system: str | None = None
-    temperature: float = 1.0
-    """Multiplies a task's temperature."""
+    targets: tuple[str, ...] | Literal["league"] | None = None
+    """Whom an exploiter is there to beat: these agents, everyone's frozen past, or nobody in particular."""
+    twin: Version | None = None
+    """The frozen past that still has the very weights of `version`: a snapshot taken just now. Meeting it would be meeting oneself."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,26 @@ class Population:
 
     def moved(self, versions: Mapping[str, Version]) -> "Population":
         """The population after an update: some members at a new version."""
-        members = {name: replace(m, version=versions[name]) if name in versions else m for name, m in self.members.items()}
+        members = {name: replace(m, version=versions[name], twin=None) if name in versions else m for name, m in self.members.items()}
         return replace(self, members=members)
+
+    def changed(self, name: str, **fields: Any) -> "Population":
+        """The population with some fields of one member changed."""
+        return replace(self, members={**self.members, name: replace(self.members[name], **fields)})
+
+    def joined(self, member: Member) -> "Population":
+        return replace(self, members={**self.members, member.name: member})
+
+    def without(self, names: frozenset[str]) -> "Population":
+        """The population after these agents left it with all their pasts. What they played stays in the payoffs."""
+        return Population(
+            {name: m for name, m in self.members.items() if name not in names},
+            {name: pasts for name, pasts in self.pasts.items() if name not in names},
+        )
+
+    def retired(self, versions: frozenset[Version]) -> "Population":
+        """The population without these pasts."""
+        return replace(self, pasts={name: tuple(v for v in pasts if v not in versions) for name, pasts in self.pasts.items()})
 
     def snapshot(self, agent: str, frozen: Version, successor: Version, keep: int) -> tuple["Population", tuple[Version, ...]]:
         """The live version becomes a frozen past and the agent goes on as `successor`; also returns the pasts that leave.
@@ -59,6 +79,7 @@ class Population:
         history = (*self.pasts.get(agent, ()), frozen)
         kept = history if len(history) <= keep else (history[:1] + history[len(history) - keep + 1 :] if keep > 1 else history[-1:])
         population = replace(self, pasts={**self.pasts, agent: kept}).moved({agent: successor})
+        population = population.changed(agent, twin=frozen if frozen in kept else None)
         return population, tuple(version for version in history if version not in kept)
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +87,7 @@ class Population:
             "members": [
                 {
                     "name": m.name, "role": m.role, "version": str(m.version), "trains": m.trains, "domain": m.domain, "system": m.system,
-                    "temperature": m.temperature,
+                    "targets": m.targets, "twin": str(m.twin) if m.twin else None,
                     "hyper": {"learning_rate": m.hyper.learning_rate, "kl": m.hyper.kl, "temperature": m.hyper.temperature},
                 }
                 for m in self.members.values()
@@ -85,7 +106,8 @@ class Population:
                 Hyper(**m["hyper"]),
                 m["domain"],
                 m["system"],
-                m["temperature"],
+                tuple(m["targets"]) if isinstance(m["targets"], list) else m["targets"],
+                Version.parse(m["twin"]) if m["twin"] else None,
             )
             for m in data["members"]
         }

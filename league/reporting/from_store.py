@@ -4,7 +4,9 @@ Two ways to name who played: by *version* (immutable, what certificates may rest
 base) and by *agent* (all its versions pooled): the readable overview, which mixes strengths over time and says so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -116,9 +118,26 @@ def ladder(reader: RunReader, name: str | None = None, every: bool = False) -> l
 
 
 def lineage(reader: RunReader, updates: bool = True) -> list[LineageEdge]:
-    """Every version in order of creation; without plain updates unless `updates`."""
+    """Every version in order of creation; unless `updates`, plain updates only where something else came from them, or where they were retired.
+
+    A chain of updates that is left out becomes one line: an update's parent is always its agent's step before.
+    """
     rows = reader.versions(lineage=not updates)
-    return [LineageEdge(str(r.version), tuple(str(p) for p in r.parents), r.round, r.reason, r.role) for r in rows]
+    retired = {Version(agent, step): number for agent, step, number in reader.state().get("evolution", {}).get("retired", ())}
+    kept = {row.version: row for row in rows}
+    if not updates:
+        wanted = dict.fromkeys([*(parent for row in rows for parent in row.parents), *retired])
+        kept |= {version: reader.version_row(version) for version in wanted if version not in kept}
+        before = _steps_before(kept)
+        kept = {v: replace(row, parents=before.get(v, ())) if row.reason == "update" else row for v, row in kept.items()}
+        rows = sorted(kept.values(), key=lambda row: row.round)
+    return [LineageEdge(str(r.version), tuple(str(p) for p in r.parents), r.round, r.reason, r.role, retired.get(r.version)) for r in rows]
+
+
+def _steps_before(versions: Iterable[Version]) -> dict[Version, tuple[Version, ...]]:
+    """version → (the newest older one of its agent,); the oldest has none."""
+    ordered = sorted(versions)
+    return {later: (earlier,) for earlier, later in pairwise(ordered) if earlier.agent == later.agent}
 
 
 def agents_in_order(reader: RunReader) -> list[str]:

@@ -20,6 +20,8 @@ MARKS: Mapping[str, str] = {
     "snapshot": "s",
     "exploit": "^",
     "merge": "P",
+    "merge refused": "x",
+    "rollback": "v",
     "reset": "X",
     "import": "D",
     "warm-up": "d",
@@ -210,6 +212,10 @@ def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, c
             label=reason,
             zorder=2,
         )
+    gone = [edge for edge in edges if edge.retired is not None]
+    if gone:
+        at = [lanes[agent_of(edge.child)] for edge in gone]
+        axes.scatter([float(edge.retired or 0) for edge in gone], at, s=42, c=FAINT, marker="|", linewidths=1.6, label="retired", zorder=2)
     step = max(1, -(-len(lanes) // canvas.names))
     axes.set_yticks(range(0, len(lanes), step), shorten_all(lanes, 16)[::step])
     axes.set_ylim(len(lanes) - 0.4, -0.6)

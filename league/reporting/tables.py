@@ -6,6 +6,7 @@ command that prints a table starts at once.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -167,6 +168,8 @@ def lineage_view(edges: Sequence[LineageEdge], all_updates: bool = False) -> Ren
         label = Text.assemble(text(edge.child, "bold"), f"  round {edge.round}  {clean(edge.reason)}  ", (clean(edge.role), "dim"))
         if len(edge.parents) > 1:
             label.append(f"  from {clean(', '.join(edge.parents))}")
+        if edge.retired is not None:
+            label.append(f"  retired in round {edge.retired}", "dim")
         nodes[edge.child] = parent.add(label)
     return root if kept else Text("no versions yet")
 
@@ -185,7 +188,7 @@ def _fold(edges: Sequence[LineageEdge]) -> list[LineageEdge]:
             name = by_child[name].parents[0]
         return name
 
-    return [LineageEdge(e.child, tuple(dict.fromkeys(ancestor(p) for p in e.parents)), e.round, e.reason, e.role) for e in edges if keep(e)]
+    return [replace(e, parents=tuple(dict.fromkeys(ancestor(p) for p in e.parents))) for e in edges if keep(e)]
 
 
 def comparison_table(rows: Sequence[Comparison], first: str, second: str) -> RenderableType:

@@ -163,6 +163,8 @@ class LineageEdge:
     round: int
     reason: str
     role: str = ""
+    retired: int | None = None
+    """The round in which the league stopped meeting it."""
 
 
 @dataclass(frozen=True)
