@@ -287,7 +287,7 @@ def test_a_league_in_which_nobody_trains_does_not_evolve(tmp_path: Path) -> None
         ({"evolution__task": "contst"}, "'contest'"),
         ({"evolution__pbt": {"confidence": 0.4}}, "evolution.pbt.confidence"),
         ({"evolution__pbt": {"confidenc": 0.9}}, "'confidence'"),
-        ({"evolution__merging": {"method": "linear"}}, "'svd'"),
+        ({"evolution__merging": {"method": "linear"}}, "'linear' is not one of cat, svd"),
         ({"agents__ada__targets": ["max"]}, "only agents with role 'exploiter'"),
         ({"agents__spy": {"role": "exploiter", "targets": ["mex"]}}, "'max'"),
         ({"agents__spy": {"role": "exploiter", "targets": []}}, "at least one"),
