@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from league_mind_leagues import GENERATIONS, exploitability_curve
 from league_mind_page import page
+from league_overhead import drawn_share, overhead_of_runs
 from scipy.stats import binom
 
 from league.matchmaking import Pairing, Situation, schedule
@@ -216,6 +217,13 @@ def overhead(repeats: int = 3) -> Iterator[Figure]:
             draw = lambda r=rule, v=view, p=pairs: schedule(Situation(v, "g", 1), p, 1, {r: 1.0}, {}, np.random.default_rng(0))  # noqa: E731
             yield _cpu(f"one match by {rule}", size, draw, repeats)
         yield _cpu("64 outcomes into view and ratings", size, lambda v=view, o=outcomes[:64]: (v.add(1, o), Ratings().update(o)), repeats)
+    for what, size, spent in overhead_of_runs():
+        yield Figure("overhead", f"{size}", what, size, float(np.median(spent)), min(spent), max(spent), len(spent))
+        if what == "pictures of one measurement":
+            for seconds in (10.0, 60.0):
+                share, rounds = drawn_share(spent[0], seconds)
+                yield Figure("overhead", f"{size}", f"share of pictures, rounds of {seconds:.0f} s", size, share, share, share, 1)
+                yield Figure("overhead", f"{size}", f"rounds between pictures, rounds of {seconds:.0f} s", size, rounds, rounds, rounds, 1)
 
 
 def _cpu(what: str, size: int, call: Callable, repeats: int) -> Figure:

@@ -114,7 +114,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     league.tokens = dict(state["tokens"])
     league.marks = dict(state["marks"])
     league.guards = Guards.from_json(state["guards"])
-    league.evolution = Evolution.from_json(state["evolution"])
+    league.evolution = Evolution.from_json(state.get("evolution", {}))
     league.clock = dict(state.get("clock", {}))
     for played in store.outcomes():
         league.view = league.view.add(played.round, [played.outcome])

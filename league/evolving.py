@@ -103,7 +103,7 @@ def _exploit_and_explore(league: League, now: Round, rule: PbtConfig) -> None:
         for loser, winner in exploits(chance, rule.confidence):
             name, donor = group[loser].name, group[winner]
             stream = generator(league.config.seed, "pbt", now.number, name)
-            hyper = explore(donor.hyper, league.evolution.start[name], rule.factor, rule.spread, stream)
+            hyper = explore(donor.hyper, league.evolution.start.get(name, group[loser].hyper), rule.factor, rule.spread, stream)
             take_over(league, now, name, donor.name, hyper)
             now.scalars[f"evolution/exploits/{name}"] = float(chance[loser, winner])
     for member in league.population.members.values():

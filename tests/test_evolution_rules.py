@@ -191,7 +191,7 @@ def test_population_and_memory_survive_json() -> None:
     memory.retires([Version("max", 1), Version("max", 2)], 5, 1)
     assert memory.origin["ada"] == Version("ada", 0) and (memory.frozen_before["ada"], memory.frozen_at["ada"]) == (3, 7)
     assert memory.stored == [Version("max", 2)] and len(memory.retired) == 2
-    assert Evolution.from_json(memory.to_json()) == memory
+    assert Evolution.from_json(memory.to_json()) == memory and Evolution.from_json({}) == Evolution()
     memory.forgets(frozenset({"ada"}))
     assert not memory.origin and not memory.merged and not memory.since
     guards = Guards({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ["ada"])

@@ -64,13 +64,14 @@ class Evolution:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Evolution":
+        """Runs from before there was evolution have none of it: {} is an empty memory."""
         return cls(
-            dict(data["frozen_at"]),
-            dict(data["frozen_before"]),
-            dict(data["since"]),
-            {name: Version.parse(text) for name, text in data["origin"].items()},
-            {name: Hyper(**values) for name, values in data["start"].items()},
-            [(Version(agent, step), number) for agent, step, number in data["retired"]],
-            [Version.parse(text) for text in data["stored"]],
-            list(data["merged"]),
+            dict(data.get("frozen_at", {})),
+            dict(data.get("frozen_before", {})),
+            dict(data.get("since", {})),
+            {name: Version.parse(text) for name, text in data.get("origin", {}).items()},
+            {name: Hyper(**values) for name, values in data.get("start", {}).items()},
+            [(Version(agent, step), number) for agent, step, number in data.get("retired", ())],
+            [Version.parse(text) for text in data.get("stored", ())],
+            list(data.get("merged", ())),
         )

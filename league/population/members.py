@@ -106,8 +106,8 @@ class Population:
                 Hyper(**m["hyper"]),
                 m["domain"],
                 m["system"],
-                tuple(m["targets"]) if isinstance(m["targets"], list) else m["targets"],
-                Version.parse(m["twin"]) if m["twin"] else None,
+                tuple(m["targets"]) if isinstance(m.get("targets"), list) else m.get("targets"),
+                Version.parse(m["twin"]) if m.get("twin") else None,
             )
             for m in data["members"]
         }
