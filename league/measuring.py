@@ -14,6 +14,7 @@ from league.matchmaking import Pairing, Situation
 from league.matchmaking import schedule as draw
 from league.payoffs.view import PayoffView
 from league.rollouts import play
+from league.scheduling import open_to
 from league.seeds import derive, generator
 from league.types import BASE, Match, MatchResult, Split, Version
 from tasks import seat_names
@@ -107,7 +108,7 @@ def _version_matches(league: League, view: PayoffView, name: str, number: int, b
     chosen, playing, task = league.config.evaluation.versions, league.config.tasks[name], league.tasks[name]
     if not chosen.matches or not playing.matches or task.relation != "contest":
         return
-    members = [m for m in league.population.members.values() if m.role in playing.roles]
+    members = {member.name: member for places in open_to(league, name).values() for member in places}.values()
     frozen = [m.version for m in members if not m.trains]
     frozen += [past for m in members for past in league.population.pasts.get(m.name, ())]
     domains = list(task.domains) if hasattr(task, "domains") else [""]

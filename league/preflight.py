@@ -116,7 +116,9 @@ def _evolution(config: Config, tasks: Mapping[str, Any]) -> list[str]:
     judged = [chosen.task] if chosen.task else list(tasks)
     contests = [name for name in judged if name == EXAM or (tasks[name].relation == "contest" and not config.tasks[name].seats)]
     if chosen.merging is not None and not contests:
-        return [f"evolution.merging: candidates are judged in contests that anyone may join, and {' and '.join(judged)} is none; name one in evolution.task"]
+        return [
+            f"evolution.merging: candidates are judged in contests that anyone may join, and {' and '.join(judged)} is none; name one in evolution.task"
+        ]
     return []
 
 
