@@ -65,6 +65,8 @@ class Teaching:
     answers: int = 4
     """K, samples of the student per problem and arm."""
     temperature: float = 1.0
+    explanation_temperature: float = 1.0
+    """Experts repeat their warm-up's solutions almost word for word at low temperatures: nothing varies, and a teacher learns nothing."""
     explanation_tokens: int = 64
     length_penalty: float = 0.1
     """Subtracted when an explanation hits its token cap."""
@@ -77,8 +79,11 @@ class Teaching:
     def check(self) -> list[str]:
         least = {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 1}
         problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in least.items() if getattr(self, key) < low]
-        if not self.temperature > 0:
-            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
+        problems += [
+            f"{key}: must be above 0 so that samples differ, found {getattr(self, key)}"
+            for key in ("temperature", "explanation_temperature")
+            if not getattr(self, key) > 0
+        ]
         if not 0 < self.leak_limit <= 1:
             problems.append(f"leak_limit: must be in (0, 1], found {self.leak_limit}")
         problems += [f"{key}: must not be negative" for key in ("length_penalty", "wrong_answer_penalty") if getattr(self, key) < 0]
@@ -118,7 +123,7 @@ class Teaching:
         return match.problems[0], match.problems[1:-1], match.problems[-1]
 
     def _explain(self, tag: str, domain: Domain, problem: Problem, about: int, match: Match) -> Turn:
-        samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.explanations, self.temperature)
+        samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.explanations, self.explanation_temperature)
         sampling = Sampling(temperature=temperature, max_tokens=self.explanation_tokens)
         return Turn(tag, {TEACHER: explain_prompt(domain, problem)}, samples, {TEACHER: sampling}, about)
 

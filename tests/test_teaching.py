@@ -145,6 +145,14 @@ def test_evaluation_adds_the_shuffled_control() -> None:
     assert transcript(episode, score, {})["metrics"]["shuffled_improvement"] == 0.0
 
 
+def test_explanations_and_answers_have_temperatures_of_their_own() -> None:
+    task = Teaching("t", {SUMS.name: SUMS}, temperature=0.6, explanation_temperature=0.9)
+    match = Match("m", "t", 1, {"teacher": Version("t", 0), "student": Version("s", 0)}, task.problems("train", 0, SUMS.name), 1)
+    found = {turn.tag: {s.temperature for s in turn.sampling.values()} for turn in task.open(match)}
+    assert found == {"explain": {0.9}, "control": {0.6}}
+    assert any("explanation_temperature" in line for line in Teaching("t", {}, explanation_temperature=0.0).check())
+
+
 def test_a_bernoulli_student_has_the_delta_it_was_made_with() -> None:
     """Accuracy .2 alone and .7 taught: the mean Δ of 60 matches must lie within 4.5 standard errors of .5 (false alarm < 1e-5)."""
 
