@@ -159,7 +159,7 @@ def read_config(folder: Path) -> Config:
     if not path.is_file():
         raise RunFolderError(f"{folder} is not a run folder: no config.yaml in it; `league status` without a folder lists the runs")
     place = folder.resolve()
-    return load_config(path, [f"name={place.name}", f"runs={place.parent}"])
+    return load_config(path).model_copy(update={"name": place.name, "runs": place.parent})
 
 
 def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore, population: Population) -> League:

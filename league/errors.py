@@ -6,6 +6,7 @@ and exits with code 2. A message says what was expected, what was found, where, 
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from types import TracebackType
 
 
 class LeagueError(Exception):
@@ -56,6 +57,25 @@ class TrainingDiverged(LeagueError):
     def __init__(self, message: str, agent: str | None = None):
         self.agent = agent
         super().__init__(message)
+
+
+class Foreign:
+    """The boundary around code that is not ours: a user's module, a problem generator, a parser of somebody's file.
+
+    Such code may raise anything. Used as a context manager, it turns whatever comes out into a UserError that says `what` failed and why;
+    our own errors pass.
+    """
+
+    def __init__(self, what: str):
+        self._what = what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, LeagueError) or not isinstance(error, (Exception, SystemExit)):
+            return
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise UserError(f"{self._what}: {reason}") from error
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

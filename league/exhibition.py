@@ -24,8 +24,8 @@ def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str |
     from league.seeds import derive
 
     with RunReader.read(run) as reader:
+        population = Population.from_json(reader.begun()["population"])
         versions = [resolve(reader, name) for name in agents]
-        population = Population.from_json(reader.state()["population"])
         prepared = prepare(read_config(run), new_run=False)
         rules = _task(prepared.tasks, task, len(versions))
         seats = _seats(rules, versions)
@@ -47,9 +47,12 @@ def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dic
     from league.preflight import prepare
 
     with RunReader.read(run) as reader:
-        wanted = [resolve(reader, name) for name in agents] or [*reader.live().values(), BASE]
-        population = Population.from_json(reader.state()["population"])
+        population = Population.from_json(reader.begun()["population"])
         config = read_config(run)
+        if not config.domains:
+            raise UserError(f"{run} has no domains, so there is no exam to sit; `league payoffs {run}` shows its games")
+        speaking = [version for name, version in reader.live().items() if population.members[name].role != "scripted"]
+        wanted = [resolve(reader, name) for name in agents] or ([*speaking, BASE] if speaking else list(reader.live().values()))
         evaluation = config.evaluation.model_copy(update={"final_problems" if split == "test" else "problems": problems})
         prepared = prepare(config.model_copy(update={"evaluation": evaluation}), new_run=False)
         backend = load_players(reader, prepared, wanted)

@@ -31,6 +31,7 @@ class Exported:
 
 def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], names: Sequence[str]) -> list[Choice]:
     """The named agents, or the `best` first by held-out accuracy (mean over domains) or overall rating. Raises UserError for unknown names."""
+    reader.begun()
     live = reader.live()
     scores = (
         _accuracies(reader)
@@ -40,7 +41,13 @@ def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], name
     for name in names:
         if name not in live:
             raise UserError(f"agent '{name}' is not in this run{nearest(name, list(live))}")
-    order = list(names) or sorted(live, key=lambda name: (-scores.get(name, float("-inf")), name))[:best]
+    able = [name for name, version in live.items() if reader.version_row(version).blob]
+    for name in names:
+        if name not in able:
+            raise UserError(f"agent '{name}' has no weights to export{nearest('', able)}")
+    if not able:
+        raise UserError(f"no agent of {reader.folder} has weights to export")
+    order = list(dict.fromkeys(names)) or sorted(able, key=lambda name: (-scores.get(name, float("-inf")), name))[:best]
     return [Choice(live[name], scores.get(name)) for name in order]
 
 
@@ -64,6 +71,8 @@ def export_agents(run: Path, reader: RunReader, chosen: Sequence[Choice], out: P
             raise UserError(f"{target} exists; choose another --out, or remove it")
     if out.is_symlink():
         raise UserError(f"{out} is a symbolic link; exports never write through a link")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; --out names a folder, to write one sub-folder per agent into")
     from league.assembly import read_config
     from league.checkpoint import load_adapter
     from league.model.bank import AdapterBank
@@ -76,8 +85,8 @@ def export_agents(run: Path, reader: RunReader, chosen: Sequence[Choice], out: P
     base = BaseModel.load(locate_model(config.model.name), device="cpu", dtype=config.model.dtype)
     bank = AdapterBank(base)
     name = base_name(config.model.name)
-    out.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    made = not out.exists()
+    staging = _staging(out)
     try:
         for choice in chosen:
             folder = staging / choice.version.agent
@@ -92,7 +101,18 @@ def export_agents(run: Path, reader: RunReader, chosen: Sequence[Choice], out: P
             (staging / choice.version.agent).rename(targets[choice.version])
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
     return [Exported(choice.version.agent, choice.version, targets[choice.version], choice.score) for choice in chosen]
+
+
+def _staging(out: Path) -> Path:
+    """An empty folder beside the targets, on the same disk. Raises UserError where `out` cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    except OSError as error:
+        raise UserError(f"cannot write into {out}: {error.strerror}; name another folder with --out") from error
 
 
 def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bool) -> Card:

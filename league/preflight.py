@@ -11,7 +11,7 @@ from typing import Any
 
 from league.backends.scripted import imported, mixed_strategy
 from league.config import AgentConfig, Config
-from league.errors import ConfigError, RunFolderError, UserError, nearest
+from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
 from league.evaluation import EXAM
 from league.matchmaking import check_rules
 from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
@@ -143,14 +143,15 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
     for name, domain in domains.items():
         try:
             for split, count in wanted.items():
-                found = domain.size_hint(split, count)  # type: ignore[arg-type]
+                with Foreign("the generator fails"):
+                    found = domain.size_hint(split, count)  # type: ignore[arg-type]
                 if found < count:
                     problems.append(
                         f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has {found}; "
                         "raise the level, widen the settings or ask for fewer"
                     )
-        except (UserError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError, RuntimeError) as error:
-            problems.append(f"domains.{name}: the generator fails: {type(error).__name__}: {error}")
+        except UserError as error:
+            problems.append(f"domains.{name}: {error}")
     return problems
 
 
@@ -193,7 +194,8 @@ def _longest(config: Config, path: Path, domains: Mapping[str, Domain]) -> tuple
     file = path / "tokenizer.json"
     if not file.exists():
         return 0, ""
-    tokenizer = Tokenizer.from_file(str(file))
+    with Foreign(f"model file {file}: expected a tokenizer, found another; fetch the model again"):
+        tokenizer = Tokenizer.from_file(str(file))
 
     def length(messages: tuple[Message, ...]) -> int:
         return sum(len(tokenizer.encode(message.content).ids) + TURN_OVERHEAD for message in messages)

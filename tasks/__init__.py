@@ -5,14 +5,15 @@ in this run, `domains` the run's domains where the kind uses them. It offers `se
 league.types.Task), `check()`, a list of problems with its settings, and `relation`, the kind of payoff it yields.
 """
 
-import importlib
+import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from league.errors import UserError, nearest
+from league.dotted import find
+from league.errors import Foreign, UserError, nearest
 
 TASKS: dict[str, str] = {
     "teaching": "tasks.teaching:Teaching",
@@ -27,17 +28,23 @@ TASKS: dict[str, str] = {
 RESERVED = frozenset({"name", "domains", "relation", "fluency", "grader"})
 """Fields that are not settings: the run fills them in."""
 
+RULES = ("seats", "problems", "open", "follow", "score", "check", "relation")
+"""What a kind offers."""
+
 
 def task_class(kind: str) -> type:
     """Look a kind up by name or dotted path. Raises UserError naming the nearest valid kind."""
     where = TASKS.get(kind, kind)
-    module, colon, name = where.partition(":")
-    if not colon:
+    if ":" not in where:
         raise UserError(f"unknown task kind '{kind}'{nearest(kind, list(TASKS))} (or your own as 'package.module:Class')")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"task kind '{kind}' cannot be imported: {error}") from error
+    cls = find(where, "task kind")
+    expected = f"task kind '{kind}': expected a frozen dataclass with {', '.join(RULES)}"
+    if not isinstance(cls, type) or not is_dataclass(cls):
+        raise UserError(f"{expected}; found {type(cls).__name__}, which is none")
+    missing = [method for method in RULES if not hasattr(cls, method) and method not in {field.name for field in fields(cls)}]
+    if missing:
+        raise UserError(f"{expected}; found none of {', '.join(missing)}")
+    return cls
 
 
 def any_number(task: Any) -> bool:
@@ -54,10 +61,9 @@ def seat_names(task: Any, count: int) -> tuple[str, ...]:
 def check_task(kind: str, settings: Mapping[str, object]) -> list[str]:
     """Problems with a task's kind and the names and types of its settings, each `key: what is wrong`."""
     try:
-        cls = task_class(kind)
+        return _typed(kind, task_class(kind), settings)[1]
     except UserError as error:
         return [f"kind: {error}"]
-    return _typed(kind, cls, settings)[1]
 
 
 def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mapping[str, Any]) -> Any:
@@ -68,8 +74,9 @@ def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mappin
         bound: dict[str, Any] = {"name": name, **values}
         if any(field.name == "domains" for field in fields(cls)):
             bound["domains"] = domains
-        task = cls(**bound)
-        problems = [f"settings.{line}" for line in task.check()]
+        with Foreign(f"tasks.{name}: task kind '{kind}' cannot be made"):
+            task = cls(**bound)
+            problems = [f"settings.{line}" for line in task.check()]
     if problems:
         raise UserError("\n".join(f"tasks.{name}.{line}" for line in problems))
     return task
@@ -77,7 +84,8 @@ def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mappin
 
 def _typed(kind: str, cls: type, settings: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
     """(settings in the types their fields declare, problems). Lax, as the config is: YAML reads `1e-3` as a string."""
-    hints = get_type_hints(cls)
+    with Foreign(f"task kind '{kind}': the types of its fields cannot be read"):
+        hints = get_type_hints(cls)
     known = [field.name for field in fields(cls) if field.init and field.name not in RESERVED]
     values, problems = {}, []
     for key, value in settings.items():
@@ -88,4 +96,9 @@ def _typed(kind: str, cls: type, settings: Mapping[str, object]) -> tuple[dict[s
             values[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
             problems.append(f"settings.{key}: {error.errors()[0]['msg'].lower()}, found {value!r}")
+            continue
+        if isinstance(values[key], float) and not math.isfinite(values[key]):
+            problems.append(f"settings.{key}: expected a finite number, found {value!r}")
+        if isinstance(value, bool) and not isinstance(values[key], bool):
+            problems.append(f"settings.{key}: expected a number, found {value!r}")
     return values, problems

@@ -3,11 +3,11 @@
 A reply depends only on (request seed, sample): the same match draws the same replies. Replies carry no tokens.
 """
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from league.dotted import find
 from league.errors import BackendError, UserError
 from league.seeds import generator
 from league.types import Message, Reply, Request
@@ -27,11 +27,7 @@ def mixed_strategy(says: Mapping[str, float]) -> Script:
 
 def imported(path: str) -> Script:
     """A user's function by dotted path, "package.module:function". Raises UserError when it cannot be imported."""
-    module, colon, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name) if colon else None
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"script '{path}' cannot be imported: {error}") from error
+    found = find(path, "script")
     if not callable(found):
         raise UserError(f"script '{path}': expected 'package.module:function' naming a function")
     return found

@@ -18,10 +18,17 @@ def compare(
     from league.store.reader import RunReader
 
     with RunReader.read(first) as one, RunReader.read(second) as two:
+        states = {str(run): reader.begun() for run, reader in ((first, one), (second, two))}
         rows = compare_runs(one, two)
-        tokens = {str(run): reader.state()["tokens"] for run, reader in ((first, one), (second, two))}
+    tokens = {run: state["tokens"] for run, state in states.items()}
+    unsat = [run for run, state in states.items() if not state["marks"].get("end", {}).get("exams")]
     if as_json:
-        typer.echo(json.dumps({"runs": [str(first), str(second)], "domains": [asdict(row) for row in rows], "tokens": tokens}, indent=2))
+        typer.echo(
+            json.dumps(
+                {"runs": [str(first), str(second)], "domains": [asdict(row) for row in rows], "tokens": tokens, "without_last_exam": unsat},
+                indent=2,
+            )
+        )
         return
     from rich.console import Console
 
@@ -30,3 +37,7 @@ def compare(
     Console().print(comparison_table(rows, first.name, second.name))
     for run, used in tokens.items():
         typer.echo(f"{run}: {used['sampled']:,} tokens sampled, {used['trained']:,} trained on")
+    for run in unsat:
+        typer.echo(
+            f"note: {run} has no last exam to compare: it has not been trained to its end (`league resume {run}`), or nobody sits exams there"
+        )

@@ -20,6 +20,8 @@ def report(
     target = out or Path("report.html")
     if target.is_symlink() or target.is_dir():
         raise UserError(f"{target} is a {'link' if target.is_symlink() else 'folder'}; name a file with --out")
+    if tensorboard is not None and tensorboard.exists() and not tensorboard.is_dir():
+        raise UserError(f"{tensorboard} is a file; --tensorboard names an empty folder")
     if tensorboard is not None and tensorboard.exists() and any(tensorboard.iterdir()):
         raise UserError(f"{tensorboard} is not empty; TensorBoard would show both boards: name an empty folder")
     with RunReader.read(run) as reader:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from league.errors import ModelUnavailable
 
@@ -98,15 +99,26 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
 
 
 def check_model(path: Path) -> ModelFacts:
-    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights (kept beside it)."""
+    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights (kept beside it).
+
+    Raises ModelUnavailable naming the file that is missing or damaged.
+    """
     _require_model_folder(path)
-    config = json.loads((path / "config.json").read_text())
+    config = _json_object(path / "config.json")
     text = config.get("text_config", config)
+    try:
+        architecture = str((config.get("architectures") or [config.get("model_type", "unknown")])[0])
+        context, vocabulary = int(text.get("max_position_embeddings", 0)), int(text.get("vocab_size", 0))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelUnavailable(
+            f"model file {path / 'config.json'}: expected architectures, max_position_embeddings and vocab_size as Hugging Face writes them, "
+            f"found others ({error}); fetch the model again"
+        ) from error
     return ModelFacts(
         path=path,
-        architecture=(config.get("architectures") or [config.get("model_type", "unknown")])[0],
-        context=int(text.get("max_position_embeddings", 0)),
-        vocabulary=int(text.get("vocab_size", 0)),
+        architecture=architecture,
+        context=context,
+        vocabulary=vocabulary,
         parameters=sum(_elements(file) for file in _weight_files(path)),
         chat_template=_has_chat_template(path),
         weight_hash=weight_hash(path),
@@ -120,10 +132,9 @@ def weight_hash(path: Path) -> str:
     memo = path / ".league-weights.json"
     outside = cache_root() / "hashes" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest() + ".json")
     for place in (memo, outside):
-        if place.is_file():
-            known = json.loads(place.read_text())
-            if known.get("files") == stamp:
-                return str(known["sha256"])
+        known = _remembered(place)
+        if known.get("files") == stamp and "sha256" in known:
+            return str(known["sha256"])
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0")
@@ -261,17 +272,41 @@ def _require_model_folder(path: Path) -> None:
 
 
 def _has_chat_template(path: Path) -> bool:
-    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
-        return True
-    settings = path / "tokenizer_config.json"
-    return settings.is_file() and bool(json.loads(settings.read_text()).get("chat_template"))
+    file = path / "tokenizer_config.json"
+    settings = _json_object(file) if file.is_file() else {}
+    beside = (path / name for name in ("chat_template.jinja", "chat_template.json"))
+    return bool(settings.get("chat_template")) or any(template.is_file() for template in beside)
+
+
+def _remembered(place: Path) -> dict[str, Any]:
+    """A note of our own; {} where there is none or it is damaged."""
+    try:
+        known = json.loads(place.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """A JSON file of the model. Raises ModelUnavailable naming it."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelUnavailable(f"model file {path}: expected JSON, found {error}; fetch the model again") from error
+    if not isinstance(found, dict):
+        raise ModelUnavailable(f"model file {path}: expected a JSON object, found {type(found).__name__}; fetch the model again")
+    return found
 
 
 def _elements(file: Path) -> int:
-    """Number of stored elements, from the safetensors header alone (8-byte length, then JSON)."""
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    """Number of stored elements, from the safetensors header alone. Raises ModelUnavailable for a damaged or cut file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            return sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())
+    except (SafetensorError, OSError) as error:
+        raise ModelUnavailable(f"model file {file}: expected safetensors weights, found {error}; fetch the model again") from error
 
 
 def _sha256(path: Path) -> str:

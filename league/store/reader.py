@@ -103,6 +103,13 @@ class RunReader(PayoffQueries):
             return {}
         return codec.unpack_json(found[1], f"state of round {found[0]}")
 
+    def begun(self) -> dict[str, Any]:
+        """The newest state. Raises RunFolderError before the first committed round, when there is nothing to look at."""
+        state = self.state()
+        if not state:
+            raise RunFolderError(f"{self.folder} has no committed round yet; `league resume {self.folder}` plays it")
+        return state
+
     def live(self, number: int | None = None) -> dict[str, Version]:
         """agent → version for every member at a kept round (default: the newest), by name."""
         number = self.latest_round() if number is None else number
