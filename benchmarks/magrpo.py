@@ -1,17 +1,19 @@
 """MAGRPO against the paper's baselines on writing and coding together, over the real base model, at equal trained tokens.
 
-Every arm is a shipped config, `configs/magrpo/FAMILY_ARM.yaml`: its task, warm-up, learning rate and decoding are what is run here. Per
-family and seed all arms share one population, one generation batch and one fused update per round (a "wave"), which is what the engine is
-for; each arm stops when it has trained on its tokens (warm-up apart), or after `--rounds` rounds where its groups have nothing more to say.
+Every arm is a shipped config, `configs/magrpo/FAMILY_ARM.yaml`: its task, warm-up, learning rate and decoding are what is run here. The arms
+and seeds of one call share one population, one generation batch and one fused update per round (a "wave"), which is what the engine is for;
+each stops when it has trained on its tokens (warm-up apart), or after `--rounds` rounds where its groups have nothing more to say. With
+`--minutes` all stop together, wherever they are: what each trained on is reported.
 
 Every arm is examined on the same held-out test problems, with the training's decoding, before and after: "before" is the prompted baseline
 (of aligned: naive concatenation), after the same supervised warm-up. Seconds per answer are counted as the paper does, the slower writer of
 a turn, summed over turns, each text generated alone, in CPU-seconds.
 
-Resumable: what is in --out is not measured again. One wave is the unit.
+Resumable: an arm and seed that is in --out is not measured again; one wave is the unit that can be lost.
 
-    python -m benchmarks.magrpo --out runs/magrpo.json --families coding,writing --seeds 3 --tokens 6000
-    python -m benchmarks.magrpo_page runs/magrpo.json > docs/results/magrpo.md
+    python -m benchmarks.magrpo --out runs/magrpo.json --families coding --arms aligned,single --seeds 3 --tokens 6000
+    python -m benchmarks.magrpo --out runs/magrpo.json --families coding,writing                # all that is missing
+    python -m benchmarks.magrpo_page runs/magrpo.json
 """
 
 import argparse
@@ -60,6 +62,7 @@ class Team:
     """One arm of one seed: its config, task, adapters by seat, and what it has cost."""
 
     arm: str
+    seed: int
     config: Config
     task: Any
     seats: dict[str, Version]
@@ -68,6 +71,10 @@ class Team:
     rounds: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(tokens trained on, mean training return) at the start of each round"""
+
+    @property
+    def key(self) -> str:
+        return f"{self.arm}/{self.seed}"
 
     @property
     def agents(self) -> set[str]:
@@ -91,32 +98,34 @@ class Clocked:
 
 
 class Wave:
-    """All arms of one family and seed over one bank."""
+    """Arms and seeds of one family over one bank."""
 
-    def __init__(self, base: BaseModel, family: str, seed: int, arms: Sequence[str], rounds: int):
-        self.base, self.family, self.seed, self.rounds = base, family, seed, rounds
+    def __init__(self, base: BaseModel, family: str, wanted: Sequence[tuple[str, int]], rounds: int):
+        self.base, self.family, self.rounds = base, family, rounds
         self.bank = AdapterBank(base)
         self.backend = LocalBackend(base, self.bank, max_rows=256)
         self.clock = {"generate": 0.0, "score": 0.0, "update": 0.0, "warm-up": 0.0, "exam": 0.0}
-        self.teams = self._found(arms)
+        self.teams = self._found(wanted)
 
     # ------------------------------------------------------------------------------------------- beginnings
-    def _found(self, arms: Sequence[str]) -> list[Team]:
-        """Warm up every distinct agent once (arms whose agents are shown the same share it), then give each arm copies."""
+    def _found(self, wanted: Sequence[tuple[str, int]]) -> list[Team]:
+        """Warm up every distinct agent of a seed once (arms whose agents are shown the same share it), then give each arm copies."""
         start = time.process_time()
-        teams, wanted, curricula = [], {}, {}
-        for arm in arms:
-            config = load_config(CONFIGS / f"{self.family}_{arm}.yaml", [f"seed={self.seed}"])
+        teams: list[Team] = []
+        sources: dict[Version, Version] = {}
+        curricula: dict[Any, Curriculum] = {}
+        for arm, seed in wanted:
+            config = load_config(CONFIGS / f"{self.family}_{arm}.yaml", [f"seed={seed}"])
             ((name, chosen),) = config.tasks.items()
-            task = make_task(chosen.kind, f"{self.family}-{arm}", chosen.settings, {})
+            task = make_task(chosen.kind, f"{self.family}-{arm}-{seed}", chosen.settings, {})
             if hasattr(task, "with_fluency"):
                 task = task.with_fluency(Perplexity(lambda texts: text_nll(self.bank, texts)))
             named = {seat: chosen.seats[seat][0] if chosen.seats else next(iter(config.agents)) for seat in task.seats()}
-            teams.append(Team(arm, config, task, {seat: Version(f"{arm}-{agent}", 0) for seat, agent in named.items()}))
+            teams.append(Team(arm, seed, config, task, {seat: Version(f"{arm}-{seed}-{agent}", 0) for seat, agent in named.items()}))
             for seat, agent in named.items():
                 phase = config.warmup.student
-                shown = task.demonstrations(phase.demonstrations, derive(self.seed, "demonstrations", name, agent), [seat])
-                key = (agent, tuple(shown))
+                shown = task.demonstrations(phase.demonstrations, derive(seed, "demonstrations", name, agent), [seat])
+                key = (seed, agent, tuple(shown))
                 if key not in curricula:
                     source = Version(f"warm-{len(curricula)}", 0)
                     self.bank.add(
@@ -126,27 +135,29 @@ class Wave:
                         trainable=True,
                     )
                     curricula[key] = Curriculum(source.agent, (), phase, tuple(Target(*pair) for pair in shown))
-                wanted[teams[-1].seats[seat]] = Version(curricula[key].agent, 0)
-        warm_up(self.base, self.bank, list(curricula.values()), Objective(aggregation="token"), self.seed)
-        for version, source in wanted.items():
+                sources[teams[-1].seats[seat]] = Version(curricula[key].agent, 0)
+        warm_up(self.base, self.bank, list(curricula.values()), Objective(aggregation="token"), 0)
+        for version, source in sources.items():
             self.bank.clone(source, version, trainable=True)
-        for source in set(wanted.values()):
+        for source in set(sources.values()):
             self.bank.drop(source)
         self.clock["warm-up"] += time.process_time() - start
         return teams
 
     def match(self, team: Team, split: str, index: int) -> Match:
-        seed = derive("magrpo", self.seed, split, index)
+        seed = derive("magrpo", team.seed, split, index)
         problems = team.task.problems(split, index)
-        return Match(f"{team.arm}-{split}-{index}", team.task.name, index, team.seats, problems, seed)
+        return Match(f"{team.key}-{split}-{index}", team.task.name, index, team.seats, problems, seed)
 
     # --------------------------------------------------------------------------------------------- learning
-    def train(self, tokens: int) -> None:
-        """Rounds until every arm has trained on `tokens`, or has played all its rounds."""
+    def train(self, tokens: int, deadline: float) -> None:
+        """Rounds until every arm has trained on `tokens`, or has played all its rounds, or the clock (monotonic) strikes `deadline`."""
         while active := [team for team in self.teams if team.trained < tokens and team.rounds < self.rounds]:
+            if time.monotonic() > deadline:
+                return
             self._round(active)
-            shown = " ".join(f"{team.arm}:{team.trained}:{team.curve[-1][1]:.2f}" for team in active)
-            print(f"{self.family} seed {self.seed} cpu {time.process_time():.0f} s {shown}", flush=True)
+            shown = " ".join(f"{team.key}:{team.trained}:{team.curve[-1][1]:.2f}" for team in active)
+            print(f"{self.family} cpu {time.process_time():.0f} s {shown}", flush=True)
 
     def _round(self, active: Sequence[Team]) -> None:
         start = time.process_time()
@@ -162,11 +173,11 @@ class Wave:
             lesson = learn_from(episode, score, Credit(chosen.discount, chosen.normalise, chosen.leave_one_out), team.agents)
             samples += lesson.samples
             team.sampled += tokens_of(episode)
-            returns.setdefault(team.arm, []).append(score.metrics.get("return", 0.0))
+            returns.setdefault(team.key, []).append(score.metrics.get("return", 0.0))
             hypers |= {agent: Hyper(chosen.learning_rate, chosen.kl) for agent in team.agents}
         judged = time.process_time()
         for team in active:
-            team.curve.append((team.trained, round(fmean(returns[team.arm]), 4)))
+            team.curve.append((team.trained, round(fmean(returns[team.key]), 4)))
             team.rounds += 1
             team.trained += sum(len(sample.tokens) for sample in samples if sample.agent in team.agents)
         if samples:
@@ -177,30 +188,31 @@ class Wave:
 
     # -------------------------------------------------------------------------------------------- measuring
     def exam(self, count: int, first: bool) -> dict[str, list[Row]]:
-        """arm → metrics per held-out problem: one sampled playthrough of each, the training's decoding. `first`: before any training."""
+        """arm/seed → metrics per held-out problem: one sampled playthrough of each, the training's decoding. `first`: before any training."""
         start = time.process_time()
-        present = {team.arm for team in self.teams}
-        same = {arm: other for arm, other in SAME_START.items() if first and other in present}
-        sitting = [team for team in self.teams if team.arm not in same]
+        present = {team.key for team in self.teams}
+        others = {team.key: f"{SAME_START[team.arm]}/{team.seed}" for team in self.teams if first and team.arm in SAME_START}
+        same = {key: other for key, other in others.items() if other in present}
+        sitting = [team for team in self.teams if team.key not in same]
         tasks = {team.task.name: replace(team.task, samples=1, branch=1, joint="aligned") for team in sitting}
         matches = [(team, self.match(team, "test", index)) for team in sitting for index in range(count)]
         episodes = play([match for _, match in matches], tasks, self.backend)
-        found: dict[str, list[Row]] = {team.arm: [] for team in sitting}
+        found: dict[str, list[Row]] = {team.key: [] for team in sitting}
         for (team, match), episode in zip(matches, episodes, strict=True):
             metrics = tasks[match.task].score(episode).metrics
-            found[team.arm].append({name: round(metrics[name], 4) for name in SHOWN[self.family] if name in metrics})
+            found[team.key].append({name: round(metrics[name], 4) for name in SHOWN[self.family] if name in metrics})
         self.clock["exam"] += time.process_time() - start
-        return found | {arm: found[other] for arm, other in same.items()}
+        return found | {key: found[other] for key, other in same.items()}
 
     def seconds_per_answer(self, count: int) -> dict[str, float]:
-        """arm → CPU-seconds of one answer as the paper counts them, mean over `count` held-out problems."""
+        """arm/seed → CPU-seconds of one answer as the paper counts them, mean over `count` held-out problems; first seed only."""
         found = {}
-        for team in self.teams:
+        for team in [team for team in self.teams if team.seed == 0 and count]:
             clocked = Clocked(self.backend)
             task = replace(team.task, samples=1, branch=1)
             for index in range(count):
                 play([self.match(team, "test", index)], {task.name: task}, clocked)
-            found[team.arm] = clocked.seconds / count
+            found[team.key] = clocked.seconds / count
         return found
 
     def keep(self, folder: Path) -> None:
@@ -208,7 +220,7 @@ class Wave:
         folder.mkdir(parents=True, exist_ok=True)
         for team in self.teams:
             for seat, version in team.seats.items() if team.arm == "aligned" else ():
-                save_file(self.bank.state(version), folder / f"{self.family}-{self.seed}-{seat}.safetensors")
+                save_file(self.bank.state(version), folder / f"{self.family}-{team.seed}-{seat}.safetensors")
 
 
 def _matches(team: Team) -> int:
@@ -224,7 +236,7 @@ def tokens_of(episode: Episode) -> int:
 # ------------------------------------------------------------------------------------------------ other figures
 def cross_play(base: BaseModel, family: str, seeds: int, folder: Path, count: int) -> dict[str, list[Row]]:
     """ "i,j" → metrics per problem of the first writer of seed i with the second writer of seed j, trained apart where i ≠ j."""
-    wave = Wave(base, family, 0, (), 0)
+    wave = Wave(base, family, (), 0)
     config = load_config(CONFIGS / f"{family}_aligned.yaml")
     ((_, chosen),) = config.tasks.items()
     task = make_task(chosen.kind, family, {**chosen.settings, "samples": 1}, {})
@@ -267,21 +279,24 @@ def adapters(out: Path) -> Path:
     return out.parent / f"{out.stem}-adapters"
 
 
-def run_wave(base: BaseModel, args: argparse.Namespace, family: str, seed: int) -> Mapping[str, Any]:
-    wave = Wave(base, family, seed, args.arms.split(","), args.rounds)
+def run_wave(base: BaseModel, args: argparse.Namespace, family: str, wanted: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """Train and examine arms and seeds together: results by family/arm/seed, and the wave's clock."""
+    wave = Wave(base, family, wanted, args.rounds)
     before = wave.exam(args.exam, first=True)
-    wave.train(args.tokens)
+    print(f"{family} before:", {key: round(fmean(row.get("return", 0.0) for row in rows), 3) for key, rows in before.items()}, flush=True)
+    wave.train(args.tokens, time.monotonic() + 60 * args.minutes)
     after = wave.exam(args.exam, first=False)
     wave.keep(adapters(args.out))
-    arms = {
-        team.arm: {
-            "before": before[team.arm], "after": after[team.arm], "trained": team.trained, "sampled": team.sampled, "rounds": team.rounds,
-            "curve": team.curve,
+    seconds = wave.seconds_per_answer(args.clocked)
+    found: dict[str, Any] = {
+        f"{family}/{team.key}": {
+            "before": before[team.key], "after": after[team.key], "trained": team.trained, "sampled": team.sampled, "rounds": team.rounds,
+            "curve": team.curve, "seconds_per_answer": seconds.get(team.key),
         }
         for team in wave.teams
     }  # fmt: skip
-    seconds = wave.seconds_per_answer(args.clocked) if seed == 0 and args.clocked else {}
-    return {"arms": arms, "clock": wave.clock, "seconds_per_answer": seconds}
+    tokens = {what: sum(getattr(team, what) for team in wave.teams) for what in ("sampled", "trained")}
+    return found | {f"{family}/clock/{wanted[0][0]}/{wanted[0][1]}": {**wave.clock, **tokens}}
 
 
 def main() -> None:
@@ -292,6 +307,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=6000, help="trained tokens per arm and seed")
     parser.add_argument("--rounds", type=int, default=24, help="at most, per arm and seed")
+    parser.add_argument("--minutes", type=float, default=1e6, help="wall time of the training of one wave, at most")
     parser.add_argument("--exam", type=int, default=16, help="held-out problems")
     parser.add_argument("--clocked", type=int, default=3, help="problems timed one text at a time, first seed only")
     parser.add_argument("--humaneval", type=int, default=0, help="HumanEval test problems for the untrained base, 0: none")
@@ -300,19 +316,21 @@ def main() -> None:
     base = BaseModel.load(locate_model("HuggingFaceTB/SmolLM2-135M-Instruct"), threads=1)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
-    results.setdefault("settings", {key: str(value) for key, value in vars(args).items() if key != "out"})
+    results.setdefault("calls", []).append({key: str(value) for key, value in vars(args).items() if key != "out"})
 
-    def measured(key: str, work: Any) -> None:
-        if key not in results:
-            results[key] = work()
-            args.out.write_text(json.dumps(results) + "\n")
+    def keep(found: Mapping[str, Any]) -> None:
+        results.update(found)
+        args.out.write_text(json.dumps(results) + "\n")
 
     for family in args.families.split(","):
-        for seed in range(args.seeds):
-            measured(f"{family}/{seed}", lambda family=family, seed=seed: run_wave(base, args, family, seed))
-        measured(f"{family}/cross-play", lambda family=family: cross_play(base, family, args.seeds, adapters(args.out), args.exam))
-    if args.humaneval:
-        measured("humaneval", lambda: humaneval(base, args.humaneval, 96))
+        every = [(arm, seed) for seed in range(args.seeds) for arm in args.arms.split(",")]
+        if missing := [(arm, seed) for arm, seed in every if f"{family}/{arm}/{seed}" not in results]:
+            keep(run_wave(base, args, family, missing))
+        trained = [seed for seed in range(args.seeds) if f"{family}/aligned/{seed}" in results]
+        if len(trained) == args.seeds > 1 and f"{family}/cross-play" not in results:
+            keep({f"{family}/cross-play": cross_play(base, family, args.seeds, adapters(args.out), args.exam)})
+    if args.humaneval and "humaneval" not in results:
+        keep({"humaneval": humaneval(base, args.humaneval, 96)})
 
 
 if __name__ == "__main__":

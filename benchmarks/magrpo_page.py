@@ -55,62 +55,71 @@ def cell(seeds: Sequence[Sequence[float]], key: str, sign: bool = False) -> str:
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]" if sign else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def column(waves: Sequence[Any], arm: str, when: str, metric: str) -> list[list[float]]:
-    return [[row[metric] for row in wave["arms"][arm][when] if metric in row] for wave in waves]
+def column(found: Sequence[Any], when: str, metric: str) -> list[list[float]]:
+    return [[row[metric] for row in record[when] if metric in row] for record in found]
 
 
-def gains(waves: Sequence[Any], arm: str) -> list[list[float]]:
+def gains(found: Sequence[Any]) -> list[list[float]]:
     """After minus before, problem by problem."""
-    both = [(wave["arms"][arm]["before"], wave["arms"][arm]["after"]) for wave in waves]
-    return [[b["return"] - a["return"] for a, b in zip(*pair, strict=True) if "return" in a and "return" in b] for pair in both]
+    both = [zip(record["before"], record["after"], strict=True) for record in found]
+    return [[b["return"] - a["return"] for a, b in pairs if "return" in a and "return" in b] for pairs in both]
 
 
-def mean_of(waves: Sequence[Any], arm: str, what: str) -> float:
-    return fmean(wave["arms"][arm][what] for wave in waves)
+def records(results: Mapping[str, Any], family: str) -> dict[str, list[Any]]:
+    """arm → its records by seed, arms in order."""
+    found: dict[str, list[Any]] = {arm: [] for arm in ARMS}
+    for key in sorted(results):
+        owner, _, rest = key.partition("/")
+        arm, _, seed = rest.partition("/")
+        if owner == family and arm in found and seed:
+            found[arm].append(results[key])
+    return {arm: rows for arm, rows in found.items() if rows}
 
 
 def family_tables(results: Mapping[str, Any], family: str) -> list[str]:
-    waves = [found for key, found in sorted(results.items()) if key.startswith(f"{family}/") and "arms" in found]
-    if not waves:
+    arms = records(results, family)
+    if not arms:
         return [f"Not measured: {family}."]
     metrics = SHOWN[family]
-    arms = [arm for arm in ARMS if all(arm in wave["arms"] for wave in waves)]
-    problems = len(waves[0]["arms"][arms[0]]["after"])
-    head = "| arm | " + " | ".join(metrics) + " |"
-    rule = "|---" * (len(metrics) + 1) + "|"
-    lines = [f"{len(waves)} seeds × {problems} held-out problems.", "", "Prompted, after the warm-up that all share:", "", head, rule]
+    head = "| arm | seeds × problems | " + " | ".join(metrics) + " |"
+    rule = "|---" * (len(metrics) + 2) + "|"
 
-    def rows(names: Mapping[str, str], when: str) -> None:
-        for arm in arms:
+    def rows(names: Mapping[str, str], when: str) -> list[str]:
+        made = []
+        for arm, found in arms.items():
             if arm in names:
-                lines.append(
-                    f"| {names[arm]} | " + " | ".join(cell(column(waves, arm, when, m), f"{family}{arm}{when}{m}") for m in metrics) + " |"
-                )
+                cells = [cell(column(found, when, metric), f"{family}{arm}{when}{metric}") for metric in metrics]
+                made.append(f"| {names[arm]} | {len(found)} × {len(found[0][when])} | " + " | ".join(cells) + " |")
+        return made
 
-    rows(PROMPTED, "before")
-    lines += ["", "Trained:", "", head, rule]
-    rows(NAMES, "after")
-    seconds = next((wave["seconds_per_answer"] for wave in waves if wave["seconds_per_answer"]), {})
+    lines = ["Prompted, after the warm-up that all share:", "", head, rule, *rows(PROMPTED, "before")]
+    lines += ["", "Trained:", "", head, rule, *rows(NAMES, "after")]
     lines += [
         "",
         "| arm | gain in return (after − before) | trained tokens | sampled tokens | rounds | CPU-s per answer |",
         "|---" * 6 + "|",
     ]
-    for arm in arms:
-        spent = f"{seconds[arm]:.2f}" if arm in seconds else "–"
+    for arm, found in arms.items():
+        seconds = next((record["seconds_per_answer"] for record in found if record["seconds_per_answer"]), None)
+        trained, sampled, rounds = (fmean(record[what] for record in found) for what in ("trained", "sampled", "rounds"))
         lines.append(
-            f"| {NAMES[arm]} | {cell(gains(waves, arm), family + arm, sign=True)} | {mean_of(waves, arm, 'trained'):.0f} | "
-            f"{mean_of(waves, arm, 'sampled'):.0f} | {mean_of(waves, arm, 'rounds'):.1f} | {spent} |"
+            f"| {NAMES[arm]} | {cell(gains(found), family + arm, sign=True)} | {trained:.0f} | {sampled:.0f} | {rounds:.1f} | "
+            f"{f'{seconds:.2f}' if seconds else '–'} |"
         )
-    clock = {name: sum(wave["clock"][name] for wave in waves) for name in waves[0]["clock"]}
-    sampled, trained = (sum(arm[what] for wave in waves for arm in wave["arms"].values()) for what in ("sampled", "trained"))
-    lines += [
+    return lines + clock_lines(results, family) + cross_table(results.get(f"{family}/cross-play"))
+
+
+def clock_lines(results: Mapping[str, Any], family: str) -> list[str]:
+    clocks = [found for key, found in results.items() if key.startswith(f"{family}/clock/")]
+    total = {name: sum(clock[name] for clock in clocks) for name in clocks[0]} if clocks else {}
+    if not total or not total["generate"] or not total["update"]:
+        return []
+    return [
         "",
-        f"All arms of a seed share one batch: {sampled / clock['generate']:.0f} sampled tokens per CPU-second of generation, "
-        f"{trained / clock['update']:.0f} trained tokens per CPU-second of update; scoring took {clock['score']:.0f} CPU-seconds in all, "
-        f"warm-ups {clock['warm-up']:.0f}, exams {clock['exam']:.0f}.",
+        f"{total['sampled'] / total['generate']:.0f} sampled tokens per CPU-second of generation, {total['trained'] / total['update']:.0f} "
+        f"trained tokens per CPU-second of update, arms and seeds in one batch; scoring took {total['score']:.0f} CPU-seconds in all, "
+        f"warm-ups {total['warm-up']:.0f}, exams {total['exam']:.0f}.",
     ]
-    return lines + cross_table(results.get(f"{family}/cross-play"))
 
 
 def cross_table(found: Mapping[str, Rows] | None) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import magrpo
+from benchmarks.magrpo_page import family_tables
 from league.config import load_config
 from league.model.base import BaseModel
 from tests.conftest import write_tiny_model
@@ -37,13 +38,22 @@ def test_arms_differ_only_in_how_their_agents_work_together(family: str) -> None
 @pytest.mark.parametrize("family", ["writing", "coding"])
 def test_a_wave_trains_every_arm_to_its_tokens_and_is_measured_once(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = BaseModel.load(write_tiny_model(tmp_path / "model", max_position_embeddings=2048), threads=1)
-    args = argparse.Namespace(
-        out=tmp_path / "found.json", arms="aligned,multiturn,single", rounds=2, tokens=10**6, exam=2, clocked=1, seeds=1
-    )
-    found = magrpo.run_wave(base, args, family, 0)
-    assert set(found["arms"]) == {"aligned", "multiturn", "single"} == set(found["seconds_per_answer"])
-    for arm in found["arms"].values():
-        assert arm["rounds"] == 2 and arm["sampled"] >= arm["trained"] and len(arm["before"]) == len(arm["after"]) == 2
-        assert set(arm["after"][0]) == set(magrpo.SHOWN[family])
-    crossed = magrpo.cross_play(base, family, 1, magrpo.adapters(args.out), 2)
-    assert list(crossed) == ["0,0"] and len(crossed["0,0"]) == 2
+    args = argparse.Namespace(out=tmp_path / "found.json", rounds=2, tokens=10**6, exam=2, clocked=1, minutes=60)
+    wanted = [("aligned", 0), ("cross", 0), ("multiturn", 0), ("single", 0), ("aligned", 1)]
+    found = magrpo.run_wave(base, args, family, wanted)
+    assert {key for key in found if "clock" not in key} == {f"{family}/{arm}/{seed}" for arm, seed in wanted}
+    for arm, seed in wanted:
+        record = found[f"{family}/{arm}/{seed}"]
+        assert record["rounds"] == 2 and record["sampled"] >= record["trained"] and len(record["before"]) == len(record["after"]) == 2
+        assert set(record["after"][0]) == set(magrpo.SHOWN[family]) and (record["seconds_per_answer"] is not None) == (seed == 0)
+    assert found[f"{family}/cross/0"]["before"] == found[f"{family}/aligned/0"]["before"]
+    crossed = magrpo.cross_play(base, family, 2, magrpo.adapters(args.out), 2)
+    assert list(crossed) == ["0,0", "0,1", "1,0", "1,1"] and len(crossed["0,0"]) == 2
+    shown = "\n".join(family_tables(found | {f"{family}/cross-play": crossed}, family))
+    assert "MAGRPO, one turn, cross" in shown and "naive concatenation" in shown and "Trained together minus trained apart" in shown
+
+
+def test_a_wave_stops_when_its_time_is_up(tmp_path: Path) -> None:
+    base = BaseModel.load(write_tiny_model(tmp_path / "model", max_position_embeddings=2048), threads=1)
+    args = argparse.Namespace(out=tmp_path / "found.json", rounds=2, tokens=10**6, exam=1, clocked=0, minutes=0)
+    assert magrpo.run_wave(base, args, "coding", [("single", 0)])["coding/single/0"]["rounds"] == 0
