@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.magrpo import tokens_of
+from benchmarks.magrpo_probes import tokens_of
 from league.assembly import text_nll
 from league.backends.local import LocalBackend
 from league.learning.advantages import Credit, learn_from

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.magrpo import ARMS, SHOWN
+from benchmarks.magrpo import ARMS
+from benchmarks.magrpo_probes import SHOWN
 from league.seeds import generator
 
 REPLICATES = 4000
