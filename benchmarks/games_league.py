@@ -1,7 +1,8 @@
 """Rock-paper-scissors in words in the live league: does self-play go round, does a league mixture not, and is the cycle certified?
 
 Two arms over the real base model, each an ordinary run of `league train`'s loop with two learners, the same warm-up, the same snapshots
-and the same number of trained groups:
+and as many replies sampled (the league arm trains on about twice as many of them, because both learners learn from a match they play
+with one another):
 
     self     every match against one's own current weights
     league   half PFSP over the other learner and all frozen pasts, half the Nash mixture of the measured payoffs

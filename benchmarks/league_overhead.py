@@ -1,7 +1,7 @@
 """What the league's own work costs in a real run, by the number of agents: a part of `python benchmarks/league_mind.py overhead`.
 
-Each size is a run of `league train`'s loop without a model: N scripted players of rock-paper-scissors, 2 N matches a round. Model-free
-rounds are the worst case for the league's share; what is shown is the price of its work in CPU-seconds a round, against which a round's
+Each size is a run of `league train`'s loop without a model: N scripted players of rock-paper-scissors, 64 matches a round, half by PFSP and half
+by the Nash mixture over all N² pairings. What is shown is the price of the league's work in CPU-seconds a round, against which a round's
 generation and update are to be held. The pictures are those of one measurement; `league.reporting.allowance` decides how often they are
 drawn. Evolution's look is what `league.evolving` asks of the payoffs in a round in which everything is due.
 """
@@ -60,7 +60,7 @@ def run_of(size: int, rounds: int, folder: Path) -> tuple[Path, Clock]:
     }
     data = {
         "name": f"n{size}", "runs": str(folder), "agents": agents, "league": {"rounds": rounds},
-        "tasks": {"game": {"kind": "matrix_game", "matches": 2 * size, "settings": {"game": "rock-paper-scissors", "samples": 8}}},
+        "tasks": {"game": {"kind": "matrix_game", "matches": 64, "matchmaking": {"pfsp": 0.5, "solver": 0.5}, "settings": {"game": "rock-paper-scissors", "samples": 8}}},
     }  # fmt: skip
     clock = Clock()
     return train(prepare(parse_config(yaml.safe_dump(data), "overhead")), clock), clock
@@ -70,8 +70,8 @@ def overhead_of_runs() -> Iterator[tuple[str, int, list[float]]]:
     """(what, agents, CPU-seconds of each repetition)."""
     with tempfile.TemporaryDirectory() as scratch:
         for size in (10, 100, 1000):
-            folder, clock = run_of(size, 4, Path(scratch))
-            yield "a whole round without a model, 2 matches an agent", size, clock.cpu[1:]
+            folder, clock = run_of(size, 3, Path(scratch))
+            yield "a whole round without a model, 64 matches", size, clock.cpu[1:]
             with RunReader.read(folder) as reader:
                 yield "pictures of one measurement", size, [_cpu(lambda: [None for _ in board_figures(reader)])]
                 yield "data of `league report`", size, [_cpu(lambda: build_report(reader))]

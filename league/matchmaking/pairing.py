@@ -4,15 +4,17 @@ A rule is a frozen dataclass whose fields are its parameters and which, called, 
 nothing; the same random stream gives the same weights.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import PayoffView
 from league.types import Version
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class Situation:
     view: PayoffView
     task: str
     round: int = 0
+    _known: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed the first time: a random rule is asked for every match of a round, of which nothing changes but its draw."""
+        if key not in self._known:
+            self._known[key] = compute()
+        found: T = self._known[key]
+        return found
 
 
 class Rule(Protocol):

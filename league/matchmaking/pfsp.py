@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from league.matchmaking.pairing import Pairing, Situation, index, with_floor
-from league.payoffs.matrix import FloatArray
+from league.payoffs.matrix import BoolArray, FloatArray
 
 Curve = Literal["variance", "hard", "linear"]
 
@@ -33,15 +33,19 @@ class Pfsp:
     def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
+        a, b, mirror, fresh = now.once((self, id(pairings)), lambda: self._known(now, pairings))
+        chance = np.where(mirror, 0.5, rng.beta(a, b))  # a version against itself needs no measuring
+        weights = np.where(fresh, 1.0, shaped(chance, self.curve))
+        return with_floor(weights, self.floor)
+
+    def _known(self, now: Situation, pairings: Sequence[Pairing]) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray]:
+        """Per pairing: the posterior's two parameters, whether it is a version with itself, and whether it has hardly met."""
         rows, cols, left, right = index(pairings)
         met = now.view.meetings(now.task, rows, cols, half_life=self.half_life)
         wins, draws, losses = (table[left, right] for table in (met.wins, met.draws, met.losses))
-        chance = rng.beta(wins + draws / 2 + 0.5, losses + draws / 2 + 0.5)
         mirror = np.array([pairing.row == pairing.col for pairing in pairings])
-        chance = np.where(mirror, 0.5, chance)  # a version against itself needs no measuring
         fresh = (met.n_eff[left, right] < self.min_games) & ~mirror
-        weights = np.where(fresh, 1.0, shaped(chance, self.curve))
-        return with_floor(weights, self.floor)
+        return wins + draws / 2 + 0.5, losses + draws / 2 + 0.5, mirror, fresh
 
 
 def shaped(chance: FloatArray, curve: Curve) -> FloatArray:
