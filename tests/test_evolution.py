@@ -179,6 +179,8 @@ def test_a_merger_joins_only_when_it_is_not_worse(model: Path, tmp_path: Path) -
         text = shown.export_text()
     for edge in edges:  # every line hangs on the newest one of its own agent that is shown, or on its parents
         assert edge.parents or edge.child.endswith("@0"), edge
+    order = [edge.child for edge in edges]
+    assert all(order.index(parent) < order.index(edge.child) for edge in edges for parent in edge.parents), "parents come first"
     assert f"merge-2@0  round 2  merge  student  from {', '.join(map(str, born.parents))}" in text
     bad = train(prepare(config(model, tmp_path / "b", "max", 2, evolution=rule)), Nobody())
     assert not rows(bad, "merge")

@@ -130,7 +130,7 @@ def lineage(reader: RunReader, updates: bool = True) -> list[LineageEdge]:
         kept |= {version: reader.version_row(version) for version in wanted if version not in kept}
         before = _steps_before(kept)
         kept = {v: replace(row, parents=before.get(v, ())) if row.reason == "update" else row for v, row in kept.items()}
-        rows = sorted(kept.values(), key=lambda row: row.round)
+        rows = sorted(kept.values(), key=lambda row: (row.round, row.reason != "update"))  # a round updates before anything else
     return [LineageEdge(str(r.version), tuple(str(p) for p in r.parents), r.round, r.reason, r.role, retired.get(r.version)) for r in rows]
 
 
