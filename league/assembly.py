@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from league.backends.local import LocalBackend
+from league.backends.remote import Journal, RemoteBackend
 from league.backends.router import RouterBackend
 from league.backends.scripted import ScriptedBackend, imported, mixed_strategy
 from league.checkpoint import load_adapter
@@ -29,7 +30,7 @@ from league.rollouts import Player
 from league.seeds import derive
 from league.store.records import Limits
 from league.store.run import RunStore
-from league.types import BASE, Backend, Hyper, Sampling, Version
+from league.types import BASE, WITHOUT_WEIGHTS, Backend, Hyper, Sampling, Version
 from tasks.domains import Domain
 from tasks.writing_fluency import Perplexity
 
@@ -42,7 +43,7 @@ class League:
     domains: Mapping[str, Domain]
     tasks: Mapping[str, Any]
     base: BaseModel | None
-    """None when every agent is scripted: such a league needs no model."""
+    """None when no agent has weights: such a league needs no model."""
     bank: AdapterBank | None
     backend: Backend
     store: RunStore
@@ -107,7 +108,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     state = store.state()
     population = Population.from_json(state["population"])
     if bank is not None:
-        wanted = [(member.version, member.trains) for member in population.members.values() if member.role != "scripted"]
+        wanted = [(member.version, member.trains) for member in population.members.values() if member.has_weights]
         for version, trains in [*wanted, *((version, False) for version in population.frozen())]:
             load_adapter(store, bank, store.version_row(version), trainable=trains)
     league = _league(prepared, base, bank, store, population)
@@ -128,7 +129,7 @@ def players_of(population: Population) -> dict[str, Player]:
 
 
 def load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]:
-    """The base model and an empty bank over it; neither where every agent is scripted."""
+    """The base model and an empty bank over it; neither where no agent has weights."""
     if prepared.model is None:
         return None, None
     chosen = prepared.config.model
@@ -141,14 +142,14 @@ def _found(config: Config, bank: AdapterBank | None) -> Population:
     members = {}
     for name, agent in config.agents.items():
         version = Version(name, 0)
-        scripted = agent.role == "scripted" or bank is None
-        if not scripted and bank is not None:
+        weights = agent.role not in WITHOUT_WEIGHTS and bank is not None
+        if weights and bank is not None:
             if agent.checkpoint is not None:
                 import_peft(bank, version, Path(agent.checkpoint), trainable=True)
             else:
                 bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
         members[name] = Member(
-            name, agent.role, version, agent.train and not scripted, _hyper(config, agent), agent.domain, agent.system, agent.targets
+            name, agent.role, version, agent.train and weights, _hyper(config, agent), agent.domain, agent.system, agent.targets
         )
     return Population(members, {})
 
@@ -163,13 +164,16 @@ def read_config(folder: Path) -> Config:
 
 
 def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore, population: Population) -> League:
-    backend = backend_for(prepared, base, bank)
+    backend = backend_for(prepared, base, bank, store.journal)
     tasks = {name: equipped(task, bank) for name, task in prepared.tasks.items()}
     return League(prepared.config, prepared.domains, tasks, base, bank, backend, store, population, PayoffView(), Ratings())
 
 
-def backend_for(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None) -> Backend:
-    """Who speaks for every agent of the config: the bank's engine, and the scripts of the scripted ones."""
+def backend_for(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, journal: Journal | None = None) -> Backend:
+    """Who speaks for every agent of the config: the bank's engine, the scripts of the scripted ones, the servers of the remote ones.
+
+    `journal` keeps what remote players reply in a round; without one (an exhibition) nothing is kept.
+    """
     config = prepared.config
     backend: Backend | None = LocalBackend(base, bank, max_rows=config.model.max_rows) if base is not None and bank is not None else None
     scripts = {
@@ -177,8 +181,11 @@ def backend_for(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | 
         for name, agent in config.agents.items()
         if agent.role == "scripted"
     }
-    if scripts or backend is None:
-        backend = RouterBackend(backend, dict.fromkeys(scripts, ScriptedBackend(scripts)))
+    remotes = {name: agent.remote for name, agent in config.agents.items() if agent.remote is not None}
+    if scripts or remotes or backend is None:
+        own: dict[str, Backend] = dict.fromkeys(scripts, ScriptedBackend(scripts))
+        own |= dict.fromkeys(remotes, RemoteBackend(remotes, journal))
+        backend = RouterBackend(backend, own)
     return backend
 
 

@@ -5,18 +5,21 @@ the nearest valid one. This file checks shapes and the references between sectio
 kinds, matchmakers, the model) are checked in `league.preflight`.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from league.config_base import Count, Decay, Name, Positive, Rate, Section, Weight
 from league.config_evolution import EvolutionConfig
 from league.errors import ConfigError, UserError, nearest
-from league.types import BASE
+from league.types import BASE, WITHOUT_WEIGHTS
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -44,10 +47,49 @@ class DomainConfig(Section):
     settings: dict[str, Any] = {}
 
 
+class RemoteConfig(Section):
+    """A player behind an OpenAI-compatible server."""
+
+    base_url: str
+    """Of the API, usually ending in /v1."""
+    model: Annotated[str, Field(min_length=1)]
+    """As the server calls it."""
+    key: str | None = None
+    """The NAME of the environment variable that holds the key, never the key; null where the server asks for none."""
+    deadline: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 120.0
+    """Seconds for one reply, all attempts and waits together; then the match is void."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 4
+    parallel: Annotated[int, Field(ge=1, le=256)] = 8
+    """Replies under way at once."""
+    max_kilobytes: Positive = 1024
+    """Of one streamed reply, with all that surrounds its text."""
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls the length of a reply."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        parts = urlsplit(value) if value.isascii() and value.isprintable() and " " not in value else None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise PydanticCustomError("secret", "expected the address of an API, e.g. https://host/v1")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise PydanticCustomError("secret", "expected an address without user, password and query; name the key's variable in `key`")
+        return value
+
+    @field_validator("key")
+    @classmethod
+    def _a_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,127}", value):
+            raise PydanticCustomError(
+                "secret", "expected the NAME of an environment variable (upper-case letters, digits, '_') that holds the key, not the key"
+            )
+        return value
+
+
 class AgentConfig(Section):
-    role: Literal["expert", "student", "co-player", "exploiter", "scripted"]
+    role: Literal["expert", "student", "co-player", "exploiter", "scripted", "remote"]
     domain: str | None = None
-    """An expert's domain; students train on all."""
+    """The domain an expert or a remote player teaches; students train on all."""
     system: str | None = None
     adapter: AdapterConfig | None = None
     """null takes the run's `adapter`."""
@@ -62,6 +104,8 @@ class AgentConfig(Section):
     """A scripted agent's own function, "package.module:function"."""
     targets: Literal["league"] | tuple[Name, ...] | None = None
     """An exploiter's: the agents it is there to beat (main exploiter), "league" for everyone's frozen past; null meets anyone."""
+    remote: RemoteConfig | None = None
+    """Where a remote agent answers."""
 
 
 class WarmupPhase(Section):
@@ -104,11 +148,12 @@ class TaskConfig(Section):
     """Rule → weight in the mixture."""
     rules: dict[str, dict[str, Any]] = {}
     """Rule → its parameters."""
-    roles: tuple[Literal["expert", "student", "co-player", "exploiter", "scripted"], ...] = (
+    roles: tuple[Literal["expert", "student", "co-player", "exploiter", "scripted", "remote"], ...] = (
         "student",
         "co-player",
         "exploiter",
         "scripted",
+        "remote",
     )
     """Who plays, in tasks that are not teaching: experts stay specialists unless named here."""
     seats: dict[str, tuple[str, ...]] = {}
@@ -313,6 +358,8 @@ def _describe(item: Mapping[str, Any]) -> str:
     if kind == "literal_error" and isinstance(found, str):
         options = [option.strip(" '") for option in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]
         return f"{path}: '{found}' is not one of {', '.join(options)}{nearest(found, options)}"
+    if kind == "secret" or "remote" in place[:-1]:
+        return f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}"  # what was found may be a key
     shown = repr(found) if len(repr(found)) <= 60 else type(found).__name__
     return f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}, found {shown}"
 
@@ -356,12 +403,21 @@ def _references(data: Mapping[str, Any]) -> list[str]:
             problems.append(f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')")
         if agent.get("role") != "scripted" and (agent.get("says") is not None or agent.get("script") is not None):
             problems.append(f"agents.{name}: only agents with role 'scripted' have `says` or `script`")
+        if (agent.get("role") == "remote") != (agent.get("remote") is not None):
+            problems.append(f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together")
+        idle = [key for key in ("adapter", "learning_rate", "checkpoint") if agent.get(key) is not None]
+        if idle and agent.get("role") in WITHOUT_WEIGHTS:
+            problems.append(f"agents.{name}.{idle[0]}: an agent with role '{agent.get('role')}' has no weights; remove it")
         if agent.get("role") == "expert" and domain is None:
             problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
         if domain is not None and domain not in domains:
             problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
         problems += _targets(name, agent, agents)
-    roles = [agent.get("role") for agent in agents.values() if isinstance(agent, dict)]
+    roles = [
+        "expert" if agent.get("role") == "remote" and agent.get("domain") else agent.get("role")
+        for agent in agents.values()
+        if isinstance(agent, dict)
+    ]
     for name, task in tasks.items():
         if not isinstance(task, dict):
             continue

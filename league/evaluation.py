@@ -82,7 +82,10 @@ def sit_exam(
     exam = Contest(EXAM, domains)
     items = tuple(domain.problem(split, index) for domain in domains.values() for index in problems)
     seats = {f"player-{place}": version for place, version in enumerate(dict.fromkeys(versions), 1)}
-    match = Match(f"{number}-exam-{split}-{problems.start}", EXAM, number, seats, items, derive("exam", split, problems.start), "evaluate")
+    alone = f"-{versions[0].agent}" if len(seats) == 1 else ""
+    match = Match(
+        f"{number}-exam-{split}-{problems.start}{alone}", EXAM, number, seats, items, derive("exam", split, problems.start), "evaluate"
+    )
     (episode,) = play([match], {EXAM: exam}, backend, players)
     if episode.void:
         return [], MatchResult(match, {}, (), None, episode.void)

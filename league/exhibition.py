@@ -1,6 +1,6 @@
 """One match between chosen versions of a run, for people: played greedily on held-out problems, shown, and not stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from league.errors import UserError, nearest
 from league.population import Population
 from league.reporting.measures import proportion
 from league.store.reader import RunReader
-from league.types import BASE, Backend, Match, Version
+from league.types import BASE, WITHOUT_WEIGHTS, Backend, Match, Version
 from tasks import any_number, seat_names
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str |
     with RunReader.read(run) as reader:
         population = Population.from_json(reader.begun()["population"])
         versions = [resolve(reader, name) for name in agents]
-        prepared = prepare(read_config(run), new_run=False)
+        prepared = prepare(read_config(run), new_run=False, speakers={version.agent for version in versions})
         rules = _task(prepared.tasks, task, len(versions))
         seats = _seats(rules, versions)
         own = (population.members[v.agent].domain for v in versions if v.agent in population.members)
@@ -36,6 +36,8 @@ def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str |
         backend = load_players(reader, prepared, versions)
     match = Match("exhibition", rules.name, 0, seats, rules.problems("test", index, chosen), derive("exhibition", index), "evaluate")
     (episode,) = play([match], {rules.name: rules}, backend, players_of(population))
+    if episode.void is not None:
+        raise UserError(f"the match could not be played: {episode.void}")
     score = rules.score(episode)
     return transcript(episode, score, learn_from(episode, score, Credit(), frozenset()).advantages)
 
@@ -54,9 +56,17 @@ def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dic
         speaking = [version for name, version in reader.live().items() if population.members[name].role != "scripted"]
         wanted = [resolve(reader, name) for name in agents] or ([*speaking, BASE] if speaking else list(reader.live().values()))
         evaluation = config.evaluation.model_copy(update={"final_problems" if split == "test" else "problems": problems})
-        prepared = prepare(config.model_copy(update={"evaluation": evaluation}), new_run=False)
+        prepared = prepare(
+            config.model_copy(update={"evaluation": evaluation}), new_run=False, speakers={version.agent for version in wanted}
+        )
         backend = load_players(reader, prepared, wanted)
-    marks, _ = sit_exam(wanted, prepared.domains, split, range(problems), backend, players_of(population), 0)  # type: ignore[arg-type]
+    marks, voids = [], []
+    for together in _sittings(wanted, population):
+        sat, result = sit_exam(together, prepared.domains, split, range(problems), backend, players_of(population), 0)  # type: ignore[arg-type]
+        marks += sat
+        voids += [result.void] if result.void is not None else []
+    if voids and not marks:
+        raise UserError(f"the exam could not be held: {voids[0]}")
     rows = []
     for mark in marks:
         estimate = proportion(sum(mark.correct), len(mark.correct))
@@ -65,17 +75,25 @@ def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dic
             {"agent": mark.version.agent, "version": str(mark.version), "domain": mark.domain, "right": sum(mark.correct),
              "n": len(mark.correct), "accuracy": mark.accuracy, "low": low, "high": high}
         )  # fmt: skip
-    return {"run": str(run), "split": split, "problems": problems, "results": rows}
+    return {"run": str(run), "split": split, "problems": problems, "results": rows, "void": voids}
+
+
+def _sittings(versions: Sequence[Version], population: Population) -> Iterator[list[Version]]:
+    """Everyone together, but each remote player alone: one that cannot be reached must void nobody else's exam."""
+    remote = {member.name for member in population.with_role("remote")}
+    yield from ([version] for version in versions if version.agent in remote)
+    if here := [version for version in versions if version.agent not in remote]:
+        yield here
 
 
 def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> Backend:
-    """A backend over the base and the named stored versions; scripted agents speak for themselves."""
+    """A backend over the base and the named stored versions; scripted and remote agents speak for themselves."""
     from league.assembly import backend_for, load_base
     from league.checkpoint import load_adapter
 
     base, bank = load_base(prepared)
     for version in dict.fromkeys(versions):
-        if bank is not None and version != BASE and (row := reader.version_row(version)).role != "scripted":
+        if bank is not None and version != BASE and (row := reader.version_row(version)).role not in WITHOUT_WEIGHTS:
             load_adapter(reader, bank, row, trainable=False)
     return backend_for(prepared, base, bank)
 

@@ -23,7 +23,7 @@ def warm_up_all(league: League, progress: Callable[[int, int], None]) -> dict[st
 def _curricula(league: League) -> list[Curriculum]:
     found = []
     for member in league.population.members.values():
-        if member.role == "scripted":
+        if not member.has_weights:
             continue
         expert = member.role == "expert"
         domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())

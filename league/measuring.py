@@ -61,14 +61,19 @@ def measure(league: League, number: int, outermost: bool) -> Measurement:
 def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], range]]:
     """(who, which problems). Before and after the run everyone and the base sit the first `problems`, who learns all domains sits the rest."""
     chosen, members = league.config.evaluation, league.population.members.values()
-    everyone = [member.version for member in members if member.role != "scripted"]
-    learners = [member.version for member in members if member.role not in ("expert", "scripted")]
-    if not league.domains or not everyone:
+    everyone = [member.version for member in members if member.has_weights]
+    learners = [member.version for member in members if member.has_weights and member.role != "expert"]
+    if not league.domains:
         return
     if not outermost:
-        yield learners, range(chosen.problems)
+        if learners:
+            yield learners, range(chosen.problems)
         return
     first = min(chosen.problems, chosen.final_problems)
+    for member in league.population.with_role("remote"):  # alone: an unreachable player must void nobody else's exam
+        yield [member.version], range(first)
+    if not everyone:
+        return
     yield [*everyone, BASE], range(first)
     if learners and chosen.final_problems > first:
         yield learners, range(first, chosen.final_problems)
@@ -79,7 +84,7 @@ def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
     students = [member.version for member in league.population.with_role("student")]
     if league.config.evaluation.held_out_student and students:
         students += league.population.pasts.get(students[0].agent, ())[:1]
-    for expert in league.population.with_role("expert"):
+    for expert in league.population.with_role("expert", "remote"):
         if expert.domain:
             yield from ((expert.version, student, expert.domain) for student in students)
 

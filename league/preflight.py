@@ -4,18 +4,19 @@ The shapes and references of a config are `league.config`'s; here are the names 
 matchmakers), the problem generators, and the model's folder: chat template, context length, adapter targets.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
 from league.config import AgentConfig, Config
 from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
 from league.evaluation import EXAM
 from league.matchmaking import check_rules
 from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
-from league.types import Message
+from league.types import WITHOUT_WEIGHTS, Message
 from tasks import any_number, check_task, make_task, seat_names
 from tasks.domains import Domain, check_domain, make_domain
 from tasks.teaching import explain_prompt
@@ -30,18 +31,23 @@ class Prepared:
 
     config: Config
     model: ModelFacts | None
-    """None when every agent is scripted."""
+    """None when no agent has weights."""
     domains: Mapping[str, Domain]
     tasks: Mapping[str, Any]
 
 
-def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], None] = to_stderr) -> Prepared:
-    """Check all and build what needs no weights. Raises ConfigError with every problem at once, or another UserError."""
+def prepare(
+    config: Config, *, new_run: bool = True, speakers: Collection[str] | None = None, progress: Callable[[str], None] = to_stderr
+) -> Prepared:
+    """Check all and build what needs no weights. Raises ConfigError with every problem at once, or another UserError.
+
+    `speakers`: the agents that will speak, whose keys must be there; None is everyone.
+    """
     if new_run and (config.folder.is_symlink() or config.folder.exists()) and not _empty(config.folder):
         raise RunFolderError(
             f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another with name=NEW-NAME"
         )
-    problems = _names(config)
+    problems = _names(config) + _keys(config, speakers)
     domains: dict[str, Domain] = {}
     tasks: dict[str, Any] = {}
     if not problems:
@@ -57,7 +63,7 @@ def prepare(config: Config, *, new_run: bool = True, progress: Callable[[str], N
     problems = problems or _evolution(config, tasks)
     if problems:
         raise ConfigError(str(config.name), problems)
-    if all(agent.role == "scripted" for agent in config.agents.values()):
+    if all(agent.role in WITHOUT_WEIGHTS for agent in config.agents.values()):
         return Prepared(config, None, domains, tasks)
     path = locate_model(config.model.name, progress=progress)
     facts = check_model(path)
@@ -132,6 +138,15 @@ def _script(name: str, agent: AgentConfig) -> list[str]:
     except UserError as error:
         return [f"agents.{name}: {error}"]
     return []
+
+
+def _keys(config: Config, speakers: Collection[str] | None) -> list[str]:
+    """The keys of remote players, by the names of their environment variables."""
+    return [
+        f"agents.{name}.remote.key: the environment variable {agent.remote.key} is not set, or holds no key that can be sent; export it"
+        for name, agent in config.agents.items()
+        if agent.remote is not None and (speakers is None or name in speakers) and key_of(agent.remote) is None
+    ]
 
 
 def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:

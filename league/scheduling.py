@@ -60,13 +60,13 @@ def pairings(league: League, name: str, number: int, *, self_play: bool = False)
 
 
 def open_to(league: League, name: str) -> dict[str, list[Member]]:
-    """seat → who may take it: the agents the config names for it, else experts as teachers, students as students, and learners elsewhere."""
+    """seat → who may take it: the agents the config names for it, else experts and remote players as teachers, students as students, and learners elsewhere."""
     task, chosen, members = league.tasks[name], league.config.tasks[name], league.population.members
     found = {}
     for seat in seat_names(task, seats_of(task)):
         roles: tuple[str, ...] = chosen.roles
         if task.relation == "teaching":
-            roles = ("expert",) if seat == TEACHER else ("student",)
+            roles = ("expert", "remote") if seat == TEACHER else ("student",)
         named = chosen.seats.get(seat)
         found[seat] = [m for m in members.values() if (m.name in named if named is not None else m.role in roles)]
     return found

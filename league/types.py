@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 from league.errors import BackendError
 
 Role = Literal["expert", "student", "co-player", "exploiter", "past", "scripted", "remote"]
+WITHOUT_WEIGHTS: tuple[Role, ...] = ("scripted", "remote")
+"""Roles that speak without an adapter of ours: never trained, nothing to store or export."""
 Split = Literal["train", "validation", "test"]
 JointMode = Literal["aligned", "cross"]
 Relation = Literal["contest", "teaching", "cooperation"]

@@ -142,6 +142,8 @@ def evaluate(
     typer.echo(f"{'agent':<24} {'domain':<20} accuracy  95% interval   ({problems} {split} problems a domain)")
     for row in found["results"]:
         typer.echo(f"{row['version']:<24} {row['domain']:<20} {row['accuracy']:8.3f}  [{row['low']:.3f}, {row['high']:.3f}]")
+    for reason in found["void"]:
+        typer.echo(f"not held: {reason}", err=True)
 
 
 def _matrix(matrix: "Matrix") -> dict[str, object]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from league.types import Hyper, Role, Version
+from league.types import WITHOUT_WEIGHTS, Hyper, Role, Version
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,17 @@ class Member:
     trains: bool
     hyper: Hyper
     domain: str | None = None
-    """An expert's domain; None for who learns all."""
+    """The domain an expert, or a remote player, teaches; None for who learns all."""
     system: str | None = None
     targets: tuple[str, ...] | Literal["league"] | None = None
     """Whom an exploiter is there to beat: these agents, everyone's frozen past, or nobody in particular."""
     twin: Version | None = None
     """The frozen past that still has the very weights of `version`: a snapshot taken just now. Meeting it would be meeting oneself."""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether an adapter of ours speaks for it."""
+        return self.role not in WITHOUT_WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,14 @@ def write_file(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
+def append(descriptor: int, data: bytes) -> None:
+    """Write all of `data` at the end of an open file and fsync it."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    fsync(descriptor)
+
+
 def fsync(descriptor: int) -> None:
     """Wait until the file's bytes are on the disk."""
     os.fsync(descriptor)

@@ -1,6 +1,6 @@
 """The run folder and its one writer: create, open, commit, collect garbage, heartbeat, events, stop.
 
-runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  (tb/, exports/: others')
+runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  (tb/, exports/: others')
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from league.store import fs, schema
 from league.store.commit import RoundWriter
 from league.store.environment import describe
 from league.store.garbage import collect
+from league.store.journal import ReplyJournal
 from league.store.lock import RunLock
 from league.store.reader import DATABASE, RunReader, require_run
 from league.store.records import Collected, Limits, RoundRecord
@@ -37,6 +38,7 @@ class RunStore(RunReader):
         super().__init__(folder, connection)
         self.limits = limits
         self._lock = lock
+        self.journal = ReplyJournal(folder / "journal", self._under_way)
 
     @classmethod
     def create(cls, folder: Path, config_yaml: str, limits: Limits | None = None) -> "RunStore":
@@ -139,7 +141,12 @@ class RunStore(RunReader):
     def collect_garbage(self) -> Collected:
         """Delete blobs that no kept round, pin or state refers to. Only ever after a commit."""
         with _disk(self.folder):
+            self.journal.trim(self._under_way() - max(2, self.limits.rounds))
             return collect(self.db, self.blobs)
+
+    def _under_way(self) -> int:
+        latest = self.latest_round()
+        return 0 if latest is None else latest + 1
 
     def pin(self, version: Version, why: str) -> None:
         """Keep a version's blobs whatever happens ("export", "best", …)."""
