@@ -1,25 +1,22 @@
 """Adapters and optimizers between the bank (tensors) and the store (blobs). Exact both ways: fp32 bits in, the same bits out."""
 
-import json
-from collections.abc import Mapping
-
 import torch
 
-from league.errors import AdapterRefused
+from league.errors import AdapterRefused, TrainingDiverged
 from league.model.bank import AdapterBank, LoraSpec
+from league.model.gate import check_stored, flaw, stored_meta
+from league.store.blobs import BlobDamaged
 from league.store.run import RunReader, RunStore
 from league.types import Version, VersionRow
 
 
 def save_adapter(store: RunStore, bank: AdapterBank, version: Version) -> str:
-    """Write a version's weights as a blob; returns its sha256. The blob names the base's weights it belongs to."""
+    """Write a version's weights as a blob that names its base; returns its sha256. Raises TrainingDiverged for weights it could not load again."""
     spec = bank.spec(version)
-    meta = {
-        "kind": "adapter",
-        "base": bank.base.weight_hash,
-        "spec": json.dumps({"rank": spec.rank, "alpha": spec.alpha, "targets": list(spec.targets)}, sort_keys=True),
-    }
-    return store.blobs.write_blob({name: tensor.numpy() for name, tensor in bank.state(version).items()}, meta)
+    arrays = {name: tensor.numpy() for name, tensor in bank.state(version).items()}
+    if (found := flaw(arrays)) is not None:
+        raise TrainingDiverged(f"agent {version.agent}: {found}; the round is not committed", version.agent)
+    return store.blobs.write_blob(arrays, stored_meta(bank.base.weight_hash, spec.rank, spec.alpha, spec.targets))
 
 
 def save_optimizer(store: RunStore, bank: AdapterBank, version: Version) -> str | None:
@@ -33,16 +30,16 @@ def save_optimizer(store: RunStore, bank: AdapterBank, version: Version) -> str 
 def load_adapter(store: RunReader, bank: AdapterBank, row: VersionRow, *, trainable: bool) -> None:
     """Put a stored version into the bank, with its optimizer when it is to be trained.
 
-    Raises AdapterRefused when the blob belongs to other base weights or lost its optimizer, RunFolderError when it is damaged.
+    Raises AdapterRefused when the gate refuses the blob, when it is damaged, or when it lost its optimizer.
     """
     if row.blob is None:
         raise AdapterRefused(f"{row.version}: this version has no weights in the run folder")
-    tensors, meta = store.blobs.read_blob(row.blob)
-    if meta.get("base") != bank.base.weight_hash:
-        raise AdapterRefused(
-            f"{row.version}: blob {row.blob[:12]} was trained over base weights {meta.get('base', '?')[:12]}, the loaded base is "
-            f"{bank.base.weight_hash[:12]}; load the model this run was started with"
-        )
+    path = store.blobs.path(row.blob)
+    try:
+        tensors, meta = store.blobs.read_blob(row.blob)
+    except BlobDamaged as damage:
+        raise AdapterRefused(f"{row.version}: {path}: {damage}") from damage
+    spec = LoraSpec(*check_stored(str(row.version), path, tensors, meta, bank.base.manifest()))
     optimizer = None
     if trainable:
         if row.optimizer is None:
@@ -50,9 +47,4 @@ def load_adapter(store: RunReader, bank: AdapterBank, row: VersionRow, *, traina
         moments, _ = store.blobs.read_blob(row.optimizer)
         optimizer = {name: torch.from_numpy(array.copy()) for name, array in moments.items()}
     weights = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
-    bank.load(row.version, spec_of(meta), weights, optimizer, trainable)
-
-
-def spec_of(meta: Mapping[str, str]) -> LoraSpec:
-    data = json.loads(meta["spec"])
-    return LoraSpec(int(data["rank"]), float(data["alpha"]), tuple(data["targets"]))
+    bank.load(row.version, spec, weights, optimizer, trainable)

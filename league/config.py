@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from league.config_base import Count, Decay, Name, Positive, Rate, Section, Weight
@@ -39,6 +39,12 @@ class AdapterConfig(Section):
     rank: Annotated[int, Field(ge=1, le=256)] = 8
     alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
     targets: tuple[str, ...] = ALL_LINEAR
+
+    @model_validator(mode="after")
+    def _loadable(self) -> "AdapterConfig":
+        if self.alpha > 64 * self.rank:
+            raise PydanticCustomError("alpha", "alpha / rank must be at most 64, as the adapter gate demands")
+        return self
 
 
 class DomainConfig(Section):

@@ -143,7 +143,7 @@ def test_a_read_only_folder_can_be_read(run: Path, crashed: bool) -> None:
 def test_reading_is_quick_and_needs_no_torch(run: Path) -> None:
     code = (
         f"import sys; from league.store.run import RunStore; r = RunStore.read({str(run)!r}); r.live(), r.state(), r.ratings();"
-        "import league.store.verify, league.store.gate, league.store.repair; assert not {'torch', 'transformers', 'scipy', 'pandas'} & set(sys.modules)"
+        "import league.store.verify, league.model.gate, league.store.repair; assert not {'torch', 'transformers', 'scipy', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

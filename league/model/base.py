@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from league.errors import ModelUnavailable, UserError
 from league.model.fetch import check_model
+from league.model.gate import BaseManifest
 from league.types import Message
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
@@ -29,6 +30,7 @@ class BaseModel:
         self.weight_hash = weight_hash
         self.name = name
         self.end_tokens = _end_tokens(model, tokenizer)
+        self._manifest: BaseManifest | None = None
         self._encoded: dict[tuple[Message, ...], tuple[int, ...]] = {}
 
     @classmethod
@@ -92,6 +94,13 @@ class BaseModel:
     def decode(self, tokens: Iterable[int]) -> str:
         """Text of token ids without special tokens."""
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def manifest(self) -> BaseManifest:
+        """What an adapter must fit; see `league.model.gate`."""
+        if self._manifest is None:
+            linears = {path: layer for path, layer in self.model.named_modules() if isinstance(layer, nn.Linear)}
+            self._manifest = BaseManifest(self.weight_hash, {p: (m.out_features, m.in_features) for p, m in linears.items()})
+        return self._manifest
 
     def linears(self, targets: Sequence[str]) -> dict[str, nn.Linear]:
         """Path → linear layer for every layer whose last name is in `targets`, in the model's own order."""

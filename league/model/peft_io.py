@@ -1,45 +1,19 @@
 """Adapters as plain PEFT folders: exact export, guarded import, and a merged full model.
 
-A folder is flat (adapter_model.safetensors, adapter_config.json), names no local path, and loads unchanged in PEFT and vLLM. Import
-reads safetensors only and refuses whatever does not fit this base: PEFT itself would load adapters with NaN, an absurd alpha, or
-another base's shapes without complaint.
+A folder is flat (adapter_model.safetensors, adapter_config.json), names no local path, and loads unchanged in PEFT and vLLM. What may come
+in is the gate's to say (`league.model.gate`).
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from league.errors import AdapterRefused
-from league.model.bank import PEFT_PREFIX, AdapterBank, LoraSpec
+from league.model.bank import AdapterBank, LoraSpec
+from league.model.gate import CONFIG, MANIFEST, WEIGHTS, check_folder
 from league.types import Version
-
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-MANIFEST = "league.json"
-MAX_RANK, MAX_SCALE = 512, 64.0
-NEUTRAL: dict[str, tuple[object, ...]] = {
-    "peft_type": ("LORA",),
-    "task_type": ("CAUSAL_LM", None),
-    "bias": ("none", None),
-    "use_dora": (False, None),
-    "use_rslora": (False, None),
-    "fan_in_fan_out": (False, None),
-    "rank_pattern": ({}, None),
-    "alpha_pattern": ({}, None),
-    "modules_to_save": (None, []),
-    "layers_to_transform": (None, []),
-    "layer_replication": (None, []),
-    "trainable_token_indices": (None, []),
-    "target_parameters": (None, []),
-    "exclude_modules": (None, []),
-    "auto_mapping": (None,),
-    "lora_bias": (False, None),
-}
-"""Settings that would change what an adapter computes or how it loads, with the values we understand. Others must be absent or inert."""
 
 
 @dataclass(frozen=True)
@@ -83,54 +57,10 @@ def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: st
 
 def import_peft(bank: AdapterBank, version: Version, folder: Path, *, trainable: bool) -> Imported:
     """Put a PEFT folder into the bank. Raises AdapterRefused, naming file and reason, before anything is changed."""
-    spec = read_spec(folder, str(version))
-    manifest = folder / MANIFEST
-    weight_hash = json.loads(manifest.read_text()).get("base_weight_hash") if manifest.is_file() else None
-    if weight_hash is not None and weight_hash != bank.base.weight_hash:
-        raise AdapterRefused(
-            f"{version}: {manifest}: expected an adapter of base weights {bank.base.weight_hash[:12]}…, found {str(weight_hash)[:12]}… "
-            "(load it over the base it was trained on)"
-        )
-    try:
-        state = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise AdapterRefused(f"{version}: {folder / WEIGHTS}: not a readable safetensors file ({error})") from error
-    for name, value in state.items():
-        if value.dtype not in (torch.float32, torch.bfloat16, torch.float16):
-            raise AdapterRefused(f"{version}: {folder / WEIGHTS}: {name} is {value.dtype}; expected float32, bfloat16 or float16")
-    spec = _fit_targets(bank, spec, state, f"{version}: {folder / CONFIG}")
-    bank.load(version, spec, state, None, trainable)
-    return Imported(spec, weight_hash)
-
-
-def read_spec(folder: Path, who: str) -> LoraSpec:
-    """Read and check adapter_config.json. Raises AdapterRefused."""
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise AdapterRefused(f"{who}: {path}: expected a PEFT adapter_config.json ({error})") from error
-    problems = [f"{key} is {config[key]!r}" for key, good in NEUTRAL.items() if key in config and config[key] not in good]
-    rank, alpha, targets = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
-    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
-        problems.append(f"r is {rank!r} (expected 1 to {MAX_RANK})")
-    elif not isinstance(alpha, int | float) or not math.isfinite(alpha) or not 0 < alpha / rank <= MAX_SCALE:
-        problems.append(f"lora_alpha is {alpha!r} (expected a finite alpha / r of at most {MAX_SCALE:g})")
-    if not isinstance(targets, list) or not targets or not all(isinstance(item, str) for item in targets):
-        problems.append(f"target_modules is {targets!r} (expected a list of layer names)")
-    if problems:
-        raise AdapterRefused(f"{who}: {path}: {'; '.join(problems)}")
-    return LoraSpec(rank, float(alpha), tuple(targets))
-
-
-def _fit_targets(bank: AdapterBank, spec: LoraSpec, state: dict[str, torch.Tensor], where: str) -> LoraSpec:
-    """Order the targets as the base does, and check that they are layers of this base."""
-    known = {path.rsplit(".", 1)[-1]: None for path in bank.base.linears(spec.targets)}
-    unknown = [name for name in spec.targets if name not in known]
-    if unknown:
-        raise AdapterRefused(f"{where}: target_modules names {unknown[0]!r}, which {bank.base.name} does not have")
-    named = {name.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0].rsplit(".", 1)[-1] for name in state}
-    return LoraSpec(spec.rank, spec.alpha, tuple(name for name in known if name in named or name in spec.targets))
+    passed = check_folder(version.agent, folder, bank.base.manifest())
+    spec = LoraSpec(passed.rank, passed.alpha, passed.targets)
+    bank.load(version, spec, {name: torch.from_numpy(array.copy()) for name, array in passed.tensors.items()}, None, trainable)
+    return Imported(spec, passed.base_weight_hash)
 
 
 def merge(bank: AdapterBank, version: Version, folder: Path) -> None:

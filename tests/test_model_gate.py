@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
 
 from league.errors import AdapterRefused
-from league.store.blobs import BlobStore
-from league.store.gate import BaseManifest, check_folder, check_stored
+from league.model.gate import BaseManifest, check_folder, check_stored, flaw, stored_meta
 
 BASE = BaseManifest("a" * 64, {f"model.layers.{layer}.self_attn.{name}": (6, 4) for layer in range(2) for name in ("q_proj", "v_proj")})
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -218,24 +217,133 @@ def test_any_weights_pass_or_are_refused_in_words(tmp_path_factory: pytest.TempP
         assert "\n" not in str(refusal)
 
 
-def test_stored_adapters_are_checked_before_use(tmp_path: Path) -> None:
-    (tmp_path / "blobs").mkdir()
-    blobs = BlobStore(tmp_path / "blobs")
-    meta = {"base_weight_hash": BASE.weight_hash}
-    targets = ("q_proj", "v_proj")
-    good = blobs.write_blob(tensors(), meta)
-    assert set(check_stored("ada", good, blobs, BASE, 2, targets)) == set(tensors())
-    for arrays, other, rank, reason in (
-        (tensors(), {"base_weight_hash": "b" * 64}, 2, "base weights"),
-        (tensors(), {}, 2, "base weights"),
-        ({**tensors(), FIRST_A: nan}, meta, 2, "NaN"),
-        (tensors(), meta, 3, "has shape"),
-        ({**tensors(), "extra": bad}, meta, 2, "no targeted layer"),
-        (tensors(dtype=np.float64), meta, 2, "float64"),
-    ):
+GOOD_META = stored_meta(BASE.weight_hash, 2, 4.0, ("q_proj", "v_proj"))
+PATH = Path("blobs/0123")
+
+
+def with_spec(**changes: object) -> dict[str, str]:
+    return {**GOOD_META, "spec": json.dumps({"rank": 2, "alpha": 4.0, "targets": ["q_proj", "v_proj"], **changes})}
+
+
+STORED: dict[str, tuple[dict, dict, str]] = {
+    "another base": (tensors(), {**GOOD_META, "base": "b" * 64}, "base weights"),
+    "no base": (tensors(), {"kind": "adapter", "spec": GOOD_META["spec"]}, "base weights"),
+    "an optimizer": (tensors(), {**GOOD_META, "kind": "optimizer"}, "optimizer"),
+    "NaN": ({**tensors(), FIRST_A: nan}, GOOD_META, "NaN or infinity"),
+    "huge values": ({**tensors(), FIRST_A: bad * 1e6}, GOOD_META, "values up to"),
+    "wrong rank": (tensors(), with_spec(rank=3), "has shape"),
+    "extra tensor": ({**tensors(), "extra": bad}, GOOD_META, "no targeted layer"),
+    "missing tensor": ({k: v for k, v in tensors().items() if k != FIRST_A}, GOOD_META, "is missing"),
+    "float64": (tensors(dtype=np.float64), GOOD_META, "float64"),
+    "absurd alpha": (tensors(), with_spec(alpha=1e30), "alpha is 1e+30"),
+    "pattern": (tensors(), with_spec(targets="(a+)+$"), "is a pattern"),
+    "wrong target": (tensors(), with_spec(targets=["c_attn"]), "c_attn"),
+    "spec no JSON": (tensors(), {**GOOD_META, "spec": "{"}, "not JSON"),
+    "spec missing": (tensors(), {k: v for k, v in GOOD_META.items() if k != "spec"}, "not JSON"),
+    "spec a list": (tensors(), {**GOOD_META, "spec": "[]"}, "expected an object"),
+}
+
+
+def test_a_good_stored_adapter_passes() -> None:
+    assert check_stored("ada@3", PATH, tensors(), GOOD_META, BASE) == (2, 4.0, ("q_proj", "v_proj"))
+    assert flaw(tensors()) is None and "NaN" in str(flaw({**tensors(), FIRST_A: nan}))
+
+
+@pytest.mark.parametrize("what", STORED)
+def test_stored_adapters_are_refused_in_one_line(what: str) -> None:
+    arrays, meta, reason = STORED[what]
+    with pytest.raises(AdapterRefused) as refusal:
+        check_stored("ada@3", PATH, arrays, meta, BASE)
+    text = str(refusal.value)
+    assert reason in text and text.startswith("ada@3: ") and str(PATH) in text and "\n" not in text
+
+
+# ------------------------------------------------------------------------------------------------ where it stands
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory):
+    """A finished tiny league with frozen pasts, and its config."""
+    from league.loop import train
+    from league.preflight import prepare
+    from tests.conftest import write_tiny_model
+    from tests.leagues import Nobody, tiny
+
+    model = write_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
+    config = tiny(model, tmp_path_factory.mktemp("runs"), league__rounds=2)
+    train(prepare(config), Nobody())
+    return config
+
+
+def poisoned(config, target: Path, which: str, arrays_of: Callable[[dict], dict], meta_of: Callable[[dict], dict]) -> Path:
+    """A copy of the run in which one version's blob is another one, whole and with a fitting hash, as somebody could plant it."""
+    import shutil
+
+    from league.store.run import RunStore
+
+    shutil.copytree(config.folder, target)
+    with RunStore.open(target) as store:
+        frozen = store.live()["ada"] if which == "live" else next(v for v in store.state()["population"]["pasts"]["ada"])
+        row = store.version_row(frozen if which == "live" else type(store.live()["ada"]).parse(frozen))
+        arrays, meta = store.blobs.read_blob(row.blob)
+        planted = store.blobs.write_blob(arrays_of(arrays), meta_of(meta))
+        store.db.execute("INSERT OR IGNORE INTO blobs VALUES (?, 1)", (bytes.fromhex(planted),))
+        store.db.execute("UPDATE versions SET blob = ? WHERE blob = ?", (bytes.fromhex(planted), bytes.fromhex(row.blob)))
+    return target
+
+
+@pytest.mark.parametrize("which", ["live", "frozen"])
+@pytest.mark.parametrize(
+    ("arrays_of", "meta_of", "reason"),
+    [
+        (lambda arrays: {name: array * np.nan for name, array in arrays.items()}, dict, "NaN"),
+        (dict, lambda meta: {**meta, "base": "0" * 64}, "base weights"),
+        (dict, lambda meta: {**meta, "spec": meta["spec"].replace('"alpha": 4.0', '"alpha": 1e30')}, "alpha"),
+    ],
+)
+def test_a_planted_version_is_refused_on_resume_and_in_play(run, tmp_path: Path, which: str, arrays_of, meta_of, reason: str) -> None:
+    from league.exhibition import exhibition
+    from league.loop import resume
+    from tests.leagues import Nobody
+
+    folder = poisoned(run, tmp_path / "tiny", which, arrays_of, meta_of)
+    with pytest.raises(AdapterRefused, match=reason) as refusal:
+        resume(folder, Nobody())
+    assert str(refusal.value).startswith("ada@") and "\n" not in str(refusal.value)
+    if which == "live":
         with pytest.raises(AdapterRefused, match=reason):
-            check_stored("ada", blobs.write_blob(arrays, other), blobs, BASE, rank, targets)
-    file = blobs.path(good) / "tensors.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(AdapterRefused, match="damaged"):
-        check_stored("ada", good, blobs, BASE, 2, targets)
+            exhibition(folder, ["ada", "max"], "contest", None, 0)
+
+
+def test_a_hostile_checkpoint_is_refused_before_a_run_folder_exists(run, tmp_path: Path) -> None:
+    from league.loop import train
+    from league.preflight import prepare
+    from tests.leagues import Nobody, tiny
+
+    (tmp_path / "adapter").mkdir()
+    save_file(tensors(), tmp_path / "adapter" / WEIGHTS)
+    (tmp_path / "adapter" / CONFIG).write_text(json.dumps(settings_of(target_modules="(a+)+$")))
+    config = tiny(Path(run.model.name), tmp_path / "runs", agents__ada__checkpoint=str(tmp_path / "adapter"))
+    with pytest.raises(AdapterRefused, match="ada: .*is a pattern"):
+        train(prepare(config), Nobody())
+    assert not config.folder.exists()
+
+
+def test_weights_that_could_not_be_loaded_again_are_not_committed(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from league import loop
+    from league.errors import TrainingDiverged
+    from league.preflight import prepare
+    from league.store.reader import RunReader
+    from tests.leagues import Nobody, tiny
+
+    real = loop._evolve
+
+    def poison(league, now) -> None:
+        real(league, now)
+        if now.number == 2:
+            league.bank.slice(league.population.members["ada"].version).params[3] = float("inf")
+
+    monkeypatch.setattr(loop, "_evolve", poison)
+    config = tiny(Path(run.model.name), tmp_path, league__rounds=3)
+    with pytest.raises(TrainingDiverged, match="agent ada: .*NaN or infinity"):
+        loop.train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert reader.latest_round() == 1

@@ -1,25 +1,27 @@
-"""The adapter gate: foreign and stored adapters against our own manifest, before any tensor library sees them.
+"""The adapter gate, the only one: every adapter passes here on import and before every use of a stored version.
 
 PEFT loads adapters with NaN, `lora_alpha=1e30` or another base's shapes without complaint, and evaluates `target_modules` as a regular
 expression, which can take exponential time. Here: safetensors only, no links, no code files, settings from a list of allowed ones,
 patterns refused unread, and names, shapes, dtypes and finiteness as the base demands. Every refusal is one line naming agent, file and
-reason (AdapterRefused). Torch is not needed.
+reason (AdapterRefused). Torch is not needed: what passes comes out as numpy arrays, read once, so that what was checked is what is used.
+
+Left out on purpose: where adapters come from (`peft_io` imports folders, `league.checkpoint` reads a run's blobs).
 """
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from league.errors import AdapterRefused
-from league.store.blobs import BlobDamaged, BlobStore
 from league.types import NAME_PATTERN
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "league.json"
@@ -53,20 +55,22 @@ class BaseManifest:
 
 @dataclass(frozen=True)
 class Passed:
-    """What the gate found out about an adapter it let through."""
+    """An adapter the gate let through."""
 
     rank: int
     alpha: float
     targets: tuple[str, ...]
-    """Last parts of the layer names."""
+    """Last parts of the layer names, in the base's order."""
     sha256: str
-    """Of the weights file (import) or the blob (stored)."""
+    """Of the weights file."""
     base_weight_hash: str | None
     """As the adapter's own manifest claims it; None for adapters from elsewhere."""
+    tensors: Mapping[str, np.ndarray] = field(repr=False, compare=False)
+    """PEFT's names → arrays, float32 or float16."""
 
 
 def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | None = None) -> Passed:
-    """Check a PEFT folder before import. `sha256`: the weights file must be exactly this one. Raises AdapterRefused."""
+    """Read and check a PEFT folder. `sha256`: the weights file must be exactly this one. Raises AdapterRefused."""
     if not re.fullmatch(NAME_PATTERN, agent):
         raise AdapterRefused(f"agent {agent!r}: {folder}: the name does not match {NAME_PATTERN}")
     _check_files(agent, folder)
@@ -77,28 +81,43 @@ def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | Non
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise AdapterRefused(f"{agent}: {folder / WEIGHTS}: expected sha256 {sha256[:12]}…, found {found[:12]}… (the file was changed)")
-    _check_safetensors(agent, folder / WEIGHTS, data, rank, targets, base)
-    return Passed(rank, alpha, targets, found, claimed)
+    tensors = _read_tensors(agent, folder / WEIGHTS, data, rank, targets, base)
+    return Passed(rank, alpha, tuple(name for name in _names(base) if name in targets), found, claimed, tensors)
 
 
-def check_stored(agent: str, sha: str, blobs: BlobStore, base: BaseManifest, rank: int, targets: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Check a stored adapter before use, frozen versions every time; returns its tensors. Raises AdapterRefused.
+def stored_meta(base_weight_hash: str, rank: int, alpha: float, targets: Sequence[str]) -> dict[str, str]:
+    """What a run's adapter blob says of itself; `check_stored` reads it."""
+    spec = json.dumps({"rank": rank, "alpha": alpha, "targets": list(targets)}, sort_keys=True)
+    return {"kind": "adapter", "base": base_weight_hash, "spec": spec}
 
-    The blob's metadata must name the base in `base_weight_hash`.
-    """
-    path = blobs.path(sha)
+
+def check_stored(
+    agent: str, path: Path, tensors: Mapping[str, np.ndarray], meta: Mapping[str, str], base: BaseManifest
+) -> tuple[int, float, tuple[str, ...]]:
+    """Check a stored adapter, whose hash its store has checked, before it is used; returns rank, alpha and targets. Raises AdapterRefused."""
+    claimed = meta.get("base")
+    if meta.get("kind") != "adapter" or claimed != base.weight_hash:
+        raise AdapterRefused(
+            f"{agent}: {path}: expected an adapter of base weights {base.weight_hash[:12]}…, found {_short(meta.get('kind'))} of "
+            f"{str(claimed)[:12]}… (load the model this run was started with)"
+        )
     try:
-        tensors, meta = blobs.read_blob(sha)
-    except BlobDamaged as damage:
-        raise AdapterRefused(f"{agent}: {path}: {damage}") from damage
-    claimed = meta.get("base_weight_hash")
-    if claimed != base.weight_hash:
-        raise AdapterRefused(f"{agent}: {path}: expected base weights {base.weight_hash[:12]}…, found {str(claimed)[:12]}…")
-    shapes = {name: ("F32" if array.dtype == np.float32 else str(array.dtype), array.shape) for name, array in tensors.items()}
+        spec = json.loads(meta.get("spec", ""))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise AdapterRefused(f"{agent}: {path}: its spec is not JSON") from error
+    if not isinstance(spec, dict):
+        raise AdapterRefused(f"{agent}: {path}: its spec is {_short(spec)}; expected an object")
+    rank, alpha, targets = _check_spec(agent, path, spec.get("rank"), spec.get("alpha"), spec.get("targets"), base)
+    shapes = {name: (_dtype(array), array.shape) for name, array in tensors.items()}
     _check_shapes(agent, path, shapes, rank, targets, base)
     for name, array in tensors.items():
         _check_values(agent, path, name, array)
-    return tensors
+    return rank, alpha, targets
+
+
+def flaw(tensors: Mapping[str, np.ndarray]) -> str | None:
+    """Why these weights would be refused later, or None: to be asked before they are stored."""
+    return next((found for name, array in tensors.items() if (found := _flaw(name, array)) is not None), None)
 
 
 # ----------------------------------------------------------------------------------------------------- files
@@ -165,20 +184,40 @@ def _check_config(agent: str, path: Path, config: dict[str, Any], base: BaseMani
             raise AdapterRefused(
                 f"{agent}: {path}: {_short(key)} is {_short(value)}, which is not allowed (it changes what the adapter computes)"
             )
-    rank, alpha, targets = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
+    return _check_spec(agent, path, config.get("r"), config.get("lora_alpha"), config.get("target_modules"), base, PEFT_TERMS)
+
+
+PEFT_TERMS = ("r", "lora_alpha", "target_modules")
+
+
+def _check_spec(
+    agent: str,
+    path: Path,
+    rank: object,
+    alpha: object,
+    targets: object,
+    base: BaseManifest,
+    terms: tuple[str, str, str] = ("rank", "alpha", "targets"),
+) -> tuple[int, float, tuple[str, ...]]:
+    """Rank, alpha and targets. `terms`: what the file calls them."""
     if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
-        raise AdapterRefused(f"{agent}: {path}: r is {_short(rank)}; expected a whole number from 1 to {MAX_RANK}")
+        raise AdapterRefused(f"{agent}: {path}: {terms[0]} is {_short(rank)}; expected a whole number from 1 to {MAX_RANK}")
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= MAX_SCALE * rank:
-        raise AdapterRefused(f"{agent}: {path}: lora_alpha is {_short(alpha)}; expected lora_alpha / r in (0, {MAX_SCALE:g}]")
+        raise AdapterRefused(f"{agent}: {path}: {terms[1]} is {_short(alpha)}; expected {terms[1]} / {terms[0]} in (0, {MAX_SCALE:g}]")
     if isinstance(targets, str):
-        raise AdapterRefused(f"{agent}: {path}: target_modules is a pattern, {_short(targets)}; expected a list of layer names")
+        raise AdapterRefused(f"{agent}: {path}: {terms[2]} is a pattern, {_short(targets)}; expected a list of layer names")
     if not isinstance(targets, list) or not targets or not all(isinstance(name, str) for name in targets):
-        raise AdapterRefused(f"{agent}: {path}: target_modules is {_short(targets)}; expected a list of layer names")
-    known = {path.rsplit(".", 1)[-1] for path in base.linears} | set(base.linears)
+        raise AdapterRefused(f"{agent}: {path}: {terms[2]} is {_short(targets)}; expected a list of layer names")
+    known = _names(base)
     for name in targets:
         if name not in known:
-            raise AdapterRefused(f"{agent}: {path}: target_modules names {_short(name)}, which the base does not have")
+            raise AdapterRefused(f"{agent}: {path}: {terms[2]} names {_short(name)}, which the base does not have")
     return rank, float(alpha), tuple(targets)
+
+
+def _names(base: BaseManifest) -> list[str]:
+    """Last parts of the base's layer names, in its order."""
+    return list(dict.fromkeys(layer.rsplit(".", 1)[-1] for layer in base.linears))
 
 
 def _short(value: object) -> str:
@@ -192,7 +231,7 @@ def _read_weights(agent: str, path: Path, base: BaseManifest, rank: int) -> byte
     return _open(agent, path, most + MAX_JSON)
 
 
-def _check_safetensors(agent: str, path: Path, data: bytes, rank: int, targets: tuple[str, ...], base: BaseManifest) -> None:
+def _read_tensors(agent: str, path: Path, data: bytes, rank: int, targets: tuple[str, ...], base: BaseManifest) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError, deserialize
 
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
@@ -202,8 +241,10 @@ def _check_safetensors(agent: str, path: Path, data: bytes, rank: int, targets: 
     except (SafetensorError, ValueError, UnicodeDecodeError) as error:
         raise AdapterRefused(f"{agent}: {path}: is not a readable safetensors file ({_short(str(error))})") from error
     _check_shapes(agent, path, {name: (item["dtype"], tuple(item["shape"])) for name, item in found}, rank, targets, base)
-    for name, item in found:
-        _check_values(agent, path, name, _numbers(item["dtype"], item["data"]))
+    tensors = {name: _numbers(item["dtype"], item["data"]).reshape(item["shape"]) for name, item in found}
+    for name, array in tensors.items():
+        _check_values(agent, path, name, array)
+    return tensors
 
 
 def _numbers(dtype: str, data: bytes) -> np.ndarray:
@@ -222,7 +263,7 @@ def _check_shapes(
 ) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     for layer, (outputs, inputs) in base.linears.items():
-        if layer in targets or layer.rsplit(".", 1)[-1] in targets:
+        if layer.rsplit(".", 1)[-1] in targets:
             expected[f"{PREFIX}{layer}.lora_A.weight"] = (rank, inputs)
             expected[f"{PREFIX}{layer}.lora_B.weight"] = (outputs, rank)
     for name in expected:
@@ -238,7 +279,18 @@ def _check_shapes(
 
 
 def _check_values(agent: str, path: Path, name: str, values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        raise AdapterRefused(f"{agent}: {path}: tensor {name} holds NaN or infinity")
-    if values.size and (largest := float(np.abs(values).max())) > MAX_VALUE:
-        raise AdapterRefused(f"{agent}: {path}: tensor {name} holds {largest:.3g}; expected values up to {MAX_VALUE:g}")
+    if (found := _flaw(name, values)) is not None:
+        raise AdapterRefused(f"{agent}: {path}: {found}")
+
+
+def _flaw(name: str, values: np.ndarray) -> str | None:
+    if not values.size:
+        return None
+    largest = float(np.abs(values).max())  # NaN where any value is
+    if not math.isfinite(largest):
+        return f"tensor {name} holds NaN or infinity"
+    return f"tensor {name} holds {largest:.3g}; expected values up to {MAX_VALUE:g}" if largest > MAX_VALUE else None
+
+
+def _dtype(array: np.ndarray) -> str:
+    return {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16"}.get(array.dtype, str(array.dtype))
