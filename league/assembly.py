@@ -23,11 +23,12 @@ from league.model.base import BaseModel
 from league.model.peft_io import import_peft
 from league.model.score import score
 from league.payoffs.ratings import Ratings
-from league.payoffs.view import PayoffView
+from league.payoffs.view import HISTORY, PayoffView
 from league.population import Evolution, Member, Population
 from league.preflight import Prepared
 from league.rollouts import Player
 from league.seeds import derive
+from league.store.commit import TRIM_EVERY
 from league.store.records import Limits
 from league.store.run import RunStore
 from league.types import BASE, WITHOUT_WEIGHTS, Backend, Hyper, Sampling, Version
@@ -117,10 +118,19 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     league.guards = Guards.from_json(state["guards"])
     league.evolution = Evolution.from_json(state.get("evolution", {}))
     league.clock = dict(state.get("clock", {}))
-    for played in store.outcomes():
-        league.view = league.view.add(played.round, [played.outcome])
-    league.ratings = Ratings.from_rows(store.ratings(every=True))
+    newest = store.latest_round() or 0
+    recent = ((played.round, played.outcome) for played in store.outcomes(since=newest - HISTORY + 1))
+    league.view = PayoffView.of(store.payoff_cells(), recent)
+    league.ratings = Ratings.from_rows(store.ratings(every=True)).kept(league.opponents())
     return league
+
+
+def forget(league: League, number: int) -> None:
+    """After the commit of round `number`: let go of what only concerns versions that left, as a resumed run would not know it either."""
+    league.ratings = league.ratings.kept(league.opponents())
+    league.view = league.view.trimmed(number)
+    if number % TRIM_EVERY == 0:
+        league.view = league.view.replaced(league.store.payoff_cells())
 
 
 def players_of(population: Population) -> dict[str, Player]:

@@ -215,6 +215,7 @@ def _commit(league: League, now: Round) -> None:
         )
     )  # fmt: skip
     league.store.collect_garbage()
+    assembly.forget(league, now.number)
 
 
 # -------------------------------------------------------------------------------------------------- the end

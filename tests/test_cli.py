@@ -89,6 +89,8 @@ league: {rounds: 6}
         assert plain.returncode == machine.returncode == 0, (command, plain.stderr, machine.stderr)
         assert plain.stdout.strip()
         json.loads(machine.stdout)
+    checked = json.loads(league("verify", "words", "--json", cwd=tmp_path).stdout)["checked"]
+    assert checked["ratings"] == 6, "three agents on two ladders, rated again from the matches"
     shown = league("play", "words", "rocky", "pat", cwd=tmp_path)
     assert shown.returncode == 0 and "paper" in shown.stdout, shown.stderr
     again = league("train", "words.yaml", cwd=tmp_path)

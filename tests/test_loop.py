@@ -240,6 +240,43 @@ def test_situations_are_drawn_stored_and_counted_apart(tmp_path: Path) -> None:
             assert int(cells.n.sum()) == games > 0
 
 
+def test_a_resumed_league_knows_what_the_running_one_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payoffs and ratings put back from their tables are those in memory, also when cells were trimmed between; one digest at the end."""
+    import dataclasses
+
+    from league import assembly
+    from league.store.records import Limits
+
+    monkeypatch.setattr("league.store.commit.TRIM_EVERY", 2)
+    monkeypatch.setattr("league.assembly.TRIM_EVERY", 2)
+    monkeypatch.setattr(assembly, "limits_of", lambda config: dataclasses.replace(Limits(), payoff_rounds=1))
+    agents = {f"s{i}": {"role": "scripted", "says": {"rock": i + 1, "paper": 2}} for i in range(4)}
+    task = {"kind": "matrix_game", "matches": 5, "matchmaking": {"pfsp": 1.0}, "settings": {"game": "rock-paper-scissors"}}
+
+    def config(place: str):
+        return tiny(Path("/nowhere"), tmp_path / place, agents=agents, domains={}, tasks={"game": task}, league__rounds=9)
+
+    class Look(Nobody):
+        def __init__(self, stop: int | None = None):
+            self.seen: dict[int, tuple] = {}
+            self.stop = stop
+
+        def round(self, league, report) -> None:
+            versions = [Version(f"s{i}", 0) for i in range(4)]
+            met = league.view.meetings("game", versions, versions)
+            self.seen[report.round] = (met.wins.tolist(), league.view.versions(), league.ratings.rows())
+            if report.round == self.stop:
+                request_stop(league.store.folder)
+
+    whole, parts = Look(), Look(5)
+    train(prepare(config("a")), whole)
+    train(prepare(config("b")), parts)
+    again = Look()
+    resume(config("b").folder, again)
+    assert {**parts.seen, **again.seen} == whole.seen and set(again.seen) == {6, 7, 8, 9}
+    assert run_digest(config("a").folder) == run_digest(config("b").folder)
+
+
 def test_a_paused_run_waits_and_goes_on(tmp_path: Path) -> None:
     import threading
     import time

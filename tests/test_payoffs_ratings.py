@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from league.payoffs.ratings import MU, OVERALL, SIGMA, Belief, Ratings, interleaved, trueskill
-from league.payoffs.view import PayoffView
+from league.payoffs.view import HISTORY, PayoffView
 from league.types import Outcome, Version
 
 A, B, C = Version("a", 0), Version("b", 0), Version("c", 0)
@@ -80,16 +80,77 @@ def test_true_order_is_found() -> None:
     assert ratings.of("chess", A).mu > ratings.of("chess", B).mu > ratings.of("chess", C).mu
 
 
+def test_only_changed_beliefs_are_handed_over_and_the_unneeded_are_let_go() -> None:
+    old = Ratings().update([contest(A, B, 3, 0), contest(B, C, 1, 1)])
+    new = old.update([contest(Version("a", 3), B, 1, 0, task="go")])
+    changed = {(row.ladder, row.version) for row in new.rows() if row not in old.rows()}
+    assert changed <= {(row.ladder, row.version) for row in new.rows(of={Version("a", 3), B})}
+    later = [Version("a", 7), Version("a", 2), B]
+    kept = new.kept(later)
+    for ladder in ("chess", "go", "overall"):
+        assert [kept.of(ladder, version) for version in later] == [new.of(ladder, version) for version in later]
+    assert C not in kept.beliefs["chess"]
+    games = [contest(Version("a", 7), B, 2, 1), contest(Version("a", 2), B, 0, 1)]
+
+
 # ------------------------------------------------------------------------------------------------------ views
+def test_a_view_does_not_depend_on_the_order_of_what_it_was_told() -> None:
+    """Added one by one, or put back from summed cells in any order: every answer has the same bits."""
+    rng = np.random.default_rng(3)
+    versions = [Version(name, step) for name in ("zoe", "bob", "ada") for step in (0, 1, 4)]
+    cells: dict = {}
+    history: list = []
+    view = PayoffView()
+    for number in range(40):
+        outcomes = []
+        for _ in range(5):
+            row, col = (versions[int(i)] for i in rng.choice(9, 2, replace=False))
+            relation = ("contest", "teaching")[int(rng.integers(2))]
+            domain = ("x", "y")[int(rng.integers(2))]
+            outcomes.append(
+                Outcome(relation, "t", "default", domain, row, col, int(rng.integers(5)), 1, 2, 4, float(rng.normal()), float(rng.random()))
+            )  # type: ignore[arg-type]
+        for o in outcomes:
+            key = ((o.relation, o.task, o.situation, o.domain), o.row, o.col)
+            added = (o.wins, o.draws, o.losses, o.n, o.total, o.total_sq)
+            cells[key] = tuple(a + b for a, b in zip(cells.get(key, (0,) * 6), added, strict=True))
+        lessons = [(number, o) for o in outcomes]
+        history += lessons
+        view = view.add(number, outcomes)
+    shuffled = [(*key, values) for key, values in cells.items()]
+    rng.shuffle(shuffled)  # type: ignore[arg-type]
+    for other in (PayoffView.of(shuffled, history), view.replaced(shuffled), view.replaced(shuffled[::-1])):
+        assert other.versions() == view.versions() == sorted(versions) and other.slots() == view.slots() and other.size == view.size
+        for half_life in (0.0, 2.0):
+            for relation in ("contest", "teaching"):
+                ours, theirs = (v.sums(relation, "t", versions, versions, half_life=half_life) for v in (view, other))  # type: ignore[arg-type]
+                for name in ("wins", "n", "total", "total_sq", "n_eff"):
+                    assert np.array_equal(getattr(ours, name), getattr(theirs, name))
+            assert np.array_equal(
+                view.last_met("t", versions, versions, half_life=half_life), other.last_met("t", versions, versions, half_life=half_life)
+            )
+        ours, theirs = view.history("t", "zoe", "ada", "x"), other.history("t", "zoe", "ada", "x")
+        assert np.array_equal(ours.round, theirs.round) and np.array_equal(ours.total, theirs.total)
+
+
+def test_old_lessons_are_let_go() -> None:
+    view = PayoffView()
+    for number in (0, 5, HISTORY + 4):
+        view = view.add(number, [Outcome("teaching", "t", "default", "", A, B, n=1, total=1.0)]).trimmed(number)
+    assert [one.round for one in view.recent("teaching", "t", 0)] == [5, HISTORY + 4]
+    assert view.history("t", "a", "b").round.tolist() == [5, HISTORY + 4]
+    assert view.sums("teaching", "t", [A], [B]).n.tolist() == [[3]], "the sums stay"
+
+
 def test_views_are_values() -> None:
     empty = PayoffView()
     one = empty.add(0, [contest(A, B, 3, 1)])
     left, right = one.add(1, [contest(A, C, 1, 0)]), one.add(1, [contest(B, C, 0, 2)])
     assert (empty.size, one.size, left.size, right.size) == (0, 1, 2, 2)
-    assert one.versions() == [A, B] and left.versions() == [A, B, C] and right.last_round == 1 and one.last_round == 0
+    assert one.versions() == [A, B] and left.versions() == [A, B, C]
     assert left.counts("chess", [A, B, C]).wins.tolist() == [[0, 3, 1], [1, 0, 0], [0, 0, 0]]
     assert right.counts("chess", [A, B, C]).wins.tolist() == [[0, 3, 0], [1, 0, 0], [0, 2, 0]]
-    assert empty.counts("chess", [A, B]).wins.tolist() == [[0, 0], [0, 0]] and empty.versions() == [] and empty.last_round == -1
+    assert empty.counts("chess", [A, B]).wins.tolist() == [[0, 0], [0, 0]] and empty.versions() == []
 
 
 def test_meetings_count_both_sides_and_leave_mirrors_out() -> None:
@@ -115,8 +176,9 @@ def test_decayed_view_by_hand() -> None:
     assert met.wins[0, 0] == pytest.approx(2 + 2 + 2)
     assert met.n_eff[0, 0] == pytest.approx(6**2 / (2 + 4 / 4 + 8 / 16))
     assert view.meetings("chess", [Version("a", 4)], [B]).wins[0, 0] == 2
-    assert view.last_met("contest", "chess", [Version("a", 5)], [B], half_life=2.0)[0, 0] == 0
-    assert view.last_met("contest", "chess", [Version("a", 5)], [B])[0, 0] == -1
+    lesson = PayoffView().add(3, [Outcome("teaching", "chess", "default", "", Version("a", 4), B, n=1)])
+    assert lesson.last_met("chess", [Version("a", 5)], [B], half_life=2.0)[0, 0] == 3
+    assert lesson.last_met("chess", [Version("a", 5)], [B])[0, 0] == -1
 
 
 def test_history_of_teaching_in_order() -> None:
@@ -125,5 +187,5 @@ def test_history_of_teaching_in_order() -> None:
         view = view.add(
             number, [Outcome("teaching", "lesson", "default", "sums", Version("a", number), B, n=4, total=number / 2, total_sq=1.0)]
         )
-    history = view.history("teaching", "lesson", "a", "b", "sums")
+    history = view.history("lesson", "a", "b", "sums")
     assert history.round.tolist() == [0, 1, 2] and history.total.tolist() == [0, 0.5, 1.0]

@@ -176,13 +176,24 @@ def test_payoffs_follow_from_the_outcomes(tmp_path: Path) -> None:
 def test_a_version_that_comes_back_keeps_its_payoffs(tmp_path: Path) -> None:
     limits = Limits(payoff_rounds=2)
     with RunStore.create(tmp_path / "run", "", limits) as store:
-        store.commit(record(store, 0, state={"keep": "ada@0"}))
+        store.commit(record(store, 0))
+        row = store.version_row(A)
         for number in range(1, 66):
-            store.commit(record(store, number, state={"keep": "ada@0"}))
+            store.commit(record(store, number, state={"keep": [row.blob, row.optimizer]}))
             store.collect_garbage()
         assert store.payoff_row(A, "contest", "duel").n.size == 0
         store.commit(record(store, 66, live={"ada": A, "bob": B}))
         assert store.payoff_row(A, "contest", "duel").wins.tolist() == [2]
+
+
+def test_a_frozen_past_that_is_still_met_keeps_its_payoffs(tmp_path: Path) -> None:
+    with RunStore.create(tmp_path / "run", "", Limits(payoff_rounds=2)) as store:
+        for number in range(130):
+            store.commit(record(store, number, state={"pasts": {"ada": ["ada@0"]} if number < 100 else {}}))
+            if number == 99:
+                assert store.payoff_row(A, "contest", "duel").wins.tolist() == [2]
+                assert store.payoff_row(Version("ada", 1), "contest", "duel").wins.size == 0
+        assert store.payoff_row(A, "contest", "duel").wins.size == 0, "named no more: it goes at the next trim"
 
 
 def test_interrupted_and_whole_runs_have_one_digest(tmp_path: Path) -> None:

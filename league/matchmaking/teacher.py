@@ -43,7 +43,7 @@ class Teacher:
             safe = np.maximum(sums.n, 1e-12)
             mean = np.where(here, (sums.total / safe)[left, right], mean)
             games = np.where(here, sums.n_eff[left, right], games)
-            met = now.view.last_met("teaching", now.task, rows, cols, domain=domain, half_life=self.half_life)
+            met = now.view.last_met(now.task, rows, cols, domain=domain, half_life=self.half_life)
             last = np.where(here, met[left, right], last)
         shrink = self.prior**2 / (self.prior**2 + self.noise**2 / np.maximum(games, 1e-9))
         belief = rng.normal(shrink * mean, self.prior * np.sqrt(1.0 - shrink))
@@ -54,7 +54,7 @@ class Teacher:
         return with_floor((score >= score.max()).astype(float), self.floor)
 
     def _history(self, now: Situation, pairing: Pairing) -> History:
-        return now.view.history("teaching", now.task, pairing.row.agent, pairing.col.agent, pairing.domain)
+        return now.view.history(now.task, pairing.row.agent, pairing.col.agent, pairing.domain)
 
     def _slope(self, history: History, now: int) -> tuple[float, float]:
         """Posterior mean and deviation of dΔ/dround. A slope of prior/window per round is the prior's scale."""

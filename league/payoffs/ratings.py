@@ -113,6 +113,18 @@ class Ratings:
                 found.append(Rating(ladder, version, belief.mu, belief.sigma, belief.games))
         return tuple(found)
 
+    def kept(self, present: Iterable[Version]) -> "Ratings":
+        """Only what a later update or question about the `present` versions can need: their own beliefs, or those they carry on.
+
+        The others stay in the database; a run that lasts does not carry them along.
+        """
+        wanted, kept = set(present), {}
+        for ladder, table in self.beliefs.items():
+            steps = _steps(table)
+            sources = (_source(table, version, steps) for version in wanted)
+            kept[ladder] = {source: table[source] for source in sources if source is not None}
+        return Ratings(kept, self.rater)
+
     @classmethod
     def from_rows(cls, rows: Iterable[Rating]) -> "Ratings":
         """The ratings of which `rows` were stored."""
@@ -141,11 +153,17 @@ def _note(steps: dict[str, list[int]], version: Version) -> None:
 
 def _carried(table: Mapping[Version, Belief], version: Version, steps: Mapping[str, list[int]]) -> Belief:
     """The belief about a version, or about its newest older one, or a beginner's."""
+    source = _source(table, version, steps)
+    return table[source] if source is not None else Belief()
+
+
+def _source(table: Mapping[Version, Belief], version: Version, steps: Mapping[str, list[int]]) -> Version | None:
+    """The version whose belief counts for this one: itself, or the newest older one of its agent."""
     if version in table:
-        return table[version]
+        return version
     mine = steps.get(version.agent, [])
     place = bisect_left(mine, version.step)
-    return table[Version(version.agent, mine[place - 1])] if place else Belief()
+    return Version(version.agent, mine[place - 1]) if place else None
 
 
 def interleaved(wins: int, draws: int, losses: int) -> list[float]:

@@ -1,7 +1,9 @@
-"""What a league has measured so far, in memory: an append-only column log of outcomes with views of any slice of it.
+"""What a league has measured so far, in memory: summed outcomes per pair of versions, with views of any slice of them.
 
-`PayoffView` is a value: `add` returns a new view and leaves the old one as it was, though both share the log. Nothing here is
-estimated; the database keeps the same outcomes for ever (`league.store`), and `PayoffView` is rebuilt from them on resume.
+`PayoffView` is a value: `add` returns a new view and leaves the old one as it was. Nothing here is estimated. It holds what the database's payoff
+table holds, cell for cell, so a resumed run reads it from there instead of replaying every outcome, and a long run does not grow: `replaced`
+takes the table's cells over again once those of versions that left long ago were dropped (`league.store.commit`). Beside the sums, the outcomes
+of the last `HISTORY` rounds are kept one by one, for trends and for evolution. No answer depends on the order in which things were added.
 
 Payoffs are between immutable versions, but a live agent is a new version after every update. A query with a half-life therefore
 pools, for version a@s, the games of a@t (t ≤ s) with weight ½^((s − t) / half_life): a decayed view. It reports the effective
@@ -10,7 +12,7 @@ strength moved within a half-life; nothing is ever certified from a decayed view
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +25,10 @@ Slot = tuple[str, str, str, str]
 """(relation, task, situation, domain)."""
 NEGLIGIBLE = 1e-3
 """Decay weights below this count as 0."""
+HISTORY = 1000
+"""Rounds whose outcomes are kept one by one."""
+Cell = tuple[Slot, Version, Version, tuple[float, float, float, float, float, float]]
+"""slot, row, col, (wins, draws, losses, n, total, total_sq)."""
 
 
 @dataclass(frozen=True)
@@ -66,72 +72,147 @@ class Played:
     total_sq: float
 
 
-class _Log:
-    """Growing columns. Only ever appended to, so a view of its first `size` rows never changes."""
+class _Names:
+    """Numbers of slots and versions. Only ever appended to, so views may share it."""
 
     def __init__(self) -> None:
         self.slots: dict[Slot, int] = {}
         self.versions: dict[Version, int] = {}
-        self.names: list[Version] = []
-        """The versions by their number."""
-        self.size = 0
-        self.keys = np.zeros((64, 4), dtype=np.int64)  # slot, row, col, round
-        self.sums = np.zeros((64, 6))  # wins, draws, losses, n, total, total_sq
+        self._agents: dict[str, int] = {}
+        self._columns = np.zeros((2, 0), dtype=np.int64)
+        self._ranked: tuple[int, IndexArray] = (-1, np.zeros(0, dtype=np.intp))
 
-    def append(self, number: int, outcome: Outcome) -> None:
-        if self.size == len(self.keys):
-            self.keys = np.concatenate([self.keys, np.zeros_like(self.keys)])
-            self.sums = np.concatenate([self.sums, np.zeros_like(self.sums)])
-        slot = self.slots.setdefault((outcome.relation, outcome.task, outcome.situation, outcome.domain), len(self.slots))
-        row, col = self._number(outcome.row), self._number(outcome.col)
-        self.keys[self.size] = (slot, row, col, number)
-        self.sums[self.size] = (outcome.wins, outcome.draws, outcome.losses, outcome.n, outcome.total, outcome.total_sq)
-        self.size += 1
+    def slot(self, slot: Slot) -> int:
+        return self.slots.setdefault(slot, len(self.slots))
 
-    def _number(self, version: Version) -> int:
-        number = self.versions.setdefault(version, len(self.names))
-        if number == len(self.names):
-            self.names.append(version)
-        return number
+    def version(self, version: Version) -> int:
+        return self.versions.setdefault(version, len(self.versions))
 
-    def copy(self, size: int) -> "_Log":
-        other = _Log()
-        other.slots, other.versions, other.names = dict(self.slots), dict(self.versions), list(self.names)
-        other.size, other.keys, other.sums = size, self.keys.copy(), self.sums.copy()
-        return other
+    def columns(self) -> tuple[IndexArray, IndexArray]:
+        """(V,) each: number of the version's agent, and its step."""
+        known = self._columns.shape[1]
+        if known < len(self.versions):
+            fresh = list(self.versions)[known:]
+            pairs = [(self._agents.setdefault(version.agent, len(self._agents)), version.step) for version in fresh]
+            self._columns = np.concatenate([self._columns, np.array(pairs, dtype=np.int64).T], axis=1)
+        return self._columns[0], self._columns[1]
+
+    def agent(self, name: str) -> int:
+        self.columns()
+        return self._agents.get(name, -1)
+
+    def ranks(self) -> IndexArray:
+        """(V,): each version's place among all, by agent and step: an order that does not depend on who came first."""
+        if self._ranked[0] != len(self.versions):
+            agents, steps = self.columns()
+            places = {name: place for place, name in enumerate(sorted(self._agents))}
+            by_name = np.array([places[name] for name in self._agents], dtype=np.int64)[agents] if len(agents) else agents
+            ranks = np.empty(len(agents), dtype=np.intp)
+            ranks[np.lexsort((steps, by_name))] = np.arange(len(agents))
+            self._ranked = (len(self.versions), ranks)
+        return self._ranked[1]
+
+    def slot_ranks(self) -> IndexArray:
+        ranks = np.empty(len(self.slots), dtype=np.intp)
+        ranks[[self.slots[slot] for slot in sorted(self.slots)]] = np.arange(len(self.slots))
+        return ranks
+
+
+SLOT, ROW, COL, ROUND = range(4)
+_BITS = 24
+"""Of a version's number within a packed key."""
 
 
 @dataclass(frozen=True)
 class PayoffView:
     """Everything measured up to some round. `PayoffView()` is an empty league."""
 
-    _log: _Log = field(default_factory=_Log, repr=False, compare=False)
-    size: int = 0
-    """Number of outcomes."""
+    _names: _Names = field(default_factory=_Names, repr=False, compare=False)
+    _packed: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False, compare=False)
+    """(N,) ascending: slot, row and col of each cell in one number."""
+    _sums: FloatArray = field(default_factory=lambda: np.zeros((0, 6)), repr=False, compare=False)
+    """(N, 6): wins, draws, losses, n, total, total_sq."""
+    _recent: IndexArray = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64), repr=False, compare=False)
+    """(K, 4): slot, row, col, round of recent outcomes, in playing order."""
+    _items: FloatArray = field(default_factory=lambda: np.zeros((0, 6)), repr=False, compare=False)
+    """(K, 6): their wins, draws, losses, n, total, total_sq."""
+
+    @classmethod
+    def of(cls, cells: Iterable[Cell], recent: Iterable[tuple[int, Outcome]] = ()) -> "PayoffView":
+        """A view of stored cells and of recent (round, outcome), in playing order."""
+        names, packed, sums = _Names(), [], []
+        for slot, row, col, values in cells:
+            packed.append(_pack(names.slot(slot), names.version(row), names.version(col)))
+            sums.append(values)
+        order = np.argsort(np.array(packed, dtype=np.int64), kind="stable")
+        view = cls(names, np.array(packed, dtype=np.int64)[order], np.array(sums, dtype=float).reshape(-1, 6)[order])
+        return view._remember(list(recent))
+
+    def replaced(self, cells: Iterable[Cell]) -> "PayoffView":
+        """The view with these cells in place of its own; recent outcomes stay."""
+        slots, versions = list(self._names.slots), list(self._names.versions)
+        view = PayoffView.of(cells)
+        recent = self._recent.copy()
+        recent[:, SLOT] = [view._names.slot(slots[key]) for key in recent[:, SLOT]]
+        for place in (ROW, COL):
+            recent[:, place] = [view._names.version(versions[key]) for key in recent[:, place]]
+        return replace(view, _recent=recent, _items=self._items)
+
+    def trimmed(self, number: int) -> "PayoffView":
+        """The view after the commit of round `number`: of older rounds than the last `HISTORY` only the sums stay."""
+        first = int(np.searchsorted(self._recent[:, ROUND], number - HISTORY + 1))
+        return replace(self, _recent=self._recent[first:].copy(), _items=self._items[first:].copy()) if first else self
 
     def add(self, number: int, outcomes: Iterable[Outcome]) -> "PayoffView":
         """The view after round `number` brought `outcomes`; this view stays as it is."""
-        log = self._log if self._log.size == self.size else self._log.copy(self.size)
-        for outcome in outcomes:
-            log.append(number, outcome)
-        return PayoffView(log, log.size)
+        found = list(outcomes)
+        if not found:
+            return self
+        keys = np.array([self._key(outcome) for outcome in found], dtype=np.int64)
+        packed = np.union1d(self._packed, keys)
+        sums = np.zeros((len(packed), 6))
+        sums[np.searchsorted(packed, self._packed)] = self._sums
+        values = [(o.wins, o.draws, o.losses, o.n, o.total, o.total_sq) for o in found]
+        np.add.at(sums, np.searchsorted(packed, keys), np.array(values, dtype=float))  # one after the other, as the database adds
+        view = PayoffView(self._names, packed, sums, self._recent, self._items)
+        return view._remember([(number, outcome) for outcome in found])
+
+    def _remember(self, played: Sequence[tuple[int, Outcome]]) -> "PayoffView":
+        if not played:
+            return self
+        name = self._names
+        keys = [(name.slot(_slot(o)), name.version(o.row), name.version(o.col), number) for number, o in played]
+        items = [(o.wins, o.draws, o.losses, o.n, o.total, o.total_sq) for _, o in played]
+        return replace(
+            self,
+            _recent=np.concatenate([self._recent, np.array(keys, dtype=np.int64)]),
+            _items=np.concatenate([self._items, np.array(items, dtype=float)]),
+        )
+
+    def _key(self, outcome: Outcome) -> int:
+        return _pack(self._names.slot(_slot(outcome)), self._names.version(outcome.row), self._names.version(outcome.col))
 
     @property
-    def last_round(self) -> int:
-        """The newest round with an outcome, −1 in an empty league."""
-        return int(self._log.keys[: self.size, 3].max(initial=-1))
+    def size(self) -> int:
+        """Number of cells: pairs of versions with an outcome, per slot."""
+        return len(self._packed)
 
     def slots(self, relation: Relation | None = None) -> list[Slot]:
-        """What has been measured, in order of first appearance."""
-        used = set(np.unique(self._log.keys[: self.size, 0]).tolist())
-        return [slot for slot, key in self._log.slots.items() if key in used and relation in (None, slot[0])]
+        """What has been measured, sorted."""
+        used = set(np.unique(self._packed >> (2 * _BITS)).tolist())
+        return sorted(slot for slot, key in self._names.slots.items() if key in used and relation in (None, slot[0]))
 
     def versions(self, relation: Relation | None = None, task: str | None = None) -> list[Version]:
-        """Versions with an outcome, in order of first appearance."""
-        keys = self._log.keys[: self.size]
-        keys = keys[np.isin(keys[:, 0], self._slot_ids(relation, task, None, None))]
-        used = set(np.unique(keys[:, 1:3]).tolist())
-        return [version for version, key in self._log.versions.items() if key in used]
+        """Versions with an outcome, sorted."""
+        keys = self._keys()
+        keys = keys[np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))]
+        known = list(self._names.versions)
+        return sorted(known[key] for key in np.unique(keys[:, ROW : COL + 1]).tolist())
+
+    def _keys(self) -> IndexArray:
+        """(N, 3): slot, row, col."""
+        mask = (1 << _BITS) - 1
+        return np.stack([self._packed >> (2 * _BITS), (self._packed >> _BITS) & mask, self._packed & mask], axis=1)
 
     def sums(
         self,
@@ -149,11 +230,11 @@ class PayoffView:
         half_life: in steps of an agent; 0 counts only the very versions asked for.
         """
         row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        chosen = self._chosen(relation, task, situation, domain, row_weight, col_weight)
-        keys, sums = self._log.keys[chosen], self._log.sums[chosen]
-        used_rows, used_cols = np.unique(keys[:, 1]), np.unique(keys[:, 2])
+        keys, sums = self._chosen(relation, task, situation, domain, row_weight, col_weight)
+        used_rows, used_cols = self._used(keys[:, ROW]), self._used(keys[:, COL])
         shape = (len(used_rows), len(used_cols))
-        cell = np.searchsorted(used_rows, keys[:, 1]) * shape[1] + np.searchsorted(used_cols, keys[:, 2])
+        ranks = self._names.ranks()
+        cell = np.searchsorted(ranks[used_rows], ranks[keys[:, ROW]]) * shape[1] + np.searchsorted(ranks[used_cols], ranks[keys[:, COL]])
         left, right = row_weight[:, used_rows], col_weight[:, used_cols]
         tables = [np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float) for column in sums.T]
         games = tables[3] if relation != "contest" else tables[0] + tables[1] + tables[2]
@@ -163,21 +244,14 @@ class PayoffView:
         return Sums(wins, draws, losses, n, total, total_sq, n_eff)
 
     def last_met(
-        self,
-        relation: Relation,
-        task: str | None,
-        rows: Sequence[Version],
-        cols: Sequence[Version],
-        *,
-        domain: str | None = None,
-        half_life: float = 0.0,
+        self, task: str | None, rows: Sequence[Version], cols: Sequence[Version], *, domain: str | None = None, half_life: float = 0.0
     ) -> FloatArray:
-        """(R, C): newest round with an outcome that `sums` would count, −1 where there is none."""
+        """(R, C): newest round with a lesson that `sums` would count, −1 where there was none in the last `HISTORY` rounds."""
         row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        keys = self._log.keys[self._chosen(relation, task, None, domain, row_weight, col_weight)]
+        keys = self._recent[np.isin(self._recent[:, SLOT], self._slot_ids("teaching", task, None, domain))]
         last = np.full((len(rows), len(cols)), -1.0)
-        for number in np.unique(keys[:, 3]):
-            now = np.unique(keys[keys[:, 3] == number, 1:3], axis=0)
+        for number in np.unique(keys[:, ROUND]):
+            now = np.unique(keys[keys[:, ROUND] == number, ROW : COL + 1], axis=0)
             met = (row_weight[:, now[:, 0]] > 0).astype(float) @ (col_weight[:, now[:, 1]] > 0).T.astype(float)
             last[met > 0] = number
         return last
@@ -208,24 +282,24 @@ class PayoffView:
         met = self.meetings(task, versions, versions, situation=situation)
         return Counts(met.wins, met.draws)
 
-    def history(self, relation: Relation, task: str | None, row: str, col: str, domain: str | None = None) -> History:
-        """Outcomes of agent `row` against agent `col`, over all their versions, in playing order."""
-        keys = self._log.keys[: self.size]
-        rows = [key for version, key in self._log.versions.items() if version.agent == row]
-        cols = [key for version, key in self._log.versions.items() if version.agent == col]
-        chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, None, domain)) & np.isin(keys[:, 1], rows) & np.isin(keys[:, 2], cols)
-        sums = self._log.sums[: self.size][chosen]
-        return History(keys[chosen, 3], sums[:, 3], sums[:, 4], sums[:, 5])
+    def history(self, task: str | None, row: str, col: str, domain: str | None = None) -> History:
+        """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, over all their versions, in playing order."""
+        keys = self._recent
+        agents, _ = self._names.columns()
+        chosen = np.isin(keys[:, SLOT], self._slot_ids("teaching", task, None, domain))
+        chosen &= (agents[keys[:, ROW]] == self._names.agent(row)) & (agents[keys[:, COL]] == self._names.agent(col))
+        items = self._items[chosen]
+        return History(keys[chosen, ROUND], items[:, 3], items[:, 4], items[:, 5])
 
     def recent(self, relation: Relation, task: str | None, since: int) -> list[Played]:
-        """The outcomes of rounds `since` and later, oldest first. Costs what is recent, not the whole log."""
-        first = int(np.searchsorted(self._log.keys[: self.size, 3], since))
-        keys, sums = self._log.keys[first : self.size], self._log.sums[first : self.size]
-        chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, None, None))
-        names = self._log.names
+        """The outcomes of rounds `since` and later, oldest first, at most of the last `HISTORY` rounds."""
+        first = int(np.searchsorted(self._recent[:, ROUND], since))
+        keys, items = self._recent[first:], self._items[first:]
+        chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))
+        names = list(self._names.versions)
         return [
             Played(int(number), names[row], names[col], *(float(value) for value in values))
-            for (_, row, col, number), values in zip(keys[chosen].tolist(), sums[chosen], strict=True)
+            for (_, row, col, number), values in zip(keys[chosen].tolist(), items[chosen], strict=True)
         ]
 
     def _chosen(
@@ -236,34 +310,49 @@ class PayoffView:
         domain: str | None,
         row_weight: FloatArray,
         col_weight: FloatArray,
-    ) -> IndexArray:
-        """Places in the log of the outcomes of a slice between versions that carry weight."""
-        keys = self._log.keys[: self.size]
-        chosen = np.isin(keys[:, 0], self._slot_ids(relation, task, situation, domain))
-        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, 1]] & (col_weight.max(axis=0, initial=0.0) > 0)[keys[:, 2]]
-        return np.flatnonzero(chosen)
+    ) -> tuple[IndexArray, FloatArray]:
+        """Keys (M, 3) and sums (M, 6) of a slice between versions that carry weight, in an order of their names."""
+        keys = self._keys()
+        chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, situation, domain))
+        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, ROW]] & (col_weight.max(axis=0, initial=0.0) > 0)[keys[:, COL]]
+        keys, ranks = keys[chosen], self._names.ranks()
+        order = np.lexsort((ranks[keys[:, COL]], ranks[keys[:, ROW]], self._names.slot_ranks()[keys[:, SLOT]]))
+        return keys[order], self._sums[chosen][order]
+
+    def _used(self, versions: IndexArray) -> IndexArray:
+        """The distinct versions, in the order of their names."""
+        found = np.unique(versions)
+        return found[np.argsort(self._names.ranks()[found])]
 
     def _slot_ids(self, relation: str | None, task: str | None, situation: str | None, domain: str | None) -> list[int]:
         wanted = (relation, task, situation, domain)
-        return [key for slot, key in self._log.slots.items() if all(want in (None, have) for want, have in zip(wanted, slot, strict=True))]
+        return [
+            key for slot, key in self._names.slots.items() if all(want in (None, have) for want, have in zip(wanted, slot, strict=True))
+        ]
 
     def _weights(self, versions: Sequence[Version], half_life: float) -> FloatArray:
         """Weight (V, known versions) of each known version in the decayed view of each asked version."""
-        known = self._log.versions
+        known = self._names.versions
         weight = np.zeros((len(versions), len(known)))
         if half_life <= 0:
             for place, version in enumerate(versions):
                 if version in known:
                     weight[place, known[version]] = 1.0
             return weight
-        agents: dict[str, int] = {}
-        agent_of = np.array([agents.setdefault(version.agent, len(agents)) for version in known], dtype=np.int64)
-        step_of = np.array([version.step for version in known], dtype=float)
+        agents, steps = self._names.columns()
         for place, version in enumerate(versions):
-            age = version.step - step_of
-            same = (agent_of == agents.get(version.agent, -1)) & (age >= 0)
+            age = version.step - steps
+            same = (agents == self._names.agent(version.agent)) & (age >= 0)
             weight[place, same] = 0.5 ** (age[same] / half_life)
         return np.where(weight < NEGLIGIBLE, 0.0, weight)
+
+
+def _slot(outcome: Outcome) -> Slot:
+    return (outcome.relation, outcome.task, outcome.situation, outcome.domain)
+
+
+def _pack(slot: int, row: int, col: int) -> int:
+    return (slot << (2 * _BITS)) | (row << _BITS) | col
 
 
 def _squares(sums: Sums) -> FloatArray:

@@ -6,13 +6,13 @@ deleted after the commit (`garbage.py`).
 """
 
 import math
-import sqlite3
 import time
 from collections.abc import Iterable
 
 from league.errors import LeagueError
 from league.store import codec, fs
 from league.store.content import checkpoint_digest, rating_sum, round_digest
+from league.store.garbage import versions_in
 from league.store.reader import RunReader
 from league.store.records import Limits, RoundRecord
 from league.types import MatchResult, Outcome, Version
@@ -187,7 +187,7 @@ class RoundWriter:
             fs.execute(self.db, f"UPDATE versions SET retired = NULL WHERE {back}", (now,))
             if oldest <= stale_rule(now - 1, self.limits)[1]:
                 rebuild_payoffs(self.reader)
-                trim_payoffs(self.db, now, self.limits)
+                trim_payoffs(self.reader, now, self.limits)
 
     def _trim(self, now: int) -> None:
         limits = self.limits
@@ -199,7 +199,7 @@ class RoundWriter:
         fs.execute(self.db, "DELETE FROM transcripts WHERE round <= ?", (now - limits.transcript_rounds,))
         self._cap_transcripts()
         if now % TRIM_EVERY == 0:
-            trim_payoffs(self.db, now, limits)
+            trim_payoffs(self.reader, now, limits)
 
     def _cap_transcripts(self) -> None:
         excess = self.db.execute("SELECT coalesce(sum(bytes), 0) FROM transcripts").fetchone()[0] - self.limits.transcript_megabytes * 1e6
@@ -227,11 +227,15 @@ def stale_rule(now: int, limits: Limits) -> tuple[str, int]:
     return "retired <= ? AND id NOT IN (SELECT version FROM pins)", (now // TRIM_EVERY) * TRIM_EVERY - limits.payoff_rounds
 
 
-def trim_payoffs(connection: sqlite3.Connection, now: int, limits: Limits) -> None:
-    """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the rounds' blocks."""
+def trim_payoffs(reader: RunReader, now: int, limits: Limits) -> None:
+    """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the rounds' blocks.
+
+    Who is named in the round's state (frozen pasts that are still met) has not left.
+    """
     condition, horizon = stale_rule(now, limits)
-    stale = f"SELECT id FROM versions WHERE {condition}"
-    fs.execute(connection, f"DELETE FROM payoffs WHERE row IN ({stale}) OR col IN ({stale})", (horizon, horizon))
+    named = ",".join(str(key) for key in versions_in(reader.db, reader.state(now)))
+    stale = f"SELECT id FROM versions WHERE {condition} AND id NOT IN ({named})"
+    fs.execute(reader.db, f"DELETE FROM payoffs WHERE row IN ({stale}) OR col IN ({stale})", (horizon, horizon))
 
 
 def rebuild_payoffs(reader: RunReader) -> None:

@@ -17,13 +17,22 @@ _VERSION = re.compile(r"(?<![a-z0-9_-])([a-z0-9][a-z0-9_-]{0,63})@([0-9]{1,18})(
 
 def named_in(connection: sqlite3.Connection, state: object) -> dict[str, str]:
     """Blobs a round's state refers to: hash → what names it."""
-    text = str(state)
-    found = {sha: "the state" for sha in _HASH.findall(text)}
-    for name, step in sorted(set(_VERSION.findall(text))):
+    found = {sha: "the state" for sha in _HASH.findall(str(state))}
+    for key, name in versions_in(connection, state).items():
+        row = connection.execute("SELECT blob, optimizer FROM versions WHERE id = ?", (key,)).fetchone()
+        found |= {raw.hex(): name for raw in row if raw is not None}
+    return found
+
+
+def versions_in(connection: sqlite3.Connection, state: object) -> dict[int, str]:
+    """Versions a round's state names as `agent@step`: id → name."""
+    found = {}
+    for name, step in sorted(set(_VERSION.findall(str(state)))):
         row = connection.execute(
-            "SELECT blob, optimizer FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?", (name, int(step))
+            "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?", (name, int(step))
         ).fetchone()
-        found |= {raw.hex(): f"{name}@{step}" for raw in row or () if raw is not None}
+        if row is not None:
+            found[int(row[0])] = f"{name}@{step}"
     return found
 
 

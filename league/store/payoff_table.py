@@ -5,7 +5,7 @@ grouping, in the order of the commits, so both agree to the last bit; `league ve
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,6 +18,7 @@ _CELL = np.dtype(
     + [("total", "f8"), ("total_sq", "f8")]
 )
 _COLUMNS = "slot, row, col, wins, draws, losses, n, total, total_sq"
+Slot = tuple[str, str, str, str]
 Sums = dict[tuple[int, int, int], tuple[int, int, int, int, float, float]]
 
 
@@ -87,6 +88,15 @@ class PayoffQueries:
                         before = sums.get((slot, row, col), (0, 0, 0, 0, 0.0, 0.0))
                         sums[slot, row, col] = tuple(a + b for a, b in zip(before, added, strict=True))
         return sums
+
+    def payoff_cells(self) -> Iterator[tuple[Slot, Version, Version, tuple[int, int, int, int, float, float]]]:
+        """The whole table with names: slot, row, col, (wins, draws, losses, n, total, total_sq)."""
+        slots = {row[0]: tuple(row[1:]) for row in self.db.execute("SELECT id, relation, task, situation, domain FROM slots")}
+        used = "SELECT row FROM payoffs UNION SELECT col FROM payoffs"
+        names = self.db.execute(f"SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id IN ({used})")
+        versions = {key: Version(name, step) for key, name, step in names}
+        for slot, row, col, *sums in self.db.execute(f"SELECT {_COLUMNS} FROM payoffs"):
+            yield slots[slot], versions[row], versions[col], tuple(sums)
 
     def stored_payoffs(self) -> Sums:
         """The table itself, in the form of `recompute_payoffs`."""
