@@ -14,6 +14,7 @@ from league.assembly import League
 from league.errors import LeagueError
 from league.reporting.allowance import Allowance
 from league.reporting.assemble import publish_round
+from league.reporting.pace import Pace
 from league.reporting.progress import Progress
 from league.reporting.tensorboard import Board
 from league.reporting.views import RoundLine
@@ -53,10 +54,11 @@ class Watch:
         try:
             if self._board is None:
                 self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
-            self._behind = self._behind or "evaluate" in report.clock
+            pace = Pace(report.rounds, league.config.evaluation.every)
+            self._behind = self._behind or ("evaluate" in report.clock and pace.figures(report.round))
             drawn = report.round == report.rounds or (self._behind and self._pictures.may(time.perf_counter() - self._began))
             started = time.perf_counter()
-            publish_round(self._board, league.store, report.round, figures=drawn)
+            publish_round(self._board, league.store, report.round, drawn, pace=pace)
             if drawn:
                 self._pictures.paid(time.perf_counter() - started)
                 self._behind = False

@@ -9,6 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from league.reporting.heatmaps import heatmap
+from league.reporting.pace import PICTURES, POINTS, TEXTS, Pace
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix
 from tests.test_reporting_transcripts import match
@@ -80,3 +81,18 @@ def test_ten_thousand_rounds_stay_below_30_megabytes(tmp_path: Path) -> None:
 def test_a_board_needs_no_torch(tmp_path: Path) -> None:
     code = f"import sys; from league.reporting.tensorboard import Board; Board({str(tmp_path)!r}).close(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("rounds", "every"), [(10, 5), (10_000, 5), (10_000, 7), (9_999, 1), (333, 400)])
+def test_a_long_run_writes_no_more_than_a_board_can_show(rounds: int, every: int) -> None:
+    pace = Pace(rounds, every)
+    numbers = range(rounds + 1)
+    usual = [number for number in numbers if "loss" in pace.scalars(number, {"loss": 1.0, "accuracy/a/b": 0.5})]
+    drawn = [number for number in numbers if (number % every == 0 or number == rounds) and pace.figures(number)]
+    assert len(usual) <= POINTS + 2 and len(drawn) <= PICTURES + 2 and sum(map(pace.text, numbers)) <= TEXTS + 2
+    assert {0, rounds} <= set(usual) & set(drawn) and len(drawn) >= min(PICTURES // 2, rounds // every)
+    assert all("accuracy/a/b" in pace.scalars(number, {"accuracy/a/b": 0.5}) for number in (1, 2, 3, rounds - 1)), (
+        "exams are never left out"
+    )
+    if rounds <= PICTURES:
+        assert usual == list(numbers) and drawn == [*range(0, rounds + 1, every)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from league.reporting import from_store, measured, structure
 from league.reporting.marks import gains, overall_gain, teaching
+from league.reporting.pace import Pace
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix, Report
 from league.store.reader import RunReader
@@ -124,13 +125,16 @@ def _tag(title: str) -> str:
     return "_".join("".join(char if char.isalnum() else " " for char in named).split())
 
 
-def publish_round(board: Board, reader: RunReader, number: int, figures: bool, ratings: Mapping[str, float] | None = None) -> int:
-    """Write one committed round to the board: its scalars, ratings, one transcript, and the run's figures as they stand now.
+def publish_round(
+    board: Board, reader: RunReader, number: int, figures: bool, ratings: Mapping[str, float] | None = None, pace: Pace | None = None
+) -> int:
+    """Write one committed round to the board, as `pace` allows: its scalars, ratings, one transcript, and the run's figures as they stand now.
 
     `ratings` defaults to those of the live members, right for the newest round. Returns the bytes of the figures.
     """
-    board.scalars(number, {**reader.round_scalars(number), **(rating_now(reader) if ratings is None else ratings)})
-    for at, name in reader.transcript_ids(number)[:1]:
+    pace = pace or Pace(number)
+    board.scalars(number, pace.scalars(number, {**reader.round_scalars(number), **(rating_now(reader) if ratings is None else ratings)}))
+    for at, name in reader.transcript_ids(number)[:1] if pace.text(number) else ():
         shown = reader.transcript(name)
         if at == number and isinstance(shown, dict):
             board.transcript(f"transcripts/{_tag(str(shown.get('task')))}", number, shown)
@@ -147,4 +151,4 @@ def rebuild_board(reader: RunReader, folder: Path) -> None:
     latest, ratings = reader.latest_round(), ratings_by_round(reader)
     with Board(folder) as board:
         for number, _, _ in reader.round_times():
-            publish_round(board, reader, number, number == latest, ratings.get(number, {}))
+            publish_round(board, reader, number, number == latest, ratings.get(number, {}), Pace(latest or 0))

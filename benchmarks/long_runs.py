@@ -1,0 +1,128 @@
+"""Long runs through the program itself: memory slope, sizes, resume time, and what durability takes of a round. One JSON line each.
+
+python -m benchmarks.long_runs scripted 10000 [MATCHES]   a league of eight scripted agents: matchmaking, ratings, TensorBoard and all
+python -m benchmarks.long_runs real 300                   a tiny real-torch league: AdamW, sampling, PFSP, snapshots, exams
+
+Sizes of a league whose agents all learn (eight new versions a round) are `benchmarks.durability long`'s. CPU-seconds are of this process.
+"""
+
+import json
+import math
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from league.assembly import League, limits_of, restore
+from league.config import Config, parse_config
+from league.loop import train
+from league.preflight import prepare
+from league.round import RoundReport
+from league.store.run import RunStore
+from league.watch import Watch
+from tests.chaos.tiny import write
+
+WARM = 0.2
+"""Share of the rounds left out of the slope."""
+
+SCRIPTED = """\
+name: long
+seed: 1
+runs: {runs}
+agents:
+{agents}
+tasks:
+  game: {{kind: matrix_game, matches: {matches}, matchmaking: {{pfsp: 1.0}}, settings: {{game: rock-paper-scissors}}}}
+league: {{rounds: {rounds}, transcripts_per_round: 0}}
+"""
+
+
+def resident() -> int:
+    """Bytes of memory in use by this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+class Meter(Watch):
+    """The usual audience, and readings of memory."""
+
+    def __init__(self, folder: Path, rounds: int):
+        super().__init__(folder, rounds, quiet=True)
+        self.step = max(1, rounds // 200)
+        self.readings: list[tuple[int, int]] = []
+        self.clock: dict[str, float] = {}
+
+    def round(self, league: League, report: RoundReport) -> None:
+        super().round(league, report)
+        if report.round % self.step == 0 and report.round < report.rounds:  # the last round draws figures
+            self.readings.append((report.round, resident()))
+            print(json.dumps({"round": report.round, "MB": round(resident() / 1e6, 2)}), file=sys.stderr, flush=True)
+        self.clock = dict(league.clock)
+
+
+def size(folder: Path) -> float:
+    """MB of all files."""
+    return round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6, 2)
+
+
+def measure(config: Config) -> dict[str, object]:
+    started = time.process_time()
+    rounds = config.league.rounds
+    with Meter(config.folder, rounds) as meter:
+        train(prepare(config), meter)
+    spent = time.process_time() - started
+    warm = np.array([reading for reading in meter.readings if reading[0] > WARM * rounds])
+    half = warm[len(warm) // 2 :]
+    total = sum(meter.clock.values())
+    return {
+        "rounds": rounds,
+        "matches_a_round": sum(task.matches for task in config.tasks.values()),
+        "cpu_seconds": round(spent, 1),
+        "slope_bytes_per_round": round(float(np.polyfit(warm[:, 0], warm[:, 1], 1)[0]), 1),
+        "slope_last_half": round(float(np.polyfit(half[:, 0], half[:, 1], 1)[0]), 1),
+        "memory_MB": [round(value / 1e6, 2) for _, value in meter.readings[:: max(1, len(meter.readings) // 10)]],
+        "database_MB": round((config.folder / "league.db").stat().st_size / 1e6, 2),
+        "tensorboard_MB": size(config.folder / "tb"),
+        "blobs_MB": size(config.folder / "blobs"),
+        "wall_share": {phase: round(seconds / total, 4) for phase, seconds in sorted(meter.clock.items())},
+        "resume_cpu_s": resume_seconds(config),
+    }
+
+
+def resume_seconds(config: Config) -> dict[str, float]:
+    """CPU-seconds until a resumed run could play: opening the store, the model, and everything the league knows."""
+    prepared = prepare(config, new_run=False)
+    started = time.process_time()
+    store = RunStore.open(config.folder, limits_of(config))
+    opened = time.process_time()
+    league = restore(prepared, store)
+    done = time.process_time()
+    cells = league.view.size
+    store.close()
+    return {"open": round(opened - started, 3), "restore": round(done - opened, 3), "payoff_cells": float(cells)}
+
+
+def scripted(scratch: Path, rounds: int, matches: int) -> Config:
+    angles = [2 * math.pi * index / 8 for index in range(8)]
+    says = [{word: round(1 + math.cos(a + shift), 3) for word, shift in (("rock", 0), ("paper", 2.1), ("scissors", 4.2))} for a in angles]
+    agents = "\n".join(f"  player-{index}: {{role: scripted, says: {json.dumps(mix)}}}" for index, mix in enumerate(says))
+    return parse_config(SCRIPTED.format(runs=scratch, agents=agents, matches=matches, rounds=rounds), "long run")
+
+
+def real(scratch: Path, rounds: int) -> Config:
+    text = write(scratch).read_text()
+    return parse_config(text, "long run", [f"league.rounds={rounds}", f"runs={scratch / 'runs'}", "league.transcripts_per_round=1"])
+
+
+def main() -> None:
+    kind, rounds = sys.argv[1], int(sys.argv[2])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        config = scripted(folder, rounds, int(sys.argv[3]) if len(sys.argv) > 3 else 64) if kind == "scripted" else real(folder, rounds)
+        print(json.dumps({kind: measure(config)}))
+
+
+if __name__ == "__main__":
+    main()
