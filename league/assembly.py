@@ -85,7 +85,8 @@ class League:
 
 
 def limits_of(config: Config) -> Limits:
-    return Limits(rounds=config.league.keep_rounds)
+    chosen = config.league
+    return Limits(chosen.keep_rounds, transcript_rounds=chosen.transcript_rounds, transcript_megabytes=chosen.transcript_megabytes)
 
 
 def create(prepared: Prepared) -> League:

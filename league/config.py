@@ -251,6 +251,10 @@ class LeagueConfig(Section):
     snapshots_kept: Positive = 4
     """Frozen snapshots per agent that stay in the population as opponents."""
     transcripts_per_round: Count = 4
+    transcript_rounds: Count = 1000
+    """Rounds whose transcripts stay in the database."""
+    transcript_megabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 200.0
+    """Compressed size of all transcripts together; the oldest go first."""
     keep_rounds: Annotated[int, Field(ge=2)] = 2
     """Rounds whose adapters and optimizers stay on disk."""
     token_budget: Positive | None = None

@@ -21,9 +21,11 @@ from league.reporting.views import (
     Status,
 )
 from league.store.reader import RunReader
-from league.store.records import PayoffCells
+from league.store.records import Heartbeat, PayoffCells
 from league.types import BASE, Rating, Version
 
+TIMES_SLOWER, SHORTEST, SLOWEST = 10.0, 120.0, 3600.0
+"""A phase is stalled after so many times its average, at least and at most (where no average is known) so many seconds."""
 RECENT = 500
 """Rounds that are read match by match; a run may have a million matches."""
 
@@ -65,12 +67,25 @@ def status(reader: RunReader) -> Status:
 def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:
     beat = reader.heartbeat()
     if beat is not None and beat.alive:
-        return f"running ({beat.phase}, round {beat.round})"
+        return _alive(reader, beat, latest)
     if latest is None:
         return "not started: no round was committed"
     if rounds is not None and latest >= rounds:
         return "finished"
     return "stopped" if beat is None or beat.phase.startswith("stopped") else f"interrupted ({beat.phase}, round {beat.round})"
+
+
+def _alive(reader: RunReader, beat: Heartbeat, latest: int | None) -> str:
+    """Running, or stalled: a phase has lasted `TIMES_SLOWER` times longer than it does on average, or an hour where that is not known."""
+    if beat.phase == "paused":
+        return f"paused (round {beat.round})"
+    usual = reader.state().get("clock", {}).get(beat.phase)
+    usual = None if usual is None or latest is None else usual / (latest + 1)
+    patience = SLOWEST if usual is None else max(SHORTEST, TIMES_SLOWER * usual)
+    if beat.age <= patience:
+        return f"running ({beat.phase}, round {beat.round})"
+    known = "" if usual is None else f", which takes {usual:.1f} s on average"
+    return f"stalled? (process {beat.pid} is alive, but has been in '{beat.phase}' of round {beat.round} for {beat.age:.0f} s{known})"
 
 
 def accuracies_now(reader: RunReader) -> dict[str, float]:
