@@ -334,14 +334,14 @@ def test_weights_that_could_not_be_loaded_again_are_not_committed(run, tmp_path:
     from league.store.reader import RunReader
     from tests.leagues import Nobody, tiny
 
-    real = loop._evolve
+    real = loop.evolve
 
     def poison(league, now) -> None:
         real(league, now)
         if now.number == 2:
             league.bank.slice(league.population.members["ada"].version).params[3] = float("inf")
 
-    monkeypatch.setattr(loop, "_evolve", poison)
+    monkeypatch.setattr(loop, "evolve", poison)
     config = tiny(Path(run.model.name), tmp_path, league__rounds=3)
     with pytest.raises(TrainingDiverged, match="agent ada: .*NaN or infinity"):
         loop.train(prepare(config), Nobody())

@@ -17,6 +17,8 @@ from league.model.fetch import check_model
 from league.model.gate import BaseManifest
 from league.types import Message
 
+ENCODED = 200_000
+"""Tokens of prompts remembered, about 10 MB: the exam of one round, not the prompts of all rounds."""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
@@ -32,6 +34,7 @@ class BaseModel:
         self.end_tokens = _end_tokens(model, tokenizer)
         self._manifest: BaseManifest | None = None
         self._encoded: dict[tuple[Message, ...], tuple[int, ...]] = {}
+        self._encoded_tokens = 0
 
     @classmethod
     def load(cls, path: Path, *, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> "BaseModel":
@@ -73,9 +76,12 @@ class BaseModel:
         """
         key = tuple(messages)
         if key not in self._encoded:
-            if len(self._encoded) > 20_000:
+            tokens = self._encode(key)
+            self._encoded_tokens += len(tokens)
+            if self._encoded_tokens > ENCODED:
                 self._encoded.clear()
-            self._encoded[key] = self._encode(key)
+                self._encoded_tokens = len(tokens)
+            self._encoded[key] = tokens
         return self._encoded[key]
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ is one to one.
 """
 
 import hashlib
+from array import array
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,8 +29,16 @@ def split_of(kind: str, identity: str) -> Split:
     return _TENTHS[int.from_bytes(digest[:8], "big") % 10]
 
 
+RENDERED = 2_000
+"""Problems kept as text; the others are rendered again when they are asked for, from the same draw."""
+
+
 class Stream:
-    """Distinct problems in the order in which they are drawn, kept as they are found. Deterministic in (kind, settings, seed)."""
+    """Distinct problems in the order in which they are drawn. Deterministic in (kind, settings, seed).
+
+    A league that lasts walks through its training problems for ever, so of each problem found only two numbers stay: a 64-bit digest of its
+    identity (two of a million problems collide with odds of 3e-8; one would be skipped) and its place among the draws.
+    """
 
     def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int):
         self._kind = kind
@@ -37,8 +47,9 @@ class Stream:
         self._base = derive("domain", kind.name, seed) % 2**31
         self._drawn = 0
         self._idle = 0
-        self._seen: set[str] = set()
-        self._found: dict[Split, list[Rendered]] = {split: [] for split in SPLITS}
+        self._seen = array("Q")
+        self._found: dict[Split, array[int]] = {split: array("Q") for split in SPLITS}
+        self._rendered: dict[int, Rendered] = {}
         self._dataset: Any = None
 
     def get(self, split: Split, index: int) -> Rendered:
@@ -51,7 +62,7 @@ class Stream:
                 f"domain '{self._kind.name}' at level {self._level} has only {len(self._seen)} distinct problems ({counts}); "
                 f"problem {index} of '{split}' does not exist: ask for fewer, raise the level or widen the settings"
             )
-        return self._found[split][index]
+        return self._at(self._found[split][index])
 
     def available(self, split: Split, wanted: int) -> int:
         """How many problems the split has, counting no further than `wanted`."""
@@ -63,17 +74,34 @@ class Stream:
     def _draw(self) -> None:
         if self._dataset is None:
             self._dataset = _dataset(self._kind, self._settings, self._base)
-        rendered = self._kind.render(self._dataset[self._drawn], self._settings)
+        place = self._drawn
+        rendered = self._kind.render(self._dataset[place], self._settings)
         self._drawn += 1
         self._idle += 1
         if rendered is None:
             return
         identity = rendered.identity or rendered.question
-        if identity in self._seen:
+        digest = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
+        where = bisect_left(self._seen, digest)
+        if where < len(self._seen) and self._seen[where] == digest:
             return
         self._idle = 0
-        self._seen.add(identity)
-        self._found[split_of(self._kind.name, identity)].append(rendered)
+        self._seen.insert(where, digest)
+        self._found[split_of(self._kind.name, identity)].append(place)
+        self._keep(place, rendered)
+
+    def _at(self, place: int) -> Rendered:
+        """The problem of a draw, which was rendered before."""
+        if place not in self._rendered:
+            again = self._kind.render(self._dataset[place], self._settings)
+            assert again is not None
+            self._keep(place, again)
+        return self._rendered[place]
+
+    def _keep(self, place: int, rendered: Rendered) -> None:
+        if len(self._rendered) >= RENDERED:
+            del self._rendered[next(iter(self._rendered))]
+        self._rendered[place] = rendered
 
 
 def _dataset(kind: DomainKind, settings: Mapping[str, int], seed: int) -> Any:
