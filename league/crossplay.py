@@ -22,7 +22,7 @@ from league.population import Population
 from league.reporting.views import Estimate, Matrix
 from league.seeds import derive, generator
 from league.store.reader import RunReader
-from league.types import Match, Version
+from league.types import WITHOUT_WEIGHTS, Match, Version
 
 if TYPE_CHECKING:
     from league.model.bank import AdapterBank
@@ -111,8 +111,8 @@ class _Team:
             brought, live = players_of(Population.from_json(reader.state()["population"])), reader.live()
             for agent in dict.fromkeys(agent for named in self.seats.values() for agent in named):
                 row = reader.version_row(live[agent])
-                version = row.version if row.role == "scripted" else Version(f"{number}-{agent}"[:64], live[agent].step)
-                if bank is not None and row.role != "scripted":
+                version = row.version if row.role in WITHOUT_WEIGHTS else Version(f"{number}-{agent}"[:64], live[agent].step)
+                if bank is not None and row.role not in WITHOUT_WEIGHTS:
                     load_adapter(reader, bank, replace(row, version=version), trainable=False)
                 players[version.agent] = brought[agent]
                 found[agent] = Seated(self.prefix + agent, self.name, version)
@@ -164,8 +164,8 @@ def _teams(run: Path, names: Sequence[str], several: bool) -> Iterator[_Team]:
             raise UserError(f"'{name}' is no cooperation task for two in {run}{nearest(name, list(pairs))}")
     if not pairs:
         raise UserError(f"{run} has no cooperation task for two players (kinds writing and coding): nobody to play with")
-    if several and "scripted" in roles.values():
-        raise UserError(f"{run} has scripted agents, whose scripts live in their own run: look at one such run at a time")
+    if several and set(WITHOUT_WEIGHTS) & set(roles.values()):
+        raise UserError(f"{run} has scripted or remote agents, who speak for their own run only: look at one such run at a time")
     for name in names or pairs:
         chosen = config.tasks[name]
         seats = {
