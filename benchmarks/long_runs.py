@@ -2,10 +2,12 @@
 
 python -m benchmarks.long_runs scripted 10000 [MATCHES]   a league of eight scripted agents: matchmaking, ratings, TensorBoard and all
 python -m benchmarks.long_runs real 300                   a tiny real-torch league: AdamW, sampling, PFSP, snapshots, exams
+python -m benchmarks.long_runs real 300 bare              the same without TensorBoard, whose pictures come and go by 30 MB: the league's own memory
 
 Sizes of a league whose agents all learn (eight new versions a round) are `benchmarks.durability long`'s. CPU-seconds are of this process.
 """
 
+import gc
 import json
 import math
 import resource
@@ -19,6 +21,7 @@ import numpy as np
 from league.assembly import League, limits_of, restore
 from league.config import Config, parse_config
 from league.loop import train
+from league.model.memory import give_back
 from league.preflight import prepare
 from league.round import RoundReport
 from league.store.run import RunStore
@@ -48,15 +51,19 @@ def resident() -> int:
 class Meter(Watch):
     """The usual audience, and readings of memory."""
 
-    def __init__(self, folder: Path, rounds: int):
+    def __init__(self, folder: Path, rounds: int, bare: bool):
         super().__init__(folder, rounds, quiet=True)
+        self.bare = bare
         self.step = max(1, rounds // 200)
         self.readings: list[tuple[int, int]] = []
         self.clock: dict[str, float] = {}
 
     def round(self, league: League, report: RoundReport) -> None:
-        super().round(league, report)
+        if not self.bare:
+            super().round(league, report)
         if report.round % self.step == 0 and report.round < report.rounds:  # the last round draws figures
+            gc.collect()
+            give_back()
             self.readings.append((report.round, resident()))
             print(json.dumps({"round": report.round, "MB": round(resident() / 1e6, 2)}), file=sys.stderr, flush=True)
         self.clock = dict(league.clock)
@@ -67,10 +74,10 @@ def size(folder: Path) -> float:
     return round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6, 2)
 
 
-def measure(config: Config) -> dict[str, object]:
+def measure(config: Config, bare: bool) -> dict[str, object]:
     started = time.process_time()
     rounds = config.league.rounds
-    with Meter(config.folder, rounds) as meter:
+    with Meter(config.folder, rounds, bare) as meter:
         train(prepare(config), meter)
     spent = time.process_time() - started
     warm = np.array([reading for reading in meter.readings if reading[0] > WARM * rounds])
@@ -117,11 +124,11 @@ def real(scratch: Path, rounds: int) -> Config:
 
 
 def main() -> None:
-    kind, rounds = sys.argv[1], int(sys.argv[2])
+    kind, rounds, bare = sys.argv[1], int(sys.argv[2]), sys.argv[-1] == "bare"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        config = scripted(folder, rounds, int(sys.argv[3]) if len(sys.argv) > 3 else 64) if kind == "scripted" else real(folder, rounds)
-        print(json.dumps({kind: measure(config)}))
+        config = scripted(folder, rounds, int(sys.argv[3]) if sys.argv[3:] else 64) if kind == "scripted" else real(folder, rounds)
+        print(json.dumps({kind: measure(config, bare)}))
 
 
 if __name__ == "__main__":
