@@ -80,7 +80,7 @@ def test_true_order_is_found() -> None:
     assert ratings.of("chess", A).mu > ratings.of("chess", B).mu > ratings.of("chess", C).mu
 
 
-def test_only_changed_beliefs_are_handed_over_and_the_unneeded_are_let_go() -> None:
+def test_what_was_not_played_did_not_change_and_the_unneeded_is_let_go() -> None:
     old = Ratings().update([contest(A, B, 3, 0), contest(B, C, 1, 1)])
     new = old.update([contest(Version("a", 3), B, 1, 0, task="go")])
     changed = {(row.ladder, row.version) for row in new.rows() if row not in old.rows()}
@@ -91,6 +91,7 @@ def test_only_changed_beliefs_are_handed_over_and_the_unneeded_are_let_go() -> N
         assert [kept.of(ladder, version) for version in later] == [new.of(ladder, version) for version in later]
     assert C not in kept.beliefs["chess"]
     games = [contest(Version("a", 7), B, 2, 1), contest(Version("a", 2), B, 0, 1)]
+    assert kept.update(games).rows(of={*later}) == new.update(games).rows(of={*later})
 
 
 # ------------------------------------------------------------------------------------------------------ views
