@@ -12,7 +12,7 @@ from league.round import RoundReport
 def test_pictures_wait_for_their_share_and_the_last_round_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, drawn = [0.0], []
 
-    def publish(board, reader, number: int, figures: bool) -> int:
+    def publish(board, reader, number: int, figures: bool, pace) -> int:
         if figures:
             drawn.append(number)
             now[0] += 8.0
@@ -20,7 +20,11 @@ def test_pictures_wait_for_their_share_and_the_last_round_has_them(tmp_path: Pat
 
     monkeypatch.setattr(watch, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(watch, "publish_round", publish)
-    league = SimpleNamespace(population=SimpleNamespace(with_role=lambda role: (), trainable=frozenset), store=None)
+    league = SimpleNamespace(
+        population=SimpleNamespace(with_role=lambda role: (), trainable=frozenset),
+        store=None,
+        config=SimpleNamespace(evaluation=SimpleNamespace(every=5)),
+    )
     with watch.Watch(tmp_path, 200, quiet=True) as shown:
         for number in range(201):
             now[0] += 10.0
