@@ -6,9 +6,9 @@ STAMP := .stamps/environment
 
 .PHONY: train test lint bench chaos report tensorboard clean
 
-train: $(STAMP)  ## fetch the base model and run the main experiment
+train: $(STAMP)  ## fetch the base model and run the main experiment, or go on with it
 	$(BIN)/league fetch-model
-	$(BIN)/league train configs/quickstart.yaml
+	if [ -e runs/quickstart/league.db ]; then $(BIN)/league resume runs/quickstart; else $(BIN)/league train configs/quickstart.yaml; fi
 
 test: $(STAMP)  ## every test, slow ones too, on one thread per process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -7,9 +7,10 @@ kinds, matchmakers, the model) are checked in `league.preflight`.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 import yaml
@@ -38,7 +39,7 @@ class ModelConfig(Section):
 class AdapterConfig(Section):
     rank: Annotated[int, Field(ge=1, le=256)] = 8
     alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
-    targets: tuple[str, ...] = ALL_LINEAR
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ALL_LINEAR
 
     @model_validator(mode="after")
     def _loadable(self) -> "AdapterConfig":
@@ -130,6 +131,12 @@ class WarmupPhase(Section):
     demonstrations: Count = 0
     """Per task that can show its format (games): prompts with a legal reply, drawn at random, so that replies are valid but not good."""
 
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.explain + self.examples > 1:
+            raise PydanticCustomError("shares", "explain and examples are shares of the same targets; together they must not exceed 1")
+        return self
+
 
 class WarmupConfig(Section):
     expert: WarmupPhase = WarmupPhase(problems=320, explain=0.25)
@@ -139,11 +146,17 @@ class WarmupConfig(Section):
 class SituationConfig(Section):
     """A reward mix: weights of one's own result, the team's, and one's lead over the others."""
 
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=1e9)] = 1.0
     """How often this situation is drawn, relative to the others."""
     individual: Weight = 1.0
     team: Weight = 0.0
     competitive: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _rewards_something(self) -> Self:
+        if self.individual == self.team == self.competitive == 0:
+            raise PydanticCustomError("nothing", "individual, team and competitive are all 0; nothing would be rewarded")
+        return self
 
 
 class TaskConfig(Section):
@@ -290,44 +303,114 @@ class Config(Section):
 
 
 # -------------------------------------------------------------------------------------------------- reading
+@dataclass(frozen=True)
+class Draft:
+    """What a file says, right or wrong: `problems`, and the well-formed part of it, whose names other layers can check at the same time."""
+
+    source: str
+    config: Config | None
+    problems: tuple[str, ...]
+
+    def checked(self) -> Config:
+        """The config. Raises ConfigError when anything is wrong with it."""
+        if self.problems or self.config is None:
+            raise ConfigError(self.source, self.problems)
+        return self.config
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file, apply `key.sub=value` overrides, check everything.
 
     Raises ConfigError listing every problem, UserError when the file cannot be read.
     """
+    return load_draft(path, overrides).checked()
+
+
+def load_draft(path: Path, overrides: Sequence[str] = ()) -> Draft:
+    """Raises UserError when the file cannot be read; whatever is wrong with its content is in the draft."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the configuration {path}: {error}") from error
-    return parse_config(text, str(path), overrides)
+    return draft_config(text, str(path), overrides)
 
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
+    return draft_config(text, source, overrides).checked()
+
+
+def draft_config(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
+    """Read and check; nothing is raised."""
     try:
         data = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
-        raise ConfigError(source, [f"not valid YAML: {' '.join(str(error).split())}"]) from error
+        return Draft(source, None, (f"not valid YAML: {' '.join(str(error).split())}",))
     if not isinstance(data, dict):
-        raise ConfigError(source, [f"expected a mapping of sections at the top, found {type(data).__name__}"])
+        return Draft(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
     problems = [problem for override in overrides if (problem := _apply(data, override))]
-    config: Config | None = None
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        problems += [_describe(dict(item)) for item in error.errors()]
-    problems += _references(data)
-    if problems or config is None:
-        raise ConfigError(source, list(dict.fromkeys(problems)))
-    return config
+    references = _references(data)
+    wrong, config = _validate(data)
+    return Draft(source, config, tuple(dict.fromkeys([*problems, *wrong, *references])))
+
+
+CUTS = 500
+"""Each look cuts one wrong value; a section that then lacks a required key goes with the next."""
+EMPTY: Mapping[str, Any] = {"name": "unnamed", "agents": {}, "tasks": {}}
+
+
+def _validate(data: dict[str, Any]) -> tuple[list[str], Config | None]:
+    """(problems of the first look, the config that is left when what is wrong is cut away). `data` is changed."""
+    problems: list[str] | None = None
+    for _ in range(CUTS):
+        try:
+            return problems or [], Config.model_validate(data)
+        except ValidationError as error:
+            found = error.errors()
+        if problems is None:
+            problems = [_describe(dict(item)) for item in found]
+        if not _cut(data, found[0]["loc"]):
+            break
+    return problems or [], None
+
+
+def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
+    """Take the deepest key of a wrong value's path out of the data; a missing section becomes an empty one. False where nothing can be done."""
+    if len(place) == 1 and place[0] in EMPTY and place[0] not in data:
+        data[place[0]] = EMPTY[place[0]]
+        return True
+    holder: dict[str, Any] | None = None
+    key: Any = ""
+    at: Any = data
+    for part in place:
+        if not isinstance(at, dict) or part not in at:
+            break
+        holder, key, at = at, part, at[part]
+    if holder is None:
+        return False
+    holder.pop(key, None)
+    return True
+
+
+TEXT = "tag:yaml.org,2002:str"
+READ_AS_TEXT = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp"))
+"""What YAML makes of 2024, yes, 1e3 and 2024-01-01, where we ask for a name."""
+
+
+def _as_text(node: yaml.Node) -> None:
+    if isinstance(node, yaml.ScalarNode) and node.tag in READ_AS_TEXT:
+        node.tag = TEXT
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice: one of the two values would be lost silently."""
+    """SafeLoader that reads keys and names as text, and refuses a key given twice: one of the two values would be lost silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
             if isinstance(key_node, yaml.ScalarNode):
+                _as_text(key_node)
+                if key_node.value == "name":
+                    _as_text(value_node)
                 if key_node.value in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"key '{key_node.value}' given twice", key_node.start_mark)
                 seen.add(key_node.value)
@@ -348,7 +431,9 @@ def _apply(data: dict[str, Any], override: str) -> str | None:
     if not isinstance(place, dict):
         return f"override '{override}': '{'.'.join(parents)}' is not a section"
     try:
-        place[last] = yaml.load(value, Loader=_StrictLoader)
+        place[last] = (
+            yaml.load(f"name: {value}", Loader=_StrictLoader)["name"] if last == "name" else yaml.load(value, Loader=_StrictLoader)
+        )
     except (yaml.YAMLError, ValueError, RecursionError):
         return f"override '{override}': the value is not valid YAML"
     return None
@@ -423,23 +508,12 @@ def _references(data: Mapping[str, Any]) -> list[str]:
         if domain is not None and domain not in domains:
             problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
         problems += _targets(name, agent, agents)
-    roles = [
-        "expert" if agent.get("role") == "remote" and agent.get("domain") else agent.get("role")
-        for agent in agents.values()
-        if isinstance(agent, dict)
-    ]
     for name, task in tasks.items():
         if not isinstance(task, dict):
             continue
-        if task.get("kind") == "teaching" and task.get("matches"):
-            problems += [
-                f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in ("expert", "student") if role not in roles
-            ]
         seats = task.get("seats")
         for seat, named in seats.items() if isinstance(seats, dict) else ():
             problems += _seat(f"tasks.{name}.seats.{seat}", named, list(agents))
-        if task.get("kind") in ("teaching", "contest") and not domains:
-            problems.append(f"tasks.{name}: kind '{task.get('kind')}' needs at least one domain under `domains`")
     if tasks and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):
         problems.append("tasks: every task has `matches: 0`; nothing would be played")
     return problems

@@ -88,10 +88,11 @@ def play_round(league: League, number: int, audience: Audience) -> None:
         updates = learn(league, now, episodes, scores)
     with timed(league, now, "evolve"):
         _move(league, now, updates)
-    if _due(league, number):
+    ends = _limit(league, number) is not None
+    if ends or number % league.config.evaluation.every == 0:
         with timed(league, now, "evaluate"):
             audience.phase(league, number, "measuring")
-            _measure(league, now)
+            _measure(league, now, ends)
     with timed(league, now, "evolve"):
         _guard(league, now, episodes, scores, updates)
         evolve(league, now)
@@ -118,7 +119,7 @@ def _open_round(league: League, audience: Audience) -> None:
         snapshot(league, now, name)
     with timed(league, now, "evaluate"):
         audience.phase(league, 0, "first exam")
-        _measure(league, now)
+        _measure(league, now, _limit(league, 0) is not None)
     _commit(league, now)
     audience.round(league, now.report(league.config.league.rounds))
 
@@ -154,35 +155,32 @@ def _count(league: League, number: int, matches: Sequence[MatchResult]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- measuring
-def _due(league: League, number: int) -> bool:
-    return number % league.config.evaluation.every == 0 or _last(league, number)
-
-
-def _last(league: League, number: int) -> bool:
-    """Whether the run ends with this round, as far as the run itself decides: by its rounds or its tokens."""
-    return number >= league.config.league.rounds or _spent(league) is not None
-
-
-def _spent(league: League) -> str | None:
-    """Which limit on tokens has been reached, or None."""
+def _limit(league: League, number: int) -> str | None:
+    """Which of its limits ends the run with round `number`, or None: asked once a round, so that the last exam belongs to the last round."""
     limits = league.config.league
+    if number >= limits.rounds:
+        return "all rounds played"
     if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
         return f"token budget of {limits.token_budget} spent"
     if limits.trained_tokens and league.tokens["trained"] >= limits.trained_tokens:
         return f"trained on {limits.trained_tokens} tokens"
+    if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
+        return f"{limits.max_hours} hours spent"
     return None
 
 
-def _measure(league: League, now: Round) -> None:
-    """On test problems before the first round and after the last, on validation problems between."""
-    outermost = now.number == 0 or _last(league, now.number)
-    found = measure(league, now.number, outermost)
+def _measure(league: League, now: Round, ends: bool) -> None:
+    """On test problems before the first round and after the last (`ends`), on validation problems between."""
+    found = measure(league, now.number, now.number == 0 or ends)
     now.marks, now.lessons = list(found.marks), list(found.lessons)
     now.matches += found.matches
     now.scalars |= found.scalars()
     _count(league, now.number, found.matches)
-    if outermost:
-        league.marks["start" if now.number == 0 else "end"] = found.to_json()
+    if now.number == 0:
+        league.marks["start"] = found.to_json()
+    league.marks.pop("end", None)
+    if ends:
+        league.marks["end"] = found.to_json()
 
 
 # --------------------------------------------------------------------------------------------- the commit
@@ -220,19 +218,15 @@ def _commit(league: League, now: Round) -> None:
 
 # -------------------------------------------------------------------------------------------------- the end
 def _finished(league: League, signals: Signals) -> str | None:
-    """Why no further round is played, or None."""
-    limits = league.config.league
-    if (league.store.latest_round() or 0) >= limits.rounds:
-        return "all rounds played"
+    """Why no further round is played, or None. A limit ends the run once the last exam has been sat: time may run out behind it."""
+    number = league.store.latest_round() or 0
+    if (limit := _limit(league, number)) is not None and "end" in league.marks:
+        return limit
     while (wish := league.store.stop_requested()) == "pause" and not signals.received:
-        league.store.beat(league.store.latest_round() or 0, "paused")
+        league.store.beat(number, "paused")
         time.sleep(1.0)
     if signals.received:
         return f"signal {signals.received}"
     if wish is not None:
         return league.store.stop_reason() or "stop requested"
-    if (spent := _spent(league)) is not None:
-        return spent
-    if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
-        return f"{limits.max_hours} hours spent"
     return None

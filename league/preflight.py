@@ -4,25 +4,24 @@ The shapes and references of a config are `league.config`'s; here are the names 
 matchmakers), the problem generators, and the model's folder: chat template, context length, adapter targets.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
-from league.config import AgentConfig, Config
+from league.config import AgentConfig, Config, load_draft
 from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
 from league.evaluation import EXAM
+from league.lengths import too_long
 from league.matchmaking import check_rules
-from league.model.fetch import ModelFacts, check_model, locate_model, to_stderr
-from league.types import WITHOUT_WEIGHTS, Message
+from league.model.fetch import ModelFacts, check_model, is_path, locate_model, to_stderr
+from league.types import WITHOUT_WEIGHTS
 from tasks import any_number, check_task, make_task, seat_names
 from tasks.domains import Domain, check_domain, make_domain
-from tasks.teaching import explain_prompt
-
-TURN_OVERHEAD = 12
-"""Tokens that a chat template adds around one message, at most."""
 
 
 @dataclass(frozen=True)
@@ -36,41 +35,126 @@ class Prepared:
     tasks: Mapping[str, Any]
 
 
+def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callable[[str], None] = to_stderr) -> Prepared:
+    """A new run from a file: what is wrong with its shapes and with what its well-formed part names is listed together."""
+    draft = load_draft(path, overrides)
+    if draft.config is None:
+        draft.checked()
+        raise ConfigError(draft.source, ["no section can be read"])
+    return prepare(draft.config, known=draft.problems, source=draft.source if draft.problems else None, progress=progress)
+
+
 def prepare(
-    config: Config, *, new_run: bool = True, speakers: Collection[str] | None = None, progress: Callable[[str], None] = to_stderr
+    config: Config,
+    *,
+    new_run: bool = True,
+    speakers: Collection[str] | None = None,
+    known: Sequence[str] = (),
+    source: str | None = None,
+    progress: Callable[[str], None] = to_stderr,
 ) -> Prepared:
     """Check all and build what needs no weights. Raises ConfigError with every problem at once, or another UserError.
 
-    `speakers`: the agents that will speak, whose keys must be there; None is everyone.
+    `speakers`: the agents that will speak, whose keys must be there; None is everyone. `known` are problems found before, of which
+    `config` is the well-formed rest. What takes a while (downloading a model, drawing problems) is done only where nothing else is wrong.
     """
-    if new_run and (config.folder.is_symlink() or config.folder.exists()) and not _empty(config.folder):
+    if new_run and not known and (config.folder.is_symlink() or config.folder.exists()) and not _empty(config.folder):
         raise RunFolderError(
             f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another with name=NEW-NAME"
         )
-    problems = _names(config) + _keys(config, speakers)
-    domains: dict[str, Domain] = {}
-    tasks: dict[str, Any] = {}
+    problems = [*known, *_names(config), *_keys(config, speakers)]
+    domains = {
+        name: make_domain(domain.kind, domain.level, domain.settings, seed=config.seed, alias=name)
+        for name, domain in config.domains.items()
+        if not check_domain(domain.kind, domain.level, domain.settings)
+    }
+    tasks, found = _tasks(config, domains)
+    problems += found + _players(config, tasks, known) + _device(config.model.device)
+    problems += _evolution(config, tasks) if len(tasks) == len(config.tasks) else []
+    facts: ModelFacts | None = None
+    if any(agent.role not in WITHOUT_WEIGHTS for agent in config.agents.values()):
+        try:
+            facts = _facts(config.model.name, bool(problems), progress)
+        except UserError as error:
+            if not problems:
+                raise
+            problems.append(f"model.name: {error}")
+        problems += _model(config, facts) if facts is not None else []
     if not problems:
-        domains = {n: make_domain(d.kind, d.level, d.settings, seed=config.seed, alias=n) for n, d in config.domains.items()}
         problems += _generators(config, domains)
-        for name, task in config.tasks.items():
+    if not problems and facts is not None:
+        problems += too_long(config, facts, domains, tasks)
+    if problems:
+        raise ConfigError(source or f"{config.name}" + (f" with model {config.model.name}" if facts else ""), list(dict.fromkeys(problems)))
+    if facts is not None and config.model.device in ("cuda", "mps"):
+        from league.model.base import require_device
+
+        require_device(config.model.device)
+    return Prepared(config, facts, domains, tasks)
+
+
+def _tasks(config: Config, domains: Mapping[str, Domain]) -> tuple[dict[str, Any], list[str]]:
+    """(the tasks that can be made, what is wrong with the others)."""
+    tasks: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, task in config.tasks.items():
+        if name == EXAM:
+            problems.append(f"tasks.{name}: the name is reserved for the exams, whose payoffs it would mix with; choose another")
+        lines = check_task(task.kind, task.settings)
+        problems += [f"tasks.{name}.{line}" for line in lines]
+        if not lines and (domains or not config.domains):
             try:
                 tasks[name] = make_task(task.kind, name, task.settings, domains)
             except UserError as error:
                 problems += str(error).splitlines()
-                continue
-            problems += _seats(name, tasks[name], config)
-    problems = problems or _evolution(config, tasks)
-    if problems:
-        raise ConfigError(str(config.name), problems)
-    if all(agent.role in WITHOUT_WEIGHTS for agent in config.agents.values()):
-        return Prepared(config, None, domains, tasks)
-    path = locate_model(config.model.name, progress=progress)
-    facts = check_model(path)
-    problems = _model(config, facts, domains)
-    if problems:
-        raise ConfigError(f"{config.name} with model {config.model.name}", problems)
-    return Prepared(config, replace(facts, path=path), domains, tasks)
+    return tasks, problems
+
+
+def _players(config: Config, tasks: Mapping[str, Any], known: Sequence[str]) -> list[str]:
+    """Somebody must be there to play every task. Says nothing while agents are wrong."""
+    problems: list[str] = []
+    if any(line.startswith("agents") for line in known):
+        return problems
+    roles = {agent.role for agent in config.agents.values()}
+    teaching = {"expert" if agent.role == "remote" and agent.domain else agent.role for agent in config.agents.values()}
+    for name, task in tasks.items():
+        chosen = config.tasks[name]
+        problems += _seats(name, task, config)
+        if chosen.matches and task.relation == "teaching":
+            wanted = [role for role in ("expert", "student") if role not in teaching]
+            problems += [f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in wanted]
+        elif chosen.matches and not chosen.seats and not roles & set(chosen.roles):
+            problems.append(f"tasks.{name}.roles: no agent has a role among {', '.join(chosen.roles)}; nobody would play")
+    return problems
+
+
+def _device(device: str) -> list[str]:
+    """What can be told of a device without the tensor library, which is asked last."""
+    if device == "mps" and sys.platform != "darwin":
+        return ["model.device: 'mps' is there on Apple machines only; use auto or cpu"]
+    if device == "cuda" and _tensor_library().endswith("+cpu"):
+        return [
+            "model.device: 'cuda' needs a build of torch for it, the installed one is for CPUs; use auto or cpu, or install torch for CUDA"
+        ]
+    return []
+
+
+def _tensor_library() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""
+
+
+def _facts(model: str, only_here: bool, progress: Callable[[str], None]) -> ModelFacts | None:
+    """The model's folder read; None where it would have to be fetched while something else is wrong (`only_here`)."""
+    try:
+        path = locate_model(model, allow_download=not only_here, progress=progress)
+    except UserError:
+        if only_here and not is_path(model):
+            return None
+        raise
+    return replace(check_model(path), path=path)
 
 
 def _empty(folder: Path) -> bool:
@@ -86,15 +170,7 @@ def _names(config: Config) -> list[str]:
     versions = config.evaluation.versions
     problems += [f"evaluation.versions.{line}" for line in check_rules(versions.matchmaking, versions.rules)]
     for name, task in config.tasks.items():
-        problems += [f"tasks.{name}.{line}" for line in check_task(task.kind, task.settings)]
         problems += [f"tasks.{name}.{line}" for line in check_rules(task.matchmaking, task.rules)]
-        if (
-            task.kind != "teaching"
-            and task.matches
-            and not task.seats
-            and not any(agent.role in task.roles for agent in config.agents.values())
-        ):
-            problems.append(f"tasks.{name}.roles: no agent has a role among {', '.join(task.roles)}; nobody would play")
     return list(dict.fromkeys(problems))
 
 
@@ -171,17 +247,21 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
 
 
 # -------------------------------------------------------------------------------------------------- the model
-def _model(config: Config, facts: ModelFacts, domains: Mapping[str, Domain]) -> list[str]:
+def _model(config: Config, facts: ModelFacts) -> list[str]:
     problems = []
     if not facts.chat_template:
         problems.append(f"model.name: {config.model.name} has no chat template; choose an instruction-tuned model")
-    problems += _targets(config, facts)
-    needed, where = _longest(config, facts.path, domains)
-    if needed > facts.context:
-        problems.append(
-            f"model.name: the longest prompt and reply ({where}) need about {needed} tokens, the context is {facts.context}; "
-            "lower the level or the tokens of a reply, or choose a model with a longer context"
-        )
+    return problems + _targets(config, facts) + _checkpoints(config)
+
+
+def _checkpoints(config: Config) -> list[str]:
+    """What an agent starts from must be there; the gate looks into it once the base is loaded."""
+    problems = []
+    for name, agent in config.agents.items():
+        folder = agent.checkpoint
+        missing = [file for file in ("adapter_config.json", "adapter_model.safetensors") if folder and not (folder / file).is_file()]
+        if missing:
+            problems.append(f"agents.{name}.checkpoint: expected a PEFT folder, {folder} has no {' and no '.join(missing)}")
     return problems
 
 
@@ -200,31 +280,3 @@ def _targets(config: Config, facts: ModelFacts) -> list[str]:
         for target in adapter.targets
         if layers and target not in layers
     ]
-
-
-def _longest(config: Config, path: Path, domains: Mapping[str, Domain]) -> tuple[int, str]:
-    """(tokens of the longest prompt with its reply, what it is), over the first problems of every domain with a worked example."""
-    from tokenizers import Tokenizer
-
-    file = path / "tokenizer.json"
-    if not file.exists():
-        return 0, ""
-    with Foreign(f"model file {file}: expected a tokenizer, found another; fetch the model again"):
-        tokenizer = Tokenizer.from_file(str(file))
-
-    def length(messages: tuple[Message, ...]) -> int:
-        return sum(len(tokenizer.encode(message.content).ids) + TURN_OVERHEAD for message in messages)
-
-    longest, where = 0, ""
-    system = max((len(tokenizer.encode(agent.system).ids) for agent in config.agents.values() if agent.system), default=0)
-    explain = max(
-        (int(task.settings.get("explanation_tokens", 64)) for task in config.tasks.values() if task.kind == "teaching"), default=64
-    )
-    for name, domain in domains.items():
-        for index in range(min(8, config.evaluation.problems)):
-            problem = domain.problem("validation", index)
-            taught = length(domain.prompt(problem, ((problem, domain.solution(problem)),))) + explain + domain.max_tokens
-            asked = length(explain_prompt(domain, problem)) + explain
-            if max(taught, asked) + system > longest:
-                longest, where = max(taught, asked) + system, f"domain '{name}' with a worked example"
-    return longest, where

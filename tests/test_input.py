@@ -1,18 +1,20 @@
 """What a user can get wrong: every case is one message of the UserError family (exit code 2), and nothing is written."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-from league.config import parse_config
-from league.errors import Foreign, LeagueError, ModelUnavailable, RunFolderError, UserError
+from league.config import draft_config, parse_config
+from league.errors import ConfigError, Foreign, LeagueError, ModelUnavailable, RunFolderError, UserError
 from league.exhibition import exam_now, exhibition
 from league.exporting import choose, export_agents
 from league.loop import train
 from league.model.fetch import check_model
-from league.preflight import prepare
+from league.preflight import prepare, prepare_file
 from league.store.reader import RunReader
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny, tiny_config
@@ -174,3 +176,116 @@ def test_places_that_cannot_be_written(tmp_path: Path, unbegun: Path) -> None:
     with pytest.raises(UserError, match="--tensorboard names an empty folder"):
         report(unbegun, tmp_path / "page.html", tmp_path / "file")
     assert json.loads(json.dumps([path.name for path in tmp_path.iterdir()])) == ["file"]
+
+
+# ------------------------------------------------------------------------------------------------- one message
+def test_shapes_names_values_and_the_model_are_listed_together(tmp_path: Path) -> None:
+    data = tiny_config(Path("/no/such/model"), tmp_path, learnin={"x": 1}, domains__more={"kind": "chian_sum"}, model__device="mps")
+    data["agents"]["max"] = {"role": "studnt"}
+    data["agents"]["ada"]["checkpoint"] = "/nope"
+    data["tasks"]["odd"] = {"kind": "contst", "matches": 1}
+    data["tasks"]["teaching"]["settings"]["explanations"] = 1
+    data["tasks"]["exam"] = {"kind": "contest", "matches": 1, "matchmaking": {"pfps": 1}}
+    data["league"]["rounds"] = True
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError) as caught:
+        prepare_file(tmp_path / "odd.yaml")
+    found = caught.value.problems
+    for start, hint in {
+        "learnin": "'learning'", "agents.max.role": "'student'", "league.rounds": "number", "domains.more": "'chain_sum'", "tasks.odd.kind": "'contest'",
+        "tasks.teaching.settings.explanations": "at least 2", "tasks.exam": "reserved", "tasks.exam.": "'pfsp'", "model.name": "/no/such/model",
+    }.items():  # fmt: skip
+        assert any(line.startswith(start) and hint in line for line in found), (start, hint, found)
+    if sys.platform != "darwin":
+        assert any(line.startswith("model.device") for line in found)
+    assert len(found) == len(set(found)) >= 10
+
+
+def test_a_wrong_part_is_cut_and_the_rest_kept() -> None:
+    data = tiny_config(Path("m"), Path("r"), agents__ada={"role": "x", "train": 7, "y": 1}, name=[1], league={"rounds": 0})
+    draft = draft_config(yaml.safe_dump(data), "test")
+    assert draft.config is not None and set(draft.config.agents) == {"adder", "max"} and draft.config.name == "unnamed"
+    assert len(draft.problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"model__device": "cuda"}, "model.device: 'cuda'"),
+        ({"agents__ada__checkpoint": "/nope"}, "agents.ada.checkpoint: expected a PEFT folder, /nope has no adapter_config.json"),
+        ({"adapter__targets": []}, "adapter.targets"),
+        ({"adapter__alpha": float("inf")}, "adapter.alpha"),
+        ({"learning__max_grad_norm": float("inf")}, "learning.max_grad_norm: expected a finite number"),
+        ({"league__max_hours": float("inf")}, "league.max_hours: expected a finite number"),
+        ({"league__rounds": True}, "league.rounds: expected a number, found True"),
+        ({"tasks__contest__matchmaking": {"pfsp": True}}, "tasks.contest.matchmaking.pfsp: expected a number"),
+        ({"warmup__expert": {"explain": 0.8, "examples": 0.8}}, "warmup.expert: explain and examples"),
+        ({"tasks__contest__situations": {"a": {"individual": 0}}}, "nothing would be rewarded"),
+        ({"tasks__contest__situations": {"a": {"weight": 1e308}, "b": {"weight": 1e308}}}, "tasks.contest.situations.a.weight"),
+        ({"agents": {"ada": {"role": "student"}}, "tasks": {"t": {"kind": "tasks.teaching:Teaching", "matches": 1}}}, "role 'expert'"),
+        (
+            {"tasks__teaching": {"kind": "tasks.teaching:Teaching", "matches": 1, "settings": {"explanation_tokens": 4000}}},
+            "task 'teaching'",
+        ),
+        ({"tasks__work": {"kind": "writing", "matches": 1, "settings": {"max_tokens": 900, "arrangement": "sequential"}}}, "task 'work'"),
+        ({"tasks__work": {"kind": "coding", "matches": 1, "settings": {"max_tokens": 900, "turns": 2}}}, "task 'work'"),
+        ({"tasks__work": {"kind": "matrix_game", "matches": 1, "settings": {"max_tokens": 2000}}}, "task 'work'"),
+        ({"agents__ada__system": "word " * 3000}, "context"),
+    ],
+)
+def test_refused_before_anything_is_written(model: Path, tmp_path: Path, changes: dict, expected: str) -> None:
+    if expected.startswith("model.device") and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert expected in refused(model, tmp_path, **changes)
+
+
+def test_names_are_text_whatever_yaml_makes_of_them() -> None:
+    text = yaml.safe_dump(tiny_config(Path("m"), Path("r")))
+    for name in ("2024", "yes", "010", "1e3", "2024-01-01"):
+        assert parse_config(text, "x", [f"name={name}"]).name == name
+        assert parse_config(text.replace("name: tiny", f"name: {name}"), "x").name == name
+        assert name in parse_config(text, "x", [f"agents.{name}={{role: student}}"]).agents
+    assert "yes" in parse_config(text.replace("max:", "yes:"), "x").agents
+
+
+@pytest.mark.parametrize("error", [AttributeError, ImportError, OSError, StopIteration, KeyError, MemoryError])
+def test_a_generator_may_raise_anything(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    from tasks.domains.domain import Domain
+
+    def broken(self, split, wanted):
+        raise error("generator")
+
+    monkeypatch.setattr(Domain, "size_hint", broken)
+    assert f"domains.sums: the generator fails: {error.__name__}" in refused(model, tmp_path)
+
+
+# -------------------------------------------------------------------------------------------------- ends of a run
+@pytest.mark.parametrize(
+    "limit", [{"league__max_hours": 1e-7}, {"league__token_budget": 1}, {"league__max_hours": 1e-3, "league__rounds": 2}]
+)
+def test_a_limit_ends_the_run_with_its_last_exam(model: Path, tmp_path: Path, limit: dict, capsys: pytest.CaptureFixture[str]) -> None:
+    from league.commands.compare import compare
+    from league.commands.train import stop
+
+    run = train(prepare(tiny(model, tmp_path, **{"league__rounds": 50} | limit)), Nobody())
+    with RunReader.read(run) as reader:
+        assert (reader.latest_round() or 0) <= 2 and reader.state()["marks"]["end"]["exams"]
+    compare(run, run)
+    assert "no last exam" not in capsys.readouterr().out
+    stop(run)
+    assert "nothing to stop" in capsys.readouterr().out and not (run / "stop").exists()
+
+
+def test_runs_are_listed_and_unknown_contests_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from league.commands.tables import cycles, status
+
+    monkeypatch.chdir(tmp_path)
+    status()
+    run = train(prepare(tiny(Path("/nowhere"), Path("runs"), **WORDS)), Nobody())
+    status()
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("no run in") and said[1] == "runs/tiny: round 1, stopped: all rounds played"
+    with pytest.raises(UserError, match="'nope' has no contests"):
+        cycles(run, "nope")

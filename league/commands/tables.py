@@ -16,11 +16,17 @@ Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def status(run: Run, as_json: Json = False) -> None:
+def status(
+    run: Annotated[Path | None, typer.Argument(help="Run folder, e.g. runs/quickstart; without it the runs in runs/ are listed.")] = None,
+    as_json: Json = False,
+) -> None:
     """Where a run stands: round, agents, ratings, accuracy, and whether its process is alive."""
     from league.reporting import from_store
     from league.store.reader import RunReader
 
+    if run is None:
+        _list_runs(Path("runs"), as_json)
+        return
     with RunReader.read(run) as reader:
         view = from_store.status(reader)
         beat = reader.heartbeat()
@@ -32,6 +38,36 @@ def status(run: Run, as_json: Json = False) -> None:
     _print(status_table(view))
     if beat is not None:
         typer.echo(f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}" + ("" if beat.alive else " (process ended)"))
+
+
+def _list_runs(folder: Path, as_json: bool) -> None:
+    """Name, round and last phase of every run in a folder, by name; what cannot be read is said in its line."""
+    from league.errors import LeagueError
+    from league.store.reader import DATABASE, RunReader
+
+    rows: list[dict[str, object]] = []
+    for path in sorted(place.parent for place in folder.glob(f"*/{DATABASE}")):
+        try:
+            with RunReader.read(path) as reader:
+                beat = reader.heartbeat()
+                rows.append(
+                    {
+                        "run": str(path),
+                        "round": reader.latest_round(),
+                        "phase": beat.phase if beat else None,
+                        "alive": bool(beat and beat.alive),
+                    }
+                )
+        except LeagueError as error:
+            rows.append({"run": str(path), "problem": str(error)})
+    if as_json:
+        _json(rows)
+        return
+    for row in rows:
+        said = row.get("problem") or f"round {'none' if row['round'] is None else row['round']}, {row['phase'] or 'never started'}"
+        typer.echo(f"{row['run']}: {said}{', alive' if row.get('alive') else ''}")
+    if not rows:
+        typer.echo(f"no run in {folder.resolve()}")
 
 
 def payoffs(
@@ -75,10 +111,14 @@ def cycles(
     as_json: Json = False,
 ) -> None:
     """Certified non-transitive cycles between versions, with every statistic that goes with them."""
+    from league.errors import UserError, nearest
     from league.reporting import structure
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
+        contests = sorted({name for relation, name, _, _ in reader.payoff_slots() if relation == "contest"})
+        if task is not None and task not in contests:
+            raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests)}")
         view = structure.cycles(reader, task, alpha)
     if as_json:
         _json(_plain(asdict(view)) if view is not None else {"names": [], "edges": [], "cycles": [], "pairs": 0})

@@ -12,12 +12,10 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Start a run and train it to its end."""
-    from league.config import load_config
+    from league.preflight import prepare_file
 
-    checked = load_config(config, overrides or [])
-    from league.preflight import prepare
-
-    prepared = prepare(checked)
+    prepared = prepare_file(config, overrides or [])
+    checked = prepared.config
     from league.loop import train as start
     from league.watch import Watch
 
@@ -53,6 +51,9 @@ def stop(
     """Ask a live run to finish its round, commit and exit; `league resume` continues it."""
     from league.store.run import request_stop
 
+    if (idle := _idle(run)) is not None:
+        typer.echo(idle)
+        return
     request_stop(run, reason)
     typer.echo(f"{run} will stop after its current round; continue it with `league resume {run}`")
 
@@ -70,5 +71,23 @@ def pause(
         (run / "stop").unlink(missing_ok=True)
         typer.echo(f"{run} goes on")
         return
+    if (idle := _idle(run)) is not None:
+        typer.echo(idle)
+        return
     request_stop(run, "pause requested", "pause")
     typer.echo(f"{run} will wait after its current round; `league pause {run} --off` lets it go on")
+
+
+def _idle(run: Path) -> str | None:
+    """What to say of a run that no process is training, or None: it may be, or another machine's process is."""
+    import socket
+
+    from league.store.lock import owner_alive, read_owner
+    from league.store.reader import RunReader
+
+    with RunReader.read(run) as reader:
+        beat = reader.heartbeat()
+    owner = read_owner(run / "lock")
+    if owner is not None and (owner["host"] != socket.gethostname() or owner_alive(run / "lock")):
+        return None
+    return f"no process is training {run} ({beat.phase if beat else 'never started'}), so there is nothing to stop; `league resume {run}` continues it"

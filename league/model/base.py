@@ -132,6 +132,12 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(max(1, threads or available_cores()))
 
 
+def require_device(device: str) -> None:
+    """Raises UserError where the tensor library cannot use `device` ("cuda" or "mps") here."""
+    if not (torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()):
+        raise UserError(f"model.device: '{device}' is not available to torch {torch.__version__} on this machine; use auto or cpu")
+
+
 def pick_device() -> str:
     if torch.cuda.is_available():
         return "cuda"

@@ -61,6 +61,11 @@ def cache_root() -> Path:
     return Path(os.environ.get("LEAGUE_CACHE") or Path.home() / ".cache" / "league").expanduser()
 
 
+def is_path(model: str) -> bool:
+    """Whether the name can only be a folder, not a hub id."""
+    return model.startswith((".", "/", "~"))
+
+
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
     """Return the folder of `model` (a path, a hub id, or a packaged name), fetching it when it must be.
 
@@ -70,7 +75,7 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
     if path.is_dir():
         _require_model_folder(path)
         return path.resolve()
-    if model.startswith((".", "/", "~")):
+    if is_path(model):
         raise ModelUnavailable(
             f"model {model!r}: expected a folder with config.json and safetensors, found no folder there (check the path)"
         )
