@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from league.commands import COMMANDS
+from league.loop import train
+from league.preflight import prepare
+from tests.leagues import Nobody, tiny
+from tests.test_input import WORDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,6 +51,18 @@ print("HEAVY", heavy)
 def test_light_commands_do_not_import_torch(arguments: list[str]) -> None:
     shown = subprocess.run([sys.executable, "-c", LIGHT.format(arguments=arguments)], capture_output=True, text=True, timeout=60)
     assert "HEAVY []" in shown.stdout
+
+
+def test_commands_that_read_a_run_do_not_import_torch(tmp_path: Path) -> None:
+    """On a real run folder, one after the other in one process."""
+    run = train(prepare(tiny(Path("/nowhere"), tmp_path, **WORDS)), Nobody())
+    commands = [
+        ["status"],
+        *([name, str(run)] for name in ("status", "payoffs", "cycles", "ladder", "lineage", "verify", "show-match", "stop")),
+    ]
+    code = "".join(LIGHT.format(arguments=arguments) for arguments in [*commands, ["compare", str(run), str(run)]])
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert shown.stdout.count("HEAVY []") == len(commands) + 1, shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize("arguments", [["train", "none.yaml"], ["resume", "none"], ["status", "none"], ["stop", "none"], ["payoffs", "none"],
