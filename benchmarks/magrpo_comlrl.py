@@ -6,7 +6,8 @@
 Two writers, one turn, G aligned samples, advantages centred only, an update after every `--buffer` texts; no warm-up. Both are scored by the
 hardened reward with the base's perplexity. What is compared: the mean training reward by tokens sampled and by CPU-seconds (of the whole
 process, one thread), and the reward on held-out texts at the end, where both pairs of adapters write through this project's engine.
-CoMLRL keeps its own ways (pads in the loss, no temperature in the loss; docs/magrpo.md); `eval_interval` and logging are off.
+CoMLRL keeps its own ways (pads in the loss, no temperature in the loss; docs/magrpo.md), but gets a pad token of its own: where pad is the end
+token, as in this model, a chat prompt holds it and every completion is cut to nothing. `eval_interval` and logging are off.
 """
 
 import argparse
@@ -61,6 +62,7 @@ def ours(base: BaseModel, args: argparse.Namespace) -> tuple[list[Point], Adapte
     for seat, version in seats.items():
         bank.add(version, LoraSpec(RANK, ALPHA), seed=derive("comlrl", args.seed, seat), trainable=True)
     curve: list[Point] = []
+    task.problems("train", 0)  # texts are read once, outside the clock
     tokens, start = 0, time.process_time()
     for first in range(0, args.texts, args.buffer):
         matches = [match(task, seats, "train", index, args.seed) for index in range(first, first + args.buffer)]
@@ -86,11 +88,12 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
     bank = AdapterBank(base)
     fluency = Perplexity(lambda texts: text_nll(bank, texts))
     tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)  # with pad = end, which ends every chat turn, its reward sees empty texts
     curve: list[Point] = []
     group: list[float] = []
     tokens, start = 0, time.process_time()
 
-    def reward(first: list[str], second: list[str], batch_items: Any = None) -> list[float]:
+    def reward(first: list[str], second: list[str], *, batch_items: Any = None) -> list[float]:
         nonlocal tokens
         source = batch_items[0]["source"]
         found = [judge(TLDR, "hardened", source, (a.strip(), b.strip()), fluency).reward for a, b in zip(first, second, strict=True)]
@@ -150,6 +153,7 @@ def reached(curve: list[Point], level: float, window: int = 8) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/magrpo-comlrl.json"))
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--buffer", type=int, default=4)
     parser.add_argument("--group", type=int, default=4)
@@ -160,7 +164,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    path = locate_model(DEFAULT_MODEL)
+    path = locate_model(args.model)
     base = BaseModel.load(path, threads=1)
     found: dict[str, Any] = {"settings": {key: str(value) for key, value in vars(args).items()}}
     found["ours"], bank, seats = ours(base, args)
