@@ -118,7 +118,8 @@ def clock_lines(results: Mapping[str, Any], family: str) -> list[str]:
     return [
         "",
         f"{total['sampled'] / total['generate']:.0f} sampled tokens per CPU-second of generation, {total['trained'] / total['update']:.0f} "
-        f"trained tokens per CPU-second of update, arms and seeds in one batch; scoring took {total['score']:.0f} CPU-seconds in all, "
+        f"trained tokens per CPU-second of update, arms and seeds in one batch; scoring took {total['score']:.0f} CPU-seconds of this process "
+        f"(code is graded in others), "
         f"warm-ups {total['warm-up']:.0f}, exams {total['exam']:.0f}.",
     ]
 
