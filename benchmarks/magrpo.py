@@ -253,7 +253,7 @@ def main() -> None:
         if missing := [(arm, seed) for arm, seed in every if f"{family}/{arm}/{seed}" not in results]:
             keep(run_wave(base, args, family, missing))
         trained = [seed for seed in range(args.seeds) if f"{family}/aligned/{seed}" in results]
-        if len(trained) == args.seeds > 1 and f"{family}/cross-play" not in results:
+        if len(trained) == args.seeds > 1 and f"{family}/cross-play" not in results and adapters(args.out).is_dir():
             keep({f"{family}/cross-play": cross_play(base, family, args.seeds, adapters(args.out), args.exam)})
     if args.humaneval and "humaneval" not in results:
         keep({"humaneval": humaneval(base, args.humaneval, 96)})
