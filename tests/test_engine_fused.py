@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from league.backends.local import LocalBackend
 from league.learning.objective import Objective
 from league.learning.update import update
+from league.model import tiles
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.engine import engine_for, mismatch
@@ -43,6 +44,13 @@ FAMILIES = {
     "gemma3_text": {"sliding_window": 7, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
 }
 A, B, C = Version("a", 0), Version("b", 0), Version("c", 0)
+
+
+@pytest.fixture(autouse=True)
+def many_tiles(monkeypatch):
+    """Attention tiles so small that short rows need several, of several sizes, in several products."""
+    for name, value in {"QUERIES": 8, "SIZES": 4, "ANCESTORS": 4, "SCORES": 1000}.items():
+        monkeypatch.setattr(tiles, name, value)
 
 
 def make(family: str, folder: Path) -> BaseModel:
@@ -115,6 +123,23 @@ def test_prefixes_are_computed_once():
     for index, row in enumerate(rows):
         assert tuple(forest.tokens[i] for i in forest.flat(index)) == row
         assert [forest.positions[i] for i in forest.flat(index)] == list(range(len(row)))
+
+
+@pytest.mark.parametrize("window", [None, 5])
+def test_a_token_sees_its_own_beginning_and_nothing_else(window):
+    samples = trees(7)
+    rows, who = [s.prompt_tokens + s.tokens for s in samples], [Version(s.agent, 0) for s in samples]
+    forest = grow(rows, who)
+    plan = tiles.plan_attention(forest, 4, [None, 5], torch.device("cpu"))
+    assert len(plan.batches) > 3 and max(len(batch.tiles) for batch in plan.batches) > 1
+    seen: list[list[int]] = []
+    for batch in plan.batches:
+        keys, blocked = batch.keys.view(len(batch.tiles), -1), batch.blocked[window][:, 0]
+        seen.extend(sorted(keys[j][~row].tolist()) for j in range(len(batch.tiles)) for row in blocked[j])
+    for index in range(len(rows)):
+        path = forest.flat(index)
+        for depth, token in enumerate(path):
+            assert seen[int(plan.place[token])] == path[max(0, depth + 1 - (window or len(path))) : depth + 1]
 
 
 def test_checkpointing_and_microbatches_change_nothing(tiny):

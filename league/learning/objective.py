@@ -25,7 +25,7 @@ from torch import Tensor
 
 from league.errors import ConfigError
 from league.model.grammar import unpack
-from league.model.sampling import Shape, truncate
+from league.model.sampling import BLOCK, Shape, log_total, truncate
 from league.types import Hyper
 
 
@@ -95,29 +95,34 @@ def head_gradient(
     grad = torch.empty_like(hidden)
     sums = torch.zeros(agents, len(SUMS), dtype=torch.float64)
     logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+    size = BLOCK if hidden.device.type == "cpu" else chunk
     for at in range(0, len(hidden), chunk):
-        part = slice(at, at + chunk)
-        grad[part], logprobs[part] = _chunk(
-            hidden[part], head, _cut(targets, part), objective, None if reference is None else reference[part], sums
-        )
+        logits = torch.nn.functional.linear(hidden[at : at + chunk], head)
+        for start in range(0, len(logits), size):
+            block = logits[start : start + size]
+            part = slice(at + start, at + start + len(block))
+            known = None if reference is None else reference[part]
+            dscores, logprobs[part] = _slope(block.float(), _cut(targets, part), objective, known, sums)
+            block.copy_(dscores)
+        grad[at : at + chunk] = logits @ head
     return grad, sums, logprobs
 
 
-def _chunk(
-    hidden: Tensor, head: Tensor, targets: Targets, objective: Objective, reference: Tensor | None, sums: Tensor
-) -> tuple[Tensor, Tensor]:
-    """One chunk: returns (gradient at hidden, log-probabilities), adds to sums."""
-    scores = torch.nn.functional.linear(hidden, head).float()
+def _slope(scores: Tensor, targets: Targets, objective: Objective, reference: Tensor | None, sums: Tensor) -> tuple[Tensor, Tensor]:
+    """(gradient at the logits, log-probabilities) of some positions' fp32 logits [n, V], which it overwrites; adds to sums."""
     if not targets.shape.unit:
         scores /= targets.shape.temperature[:, None]
     chosen = scores.gather(1, targets.tokens[:, None]).squeeze(1)
     bounded = targets.allowed is not None or not targets.shape.plain
-    full = chosen - scores.logsumexp(1) if reference is not None and bounded else None
-    untruncated = scores.softmax(1) if full is not None else None
+    full = untruncated = None
+    if reference is not None and bounded:
+        untruncated = scores.softmax(1)
+        full = chosen - log_total(scores, untruncated)
     if targets.allowed is not None:
         scores = scores.masked_fill(~unpack(targets.allowed, scores.shape[1]), float("-inf"))
     scores = truncate(scores, targets.shape, forced=targets.tokens)
-    total = scores.logsumexp(1)
+    probability = scores.softmax(1)
+    total = log_total(scores, probability)
     logprob = chosen - total
     full = logprob if full is None else full
     policy, loss, clipped = _policy_term(logprob, targets, objective)
@@ -126,7 +131,6 @@ def _chunk(
     if untruncated is None:
         coefficient = coefficient + targets.kl * kl_slope
     coefficient = coefficient * targets.weight / targets.shape.temperature
-    probability = (scores - total[:, None]).exp_()
     entropy = total - _expectation(probability, scores, bounded)
     if objective.entropy:
         # dH/dz = −p (log p + H); the loss holds −entropy · H
@@ -142,7 +146,7 @@ def _chunk(
     weighted = targets.weight * (loss + targets.kl * kl - objective.entropy * entropy)
     rows = torch.stack([weighted, kl, entropy, clipped, logprob, torch.ones_like(loss)], 1)
     sums.index_add_(0, targets.owner.cpu(), rows.cpu().double())
-    return dscores.to(head.dtype) @ head, logprob
+    return dscores, logprob
 
 
 def _policy_term(logprob: Tensor, targets: Targets, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,16 +175,20 @@ def _kl_term(logprob: Tensor, reference: Tensor | None) -> tuple[Tensor, Tensor]
 def _expectation(probability: Tensor, scores: Tensor, bounded: bool) -> Tensor:
     """Σ p z per row; excluded tokens (p 0, z −inf) count nothing. With log Z it gives the entropy, log Z − Σ p z, without a logarithm."""
     finite = scores.masked_fill(scores == float("-inf"), 0.0) if bounded else scores
-    return torch.einsum("rv,rv->r", probability, finite)
+    return (probability * finite).sum(1)
 
 
 def reference_logprobs(hidden: Tensor, head: Tensor, tokens: Tensor, shape: Shape, *, chunk: int = 256) -> Tensor:
     """log π_base(token) [N] at the rows' temperature, without truncation."""
     found = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+    size = BLOCK if hidden.device.type == "cpu" else chunk
     for at in range(0, len(hidden), chunk):
-        part = slice(at, at + chunk)
-        scores = torch.nn.functional.linear(hidden[part], head).float() / shape.temperature[part, None]
-        found[part] = scores.gather(1, tokens[part, None]).squeeze(1) - scores.logsumexp(1)
+        logits = torch.nn.functional.linear(hidden[at : at + chunk], head)
+        for start in range(0, len(logits), size):
+            scores = logits[start : start + size].float()
+            part = slice(at + start, at + start + len(scores))
+            scores /= shape.temperature[part, None]
+            found[part] = scores.gather(1, tokens[part, None]).squeeze(1) - log_total(scores, scores.softmax(1))
     return found
 
 

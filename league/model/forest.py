@@ -5,49 +5,25 @@ Flat order is depth first, so a version's tokens are contiguous and siblings lie
 segments and to what precedes it in its own. G completions of one prompt thus cost prompt + G completions, in training as in prefill.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor
-
 from league.types import Version
-
-SIBLINGS = 256
-"""Sibling leaves attend in one product while their tokens together stay below this many."""
 
 
 @dataclass
 class Segment:
-    """Tokens [start, end) of the flat order, `depth` tokens below the root; ancestors as flat ranges from the root."""
-
-    start: int
-    end: int
-    depth: int
-    ancestors: tuple[tuple[int, int], ...]
-    leaf: bool
-
-
-@dataclass(frozen=True)
-class Job:
-    """One attention product: queries [start, end); keys are the ancestors' ranges, then the queries' own range.
-
-    `blocked` [Q, Q] is True where a query must not see a key of the own range (later, or another sibling's).
-    """
+    """Tokens [start, end) of the flat order; ancestors as flat ranges from the root."""
 
     start: int
     end: int
     ancestors: tuple[tuple[int, int], ...]
-    blocked: Tensor
-
-    @property
-    def keys(self) -> int:
-        return sum(end - start for start, end in self.ancestors) + self.end - self.start
 
 
 @dataclass
 class Forest:
-    """tokens and positions, flat [N]; runs of versions over the flat order; attention jobs; each row's flat ranges."""
+    """tokens and positions, flat [N]; runs of versions over the flat order; segments in flat order; each row's flat ranges."""
 
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -58,37 +34,15 @@ class Forest:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def jobs(self) -> list[Job]:
-        """Group sibling leaves under one parent; any other segment attends alone."""
-        groups: list[list[Segment]] = []
-        for segment in self.segments:
-            last = groups[-1] if groups else None
-            if (
-                last
-                and segment.leaf
-                and last[-1].leaf
-                and last[0].ancestors == segment.ancestors
-                and segment.ancestors
-                and last[-1].end == segment.start
-                and segment.end - last[0].start <= SIBLINGS
-            ):
-                last.append(segment)
-            else:
-                groups.append([segment])
-        return [_job(group) for group in groups]
+    def between(self, start: int, end: int) -> list[Segment]:
+        """Segments with tokens in the flat range [start, end), in order."""
+        first = bisect_right(self.segments, start, key=lambda segment: segment.end)
+        last = bisect_left(self.segments, end, key=lambda segment: segment.start)
+        return self.segments[first:last]
 
     def flat(self, row: int) -> list[int]:
         """Flat indices of a row's tokens, in order."""
         return [index for start, end in self.paths[row] for index in range(start, end)]
-
-
-def _job(group: Sequence[Segment]) -> Job:
-    start, end = group[0].start, group[-1].end
-    blocked = torch.ones(end - start, end - start, dtype=torch.bool)
-    for segment in group:
-        a, b = segment.start - start, segment.end - start
-        blocked[a:b, a:b] = torch.ones(b - a, b - a, dtype=torch.bool).triu(1)
-    return Job(start, end, group[0].ancestors, blocked)
 
 
 def grow(rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> Forest:
@@ -129,8 +83,7 @@ def _plant(forest: Forest, rows: Sequence[Sequence[int]], order: Sequence[int], 
         start = len(forest)
         forest.tokens.extend(rows[group[0]][depth:end])
         forest.positions.extend(range(depth, end))
-        leaf = all(len(rows[row]) == end for row in group)
-        forest.segments.append(Segment(start, len(forest), depth, ancestors, leaf))
+        forest.segments.append(Segment(start, len(forest), ancestors))
         _plant(forest, rows, group, end, (*ancestors, (start, len(forest))))
         at = stop
 

@@ -14,10 +14,11 @@ from torch import Tensor
 from league.model import ops
 from league.model.bank import AdapterBank
 from league.model.decode import FusedSession
-from league.model.forest import Forest, Job, grow
+from league.model.forest import Forest, grow
 from league.model.generic import Micro, Pass, Prompt, Row
 from league.model.lora import GradientSink
 from league.model.stack import Fused, Stack
+from league.model.tiles import Plan, plan_attention
 from league.model.weights import DOWN, GATE_UP, OUT, QKV, Decoder, Layer
 from league.types import Version
 
@@ -28,8 +29,7 @@ class Packed:
 
     forest: Forest
     tokens: Tensor
-    positions: Tensor
-    jobs: list[Job]
+    attention: Plan
     stack: Stack | None
     runs: list[tuple[int, int, int]]
     """(start, end, slot) of the tokens that have an adapter."""
@@ -52,6 +52,8 @@ class Saved:
     middle: Tensor
     gate_up: Tensor
     down: Tensor | None
+    low: tuple[list[Tensor], ...]
+    """Per projection and run, x Aᵀ."""
 
 
 class FusedEngine:
@@ -61,6 +63,7 @@ class FusedEngine:
 
     def __init__(self, bank: AdapterBank, decoder: Decoder):
         self.bank, self.base, self.decoder = bank, bank.base, decoder
+        self.windows = sorted({layer.window for layer in decoder.layers}, key=lambda window: window or 0)
         self._cached: tuple[tuple[tuple[Version, int], ...], Stack] | None = None
 
     # --------------------------------------------------------------------------------------------- adapters
@@ -84,38 +87,42 @@ class FusedEngine:
         runs = [(a, b, stack.slots[version]) for a, b, version in forest.versions if version is not None and stack is not None]
         device = self.base.device
         positions = torch.tensor(forest.positions, device=device)
-        jobs = [Job(job.start, job.end, job.ancestors, job.blocked.to(device)) for job in forest.jobs()]
+        attention = plan_attention(forest, self.decoder.heads, self.windows, device)
         tables = {kind: self.decoder.cos_sin(positions, kind) for kind in {layer.kind for layer in self.decoder.layers}}
-        return Packed(forest, torch.tensor(forest.tokens, device=device), positions, jobs, stack, runs, tables)
+        return Packed(forest, torch.tensor(forest.tokens, device=device), attention, stack, runs, tables)
 
     # ---------------------------------------------------------------------------------------------- forward
-    def project(self, x: Tensor, layer: Layer, fused: Fused | None, group: int, runs: Sequence[tuple[int, int, int]]) -> Tensor:
-        """Base product plus each run's own low-rank product."""
-        y = layer.linears[group](x)
+    def project(
+        self, x: Tensor, layer: Layer, fused: Fused | None, group: int, runs: Sequence[tuple[int, int, int]]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Base product plus each run's own low-rank product; also each run's x Aᵀ."""
+        y, low = layer.linears[group](x), []
         if fused is not None:
             for start, end, slot in runs:
-                y[start:end].addmm_(x[start:end] @ fused.a[slot].T, fused.b[slot])
-        return y
+                low.append(x[start:end] @ fused.a[slot].T)
+                y[start:end].addmm_(low[-1], fused.b[slot])
+        return y, low
 
     def layer(self, x: Tensor, layer: Layer, fused: list[Fused] | None, packed: Packed) -> tuple[Tensor, Saved]:
         """One decoder layer over flat tokens x [N, h]."""
         d, runs = self.decoder, packed.runs
         each: Sequence[Fused | None] = fused or [None] * 4
         normed = ops.rms(x, layer.norm_attention, d.eps)
-        qkv = self.project(normed, layer, each[QKV], QKV, runs).view(len(x), -1, d.head_size)
+        qkv, low_qkv = self.project(normed, layer, each[QKV], QKV, runs)
+        qkv = qkv.view(len(x), -1, d.head_size)
         raw = qkv[:, : d.heads + d.kv_heads] if layer.norm_q is not None else None
         turned = ops.rotate(self.head_norms(qkv, layer), *packed.tables[layer.kind])
         q, k, v = turned[:, : d.heads], turned[:, d.heads :], qkv[:, d.heads + d.kv_heads :]
-        attended = ops.attend(q, k, v, packed.jobs, d.scaling, packed.positions, layer.window)
-        projected = self.project(attended, layer, each[OUT], OUT, runs)
+        attended = ops.attend(q, k, v, packed.attention, d.scaling, layer.window)
+        projected, low_out = self.project(attended, layer, each[OUT], OUT, runs)
         after = layer.norm_after_attention
         middle = x + (projected if after is None else ops.rms(projected, after, d.eps))
-        gate_up = self.project(ops.rms(middle, layer.norm_mlp, d.eps), layer, each[GATE_UP], GATE_UP, runs)
-        down = self.project(ops.gate(gate_up, d.activation), layer, each[DOWN], DOWN, runs)
+        gate_up, low_up = self.project(ops.rms(middle, layer.norm_mlp, d.eps), layer, each[GATE_UP], GATE_UP, runs)
+        down, low_down = self.project(ops.gate(gate_up, d.activation), layer, each[DOWN], DOWN, runs)
         last = layer.norm_after_mlp
         out = middle + (down if last is None else ops.rms(down, last, d.eps))
         kept = (projected if after is not None else None, middle, gate_up, down if last is not None else None)
-        return out, Saved(x, q, k, v, raw, attended, *kept)
+        return out, Saved(x, q, k, v, raw, attended, *kept, (low_qkv, low_out, low_up, low_down))
 
     def head_norms(self, qkv: Tensor, layer: Layer) -> Tensor:
         """q|k of qkv [N, H + 2K, D], normed per head where the family does (Qwen3, Gemma3)."""
@@ -126,17 +133,19 @@ class FusedEngine:
         return torch.cat([ops.rms(both[:, : d.heads], layer.norm_q, d.eps), ops.rms(both[:, d.heads :], layer.norm_k, d.eps)], 1)
 
     # --------------------------------------------------------------------------------------------- backward
-    def project_backward(self, grad: Tensor, x: Tensor, layer: Layer, index: int, group: int, packed: Packed, sink: GradientSink) -> Tensor:
-        """Gradient at x; adds those of A and B to the sink."""
+    def project_backward(
+        self, grad: Tensor, x: Tensor, low: Sequence[Tensor], index: int, group: int, packed: Packed, sink: GradientSink
+    ) -> Tensor:
+        """Gradient at x; adds those of A and B to the sink. `low` is what `project` gave."""
+        layer, stack = self.decoder.layers[index], packed.stack
         dx = grad @ layer.linears[group].weight
-        stack = packed.stack
-        for start, end, slot in packed.runs if stack is not None else ():
+        for (start, end, slot), hidden in zip(packed.runs, low, strict=True):
             assert stack is not None
             fused = stack.layers[index][group]
-            part, rows = grad[start:end], x[start:end]
+            part = grad[start:end]
             through = part @ fused.b[slot].T
             dx[start:end].addmm_(through, fused.a[slot])
-            da, db = through.T @ rows, (rows @ fused.a[slot].T).T @ part
+            da, db = through.T @ x[start:end], hidden.T @ part
             stack.scatter(slot, layer.paths[group], layer.outs[group], da, db, sink[stack.versions[slot]])
         return dx
 
@@ -144,15 +153,16 @@ class FusedEngine:
         """Gradient at the layer's input from that at its output."""
         d, layer = self.decoder, self.decoder.layers[index]
         g = grad if saved.down is None or layer.norm_after_mlp is None else ops.rms_backward(grad, saved.down, layer.norm_after_mlp, d.eps)
-        g = self.project_backward(g, ops.gate(saved.gate_up, d.activation), layer, index, DOWN, packed, sink)
-        g = ops.gate_backward(g, saved.gate_up, d.activation)
-        g = self.project_backward(g, ops.rms(saved.middle, layer.norm_mlp, d.eps), layer, index, GATE_UP, packed, sink)
+        active = ops.activate(saved.gate_up, d.activation)
+        g = self.project_backward(g, active * saved.gate_up.chunk(2, -1)[1], saved.low[DOWN], index, DOWN, packed, sink)
+        g = ops.gate_backward(g, saved.gate_up, active, d.activation)
+        g = self.project_backward(g, ops.rms(saved.middle, layer.norm_mlp, d.eps), saved.low[GATE_UP], index, GATE_UP, packed, sink)
         grad = grad + ops.rms_backward(g, saved.middle, layer.norm_mlp, d.eps)
         g = grad
         if saved.projected is not None and layer.norm_after_attention is not None:
             g = ops.rms_backward(grad, saved.projected, layer.norm_after_attention, d.eps)
-        g = self.project_backward(g, saved.attended, layer, index, OUT, packed, sink)
-        dq, dk, dv = ops.attend_backward(g, saved.q, saved.k, saved.v, packed.jobs, d.scaling, packed.positions, layer.window)
+        g = self.project_backward(g, saved.attended, saved.low[OUT], index, OUT, packed, sink)
+        dq, dk, dv = ops.attend_backward(g, saved.q, saved.k, saved.v, packed.attention, d.scaling, layer.window)
         turned = ops.rotate_backward(torch.cat([dq, dk], 1), *packed.tables[layer.kind])
         if saved.raw is not None and layer.norm_q is not None and layer.norm_k is not None:
             turned = torch.cat(
@@ -163,7 +173,7 @@ class FusedEngine:
                 1,
             )
         g = torch.cat([turned, dv], 1).flatten(1)
-        g = self.project_backward(g, ops.rms(saved.x, layer.norm_attention, d.eps), layer, index, QKV, packed, sink)
+        g = self.project_backward(g, ops.rms(saved.x, layer.norm_attention, d.eps), saved.low[QKV], index, QKV, packed, sink)
         return grad + ops.rms_backward(g, saved.x, layer.norm_attention, d.eps)
 
     # ---------------------------------------------------------------------------------------------- training

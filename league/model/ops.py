@@ -3,13 +3,13 @@
 Shapes: N tokens flat, h hidden, H query heads, K key-value heads, D head size. Elementwise backward runs in fp32.
 """
 
-from collections.abc import Sequence
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from league.model.forest import Job
+from league.model.tiles import Batch, Plan
 
 
 def rms(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -41,97 +41,98 @@ def rotate_backward(grad: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([turned[..., half:], -turned[..., :half]], -1).addcmul_(grad, cos)
 
 
+def activate(gate_up: Tensor, activation: str) -> Tensor:
+    """act(gate) for gate_up [N, 2m]."""
+    g = gate_up.chunk(2, -1)[0]
+    return F.silu(g) if activation == "silu" else F.gelu(g, approximate="tanh")
+
+
 def gate(gate_up: Tensor, activation: str) -> Tensor:
     """act(gate) · up for gate_up [N, 2m]."""
-    g, u = gate_up.chunk(2, -1)
-    return (F.silu(g) if activation == "silu" else F.gelu(g, approximate="tanh")).mul_(u)
+    return activate(gate_up, activation).mul_(gate_up.chunk(2, -1)[1])
 
 
-def gate_backward(grad: Tensor, gate_up: Tensor, activation: str) -> Tensor:
+def gate_backward(grad: Tensor, gate_up: Tensor, active: Tensor, activation: str) -> Tensor:
+    """Gradient at gate_up; `active` is act(gate)."""
     g, u = gate_up.chunk(2, -1)
     out = torch.empty_like(gate_up)
     dg, du = out.chunk(2, -1)
+    torch.mul(active, grad, out=du)
     through = grad * u
     if activation == "silu":
-        torch.mul(F.silu(g), grad, out=du)
-        dg.copy_(torch.ops.aten.silu_backward(through, g))
+        torch.ops.aten.silu_backward.grad_input(through, g, grad_input=dg)
     else:
-        torch.mul(F.gelu(g, approximate="tanh"), grad, out=du)
-        dg.copy_(torch.ops.aten.gelu_backward(through, g, approximate="tanh"))
+        torch.ops.aten.gelu_backward.grad_input(through, g, approximate="tanh", grad_input=dg)
     return out
 
 
-def _grouped(x: Tensor, kv_heads: int) -> Tensor:
-    """[Q, H, D] → [K, H/K · Q, D]: the queries that share a key-value head, as rows."""
-    q, heads, size = x.shape
-    return x.view(q, kv_heads, heads // kv_heads, size).permute(1, 2, 0, 3).reshape(kv_heads, -1, size)
+def _grouped(x: Tensor, batch: Batch, kv_heads: int, zero: Tensor | None = None) -> Tensor:
+    """A batch's rows of x [N, H, D] → [K·J, H/K·Q, D]: the queries that share a key-value head, as rows; rows `zero` become 0."""
+    heads, size = x.shape[1:]
+    picked = x.index_select(0, batch.queries)
+    if zero is not None and len(zero):
+        picked.index_fill_(0, zero, 0)
+    split = picked.view(-1, batch.size, kv_heads, heads // kv_heads, size)
+    return split.permute(2, 0, 3, 1, 4).reshape(kv_heads * len(batch.tiles), -1, size)
 
 
-def _ungrouped(x: Tensor, count: int) -> Tensor:
-    """Inverse of _grouped: [K, H/K · Q, D] → [Q, H, D]."""
-    kv_heads, rows, size = x.shape
-    return x.view(kv_heads, rows // count, count, size).permute(2, 0, 1, 3).reshape(count, -1, size)
+def _ungrouped(x: Tensor, batch: Batch, kv_heads: int) -> Tensor:
+    """Inverse of _grouped: [K·J, H/K·Q, D] → [J·Q, H, D]."""
+    size = x.shape[-1]
+    return x.view(kv_heads, len(batch.tiles), -1, batch.size, size).permute(1, 3, 0, 2, 4).reshape(len(batch.queries), -1, size)
 
 
-def _gather(x: Tensor, job: Job) -> Tensor:
-    """Keys or values a job sees, [L, K, D]."""
-    own = x[job.start : job.end]
-    return torch.cat([*(x[a:b] for a, b in job.ancestors), own]) if job.ancestors else own
+def _gather(x: Tensor, batch: Batch) -> Tensor:
+    """Keys or values [K, N, D] a batch sees, [K·J, L, D]."""
+    return x.index_select(1, batch.keys).view(len(x) * len(batch.tiles), -1, x.shape[2])
 
 
-def _weights(q: Tensor, k: Tensor, job: Job, scaling: float, far: Tensor | None) -> Tensor:
-    """Attention weights [K, H/K · Q, L] for grouped queries and keys [L, K, D]."""
-    count = job.end - job.start
-    scores = torch.baddbmm(q.new_empty(()), q, k.permute(1, 2, 0), beta=0, alpha=scaling)
-    shaped = scores.view(scores.shape[0], -1, count, scores.shape[-1])
-    shaped[..., -count:].masked_fill_(job.blocked, float("-inf"))
-    if far is not None:
-        shaped.masked_fill_(far, float("-inf"))
+def _weights(q: Tensor, k: Tensor, batch: Batch, scaling: float, window: int | None) -> Tensor:
+    """Attention weights [K·J, H/K·Q, L] of grouped queries and gathered keys."""
+    scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scaling)
+    scores.view(-1, len(batch.tiles), scores.shape[1] // batch.size, batch.size, k.shape[1]).masked_fill_(batch.blocked[window], -math.inf)
     return scores.softmax(-1)
 
 
-def _far(job: Job, positions: Tensor, window: int | None) -> Tensor | None:
-    """True where a key is at least `window` positions behind its query; None when the window reaches everything."""
-    if window is None:
-        return None
-    own = positions[job.start : job.end]
-    if int(own.max()) < window:
-        return None
-    keys = torch.cat([*(positions[a:b] for a, b in job.ancestors), own])
-    return own[:, None] - keys[None] >= window
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, jobs: Sequence[Job], scaling: float, positions: Tensor, window: int | None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, window: int | None) -> Tensor:
     """Tree attention: q [N, H, D], k and v [N, K, D] → [N, H·D]. Grouped heads share one product with their key-value head."""
-    out = torch.empty_like(q)
-    for job in jobs:
-        p = _weights(_grouped(q[job.start : job.end], k.shape[1]), _gather(k, job), job, scaling, _far(job, positions, window))
-        out[job.start : job.end] = _ungrouped(torch.bmm(p, _gather(v, job).transpose(0, 1)), job.end - job.start)
-    return out.flatten(1)
+    kv_heads = k.shape[1]
+    keys, values = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
+    parts = []
+    for batch in plan.batches:
+        p = _weights(_grouped(q, batch, kv_heads), _gather(keys, batch), batch, scaling, window)
+        parts.append(_ungrouped(torch.bmm(p, _gather(values, batch)), batch, kv_heads))
+    return torch.cat(parts).index_select(0, plan.place).flatten(1)
 
 
 def attend_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, jobs: Sequence[Job], scaling: float, positions: Tensor, window: int | None
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, window: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `attend`; the weights are computed again. Keys shared by several jobs gather their gradients in fp32."""
-    dq = torch.empty_like(q)
-    dk, dv = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
-    grad = grad.view_as(q)
-    for job in jobs:
-        rows = _grouped(q[job.start : job.end], k.shape[1])
-        keys, values = _gather(k, job), _gather(v, job)
-        p = _weights(rows, keys, job, scaling, _far(job, positions, window))
-        g = _grouped(grad[job.start : job.end], k.shape[1])
-        dvalues = torch.bmm(p.transpose(1, 2), g).transpose(0, 1)
-        dp = torch.bmm(g, values.permute(1, 2, 0))
+    """Gradients of `attend`; the weights are computed again. Keys shared by several tiles gather their gradients in fp32."""
+    kv_heads = k.shape[1]
+    keys, values = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
+    both = torch.zeros(2, *keys.shape, dtype=torch.float32, device=k.device)
+    grad, empty, parts = grad.view_as(q), q.new_empty(()), []
+    for batch in plan.batches:
+        rows, own_keys, own_values = _grouped(q, batch, kv_heads), _gather(keys, batch), _gather(values, batch)
+        p = _weights(rows, own_keys, batch, scaling, window)
+        g = _grouped(grad, batch, kv_heads, zero=batch.spare)
+        part = own_keys.new_empty(2, *own_keys.shape)
+        torch.bmm(p.transpose(1, 2), g, out=part[1])
+        dp = torch.bmm(g, own_values.transpose(1, 2))
         ds = torch._softmax_backward_data(dp, p, -1, p.dtype)
-        empty = q.new_empty(())
-        rows_grad = torch.baddbmm(empty, ds, keys.transpose(0, 1), beta=0, alpha=scaling)
-        dq[job.start : job.end] = _ungrouped(rows_grad, job.end - job.start)
-        dkeys = torch.baddbmm(empty, ds.transpose(1, 2), rows, beta=0, alpha=scaling).transpose(0, 1)
+        parts.append(_ungrouped(torch.baddbmm(empty, ds, own_keys, beta=0, alpha=scaling), batch, kv_heads))
+        torch.baddbmm(empty, ds.transpose(1, 2), rows, beta=0, alpha=scaling, out=part[0])
+        _spread(both, part.view(2, kv_heads, len(batch.tiles), -1, keys.shape[2]), batch)
+    dk, dv = both.transpose(1, 2).to(k.dtype)
+    return torch.cat(parts).index_select(0, plan.place), dk, dv
+
+
+def _spread(total: Tensor, part: Tensor, batch: Batch) -> None:
+    """Add a batch's key and value gradients part [2, K, J, L, D] to total [2, K, N, D]."""
+    for j, tile in enumerate(batch.tiles):
+        total[:, :, tile.start : tile.end] += part[:, :, j, batch.before : batch.before + tile.size]
         at = 0
-        for a, b in (*job.ancestors, (job.start, job.end)):
-            dk[a:b] += dkeys[at : at + b - a]
-            dv[a:b] += dvalues[at : at + b - a]
-            at += b - a
-    return dq, dk.to(k.dtype), dv.to(v.dtype)
+        for start, end in tile.ancestors:
+            total[:, :, start:end] += part[:, :, j, at : at + end - start]
+            at += end - start

@@ -13,7 +13,10 @@ from torch.nn import functional as F
 
 from league.types import Sampling
 
-BLOCK = 256
+BLOCK = 16
+"""Rows of logits worked on at a time on a CPU: 3 MB in fp32 for a vocabulary of 49,152, so that they stay in the cache."""
+SPAN = 256
+"""Tokens of the first level of the inverse CDF."""
 NUCLEUS = 1024
 """The nucleus is looked for among this many highest scores first; rows that need more are sorted whole."""
 
@@ -87,34 +90,51 @@ def _nucleus(top: Tensor, total: Tensor, top_p: Tensor) -> tuple[Tensor, Tensor]
     return top.gather(1, first[:, None]).squeeze(1), short
 
 
+def log_total(scores: Tensor, probability: Tensor) -> Tensor:
+    """log Σ exp(scores) per row [R], from scores [R, V] and their softmax: the best score less the log of its probability.
+
+    Equal to logsumexp; softmax's exponential is several times faster on CPUs.
+    """
+    return scores.amax(1) - probability.amax(1).log()
+
+
 def draw(logits: Tensor, shape: Shape, uniforms: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Draw one token per row of logits [R, V] with uniforms [R] in [0, 1); return tokens [R] and their log-probabilities [R].
 
-    Inverse CDF in two levels (blocks of 256, then inside the block) in double precision: one uniform a row and one pass over V.
+    Inverse CDF in two levels (spans of 256, then inside the span) in double precision: one uniform a row and one pass over V.
     `allowed` [R, V] masks tokens (grammars); it acts before truncation. Greedy rows take the argmax.
     """
+    if logits.device.type != "cpu" or len(logits) <= BLOCK:
+        return _draw(logits, shape, uniforms, allowed)
+    parts = []
+    for rows in torch.arange(len(logits)).split(BLOCK):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        parts.append(_draw(logits[part], shape.rows(rows), uniforms[part], None if allowed is None else allowed[part]))
+    return torch.cat([tokens for tokens, _ in parts]), torch.cat([logprobs for _, logprobs in parts])
+
+
+def _draw(logits: Tensor, shape: Shape, uniforms: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
     wide = torch.float32 if logits.device.type == "mps" else torch.float64  # MPS has no double precision
-    scores = logits.float()
+    scores = logits.clone() if logits.dtype == torch.float32 else logits.float()
     if not shape.unit:
-        scores = scores / shape.temperature[:, None]
-    elif scores is logits:
-        scores = scores.clone()
+        scores /= shape.temperature[:, None]
     if allowed is not None:
         scores.masked_fill_(~allowed, float("-inf"))
-    scores = truncate(scores, shape)
-    best, arg = scores.max(1)
-    weights = F.pad(scores, (0, -scores.shape[1] % BLOCK), value=float("-inf")) if scores.shape[1] % BLOCK else scores
-    weights = weights.sub_(best[:, None]).exp_().view(len(scores), -1, BLOCK)
+    weights = truncate(scores, shape).softmax(1)
+    if weights.shape[1] % SPAN:
+        weights = F.pad(weights, (0, -weights.shape[1] % SPAN))
+    weights = weights.view(len(scores), -1, SPAN)
     blocks = weights.sum(2, dtype=torch.float32).to(wide)
     ends = blocks.cumsum(1)
     target = torch.minimum(uniforms.to(ends)[:, None], ends.new_tensor(1 - 1e-12)) * ends[:, -1:]
     block = torch.searchsorted(ends, target, right=True).clamp_(max=ends.shape[1] - 1)
-    inside = weights.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).squeeze(1).to(wide)
+    inside = weights.gather(1, block[:, :, None].expand(-1, -1, SPAN)).squeeze(1).to(wide)
     inner = inside.cumsum(1)
     offset = target - (ends.gather(1, block) - blocks.gather(1, block))
     place = torch.searchsorted(inner, offset, right=True)
-    last = BLOCK - 1 - (inside > 0).flip(1).to(torch.uint8).argmax(1, keepdim=True)
-    tokens = (block * BLOCK + torch.minimum(place, last)).squeeze(1)
-    tokens = torch.where(shape.greedy, arg, tokens)
+    last = SPAN - 1 - (inside > 0).flip(1).to(torch.uint8).argmax(1, keepdim=True)
+    tokens = (block * SPAN + torch.minimum(place, last)).squeeze(1)
+    if bool(shape.greedy.any()):
+        tokens = torch.where(shape.greedy, scores.argmax(1), tokens)
     chosen = weights.flatten(1).gather(1, tokens[:, None]).squeeze(1).to(wide)
     return tokens, (chosen.log() - ends[:, -1].log()).float()
