@@ -8,8 +8,9 @@ rewards into returns and advantages per seat.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from league.errors import BackendError
 
@@ -112,6 +113,15 @@ class Backend(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> Sequence["tuple[Reply, ...] | BackendError"]:
         """Answer every request, in order, with its `samples` replies, or with the BackendError that kept its player from answering."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A backend that can keep what players have read and said from one stage of a play to the next."""
+
+    def remembering(self) -> AbstractContextManager[None]:
+        """What is kept while it lasts, and only then."""
         ...
 
 

@@ -49,7 +49,7 @@ A, B, C = Version("a", 0), Version("b", 0), Version("c", 0)
 @pytest.fixture(autouse=True)
 def many_tiles(monkeypatch):
     """Attention tiles so small that short rows need several, of several sizes, in several products."""
-    for name, value in {"QUERIES": 8, "SIZES": 4, "ANCESTORS": 4, "SCORES": 1000}.items():
+    for name, value in {"QUERIES": 8, "SIZES": 4, "KEYS": 4, "SCORES": 1000}.items():
         monkeypatch.setattr(tiles, name, value)
 
 
@@ -131,11 +131,11 @@ def test_a_token_sees_its_own_beginning_and_nothing_else(window):
     rows, who = [s.prompt_tokens + s.tokens for s in samples], [Version(s.agent, 0) for s in samples]
     forest = grow(rows, who)
     plan = tiles.plan_attention(forest, 4, [None, 5], torch.device("cpu"))
-    assert len(plan.batches) > 3 and max(len(batch.tiles) for batch in plan.batches) > 1
+    assert len(plan.batches) > 3 and max(batch.count for batch in plan.batches) > 1
     seen: list[list[int]] = []
     for batch in plan.batches:
-        keys, blocked = batch.keys.view(len(batch.tiles), -1), batch.blocked[window][:, 0]
-        seen.extend(sorted(keys[j][~row].tolist()) for j in range(len(batch.tiles)) for row in blocked[j])
+        keys, blocked = batch.keys.view(batch.count, -1), batch.blocked[window][:, 0]
+        seen.extend(sorted(keys[j][~row].tolist()) for j in range(batch.count) for row in blocked[j])
     for index in range(len(rows)):
         path = forest.flat(index)
         for depth, token in enumerate(path):

@@ -7,6 +7,7 @@ of a row may differ in the last bits between batches of different shape; the sam
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,9 +26,11 @@ from league.types import Reply, Request, Version
 
 @dataclass
 class Stats:
-    """Totals since the backend was made. prompt_tokens counts prefilled tokens: a prompt shared by its samples counts once."""
+    """Totals since the backend was made. prompt_tokens counts distinct prompts' tokens (a prompt shared by its samples counts once),
+    reused_tokens those among them (each distinct beginning once) whose keys and values were known from an earlier turn."""
 
     prompt_tokens: int = 0
+    reused_tokens: int = 0
     generated_tokens: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -53,7 +56,8 @@ class LocalBackend:
     """types.Backend over a BaseModel and its AdapterBank.
 
     max_rows and max_tokens bound a batch: keys and values of one token take 23 kB in SmolLM2-135M, so the default holds 0.6 GB. Rows
-    that have ended leave once fewer than the share `compact` of the batch is left.
+    that have ended leave once fewer than the share `compact` of the batch is left. Within `remembering`, the keys and values of at most
+    `remember` tokens (0.4 GB) are kept from call to call; 0 switches that off.
     """
 
     def __init__(
@@ -64,15 +68,20 @@ class LocalBackend:
         max_rows: int = 256,
         max_tokens: int = 24_576,
         compact: float = 0.8,
+        remember: int = 16_384,
         engine: Engine | None = None,
     ):
-        if max_rows < 1 or max_tokens < 1:
-            raise UserError(f"max_rows {max_rows}, max_tokens {max_tokens}: expected at least 1 of each")
+        if max_rows < 1 or max_tokens < 1 or remember < 0:
+            raise UserError(f"max_rows {max_rows}, max_tokens {max_tokens}, remember {remember}: expected at least 1, 1 and 0")
         self.base, self.bank, self.compact = base, bank, compact
-        self.max_rows, self.max_tokens = max_rows, max_tokens
+        self.max_rows, self.max_tokens, self.remember = max_rows, max_tokens, remember
         self.engine = engine or engine_for(bank)
         self.stats = Stats()
         self._grammars: Grammars | None = None
+
+    def remembering(self) -> AbstractContextManager[None]:
+        """While it lasts, a prompt that begins like what its version has read or said before computes only the rest."""
+        return self.engine.remembering(self.remember)
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
         """Answer every request with its `samples` replies, in order."""
@@ -143,6 +152,7 @@ class LocalBackend:
             distinct[key] = distinct.get(key, 0) + 1
         session = self.engine.open([Prompt(*key, copies) for key, copies in distinct.items()], max(row.limit for row in rows))
         self.stats.prompt_tokens += sum(len(tokens) for _, tokens in distinct)
+        self.stats.reused_tokens += session.reused
         shape = Shape.of(settings, self.base.device)
         live, step = list(rows), 0
         with torch.inference_mode():
@@ -156,6 +166,7 @@ class LocalBackend:
                 step += 1
                 going = [index for index, row in enumerate(live) if row.reply is None]
                 if not going:
+                    session.remember(range(len(live)))
                     break
                 if len(going) <= self.compact * len(live):
                     index = torch.tensor(going, device=self.base.device)

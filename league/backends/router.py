@@ -1,9 +1,10 @@
 """One backend made of several: each request goes to the one its agent belongs to, each backend still gets one batch a stage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from league.errors import BackendError
-from league.types import Backend, Reply, Request
+from league.types import Backend, Remembering, Reply, Request
 
 
 class RouterBackend:
@@ -11,6 +12,15 @@ class RouterBackend:
 
     def __init__(self, default: Backend | None, special: Mapping[str, Backend]):
         self.default, self.special = default, dict(special)
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """All its backends that can remember do."""
+        with ExitStack() as stack:
+            for backend in {id(item): item for item in (self.default, *self.special.values())}.values():
+                if isinstance(backend, Remembering):
+                    stack.enter_context(backend.remembering())
+            yield
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
         answers: list[tuple[Reply, ...] | BackendError] = [BackendError("nobody answers for this agent")] * len(requests)

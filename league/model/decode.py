@@ -5,7 +5,7 @@ padded through an index, and where that would waste more than half, slots go one
 read by all its samples; each row has a buffer of its own for what it says. Rows that end are dropped and the buffers closed up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,6 +96,11 @@ class FusedSession:
         rows = int(copies.sum())
         self.prompt = torch.arange(len(prompts), device=device).repeat_interleave(copies)
         self.versions = [prompt.version for prompt in prompts for _ in range(prompt.copies)]
+        self.memory = engine.prefixes
+        self.reused = 0
+        """Prompt tokens whose keys and values were known."""
+        self.read = [prompt.tokens for prompt in prompts for _ in range(prompt.copies)]
+        self.said: list[list[int]] = [[] for _ in self.read]
         self.positions = torch.tensor(lengths, device=device)[self.prompt]
         kv = (len(d.layers), 2, len(prompts), d.kv_heads, longest, d.head_size)
         self.shared = torch.zeros(kv, dtype=d.dtype, device=device)
@@ -119,12 +124,14 @@ class FusedSession:
         return logits
 
     def _prefill_part(self, prompts: Sequence[Prompt], part: Sequence[int]) -> Tensor:
-        engine, d = self.engine, self.decoder
-        packed = engine.pack([prompts[i].tokens for i in part], [prompts[i].version for i in part])
-        places = [torch.tensor(packed.forest.flat(row), device=self.positions.device) for row in range(len(part))]
+        engine, d, memory = self.engine, self.decoder, self.memory
+        found = [memory.find(prompts[i].version, prompts[i].tokens[:-1]) for i in part] if memory is not None else None
+        packed = engine.pack([prompts[i].tokens for i in part], [prompts[i].version for i in part], found)
+        self.reused += len(packed.known) if packed.known is not None else 0
+        places = [torch.from_numpy(packed.rank[packed.forest.flat(row)]).to(self.positions.device) for row in range(len(part))]
         x = d.embed(packed.tokens)
-        for index, layer in enumerate(d.layers):
-            x, saved = engine.layer(x, layer, packed.stack.layers[index] if packed.stack else None, packed)
+        for index in range(len(d.layers)):
+            x, saved = engine.layer(x, index, packed)
             for row, place in zip(part, places, strict=True):
                 self.shared[index, 0, row, :, : len(place)] = saved.k[place].transpose(0, 1)
                 self.shared[index, 1, row, :, : len(place)] = saved.v[place].transpose(0, 1)
@@ -146,8 +153,24 @@ class FusedSession:
         self.place = self.prompt * self.group + offset
         self.fill = (starts[:, None] + torch.arange(self.group, device=device)).clamp_(max=len(self.prompt) - 1).flatten()
 
+    def remember(self, rows: Iterable[int]) -> None:
+        """Hand what these rows have read and said to the cache of prefixes, if there is one."""
+        if self.memory is None:
+            return
+        for row in rows:
+            prompt, own, length = self.shared[:, :, int(self.prompt[row])], self.own[:, :, row], len(self.read[row])
+
+            def read(start: int, end: int, prompt: Tensor = prompt, own: Tensor = own, length: int = length) -> Tensor:
+                before = prompt[:, :, :, min(start, length) : min(end, length)]
+                return torch.cat([before, own[:, :, :, max(start - length, 0) : max(end - length, 0)]], 3)
+
+            self.memory.put(self.versions[row], self.read[row] + tuple(self.said[row]), read)
+
     def keep(self, index: Tensor) -> None:
         """Keep the rows at `index` (ascending); prompts without rows go too."""
+        kept = set(index.tolist())
+        self.remember(row for row in range(len(self.versions)) if row not in kept)
+        self.read, self.said = [self.read[row] for row in index.tolist()], [self.said[row] for row in index.tolist()]
         with torch.inference_mode():
             self.own = _close_up(self.own, index)
             self.versions = [self.versions[row] for row in index.tolist()]
@@ -161,6 +184,8 @@ class FusedSession:
     def step(self, tokens: Tensor) -> None:
         """Append one token [rows] to every row and compute the next logits."""
         d = self.decoder
+        for said, token in zip(self.said, tokens.tolist(), strict=True):
+            said.append(token)
         with torch.inference_mode():
             if self.used == self.own.shape[4]:
                 more = min(BLOCK, max(self.reserve - self.used, 1))

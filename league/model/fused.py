@@ -5,9 +5,11 @@ each version's low-rank products run over its own contiguous tokens. Training sa
 queries, keys, values, the attention's output and gate|up; with checkpointing only the first, and the layer is run again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,8 +19,9 @@ from league.model.decode import FusedSession
 from league.model.forest import Forest, grow
 from league.model.generic import Micro, Pass, Prompt, Row
 from league.model.lora import GradientSink
+from league.model.prefix import PrefixCache, join, shared
 from league.model.stack import Fused, Stack
-from league.model.tiles import Plan, plan_attention
+from league.model.tiles import Plan, plan_attention, ranks
 from league.model.weights import DOWN, GATE_UP, OUT, QKV, Decoder, Layer
 from league.types import Version
 
@@ -32,8 +35,12 @@ class Packed:
     attention: Plan
     stack: Stack | None
     runs: list[tuple[int, int, int]]
-    """(start, end, slot) of the tokens that have an adapter."""
+    """(start, end, slot) of the computed tokens that have an adapter."""
     tables: dict[str, tuple[Tensor, Tensor]]
+    rank: np.ndarray
+    """Flat index → number among the keys: computed tokens first, then those whose keys and values are known."""
+    known: Tensor | None
+    """Keys and values of the known tokens [n, layers, 2, K, D]."""
 
 
 @dataclass
@@ -64,6 +71,7 @@ class FusedEngine:
     def __init__(self, bank: AdapterBank, decoder: Decoder):
         self.bank, self.base, self.decoder = bank, bank.base, decoder
         self.windows = sorted({layer.window for layer in decoder.layers}, key=lambda window: window or 0)
+        self.prefixes: PrefixCache | None = None
         self._cached: tuple[tuple[tuple[Version, int], ...], Stack] | None = None
 
     # --------------------------------------------------------------------------------------------- adapters
@@ -81,15 +89,34 @@ class FusedEngine:
         """Free the kept stack: an update makes it stale anyway, and its memory is wanted for gradients."""
         self._cached = None
 
-    def pack(self, rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> Packed:
+    @contextmanager
+    def remembering(self, limit: int) -> Iterator[None]:
+        """Inside, sessions keep the keys and values of at most `limit` tokens for later sessions."""
+        before, self.prefixes = self.prefixes, PrefixCache(self.bank, limit) if limit else None
+        try:
+            yield
+        finally:
+            self.prefixes = before
+
+    def pack(
+        self, rows: Sequence[Sequence[int]], versions: Sequence[Version | None], found: Sequence[Sequence[Tensor]] | None = None
+    ) -> Packed:
+        """`found`: per row, the known keys and values of its beginning, shorter than the row (PrefixCache.find)."""
         forest = grow(rows, versions)
+        mask, known = _known(forest, found) if found is not None and any(found) else (None, None)
         stack = self.stack([version for _, _, version in forest.versions if version is not None])
-        runs = [(a, b, stack.slots[version]) for a, b, version in forest.versions if version is not None and stack is not None]
-        device = self.base.device
-        positions = torch.tensor(forest.positions, device=device)
-        attention = plan_attention(forest, self.decoder.heads, self.windows, device)
+        device, rank = self.base.device, ranks(len(forest), mask)
+        fresh = np.arange(len(forest)) if mask is None else np.flatnonzero(~mask)
+        runs = [
+            (int(np.searchsorted(fresh, start)), int(np.searchsorted(fresh, end)), stack.slots[version])
+            for start, end, version in forest.versions
+            if version is not None and stack is not None
+        ]
+        attention = plan_attention(forest, self.decoder.heads, self.windows, device, mask)
+        positions = torch.from_numpy(np.asarray(forest.positions)[fresh]).to(device)
+        tokens = torch.from_numpy(np.asarray(forest.tokens)[fresh]).to(device)
         tables = {kind: self.decoder.cos_sin(positions, kind) for kind in {layer.kind for layer in self.decoder.layers}}
-        return Packed(forest, torch.tensor(forest.tokens, device=device), attention, stack, runs, tables)
+        return Packed(forest, tokens, attention, stack, runs, tables, rank, known)
 
     # ---------------------------------------------------------------------------------------------- forward
     def project(
@@ -103,16 +130,18 @@ class FusedEngine:
                 y[start:end].addmm_(low[-1], fused.b[slot])
         return y, low
 
-    def layer(self, x: Tensor, layer: Layer, fused: list[Fused] | None, packed: Packed) -> tuple[Tensor, Saved]:
+    def layer(self, x: Tensor, index: int, packed: Packed) -> tuple[Tensor, Saved]:
         """One decoder layer over flat tokens x [N, h]."""
-        d, runs = self.decoder, packed.runs
-        each: Sequence[Fused | None] = fused or [None] * 4
+        d, layer, runs = self.decoder, self.decoder.layers[index], packed.runs
+        each: Sequence[Fused | None] = packed.stack.layers[index] if packed.stack is not None else [None] * 4
         normed = ops.rms(x, layer.norm_attention, d.eps)
         qkv, low_qkv = self.project(normed, layer, each[QKV], QKV, runs)
         qkv = qkv.view(len(x), -1, d.head_size)
         raw = qkv[:, : d.heads + d.kv_heads] if layer.norm_q is not None else None
         turned = ops.rotate(self.head_norms(qkv, layer), *packed.tables[layer.kind])
         q, k, v = turned[:, : d.heads], turned[:, d.heads :], qkv[:, d.heads + d.kv_heads :]
+        if packed.known is not None:
+            k, v = torch.cat([k, packed.known[:, index, 0]]), torch.cat([v, packed.known[:, index, 1]])
         attended = ops.attend(q, k, v, packed.attention, d.scaling, layer.window)
         projected, low_out = self.project(attended, layer, each[OUT], OUT, runs)
         after = layer.norm_after_attention
@@ -186,7 +215,7 @@ class FusedEngine:
             whole = rows[index][0] + rows[index][1]
             if plans and versions[plans[-1][-1]] == versions[index]:
                 before = plans[-1][-1]
-                new = len(whole) - _shared(whole, rows[before][0] + rows[before][1])
+                new = len(whole) - shared(whole, rows[before][0] + rows[before][1])
             else:
                 new = len(whole)
             if plans and load + new <= budget:
@@ -207,8 +236,8 @@ class FusedEngine:
         with torch.no_grad():
             x = self.decoder.embed(packed.tokens)
             kept: list[Saved | Tensor] = []
-            for index, layer in enumerate(self.decoder.layers):
-                out, saved = self.layer(x, layer, packed.stack.layers[index] if packed.stack else None, packed)
+            for index in range(len(self.decoder.layers)):
+                out, saved = self.layer(x, index, packed)
                 if sink is not None:
                     kept.append(x if checkpointing else saved)
                 x = out
@@ -228,8 +257,7 @@ class FusedEngine:
                 for index in reversed(range(len(kept))):
                     saved = kept.pop()
                     if isinstance(saved, Tensor):
-                        layers = packed.stack.layers[index] if packed.stack else None
-                        _, saved = self.layer(saved, self.decoder.layers[index], layers, packed)
+                        _, saved = self.layer(saved, index, packed)
                     g = self.layer_backward(g, index, saved, packed, sink)
 
         return backward
@@ -240,11 +268,18 @@ class FusedEngine:
         return FusedSession(self, prompts, reserve)
 
 
-def _shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of the common beginning."""
-    count = 0
-    for left, right in zip(a, b, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
+def _known(forest: Forest, found: Sequence[Sequence[Tensor]]) -> tuple[np.ndarray, Tensor]:
+    """Which flat tokens are known [N], and their keys and values [n, layers, 2, K, D]; rows' last tokens are always computed."""
+    paths = [np.asarray(forest.flat(row))[: sum(piece.shape[3] for piece in pieces)] for row, pieces in enumerate(found)]
+    mask = np.zeros(len(forest), dtype=bool)
+    mask[np.concatenate(paths)] = True
+    mask[[path[-1][1] - 1 for path in forest.paths]] = False
+    place = mask.cumsum() - 1
+    first = next(pieces[0] for pieces in found if pieces)
+    layers, two, heads, _, size = first.shape
+    known = first.new_empty((int(mask.sum()), layers, two, heads, size))
+    for path, pieces in zip(paths, found, strict=True):
+        if pieces:
+            kept = mask[path]
+            known[torch.from_numpy(place[path[kept]])] = join(pieces)[torch.from_numpy(np.flatnonzero(kept))]
+    return mask, known

@@ -4,8 +4,8 @@ Prompts are left-padded and prefilled once each; the cache is then copied per sa
 changes nothing but cost.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +60,10 @@ class GenericEngine:
 
     def forget(self) -> None:
         """Nothing is kept between calls."""
+
+    def remembering(self, limit: int) -> AbstractContextManager[None]:
+        """Nothing is kept between sessions."""
+        return nullcontext()
 
     def plan(self, rows: Sequence[Row], versions: Sequence[Version], budget: int) -> list["Micro"]:
         """Micro-batches of at most `budget` padded tokens (a longer single row is its own); sorted by version, then length."""
@@ -119,6 +123,8 @@ def _checkpointed(model: PreTrainedModel, router: Router, mix: Mix, on: bool) ->
 class GenericSession:
     """Rows being decoded. `logits` [rows, V] are those of the next token."""
 
+    reused = 0
+
     def __init__(self, engine: GenericEngine, prompts: Sequence[Prompt]):
         self.engine = engine
         base = engine.base
@@ -158,6 +164,9 @@ class GenericSession:
         self.mask, self.positions, self.logits = self.mask[index], self.positions[index], self.logits[index]
         self.versions = [self.versions[row] for row in index.tolist()]
         self._mix()
+
+    def remember(self, rows: Iterable[int]) -> None:
+        """Nothing is kept between sessions."""
 
     def step(self, tokens: Tensor) -> None:
         """Append one token [rows] to every row and compute the next logits."""

@@ -73,29 +73,29 @@ def _grouped(x: Tensor, batch: Batch, kv_heads: int, zero: Tensor | None = None)
     if zero is not None and len(zero):
         picked.index_fill_(0, zero, 0)
     split = picked.view(-1, batch.size, kv_heads, heads // kv_heads, size)
-    return split.permute(2, 0, 3, 1, 4).reshape(kv_heads * len(batch.tiles), -1, size)
+    return split.permute(2, 0, 3, 1, 4).reshape(kv_heads * batch.count, -1, size)
 
 
 def _ungrouped(x: Tensor, batch: Batch, kv_heads: int) -> Tensor:
     """Inverse of _grouped: [K·J, H/K·Q, D] → [J·Q, H, D]."""
     size = x.shape[-1]
-    return x.view(kv_heads, len(batch.tiles), -1, batch.size, size).permute(1, 3, 0, 2, 4).reshape(len(batch.queries), -1, size)
+    return x.view(kv_heads, batch.count, -1, batch.size, size).permute(1, 3, 0, 2, 4).reshape(len(batch.queries), -1, size)
 
 
 def _gather(x: Tensor, batch: Batch) -> Tensor:
     """Keys or values [K, N, D] a batch sees, [K·J, L, D]."""
-    return x.index_select(1, batch.keys).view(len(x) * len(batch.tiles), -1, x.shape[2])
+    return x.index_select(1, batch.keys).view(len(x) * batch.count, -1, x.shape[2])
 
 
 def _weights(q: Tensor, k: Tensor, batch: Batch, scaling: float, window: int | None) -> Tensor:
     """Attention weights [K·J, H/K·Q, L] of grouped queries and gathered keys."""
     scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scaling)
-    scores.view(-1, len(batch.tiles), scores.shape[1] // batch.size, batch.size, k.shape[1]).masked_fill_(batch.blocked[window], -math.inf)
+    scores.view(-1, batch.count, scores.shape[1] // batch.size, batch.size, k.shape[1]).masked_fill_(batch.blocked[window], -math.inf)
     return scores.softmax(-1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, window: int | None) -> Tensor:
-    """Tree attention: q [N, H, D], k and v [N, K, D] → [N, H·D]. Grouped heads share one product with their key-value head."""
+    """Tree attention: q [Q, H, D], k and v [N, K, D] → [Q, H·D]. Grouped heads share one product with their key-value head."""
     kv_heads = k.shape[1]
     keys, values = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
     parts = []
@@ -123,16 +123,12 @@ def attend_backward(
         ds = torch._softmax_backward_data(dp, p, -1, p.dtype)
         parts.append(_ungrouped(torch.baddbmm(empty, ds, own_keys, beta=0, alpha=scaling), batch, kv_heads))
         torch.baddbmm(empty, ds.transpose(1, 2), rows, beta=0, alpha=scaling, out=part[0])
-        _spread(both, part.view(2, kv_heads, len(batch.tiles), -1, keys.shape[2]), batch)
+        _spread(both, part.view(2, kv_heads, batch.count, -1, keys.shape[2]), batch)
     dk, dv = both.transpose(1, 2).to(k.dtype)
     return torch.cat(parts).index_select(0, plan.place), dk, dv
 
 
 def _spread(total: Tensor, part: Tensor, batch: Batch) -> None:
     """Add a batch's key and value gradients part [2, K, J, L, D] to total [2, K, N, D]."""
-    for j, tile in enumerate(batch.tiles):
-        total[:, :, tile.start : tile.end] += part[:, :, j, batch.before : batch.before + tile.size]
-        at = 0
-        for start, end in tile.ancestors:
-            total[:, :, start:end] += part[:, :, j, at : at + end - start]
-            at += end - start
+    for span in batch.spans:
+        total[:, :, span.first : span.first + span.length] += part[:, :, span.tile, span.column : span.column + span.length]

@@ -8,12 +8,13 @@ Left out on purpose: scoring (the task's), credit (learning's), and how text is 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 from league.errors import BackendError
 from league.seeds import derive
-from league.types import BASE, Backend, Decision, Episode, Match, Message, Node, Reply, Request, Task, Turn, Version
+from league.types import BASE, Backend, Decision, Episode, Match, Message, Node, Remembering, Reply, Request, Task, Turn, Version
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def play(
         table = _Table(match, task, Episode(match, []))
         table.open = [((), _personal(turn, match, players or {})) for turn in task.open(match)]
         tables.append(table)
-    while any(table.open for table in tables):
-        _play_stage([table for table in tables if table.open], backend, players or {})
+    with backend.remembering() if isinstance(backend, Remembering) else nullcontext():
+        while any(table.open for table in tables):
+            _play_stage([table for table in tables if table.open], backend, players or {})
     return [table.episode for table in tables]
 
 
