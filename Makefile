@@ -19,7 +19,7 @@ lint: $(STAMP)  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## the engine against transformers, PEFT and one-at-a-time (long)
+bench: $(STAMP)  ## the engine against transformers, PEFT and one-at-a-time (half an hour of one core)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.engine
 
 chaos: $(STAMP)  ## kill the league again and again and compare bits (long)

@@ -1,13 +1,15 @@
-"""The engine against what people do today, on the real SmolLM2-135M: CPU-seconds, one thread, contenders interleaved, medians.
+"""The engine against what people do today, on the real SmolLM2-135M: CPU-seconds, contenders interleaved, medians.
 
-    python benchmarks/engine.py rollouts update scaling roofline --repeats 5 --out runs/bench-engine.json
-    python benchmarks/engine.py plot --out runs/bench-engine.json
+    python -m benchmarks.engine                                  # everything: about half an hour of one core
+    python -m benchmarks.engine rollouts updates --repeats 5 --threads 2 --out runs/bench-engine-2.json
+    python -m benchmarks.engine table plot --out runs/bench-engine.json
 
 Contenders for rollouts: ours (fused), ours generic (any Hugging Face model), (a) transformers.generate agent by agent with the agent's
 prompts batched and left-padded, (b) the same one row at a time, (c) PEFT mixed batches (adapter_names per row). All use the same
 adapters, prompts, temperature 1 and a fixed number of new tokens (no early end), so a token is a token everywhere.
 For updates: ours, ours generic, (a) the PEFT loop (per adapter one padded batch, full logits, backward, AdamW), (b) one forward and
-backward per sequence with PEFT. Peak memory is measured in a fresh process per contender (`memory`).
+backward per sequence with PEFT. To keep a turn short, loops over agents or rows whose cost per token cannot depend on how many there
+are do some of them: SOME says how many. Peak memory is measured in a fresh process per number of agents (`memory`).
 """
 
 import argparse
@@ -32,9 +34,11 @@ from league.model.engine import engine_for
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.fused import FusedEngine
 from league.model.generic import GenericEngine
+from league.model.memory import give_back
 from league.model.peft_io import export_peft
 from league.types import Hyper, Message, Reply, Request, Sample, Sampling, Version
 
+SOME = {"agents of (a)": 2, "rows of (b)": 1, "agents of the PEFT loop": 2, "agents of one forward per sequence": 1}
 WORDS = "the cat sat on a mat while seven dogs ran over red hills to count small green apples and sing".split()
 
 
@@ -157,7 +161,7 @@ def rollout_contenders(base, bank, peft, fused, generic, asked, samples, new) ->
     @torch.no_grad()
     def agent_by_agent() -> int:
         total = 0
-        for version in bank.versions():
+        for version in bank.versions()[: SOME["agents of (a)"]]:
             own = [tokens for v, tokens in encoded if v == version]
             if own:
                 peft.set_adapter(version.agent)
@@ -166,9 +170,9 @@ def rollout_contenders(base, bank, peft, fused, generic, asked, samples, new) ->
         return total
 
     @torch.no_grad()
-    def one_at_a_time(count: int = 2) -> int:
+    def one_at_a_time() -> int:
         total = 0
-        for version, tokens in encoded[:count]:  # a row costs what a row costs: two suffice
+        for version, tokens in encoded[: SOME["rows of (b)"]]:
             peft.set_adapter(version.agent)
             total += peft.generate(input_ids=torch.tensor([tokens]), **fixed)[:, len(tokens) :].numel()
         return total
@@ -285,7 +289,7 @@ def update_contenders(base, bank, peft, samples) -> dict[str, Callable[[], int]]
             total = total - s.advantage * row[len(s.prompt_tokens) - 1 : len(s.prompt_tokens) + len(s.tokens) - 1].sum()
         return total / len(batch)
 
-    def loop(batch_size: int, agents: int = 8) -> int:
+    def loop(batch_size: int, agents: int) -> int:
         seen = 0
         for agent in list(parameters)[:agents]:
             peft.set_adapter(agent)
@@ -301,41 +305,61 @@ def update_contenders(base, bank, peft, samples) -> dict[str, Callable[[], int]]
     return {
         "ours": lambda: ours(fused),
         "generic": lambda: ours(generic),
-        "a_peft_loop": lambda: loop(8),
-        "b_one_forward_per_sequence": lambda: loop(1, agents=2),  # cost per token does not depend on the number of agents
+        "a_peft_loop": lambda: loop(8, SOME["agents of the PEFT loop"]),
+        "b_one_forward_per_sequence": lambda: loop(1, SOME["agents of one forward per sequence"]),
     }
 
 
 # -------------------------------------------------------------------------------------------------- scaling
 def scaling(args: argparse.Namespace) -> dict:
-    """Cost per token at a constant number of rows with 1, 4, 16, 64 agents, and peak memory, each in a fresh process."""
-    found: dict[str, dict] = {}
-    for rows in (64, 256):
-        base, bank = load(args.threads, agents=64)
-        backend = LocalBackend(base, bank)
-        work = {}
-        for agents in (1, 4, 16, 64):
-            asked = prompts_for(agents, rows, 64, 72)
-            requests = [Request(v, m, 1, Sampling(max_tokens=16), seed=i) for i, (v, m) in enumerate(asked)]
-            work[str(agents)] = lambda r=requests, b=backend: sum(len(x.tokens) for replies in b.generate(r) for x in replies)
-        found[f"rollout_{rows}_rows"] = summary(interleaved(work, max(3, args.repeats // 2)), "1")
+    """Cost per token at a constant number of rows with 1, 4, 16, 64 agents: 64 rows of 16 new tokens, and updates of 64 × 64 tokens."""
     base, bank = load(args.threads, agents=64)
-    work = {}
+    backend, found = LocalBackend(base, bank), {}
+    rollouts, updates = {}, {}
+    hyper = {f"agent{i}": Hyper(1e-5) for i in range(64)}
+    made = samples_for(base, dict(rows=64, group=1, prompt=32, completion=32))
     for agents in (1, 4, 16, 64):
-        samples = [
-            Sample(f"agent{i % agents}", s.prompt_tokens, s.tokens, (), 1.0) for i, s in enumerate(samples_for(base, SHAPES["64x128"]))
-        ]
-        hyper = {f"agent{i}": Hyper(1e-5) for i in range(64)}
-        work[str(agents)] = lambda s=samples, h=hyper: update(base, bank, s, h, Objective()) and 64 * 128
-    found["update_64x128"] = summary(interleaved(work, max(3, args.repeats // 2)), "1")
+        asked = prompts_for(agents, 64, 64, 72)
+        requests = [Request(v, m, 1, Sampling(max_tokens=16), seed=i) for i, (v, m) in enumerate(asked)]
+        samples = [Sample(f"agent{i % agents}", s.prompt_tokens, s.tokens, (), 1.0) for i, s in enumerate(made)]
+        rollouts[str(agents)] = lambda r=requests: sum(len(x.tokens) for replies in backend.generate(r) for x in replies)
+        updates[str(agents)] = lambda s=samples: update(base, bank, s, hyper, Objective()) and 64 * 64
+    rollouts["1"]()
+    for name, work in (("rollout_64x16", rollouts), ("update_64x64", updates)):
+        found[name] = summary(interleaved(work, args.repeats), "1")
+        save(args, "scaling", found)
     return found
+
+
+def turns(args: argparse.Namespace) -> dict:
+    """A second turn with and without the keys and values of the first: 8 agents, 32 rows, replies of 64 tokens, 16 new ones after them."""
+    base, bank = load(args.threads)
+    backend = LocalBackend(base, bank)
+    first = [Request(v, m, 4, Sampling(max_tokens=64), seed=i) for i, (v, m) in enumerate(prompts_for(8, 8, 64, 128))]
+    times: dict[str, list[float]] = {"kept": [], "computed again": []}
+    reused = []
+    for _ in range(args.repeats):
+        with backend.remembering():
+            replies = backend.generate(first)
+            second = [
+                Request(
+                    r.version, (*r.messages, Message("assistant", reply.text), Message("user", "Go on.")), 1, Sampling(max_tokens=16), 7
+                )
+                for r, group in zip(first, replies, strict=True)
+                for reply in group
+            ]
+            before = backend.stats.reused_tokens
+            times["kept"].append(cpu(lambda s=second: sum(len(r.tokens) for (r,) in backend.generate(s))))
+            reused.append(backend.stats.reused_tokens - before)
+        times["computed again"].append(cpu(lambda s=second: sum(len(r.tokens) for (r,) in backend.generate(s))))
+    return {"second_turn": summary(times, "kept") | {"reused_tokens": statistics.median(reused)}}
 
 
 def memory(args: argparse.Namespace) -> dict:
     """Peak resident memory (GB) of a rollout and an update with default settings, by number of agents, each in a fresh process."""
     found = {}
-    for agents in (1, 8, 16, 64):
-        command = [sys.executable, __file__, "peak", "--agents", str(agents), "--threads", str(args.threads)]
+    for agents in (2, 8, 16, 64):
+        command = [sys.executable, "-m", "benchmarks.engine", "peak", "--agents", str(agents), "--threads", str(args.threads)]
         found[str(agents)] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         print(agents, found[str(agents)], flush=True)
     return found
@@ -352,6 +376,7 @@ def peak(args: argparse.Namespace) -> dict:
         [Request(v, m, 1, Sampling(max_tokens=16), seed=i) for i, (v, m) in enumerate(asked)]
     )
     rolled = resident()
+    give_back()  # as a round does between its phases
     samples = [Sample(v.agent, r.prompt_tokens, r.tokens, (), 1.0) for (v, _), (r,) in zip(asked, replies, strict=True)]
     update(base, bank, samples, {s.agent: Hyper(1e-5) for s in samples}, Objective())
     result = {"loaded": loaded, "after_rollout": rolled, "after_update": resident()}
@@ -378,7 +403,23 @@ def roofline(args: argparse.Namespace) -> dict:
     return found
 
 
-# ----------------------------------------------------------------------------------------------------- plot
+# ---------------------------------------------------------------------------------------------- table and plot
+def table(args: argparse.Namespace) -> None:
+    """Everything that was timed, as Markdown."""
+    for part, groups in json.loads(args.out.read_text()).items():
+        for group, values in groups.items():
+            rows = {name: v for name, v in values.items() if isinstance(v, dict) and "runs" in v} if isinstance(values, dict) else {}
+            if not rows:
+                print(f"\n{part} {group}: {json.dumps(values)}")
+                continue
+            print(
+                f"\n{part} {group}\n\n| contender | tokens per CPU-second | lowest–highest | ours is cheaper | runs |\n|---|---|---|---|---|"
+            )
+            for name, v in rows.items():
+                span = f"{v['low']:.1f}–{v['high']:.1f}"
+                print(f"| {name} | {v['tokens_per_cpu_second']:.1f} | {span} | {v['ours_is_times_cheaper']:.2f}× | {v['runs']} |")
+
+
 def plot(args: argparse.Namespace) -> None:
     from matplotlib.figure import Figure
 
@@ -408,12 +449,12 @@ def save(args: argparse.Namespace, part: str, result: dict) -> None:
     args.out.write_text(json.dumps({**before, part: {**before.get(part, {}), **result}}, indent=1) + "\n")
 
 
-PARTS = {"rollouts": rollouts, "updates": updates, "scaling": scaling, "memory": memory, "roofline": roofline}
+PARTS = {"roofline": roofline, "rollouts": rollouts, "updates": updates, "scaling": scaling, "turns": turns, "memory": memory}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", choices=[*PARTS, "plot", "peak"])
+    parser.add_argument("parts", nargs="*", default=[*PARTS, "table", "plot"], help=", ".join([*PARTS, "table", "plot", "peak"]))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
@@ -422,11 +463,13 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-engine.json"))
     args = parser.parse_args()
+    actions = {"peak": peak, "table": table, "plot": plot}
+    unknown = [part for part in args.parts if part not in PARTS and part not in actions]
+    if unknown:
+        parser.error(f"unknown parts {unknown}: expected some of {[*PARTS, *actions]}")
     for part in args.parts:
-        if part == "peak":
-            peak(args)
-        elif part == "plot":
-            plot(args)
+        if part in actions:
+            actions[part](args)
         else:
             save(args, part, PARTS[part](args))
 

@@ -1,23 +1,31 @@
 """End to end against CoMLRL 1.4.3 (MAGRPO), same weights, prompts, reward, sampling: CPU-seconds per 1,000 completion tokens.
 
     pip install comlrl==1.4.3        # in an environment that also has this project
-    python benchmarks/engine_comlrl.py --repeats 5 --out runs/bench-comlrl.json
+    python -m benchmarks.engine_comlrl --repeats 5 --out runs/bench-comlrl.json
+    python -m benchmarks.engine_comlrl --tiny --repeats 40 --out runs/bench-comlrl-tiny.json   # and the reward as it learns
+    python -m benchmarks.engine_comlrl memory --out runs/bench-comlrl-memory.json
 
-Two agents with LoRA rank 8 over SmolLM2-135M (or any folder: --model), one turn, G completions, aligned rewards, AdamW. CoMLRL holds a
-base model per agent, as its own examples do; --full trains its full models instead of adapters. Generation and update are timed apart,
-each contender doing one whole round (all prompts rolled out, then one update per agent) per turn, interleaved.
+Agents with LoRA rank 8 over SmolLM2-135M (or any folder: --model; --tiny: a random Llama of 0.1M parameters with SmolLM2's tokenizer),
+one turn, G completions, aligned rewards, AdamW. CoMLRL holds a base model per agent, as its own examples do; --full trains its full
+models instead of adapters. Generation and update are timed apart, each contender doing one whole round (all prompts rolled out, then
+one update per agent) per turn, interleaved; both go on learning from turn to turn, so the rewards of a turn are at equal numbers of
+prompts. `memory` is the peak resident memory of one small round by number of agents, each in a fresh process.
 """
 
 import argparse
 import json
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from league.backends.local import LocalBackend
 from league.learning.objective import Objective
@@ -28,12 +36,15 @@ from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
 
 TOPICS = ["a river", "an old clock", "the number seven", "a blue door", "winter rain", "a lost key", "the moon", "a paper boat"]
-AGENTS = ("first", "second")
 
 
-def reward(first: list[str], second: list[str]) -> list[float]:
-    """Closer lengths and more distinct words: cheap, dense, never constant."""
-    return [len(set(a.split()) | set(b.split())) / 10 - abs(len(a) - len(b)) / 50 for a, b in zip(first, second, strict=True)]
+def reward(*said: list[str]) -> list[float]:
+    """Of each joint completion: closer lengths and more distinct words. Cheap, dense, never constant."""
+    values = []
+    for texts in zip(*said, strict=True):
+        lengths = [len(text) for text in texts]
+        values.append(len({word for text in texts for word in text.split()}) / 10 - (max(lengths) - min(lengths)) / 50)
+    return values
 
 
 class Clock:
@@ -53,16 +64,26 @@ class Clock:
         return timed
 
 
+def their_tokenizer(path: Path):
+    """With a pad token that is not the end token: else CoMLRL cuts prompts that contain one, and its rewards see empty texts."""
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.pad_token = next(
+        token for token in ("<|endoftext|>", "<unk>") if token in tokenizer.get_vocab() and token != tokenizer.eos_token
+    )
+    return tokenizer
+
+
 def comlrl_trainer(args: argparse.Namespace, path: Path, prompts: list[str], dtype: torch.dtype):
     from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
 
-    agents = [AutoModelForCausalLM.from_pretrained(path, dtype=dtype) for _ in AGENTS]
+    agents = [AutoModelForCausalLM.from_pretrained(path, dtype=dtype) for _ in range(args.agents)]
     if not args.full:
         lora = LoraConfig(r=8, lora_alpha=16, target_modules=list(ALL_LINEAR), task_type="CAUSAL_LM")
         agents = [get_peft_model(agent, lora) for agent in agents]
     config = MAGRPOConfig(
         num_train_epochs=1,
         agent_learning_rate=args.rate,
+        num_agents=args.agents,
         num_generations=args.group,
         max_new_tokens=args.new_tokens,
         temperature=1.0,
@@ -75,7 +96,8 @@ def comlrl_trainer(args: argparse.Namespace, path: Path, prompts: list[str], dty
     )
     return MAGRPOTrainer(
         agents=agents,
-        tokenizer=AutoTokenizer.from_pretrained(path),
+        num_agents=args.agents,
+        tokenizer=their_tokenizer(path),
         train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
         reward_func=reward,
         args=config,
@@ -83,21 +105,28 @@ def comlrl_trainer(args: argparse.Namespace, path: Path, prompts: list[str], dty
 
 
 def theirs(trainer, tokenizer) -> dict[str, float]:
-    clock, texts = Clock(), []
-    generate = type(trainer)._generate_completions
+    clock, texts, values = Clock(), [], []
+    generate, scored = type(trainer)._generate_completions, trainer.reward_func
 
     def counted(*a, **k):
         found = generate(trainer, *a, **k)
         texts.extend(text for group in found["completions"] for text in group)
         return found
 
+    def noted(*a, **k):
+        found = scored(*a, **k)
+        values.extend(float(value) for value in found)
+        return found
+
     trainer._generate_completions = clock.wrap("generate", counted)
     trainer._update_from_samples = clock.wrap("update", lambda *a: type(trainer)._update_from_samples(trainer, *a))
+    trainer.reward_func = noted
     start = time.process_time()
     trainer.train()
     total = time.process_time() - start
+    trainer.reward_func = scored
     tokens = sum(len(tokenizer.encode(text)) + 1 for text in texts)
-    return {"tokens": tokens, "total": total, **clock.spent}
+    return {"tokens": tokens, "total": total, "reward": statistics.fmean(values), **clock.spent}
 
 
 def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests: list[Request], turn: int) -> dict[str, float]:
@@ -106,25 +135,124 @@ def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests:
     asked = [Request(r.version, r.messages, r.samples, r.sampling, r.seed + 1000 * turn) for r in requests]
     replies = backend.generate(asked)
     generated = time.process_time()
-    samples = []
-    for at in range(0, len(asked), 2):
-        pair = replies[at : at + 2]
-        values = reward([x.text for x in pair[0]], [x.text for x in pair[1]])
+    samples, rewards = [], []
+    for at in range(0, len(asked), args.agents):
+        joint = replies[at : at + args.agents]
+        values = reward(*([x.text for x in group] for group in joint))
         mean = sum(values) / len(values)
-        for request, group in zip(asked[at : at + 2], pair, strict=True):
+        rewards.append(mean)
+        for request, group in zip(asked[at : at + args.agents], joint, strict=True):
             samples += [
                 Sample(request.version.agent, r.prompt_tokens, r.tokens, r.logprobs, v - mean) for r, v in zip(group, values, strict=True)
             ]
-    update(base, bank, samples, {agent: Hyper(args.rate) for agent in AGENTS}, Objective())
+    update(base, bank, samples, {s.agent: Hyper(args.rate) for s in samples}, Objective())
     end = time.process_time()
     tokens = sum(len(s.tokens) for s in samples)
-    return {"tokens": tokens, "total": end - start, "generate": generated - start, "update": end - generated}
+    return {
+        "tokens": tokens,
+        "total": end - start,
+        "reward": statistics.fmean(rewards),
+        "generate": generated - start,
+        "update": end - generated,
+    }
+
+
+def our_side(args: argparse.Namespace, path: Path) -> tuple[BaseModel, AdapterBank, list[Request]]:
+    base = BaseModel.load(path, threads=1)
+    bank = AdapterBank(base)
+    names = [f"agent{i}" for i in range(args.agents)]
+    for seed, name in enumerate(names):
+        bank.add(Version(name, 0), LoraSpec(), seed=seed, trainable=True)
+    topics = [TOPICS[i % len(TOPICS)] + (f" and {i}" if i >= len(TOPICS) else "") for i in range(args.prompts)]
+    messages = [(Message("user", f"Write one short sentence about {topic}."),) for topic in topics]
+    sampling = Sampling(max_tokens=args.new_tokens)
+    return base, bank, [Request(Version(name, 0), m, args.group, sampling, seed=i) for i, m in enumerate(messages) for name in names]
+
+
+def texts_of(base: BaseModel, requests: list[Request], agents: int) -> list[str]:
+    """The prompts as CoMLRL takes them: text, through the same chat template."""
+    return [base.tokenizer.decode(list(base.encode(r.messages)), skip_special_tokens=False) for r in requests[::agents]]
+
+
+def compare(args: argparse.Namespace, path: Path) -> None:
+    base, bank, requests = our_side(args, path)
+    trainer = comlrl_trainer(args, path, texts_of(base, requests, args.agents), base.dtype)
+    turns: dict[str, list[dict[str, float]]] = {"ours": [], "comlrl": []}
+    LocalBackend(base, bank).generate(requests)  # warm oneDNN's caches
+    for turn in range(args.repeats):
+        turns["ours"].append(ours(args, base, bank, requests, turn))
+        turns["comlrl"].append(theirs(trainer, base.tokenizer))
+        print({name: found[-1] for name, found in turns.items()}, flush=True)
+    result: dict[str, object] = {"turns": turns, "settings": {k: str(v) for k, v in vars(args).items()}}
+    for part in ("total", "generate", "update"):
+        cost = {name: statistics.median(1000 * t[part] / t["tokens"] for t in found) for name, found in turns.items()}
+        result[part] = {**cost, "ratio": cost["comlrl"] / cost["ours"], "unit": "CPU-seconds per 1,000 completion tokens"}
+        print(part, result[part])
+    third = max(1, args.repeats // 3)
+    result["reward"] = {
+        name: {
+            "first_third": statistics.fmean(t["reward"] for t in found[:third]),
+            "last_third": statistics.fmean(t["reward"] for t in found[-third:]),
+            "tokens": sum(t["tokens"] for t in found),
+        }
+        for name, found in turns.items()
+    }
+    print("reward", result["reward"])
+    save(args.out, result)
+
+
+def memory(args: argparse.Namespace) -> None:
+    found: dict[str, dict[str, float]] = {}
+    for agents in (2, 8, 16):
+        found[str(agents)] = {}
+        for side in ("ours", "comlrl"):
+            command = [sys.executable, "-m", "benchmarks.engine_comlrl", f"peak-{side}", "--agents", str(agents), "--prompts", "1"]
+            command += ["--group", "2", "--new-tokens", "8", "--model", args.model] + ["--full"] * args.full
+            line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            found[str(agents)][side] = float(line)
+        print(agents, found[str(agents)], flush=True)
+    save(args.out, {"peak_gb_by_agents": found})
+
+
+def peak(args: argparse.Namespace, path: Path) -> None:
+    """Print the peak resident memory (GB) of one round of one side."""
+    if args.action == "peak-ours":
+        base, bank, requests = our_side(args, path)
+        ours(args, base, bank, requests, 0)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        prompt = tokenizer.apply_chat_template([{"role": "user", "content": f"Write about {TOPICS[0]}."}], tokenize=False)
+        theirs(comlrl_trainer(args, path, [prompt], torch.bfloat16), tokenizer)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+
+
+def tiny_model(folder: Path) -> Path:
+    """A random Llama of about 0.1M parameters beside its embedding, with SmolLM2's tokenizer."""
+    source = locate_model(DEFAULT_MODEL)
+    config = AutoConfig.from_pretrained(source)
+    for name, value in dict(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2
+    ).items():
+        setattr(config, name, value)
+    config.head_dim = 16
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    return folder
+
+
+def save(path: Path, result: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", nargs="?", default="compare", choices=["compare", "memory", "peak-ours", "peak-comlrl"])
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--agents", type=int, default=2)
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--group", type=int, default=4)
     parser.add_argument("--new-tokens", type=int, default=32)
@@ -132,33 +260,16 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-comlrl.json"))
     args = parser.parse_args()
-    path = locate_model(args.model)
-    base = BaseModel.load(path, threads=1)
-    bank = AdapterBank(base)
-    for seed, agent in enumerate(AGENTS):
-        bank.add(Version(agent, 0), LoraSpec(), seed=seed, trainable=True)
-    topics = [TOPICS[i % len(TOPICS)] + (f" and {i}" if i >= len(TOPICS) else "") for i in range(args.prompts)]
-    messages = [(Message("user", f"Write one short sentence about {topic}."),) for topic in topics]
-    requests = [
-        Request(Version(agent, 0), m, args.group, Sampling(max_tokens=args.new_tokens), seed=i)
-        for i, m in enumerate(messages)
-        for agent in AGENTS
-    ]
-    texts = [base.tokenizer.decode(list(base.encode(m)), skip_special_tokens=False) for m in messages]
-    trainer = comlrl_trainer(args, path, texts, base.dtype)
-    turns: dict[str, list[dict[str, float]]] = {"ours": [], "comlrl": []}
-    ours(args, base, bank, requests, 99)  # warm oneDNN's caches
-    for turn in range(args.repeats):
-        turns["ours"].append(ours(args, base, bank, requests, turn))
-        turns["comlrl"].append(theirs(trainer, base.tokenizer))
-        print({name: found[-1] for name, found in turns.items()}, flush=True)
-    result: dict[str, object] = {"turns": turns, "full_model": args.full, "settings": {k: str(v) for k, v in vars(args).items()}}
-    for part in ("total", "generate", "update"):
-        cost = {name: statistics.median(1000 * t[part] / t["tokens"] for t in found) for name, found in turns.items()}
-        result[part] = {**cost, "ratio": cost["comlrl"] / cost["ours"], "unit": "CPU-seconds per 1,000 completion tokens"}
-        print(part, result[part])
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    torch.set_num_threads(1)
+    if args.action == "memory":
+        memory(args)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        path = tiny_model(Path(scratch)) if args.tiny else locate_model(args.model)
+        if args.action == "compare":
+            compare(args, path)
+        else:
+            peak(args, path)
 
 
 if __name__ == "__main__":

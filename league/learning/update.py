@@ -20,6 +20,7 @@ from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import engine_for
 from league.model.grammar import Grammars
+from league.model.memory import give_back
 from league.model.sampling import Shape
 from league.types import Hyper, Sample, Sampling, Version
 
@@ -64,6 +65,7 @@ def update(
     hypers = [hyper_of(agent, hyper) for agent in agents]
     _check(base, samples, agents, hypers)
     engine_for(bank).forget()
+    give_back()
     backup = _Backup(bank, versions) if objective.epochs * objective.minibatches > 1 else None
     totals = [torch.zeros(len(SUMS), dtype=torch.float64) for _ in agents]
     norms, steps = [0.0] * len(agents), [0] * len(agents)
@@ -125,11 +127,11 @@ def _accumulate(
     sink = {versions[owner]: grad for owner, grad in grads.items()}
     sums = torch.zeros(len(versions), len(SUMS), dtype=torch.float64)
     engine, base = engine_for(bank), bank.base
-    for micro in engine.plan(
-        batch_rows := [(item.sample.prompt_tokens, item.sample.tokens) for item in batch],
-        [versions[item.owner] for item in batch],
-        objective.tokens_per_microbatch,
-    ):
+    batch_rows = [(item.sample.prompt_tokens, item.sample.tokens) for item in batch]
+    plan = engine.plan(batch_rows, [versions[item.owner] for item in batch], objective.tokens_per_microbatch)
+    for number, micro in enumerate(plan):
+        if number:
+            give_back()  # micro-batches differ in shape, and what one leaves behind does not fit the next
         items = [batch[i] for i in micro.order]
         targets = _targets(items, hypers, base)
         rows = [batch_rows[i] for i in micro.order]
@@ -145,6 +147,7 @@ def _accumulate(
         _require_finite(part, versions, logprobs, targets.owner)
         forward.backward(grad)
         sums += part
+        del forward, grad  # their adapters must not wait for those of the next micro-batch
     return grads, list(sums)
 
 

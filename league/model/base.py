@@ -54,6 +54,7 @@ class BaseModel:
         except (OSError, ValueError, KeyError) as error:
             raise ModelUnavailable(f"model folder {path}: expected a causal LM that transformers can load, found: {error}") from error
         torch.nn.Module.to(model, where)
+        _own(model)
         return cls(model, tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
 
     @property
@@ -116,6 +117,13 @@ class BaseModel:
             for path, module in self.model.named_modules()
             if isinstance(module, nn.Linear) and path.rsplit(".", 1)[-1] in wanted
         }
+
+
+def _own(model: PreTrainedModel) -> None:
+    """Copy parameters out of the file they are mapped from. One left behind keeps all of the file's pages in memory, and the fused
+    engine replaces most of them."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
 
 
 def available_cores() -> int:

@@ -59,7 +59,7 @@ class RowPlan:
 
 
 def plan_rows(stack: Stack, versions: Sequence[Version | None], device: torch.device) -> RowPlan:
-    """`versions` must be sorted as the stack's, None first."""
+    """`versions` must be sorted as the stack's, None first; the stack may hold more."""
     start = sum(1 for version in versions if version is None)
     counts = [0] * len(stack.versions)
     for version in versions[start:]:
@@ -96,6 +96,7 @@ class FusedSession:
         rows = int(copies.sum())
         self.prompt = torch.arange(len(prompts), device=device).repeat_interleave(copies)
         self.versions = [prompt.version for prompt in prompts for _ in range(prompt.copies)]
+        self.stack = engine.stack(sorted({prompt.version for prompt in prompts if prompt.version is not None}))
         self.memory = engine.prefixes
         self.reused = 0
         """Prompt tokens whose keys and values were known."""
@@ -126,7 +127,7 @@ class FusedSession:
     def _prefill_part(self, prompts: Sequence[Prompt], part: Sequence[int]) -> Tensor:
         engine, d, memory = self.engine, self.decoder, self.memory
         found = [memory.find(prompts[i].version, prompts[i].tokens[:-1]) for i in part] if memory is not None else None
-        packed = engine.pack([prompts[i].tokens for i in part], [prompts[i].version for i in part], found)
+        packed = engine.pack([prompts[i].tokens for i in part], [prompts[i].version for i in part], self.stack, found)
         self.reused += len(packed.known) if packed.known is not None else 0
         places = [torch.from_numpy(packed.rank[packed.forest.flat(row)]).to(self.positions.device) for row in range(len(part))]
         x = d.embed(packed.tokens)
@@ -142,8 +143,9 @@ class FusedSession:
         """Everything that depends on which rows are left."""
         device = self.positions.device
         distinct = sorted({version for version in self.versions if version is not None})
-        stack = self.engine.stack(distinct) if distinct else None
-        self.plan = plan_rows(stack, self.versions, device) if stack is not None else None
+        if self.stack is not None and 2 * len(distinct) < len(self.stack.versions):
+            self.stack = self.stack.take(distinct) if distinct else None
+        self.plan = plan_rows(self.stack, self.versions, device) if self.stack is not None else None
         prompts = self.shared.shape[2]
         counts = torch.bincount(self.prompt, minlength=prompts)
         self.group = int(counts.max())

@@ -76,7 +76,7 @@ class FusedEngine:
 
     # --------------------------------------------------------------------------------------------- adapters
     def stack(self, versions: Sequence[Version]) -> Stack | None:
-        """Stacked adapters of distinct versions; the last stack is kept until one of its versions changes."""
+        """Stacked adapters of exactly these distinct versions; the last stack is kept until one of its versions changes."""
         if not versions:
             return None
         key = tuple((version, self.bank.slice(version).revision) for version in versions)
@@ -99,12 +99,17 @@ class FusedEngine:
             self.prefixes = before
 
     def pack(
-        self, rows: Sequence[Sequence[int]], versions: Sequence[Version | None], found: Sequence[Sequence[Tensor]] | None = None
+        self,
+        rows: Sequence[Sequence[int]],
+        versions: Sequence[Version | None],
+        stack: Stack | None = None,
+        found: Sequence[Sequence[Tensor]] | None = None,
     ) -> Packed:
-        """`found`: per row, the known keys and values of its beginning, shorter than the row (PrefixCache.find)."""
+        """`stack`: one that holds the rows' versions, where there is one. `found`: per row, the known keys and values of its beginning,
+        shorter than the row (PrefixCache.find)."""
         forest = grow(rows, versions)
         mask, known = _known(forest, found) if found is not None and any(found) else (None, None)
-        stack = self.stack([version for _, _, version in forest.versions if version is not None])
+        stack = stack or self.stack([version for _, _, version in forest.versions if version is not None])
         device, rank = self.base.device, ranks(len(forest), mask)
         fresh = np.arange(len(forest)) if mask is None else np.flatnonzero(~mask)
         runs = [
@@ -139,7 +144,7 @@ class FusedEngine:
         qkv = qkv.view(len(x), -1, d.head_size)
         raw = qkv[:, : d.heads + d.kv_heads] if layer.norm_q is not None else None
         turned = ops.rotate(self.head_norms(qkv, layer), *packed.tables[layer.kind])
-        q, k, v = turned[:, : d.heads], turned[:, d.heads :], qkv[:, d.heads + d.kv_heads :]
+        q, k, v = turned[:, : d.heads], turned[:, d.heads :], qkv[:, d.heads + d.kv_heads :].contiguous()
         if packed.known is not None:
             k, v = torch.cat([k, packed.known[:, index, 0]]), torch.cat([v, packed.known[:, index, 1]])
         attended = ops.attend(q, k, v, packed.attention, d.scaling, layer.window)

@@ -54,6 +54,16 @@ class Stack:
                 column += out
         return Fused(a.to(decoder.device), b.to(decoder.device))
 
+    def take(self, versions: Sequence[Version]) -> "Stack":
+        """A stack of some of these versions."""
+        part = Stack.__new__(Stack)
+        part.versions, part.rank = tuple(versions), self.rank
+        part.slots = {version: slot for slot, version in enumerate(versions)}
+        index = [self.slots[version] for version in versions]
+        part.layouts = [self.layouts[slot] for slot in index]
+        part.layers = [[Fused(fused.a[index], fused.b[index]) for fused in groups] for groups in self.layers]
+        return part
+
     def scatter(self, slot: int, paths: Sequence[str], outs: Sequence[int], da: Tensor, db: Tensor, grad: Tensor) -> None:
         """Add gradients of a fused A [k·r, in] and scaled B [k·r, out] to the flat fp32 gradient of one version."""
         layout, rank, column = self.layouts[slot], self.rank, 0
