@@ -27,6 +27,7 @@ from benchmarks.engine_setup import cpu, interleaved, load, prompts_for, samples
 from league.backends.local import LocalBackend
 from league.learning.objective import Objective
 from league.learning.update import update
+from league.model.fetch import DEFAULT_MODEL
 from league.model.memory import give_back
 from league.types import Hyper, Message, Reply, Request, Sample, Sampling
 
@@ -34,7 +35,7 @@ from league.types import Hyper, Message, Reply, Request, Sample, Sampling
 # -------------------------------------------------------------------------------------------------- scaling
 def scaling(args: argparse.Namespace) -> dict:
     """Cost per token at a constant number of rows with 1, 4, 16, 64 agents: 64 rows of 16 new tokens, and updates of 64 × 64 tokens."""
-    base, bank = load(args.threads, agents=64)
+    base, bank = load(args, agents=64)
     backend, found = LocalBackend(base, bank), {}
     rollouts, updates = {}, {}
     hyper = {f"agent{i}": Hyper(1e-5) for i in range(64)}
@@ -55,7 +56,7 @@ def scaling(args: argparse.Namespace) -> dict:
 
 def turns(args: argparse.Namespace) -> dict:
     """A second turn with and without the keys and values of the first: 8 agents, 32 rows, replies of 64 tokens, 16 new ones after them."""
-    base, bank = load(args.threads)
+    base, bank = load(args)
     backend = LocalBackend(base, bank)
     first = [Request(v, m, 4, Sampling(max_tokens=64), seed=i) for i, (v, m) in enumerate(prompts_for(8, 8, 64, 128))]
     times: dict[str, list[float]] = {"kept": [], "computed again": []}
@@ -82,6 +83,7 @@ def memory(args: argparse.Namespace) -> dict:
     found = {}
     for agents in (2, 8, 16, 64):
         command = [sys.executable, "-m", "benchmarks.engine", "peak", "--agents", str(agents), "--threads", str(args.threads)]
+        command += ["--model", args.model]
         found[str(agents)] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         print(agents, found[str(agents)], flush=True)
     return found
@@ -91,7 +93,7 @@ def peak(args: argparse.Namespace) -> dict:
     def resident() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
-    base, bank = load(args.threads, agents=args.agents)
+    base, bank = load(args, agents=args.agents)
     loaded = resident()
     asked = prompts_for(args.agents, 64, 64, 128)
     replies: list[tuple[Reply, ...]] = LocalBackend(base, bank).generate(
@@ -167,9 +169,10 @@ def plot(args: argparse.Namespace) -> None:
 PARTS = {"roofline": roofline, "rollouts": rollouts, "updates": updates, "scaling": scaling, "turns": turns, "memory": memory}
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=[*PARTS, "table", "plot"], help=", ".join([*PARTS, "table", "plot", "peak"]))
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
@@ -177,7 +180,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the update's rows (0.5: half as many)")
     parser.add_argument("--agents", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-engine.json"))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     actions = {"peak": peak, "table": table, "plot": plot}
     unknown = [part for part in args.parts if part not in PARTS and part not in actions]
     if unknown:

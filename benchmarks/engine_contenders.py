@@ -26,9 +26,9 @@ SOME = {"agents of (a)": 2, "rows of (b)": 1, "agents of the PEFT loop": 2, "age
 # -------------------------------------------------------------------------------------------------- rollouts
 def rollouts(args: argparse.Namespace) -> dict:
     found = {}
-    base, bank = load(args.threads)
+    base, bank = load(args)
     with tempfile.TemporaryDirectory() as scratch:
-        peft = peft_model(base, bank, Path(scratch))
+        peft = peft_model(args, base, bank, Path(scratch))
     fused, generic = LocalBackend(base, bank), LocalBackend(base, bank, engine=GenericEngine(bank))
     assert isinstance(fused.engine, FusedEngine)
     for rows in args.rows:
@@ -128,9 +128,9 @@ SHAPES = {
 
 def updates(args: argparse.Namespace) -> dict:
     found = {}
-    base, bank = load(args.threads)
+    base, bank = load(args)
     with tempfile.TemporaryDirectory() as scratch:
-        peft = peft_model(base, bank, Path(scratch))
+        peft = peft_model(args, base, bank, Path(scratch))
     for name, shape in SHAPES.items():
         shape = {**shape, "rows": int(shape["rows"] * args.scale)}
         samples = samples_for(base, shape)

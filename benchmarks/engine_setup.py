@@ -12,15 +12,15 @@ import torch
 
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
-from league.model.fetch import DEFAULT_MODEL, locate_model
+from league.model.fetch import locate_model
 from league.model.peft_io import export_peft
 from league.types import Message, Sample, Version
 
 WORDS = "the cat sat on a mat while seven dogs ran over red hills to count small green apples and sing".split()
 
 
-def load(threads: int, agents: int = 8) -> tuple[BaseModel, AdapterBank]:
-    base = BaseModel.load(locate_model(DEFAULT_MODEL), threads=threads)
+def load(args: argparse.Namespace, agents: int = 8) -> tuple[BaseModel, AdapterBank]:
+    base = BaseModel.load(locate_model(args.model), threads=args.threads)
     base.end_tokens = frozenset()  # fixed lengths
     bank = AdapterBank(base)
     for i in range(agents):
@@ -45,19 +45,23 @@ def samples_for(base: BaseModel, shape: dict) -> list[Sample]:
     rnd = random.Random(1)
     made = []
     for i in range(shape["rows"] // shape["group"]):
-        prompt = tuple(rnd.choices(range(10, 40_000), k=shape["prompt"]))
+        prompt = tuple(rnd.choices(range(10, min(40_000, base.head.shape[0])), k=shape["prompt"]))
         agent = f"agent{i * 8 // (shape['rows'] // shape['group'])}"
         for j in range(shape["group"]):
-            made.append(Sample(agent, prompt, tuple(rnd.choices(range(10, 40_000), k=shape["completion"])), (), (-1.0) ** j))
+            made.append(
+                Sample(
+                    agent, prompt, tuple(rnd.choices(range(10, min(40_000, base.head.shape[0])), k=shape["completion"])), (), (-1.0) ** j
+                )
+            )
     return made
 
 
-def peft_model(base: BaseModel, bank: AdapterBank, scratch: Path):
+def peft_model(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, scratch: Path):
     """A PEFT model of its own with every adapter of the bank."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    plain = AutoModelForCausalLM.from_pretrained(locate_model(DEFAULT_MODEL), dtype=base.dtype)
+    plain = AutoModelForCausalLM.from_pretrained(locate_model(args.model), dtype=base.dtype)
     model = None
     for version in bank.versions():
         folder = scratch / version.agent
