@@ -104,13 +104,13 @@ def comlrl_trainer(args: argparse.Namespace, path: Path, prompts: list[str], dty
     )
 
 
-def theirs(trainer, tokenizer) -> dict[str, float]:
-    clock, texts, values = Clock(), [], []
+def theirs(trainer) -> dict[str, float]:
+    clock, lengths, values = Clock(), [], []
     generate, scored = type(trainer)._generate_completions, trainer.reward_func
 
     def counted(*a, **k):
         found = generate(trainer, *a, **k)
-        texts.extend(text for group in found["completions"] for text in group)
+        lengths.extend(found["response_lens"])
         return found
 
     def noted(*a, **k):
@@ -125,8 +125,7 @@ def theirs(trainer, tokenizer) -> dict[str, float]:
     trainer.train()
     total = time.process_time() - start
     trainer.reward_func = scored
-    tokens = sum(len(tokenizer.encode(text)) + 1 for text in texts)
-    return {"tokens": tokens, "total": total, "reward": statistics.fmean(values), **clock.spent}
+    return {"tokens": sum(lengths), "total": total, "reward": statistics.fmean(values), **clock.spent}
 
 
 def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests: list[Request], turn: int) -> dict[str, float]:
@@ -181,7 +180,7 @@ def compare(args: argparse.Namespace, path: Path) -> None:
     LocalBackend(base, bank).generate(requests)  # warm oneDNN's caches
     for turn in range(args.repeats):
         turns["ours"].append(ours(args, base, bank, requests, turn))
-        turns["comlrl"].append(theirs(trainer, base.tokenizer))
+        turns["comlrl"].append(theirs(trainer))
         print({name: found[-1] for name, found in turns.items()}, flush=True)
     result: dict[str, object] = {"turns": turns, "settings": {k: str(v) for k, v in vars(args).items()}}
     for part in ("total", "generate", "update"):
@@ -222,7 +221,7 @@ def peak(args: argparse.Namespace, path: Path) -> None:
     else:
         tokenizer = AutoTokenizer.from_pretrained(path)
         prompt = tokenizer.apply_chat_template([{"role": "user", "content": f"Write about {TOPICS[0]}."}], tokenize=False)
-        theirs(comlrl_trainer(args, path, [prompt], torch.bfloat16), tokenizer)
+        theirs(comlrl_trainer(args, path, [prompt], torch.bfloat16))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 
 
