@@ -178,6 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=int, nargs="+", default=[32, 64], help="rows of a rollout, a multiple of 8")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the update's rows (0.5: half as many)")
+    parser.add_argument("--without", nargs="+", default=[], help="contenders to leave out")
     parser.add_argument("--agents", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-engine.json"))
     args = parser.parse_args(argv)

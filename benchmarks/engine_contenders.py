@@ -36,7 +36,8 @@ def rollouts(args: argparse.Namespace) -> dict:
         asked = prompts_for(8, rows // samples, 64, 128)
         rollout = rollout_contenders(base, bank, peft, fused, generic, asked, samples, args.new_tokens)
         print(f"rollouts, {rows} rows = {rows // samples} prompts x {samples}, {args.new_tokens} new tokens")
-        for name in ("ours", "generic"):
+        rollout = {name: work for name, work in rollout.items() if name not in args.without}
+        for name in sorted(rollout.keys() & {"ours", "generic"}):
             rollout[name]()  # warm caches of oneDNN primitives
         times = interleaved(rollout, args.repeats)
         result = summary(times, "ours")
@@ -135,7 +136,8 @@ def updates(args: argparse.Namespace) -> dict:
         shape = {**shape, "rows": int(shape["rows"] * args.scale)}
         samples = samples_for(base, shape)
         contenders = update_contenders(base, bank, peft, samples)
-        print(f"update {name}: {shape}")
+        contenders = {who: work for who, work in contenders.items() if who not in args.without}
+        print(f"update {name}: {shape}", flush=True)
         contenders["ours"]()
         found[name] = summary(interleaved(contenders, args.repeats), "ours") | {"shape": shape}
         save(args, "updates", found)
