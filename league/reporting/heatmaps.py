@@ -140,6 +140,7 @@ def _number(axes: Axes, matrix: Matrix, size: int, norm: Normalize, colours: Col
             red, green, blue, _ = colours(norm(cell.value))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             weight = "bold" if certain[row, col] and matrix.scale in ("signed", "winrate", "points") else "normal"
+            text = text.replace("-", "\N{MINUS SIGN}")  # a hyphen is lost at the size of a card
             axes.text(col, row, text, ha="center", va="center", color="white" if dark else INK, weight=weight, linespacing=1.05)
 
 
