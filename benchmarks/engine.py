@@ -150,7 +150,7 @@ def plot(args: argparse.Namespace) -> None:
     results = json.loads(args.out.read_text())
     figure = Figure(figsize=(9, 3.6), dpi=110)
     left, right = figure.subplots(1, 2)
-    for axis, part, title in ((left, "rollouts", "Rollouts, 8 agents"), (right, "updates", "Update, 8 agents")):
+    for axis, part, title in ((left, "rollouts", "Rollouts"), (right, "updates", "Updates")):
         groups = {k: {n: v for n, v in g.items() if isinstance(v, dict) and "runs" in v} for k, g in results.get(part, {}).items()}
         names = list(next(iter(groups.values()), {}))
         for index, (group, values) in enumerate(groups.items()):
