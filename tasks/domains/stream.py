@@ -29,7 +29,7 @@ def split_of(kind: str, identity: str) -> Split:
     return _TENTHS[int.from_bytes(digest[:8], "big") % 10]
 
 
-RENDERED = 2_000
+RENDERED = 256
 """Problems kept as text; the others are rendered again when they are asked for, from the same draw."""
 
 
