@@ -21,6 +21,7 @@ from league.evolving import evolve
 from league.founding import warm_up_all
 from league.guards import guard, measured
 from league.learning.update import AgentUpdate
+from league.limits import reached
 from league.measuring import measure
 from league.preflight import Prepared, prepare
 from league.rollouts import play
@@ -88,7 +89,7 @@ def play_round(league: League, number: int, audience: Audience) -> None:
         updates = learn(league, now, episodes, scores)
     with timed(league, now, "evolve"):
         _move(league, now, updates)
-    ends = _limit(league, number) is not None
+    ends = reached(league, number) is not None
     if ends or number % league.config.evaluation.every == 0:
         with timed(league, now, "evaluate"):
             audience.phase(league, number, "measuring")
@@ -119,7 +120,7 @@ def _open_round(league: League, audience: Audience) -> None:
         snapshot(league, now, name)
     with timed(league, now, "evaluate"):
         audience.phase(league, 0, "first exam")
-        _measure(league, now, _limit(league, 0) is not None)
+        _measure(league, now, reached(league, 0) is not None)
     _commit(league, now)
     audience.round(league, now.report(league.config.league.rounds))
 
@@ -155,20 +156,6 @@ def _count(league: League, number: int, matches: Sequence[MatchResult]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- measuring
-def _limit(league: League, number: int) -> str | None:
-    """Which of its limits ends the run with round `number`, or None: asked once a round, so that the last exam belongs to the last round."""
-    limits = league.config.league
-    if number >= limits.rounds:
-        return "all rounds played"
-    if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
-        return f"token budget of {limits.token_budget} spent"
-    if limits.trained_tokens and league.tokens["trained"] >= limits.trained_tokens:
-        return f"trained on {limits.trained_tokens} tokens"
-    if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
-        return f"{limits.max_hours} hours spent"
-    return None
-
-
 def _measure(league: League, now: Round, ends: bool) -> None:
     """On test problems before the first round and after the last (`ends`), on validation problems between."""
     found = measure(league, now.number, now.number == 0 or ends)
@@ -220,7 +207,7 @@ def _commit(league: League, now: Round) -> None:
 def _finished(league: League, signals: Signals) -> str | None:
     """Why no further round is played, or None. A limit ends the run once the last exam has been sat: time may run out behind it."""
     number = league.store.latest_round() or 0
-    if (limit := _limit(league, number)) is not None and "end" in league.marks:
+    if (limit := reached(league, number)) is not None and "end" in league.marks:
         return limit
     while (wish := league.store.stop_requested()) == "pause" and not signals.received:
         league.store.beat(number, "paused")

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from league.assembly import League
 from league.errors import LeagueError
+from league.limits import reached, used
 from league.reporting.allowance import Allowance
 from league.reporting.assemble import publish_round
 from league.reporting.pace import Pace
@@ -56,7 +57,7 @@ class Watch:
                 self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
             pace = Pace(report.rounds, league.config.evaluation.every)
             self._behind = self._behind or ("evaluate" in report.clock and pace.figures(report.round))
-            drawn = report.round == report.rounds or (self._behind and self._pictures.may(time.perf_counter() - self._began))
+            drawn = reached(league, report.round) is not None or (self._behind and self._pictures.may(time.perf_counter() - self._began))
             started = time.perf_counter()
             publish_round(self._board, league.store, report.round, drawn, pace=pace)
             if drawn:
@@ -96,4 +97,5 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
             "update": (clock.get("update", 0.0) + clock.get("warm-up", 0.0)) / total,
             "measure": clock.get("evaluate", 0.0) / total,
         },
+        used=used(league),
     )

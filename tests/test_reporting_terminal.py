@@ -94,6 +94,15 @@ def test_time_left_knows_of_the_last_exam() -> None:
     assert progress.seconds_left(RoundLine(3, {})) == 0.0
 
 
+def test_a_limit_in_tokens_that_comes_before_the_rounds_sets_the_time_left():
+    progress = Progress(rounds=1000, console=Console(file=io.StringIO()))
+    progress.round(RoundLine(0, {}, seconds=300.0, shares={"measure": 0.5}, used=0.2))
+    progress.round(RoundLine(1, {}, seconds=10.0, used=0.3))
+    assert progress.seconds_left(RoundLine(1, {}, used=0.3)) == pytest.approx(7 * 10.0 + 150.0)
+    assert progress.seconds_left(RoundLine(8, {}, used=1.0)) == 0.0
+    assert progress.seconds_left(RoundLine(999, {}, used=0.4)) == pytest.approx(10.0 + 150.0), "the rounds end first"
+
+
 def test_matrix_fits_every_width() -> None:
     assert "0.62 ±0.05" in printed(tables.matrix_table(matrix(3, 3), 80))
     plain = printed(tables.matrix_table(matrix(6, 6), 80))

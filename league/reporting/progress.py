@@ -4,6 +4,7 @@ Without a terminal (a pipe, a log file) the same lines are written plainly, with
 happening now is said when it changes, at most once in `QUIET` seconds, so that a long first phase is not silence.
 """
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Progress:
         self._columns: list[Column] = []
         self._printed = 0
         self._seconds: list[float] = []
+        self._start: RoundLine | None = None
         self._exam = 0.0
         self._live: Live | None = None
         self._clock, self._said = clock, -QUIET
@@ -64,6 +66,7 @@ class Progress:
 
     def round(self, line: RoundLine) -> None:
         """Print one round. The columns are fixed by the first one: a role that appears later adds its column and a new header."""
+        self._start = self._start or line
         if line.round > 0:
             self._seconds.append(line.seconds)
         else:  # the warm-up and the first exam; the last round ends with as long an exam
@@ -79,8 +82,16 @@ class Progress:
 
     def seconds_left(self, line: RoundLine) -> float | None:
         """Median of the last five rounds times the rounds to come, and the last exam; None before the first."""
-        recent, rounds = self._seconds[-5:], max(0, self._rounds - line.round)
+        recent, rounds = self._seconds[-5:], self._rounds_left(line)
         return statistics.median(recent) * rounds + (self._exam if rounds else 0.0) if recent else None
+
+    def _rounds_left(self, line: RoundLine) -> int:
+        """By the number of rounds, or by what a round has used of the limit in tokens or hours where that comes first."""
+        rounds = max(0, self._rounds - line.round)
+        if self._start is None or line.used <= self._start.used:
+            return rounds
+        a_round = (line.used - self._start.used) / (line.round - self._start.round)
+        return min(rounds, math.ceil((1 - line.used) / a_round))
 
     def _left(self, line: RoundLine) -> str:
         seconds = self.seconds_left(line)

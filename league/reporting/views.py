@@ -202,6 +202,8 @@ class RoundLine:
     seconds: float = 0.0
     shares: Mapping[str, float] = field(default_factory=dict)
     """Share of the round's wall time by activity ("generate", "update", "other")."""
+    used: float = 0.0
+    """Share of the run's nearest limit in tokens or hours that is spent, 0…1; 0 where there is none."""
 
 
 @dataclass(frozen=True)
