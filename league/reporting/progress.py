@@ -91,7 +91,7 @@ class Progress:
         if self._start is None or line.used <= self._start.used:
             return rounds
         a_round = (line.used - self._start.used) / (line.round - self._start.round)
-        return min(rounds, math.ceil((1 - line.used) / a_round))
+        return min(rounds, math.ceil((1 - line.used) / a_round - 1e-9))
 
     def _left(self, line: RoundLine) -> str:
         seconds = self.seconds_left(line)
