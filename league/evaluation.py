@@ -5,12 +5,12 @@ expert × domain accuracies and, because all answer the same items, every pair's
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from league.rollouts import Player, play, transcript
+from league.rollouts import Player, play, result_of, transcript
 from league.seeds import derive
-from league.types import Backend, Episode, Match, MatchResult, Outcome, Split, Version
+from league.types import Backend, Episode, Match, MatchResult, Split, Version
 from tasks.contest import Contest
 from tasks.domains import Domain
 from tasks.teaching import STUDENT, TEACHER, Teaching
@@ -88,7 +88,7 @@ def sit_exam(
     )
     (episode,) = play([match], {EXAM: exam}, backend, players)
     if episode.void:
-        return [], MatchResult(match, {}, (), None, episode.void)
+        return [], result_of(episode, None)
     score = exam.score(episode)
     right: dict[tuple[str, str], list[bool]] = {}
     for decision in episode.roots:
@@ -97,7 +97,7 @@ def sit_exam(
         right.setdefault((seat, items[decision.turn.about or 0].domain), []).append(reward > 0.5)
     marks = [Marks(seats[seat], domain, split, tuple(found)) for (seat, domain), found in right.items()]
     metrics = {f"accuracy/{mark.version.agent}/{mark.domain}": mark.accuracy for mark in marks}
-    return marks, MatchResult(match, metrics, score.outcomes, None)
+    return marks, result_of(episode, replace(score, metrics=metrics))
 
 
 def joined(marks: Iterable[Marks]) -> list[Marks]:
@@ -136,13 +136,13 @@ def teach(
         for index in range(matches):
             episode = episodes[place * matches + index]
             if episode.void:
-                results.append(MatchResult(episode.match, {}, (), None, episode.void))
+                results.append(result_of(episode, None))
                 continue
             score = task.score(episode)
             for arm, values in _arms(episode, score.rewards).items():
                 arms[arm] += values
             kept = transcript(episode, score, {}) if index < transcripts else None
-            results.append(MatchResult(episode.match, score.metrics, score.outcomes, kept))
+            results.append(result_of(episode, score, kept))
         if arms["control"]:
             control, taught, shuffled = (tuple(arms[arm]) for arm in ("control", "taught", "shuffled"))
             lessons.append(Lesson(teacher, student, domain, control, taught, shuffled, task.similar))
@@ -156,7 +156,3 @@ def _arms(episode: Episode, rewards: Mapping[int, Mapping[str, float]]) -> dict[
         if decision.turn.tag in found:
             found[decision.turn.tag][decision.turn.about or 0] = fmean(rewards[node.id][STUDENT] for node in decision.nodes)
     return {arm: [values[about] for about in sorted(values)] for arm, values in found.items()}
-
-
-def outcomes_of(results: Iterable[MatchResult]) -> list[Outcome]:
-    return [outcome for result in results if result.void is None for outcome in result.outcomes]

@@ -10,7 +10,7 @@ import numpy as np
 
 from league.assembly import League
 from league.config_evolution import MergingConfig, PbtConfig, RetirementConfig
-from league.evaluation import EXAM, outcomes_of, sit_exam
+from league.evaluation import EXAM, sit_exam
 from league.model.merging import merge_adapters
 from league.payoffs.diversity import dissimilarity
 from league.payoffs.edges import certified_edges
@@ -22,7 +22,7 @@ from league.population.pbt import exploits, explore
 from league.population.retirement import retire as to_retire
 from league.population.snapshots import PROGRESS, TIMEOUT, beats_its_past, does_better_than_before
 from league.population.standing import Games
-from league.rollouts import Player, play
+from league.rollouts import Player, outcomes_of, play_unseen
 from league.round import Round
 from league.seeds import derive, generator
 from league.standings import games, items, relation_of, task_of, who_is_better
@@ -196,11 +196,7 @@ def _tried(league: League, now: Round, rule: MergingConfig, task: str, member: M
         problems = tuple(rules.problems("validation", now.number * rule.matches * 2 + index, domains[index % len(domains)]))
         seed = derive(league.config.seed, "merge", now.number, "match", index)
         fixtures.append(Match(f"{now.number}-{task}-merge-{index}", task, now.number, seats, problems, seed, "evaluate"))
-    results = []
-    for episode in play(fixtures, league.tasks, league.backend, players):
-        score = None if episode.void else rules.score(episode)
-        results.append(MatchResult(episode.match, score.metrics if score else {}, score.outcomes if score else (), None, episode.void))
-    return results
+    return play_unseen(fixtures, league.tasks, league.backend, players)
 
 
 def _free_name(league: League, name: str) -> str:

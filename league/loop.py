@@ -16,7 +16,6 @@ from statistics import fmean
 from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
-from league.evaluation import outcomes_of
 from league.evolving import evolve
 from league.founding import warm_up_all
 from league.guards import guard, measured
@@ -24,7 +23,7 @@ from league.learning.update import AgentUpdate
 from league.limits import reached
 from league.measuring import measure
 from league.preflight import Prepared, prepare
-from league.rollouts import play
+from league.rollouts import outcomes_of, play
 from league.round import Audience, Round, timed
 from league.scheduling import schedule
 from league.signals import Signals

@@ -9,11 +9,11 @@ from itertools import combinations
 from statistics import fmean
 
 from league.assembly import League
-from league.evaluation import Lesson, Marks, joined, outcomes_of, sit_exam, teach
+from league.evaluation import Lesson, Marks, joined, sit_exam, teach
 from league.matchmaking import Pairing, Situation
 from league.matchmaking import schedule as draw
 from league.payoffs.view import PayoffView
-from league.rollouts import play
+from league.rollouts import outcomes_of, play_unseen
 from league.scheduling import open_to
 from league.seeds import derive, generator
 from league.types import BASE, Match, MatchResult, Split, Version
@@ -96,10 +96,7 @@ def _between_versions(league: League, number: int, split: Split, last: bool) -> 
     view, results = league.view, []
     for batch in range(batches):
         fixtures = [match for name in league.tasks for match in _version_matches(league, view, name, number, batch, split)]
-        played = []
-        for episode in play(fixtures, league.tasks, league.backend, league.players()):
-            score = None if episode.void else league.tasks[episode.match.task].score(episode)
-            played.append(MatchResult(episode.match, score.metrics if score else {}, score.outcomes if score else (), None, episode.void))
+        played = play_unseen(fixtures, league.tasks, league.backend, league.players())
         view = view.add(number, outcomes_of(played))
         results += played
     return results

@@ -8,7 +8,7 @@ from league.errors import TrainingDiverged
 from league.learning.advantages import learn_from, merge
 from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
-from league.rollouts import transcript
+from league.rollouts import result_of, transcript
 from league.round import Round
 from league.types import Episode, Hyper, MatchResult, Sample, Score
 
@@ -20,7 +20,7 @@ def learn(league: League, now: Round, episodes: Sequence[Episode], scores: Seque
     kept = 0
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
-            now.matches.append(MatchResult(episode.match, {}, (), None, episode.void))
+            now.matches.append(result_of(episode, None))
             continue
         lesson = learn_from(episode, score, league.credit(), trainable)
         lessons.append(lesson)
@@ -28,7 +28,7 @@ def learn(league: League, now: Round, episodes: Sequence[Episode], scores: Seque
         if kept < league.config.league.transcripts_per_round:
             shown = transcript(episode, score, lesson.advantages)
             kept += 1
-        now.matches.append(MatchResult(episode.match, score.metrics, score.outcomes, shown))
+        now.matches.append(result_of(episode, score, shown))
     samples, flat = merge(lessons)
     hypers = {name: member.hyper for name, member in league.population.members.items()}
     updates = _update(league, now, samples, hypers)
