@@ -26,12 +26,12 @@ from league.payoffs.ratings import Ratings
 from league.payoffs.view import HISTORY, PayoffView
 from league.population import Evolution, Member, Population
 from league.preflight import Prepared
-from league.rollouts import Player
+from league.rollouts import Player, outcomes_of
 from league.seeds import derive
 from league.store.commit import TRIM_EVERY
 from league.store.records import Limits
 from league.store.run import RunStore
-from league.types import BASE, WITHOUT_WEIGHTS, Backend, Hyper, Sampling, Version
+from league.types import BASE, WITHOUT_WEIGHTS, Backend, Hyper, MatchResult, Sampling, Version
 from tasks.domains import Domain
 from tasks.writing_fluency import Perplexity
 
@@ -61,6 +61,12 @@ class League:
 
     def players(self) -> dict[str, Player]:
         return players_of(self.population)
+
+    def count(self, number: int, matches: Sequence[MatchResult]) -> None:
+        """Payoffs and ratings take what was played in round `number`."""
+        outcomes = outcomes_of(matches)
+        self.view = self.view.add(number, outcomes)
+        self.ratings = self.ratings.update(outcomes)
 
     def weights(self) -> AdapterBank:
         """The adapters of a league in which somebody trains. Raises LeagueError in a scripted league."""

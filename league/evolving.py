@@ -22,7 +22,7 @@ from league.population.pbt import exploits, explore
 from league.population.retirement import retire as to_retire
 from league.population.snapshots import PROGRESS, TIMEOUT, beats_its_past, does_better_than_before
 from league.population.standing import Games
-from league.rollouts import Player, outcomes_of, play_unseen
+from league.rollouts import Player, play_unseen
 from league.round import Round
 from league.seeds import derive, generator
 from league.standings import games, items, relation_of, task_of, who_is_better
@@ -167,9 +167,7 @@ def _try_merger(league: League, now: Round, rule: MergingConfig, task: str, firs
     merge_adapters(league.weights(), parents, candidate, rule.method, density=rule.density, rank=rule.rank, seed=seed, trainable=True)
     played = _tried(league, now, rule, task, member, parents)
     now.matches += played
-    outcomes = outcomes_of(played)
-    league.view = league.view.add(now.number, outcomes)
-    league.ratings = league.ratings.update(outcomes)
+    league.count(now.number, played)
     met = league.view.meetings(task, [candidate], [first.version])
     bound = Games(float(met.wins[0, 0]), float(met.draws[0, 0]), float(met.losses[0, 0])).lower_bound(rule.confidence)
     now.scalars |= {"evolution/merger/bound": bound, "evolution/merger/admitted": float(bound > 0.5 - rule.margin)}

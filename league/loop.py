@@ -31,7 +31,7 @@ from league.store.records import RoundRecord
 from league.store.run import RunStore
 from league.succession import reconcile, snapshot
 from league.training import learn
-from league.types import BASE, Episode, MatchResult, Score, VersionRow
+from league.types import BASE, Episode, Score, VersionRow
 
 
 # ------------------------------------------------------------------------------------------------ beginnings
@@ -145,13 +145,7 @@ def _move(league: League, now: Round, updates: Mapping[str, AgentUpdate]) -> Non
         after = league.weights().advance(before, before.step + 1)
         league.population = league.population.moved({agent: after})
         now.came(league, after, (before,), "update")
-    _count(league, now.number, now.matches)
-
-
-def _count(league: League, number: int, matches: Sequence[MatchResult]) -> None:
-    outcomes = outcomes_of(matches)
-    league.view = league.view.add(number, outcomes)
-    league.ratings = league.ratings.update(outcomes)
+    league.count(now.number, now.matches)
 
 
 # ------------------------------------------------------------------------------------------------- measuring
@@ -161,7 +155,7 @@ def _measure(league: League, now: Round, ends: bool) -> None:
     now.marks, now.lessons = list(found.marks), list(found.lessons)
     now.matches += found.matches
     now.scalars |= found.scalars()
-    _count(league, now.number, found.matches)
+    league.count(now.number, found.matches)
     if now.number == 0:
         league.marks["start"] = found.to_json()
     league.marks.pop("end", None)
