@@ -4,7 +4,8 @@
 
 Finished runs in DIR are read and not repeated, so the command can be interrupted. Every seed is a process of its own; its wall time and
 largest memory are the operating system's. Gains are paired by test problem; the interval over seeds is Student's t on the seeds' means, and
-the pooled one treats problems of all seeds as one sample (each seed has its own test problems).
+the pooled one treats problems of all seeds as one sample (each seed has its own test problems). What stands above the line "Command:" of
+the page is written by hand and kept.
 """
 
 import argparse
@@ -66,9 +67,8 @@ def report(seeds: list[int], runs: Path, overrides: list[str], with_baseline: bo
     for name in names:
         with RunReader.read(runs / name) as reader:
             states[name] = reader.state()
-    lines = ["# Quickstart: does the league teach?", ""]
     command = f"python -m benchmarks.quickstart --seeds {' '.join(map(str, seeds))}{' --baseline' if with_baseline else ''}"
-    lines += [
+    lines = [
         f"Command: `{' '.join([command, *overrides])}`. Machine: {platform.machine()}, {_cores()} cores, Python {platform.python_version()}.",
         "",
     ]
@@ -174,18 +174,24 @@ def _baseline(seeds: list[int], runs: Path) -> list[str]:
     lines = [
         "## League against the honest baseline (one adapter on all the data)",
         "",
-        "| seed | domain | league's students | baseline | difference [95%] |",
-        "|---|---|---|---|---|",
+        "| seed | domain | league's students | baseline after its warm-up | baseline | difference at the end [95%] |",
+        "|---|---|---|---|---|---|",
     ]
+    totals = []
     for seed in seeds:
         with RunReader.read(runs / f"quickstart-{seed}") as one, RunReader.read(runs / f"baseline-{seed}") as two:
+            starts = {row.domain: row.start for row in gains(two.state())}
             for row in compare_runs(one, two):
-                lines.append(f"| {seed} | {row.domain} | {level(row.first)} | {level(row.second)} | {shown(row.difference)} |")
+                lines.append(
+                    f"| {seed} | {row.domain} | {level(row.first)} | {level(starts[row.domain])} | {level(row.second)} | {shown(row.difference)} |"
+                )
+                if row.domain == "all" and row.difference is not None:
+                    totals.append(100 * row.difference.value)
             tokens = [reader.state()["tokens"] for reader in (one, two)]
             lines.append(
-                f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | {tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |"
+                f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | | {tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |"
             )
-    return [*lines, ""]
+    return [*lines, "", f"Students minus baseline over seeds: {over_seeds(totals)} points.", ""]
 
 
 def _cores() -> int:
@@ -214,7 +220,8 @@ def main() -> None:
             shared = [item for item in chosen.overrides if item.startswith(("model.", "evaluation.final_problems"))]
             play("baseline_mixed.yaml", f"baseline-{seed}", chosen.runs, [f"seed={seed}", *limits, *shared])
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(report(chosen.seeds, chosen.runs, chosen.overrides, chosen.baseline), encoding="utf-8")
+    above = OUT.read_text(encoding="utf-8").partition("Command: ")[0] if OUT.is_file() else "# Quickstart: does the league teach?\n\n"
+    OUT.write_text(above + report(chosen.seeds, chosen.runs, chosen.overrides, chosen.baseline), encoding="utf-8")
     print(OUT.read_text())
 
 
