@@ -15,7 +15,6 @@ Trained experts are kept as PEFT folders in DIR/adapters and loaded again by a l
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 
@@ -26,19 +25,13 @@ from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import locate_model
 from league.model.peft_io import export_peft, import_peft
+from league.reporting.measures import proportion
 from league.seeds import derive
 from league.types import Hyper, Problem, Request, Sample, Sampling, Split, Version
 from tasks.domains import DOMAINS, Domain, make_domain
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SHOTS = (0, 1, 3)
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a proportion."""
-    z, p = 1.959964, right / n
-    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 def parse(names: str) -> dict[str, Domain]:
@@ -82,13 +75,13 @@ class Lab:
         marks = [[domain.correct(p, reply.text) for reply in group] for p, group in zip(asked, replies, strict=True)]
         flat = [reply for group in replies for reply in group]
         right = sum(map(sum, marks))
-        low, high = wilson(right, len(flat))
+        share = proportion(right, len(flat))
         return {
             "right": right,
             "n": len(flat),
-            "accuracy": right / len(flat),
-            "low": low,
-            "high": high,
+            "accuracy": share.value,
+            "low": share.low,
+            "high": share.high,
             "mixed_groups": sum(0 < sum(group) < len(group) for group in marks) / len(marks),
             "answered": sum(domain.extract(reply.text) is not None for reply in flat) / len(flat),
             "tokens": sum(len(reply.tokens) for reply in flat) / len(flat),

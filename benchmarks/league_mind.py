@@ -10,13 +10,13 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from league_mind_leagues import GENERATIONS, exploitability_curve
-from league_mind_page import page
+from league_mind_page import Figure, page
 from league_overhead import drawn_share, overhead_of_runs
 from scipy.stats import binom
 
@@ -28,6 +28,7 @@ from league.payoffs.graph import components
 from league.payoffs.matrix import Counts, from_counts
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
+from league.reporting.measures import proportion
 from league.types import Outcome, Version
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -37,27 +38,10 @@ PAIRS = len(ROWS)
 METHODS = ("naive", "wilson", "holm", "e-value")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One number with its 95% interval over `runs` simulations (Wilson for shares, quartiles where the page says so)."""
-
-    section: str
-    setting: str
-    method: str
-    x: float
-    value: float
-    low: float
-    high: float
-    runs: int
-
-
 def share(section: str, setting: str, method: str, x: float, hits: int, runs: int) -> Figure:
-    z, p = 1.96, hits / runs
-    centre, half = (
-        (p + z * z / (2 * runs)) / (1 + z * z / runs),
-        z / (1 + z * z / runs) * np.sqrt(p * (1 - p) / runs + z * z / (4 * runs**2)),
-    )
-    return Figure(section, setting, method, x, p, max(0.0, centre - half), min(1.0, centre + half), runs)
+    """`hits` among one or more runs, with Wilson's interval."""
+    found = proportion(hits, runs)
+    return Figure(section, setting, method, x, found.value, found.low, found.high, runs)
 
 
 # ----------------------------------------------------------------------------------------------- four ways to draw an edge

@@ -1,10 +1,13 @@
 """docs/results/league_mind.md from the rows of league_mind.csv: tables, and sentences that only say what a table shows."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 
-class Row(Protocol):
+@dataclass(frozen=True)
+class Figure:
+    """One number with its 95% interval over `runs` simulations (Wilson for shares, quartiles where the page says so)."""
+
     section: str
     setting: str
     method: str
@@ -78,7 +81,7 @@ These games do not show what matchmaking does for language models.
 """
 
 
-def page(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Figure]) -> str:
     """The whole page; sections without rows are left out."""
     parts = [INTRO]
     for name, build in (
@@ -99,15 +102,15 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _percent(row: Row) -> str:
+def _percent(row: Figure) -> str:
     return f"{100 * row.value:.1f}% [{100 * row.low:.1f}, {100 * row.high:.1f}]"
 
 
-def _get(rows: Sequence[Row], setting: str, method: str, x: float) -> Row:
+def _get(rows: Sequence[Figure], setting: str, method: str, x: float) -> Figure:
     return next(row for row in rows if (row.setting, row.method) == (setting, method) and row.x == x)
 
 
-def _false_alarms(rows: Sequence[Row]) -> str:
+def _false_alarms(rows: Sequence[Figure]) -> str:
     last = max(row.x for row in rows)
     looks = [
         ("once", 30.0, "cycle, one look at 30"),
@@ -129,7 +132,7 @@ def _false_alarms(rows: Sequence[Row]) -> str:
     return FALSE_ALARMS + "\n" + _table(["league", "method", *(title for _, _, title in looks)], body) + "\n" + text
 
 
-def _power(rows: Sequence[Row]) -> str:
+def _power(rows: Sequence[Figure]) -> str:
     games = sorted({row.x for row in rows if row.setting == "core 0.65" and row.method != "games a pair"})
     methods = ("naive", "wilson", "holm", "e-value")
     table = _table(["games a pair", *methods], [[f"{x:g}", *(_percent(_get(rows, "core 0.65", m, x)) for m in methods)] for x in games])
@@ -147,7 +150,7 @@ def _power(rows: Sequence[Row]) -> str:
     )
 
 
-def _active(rows: Sequence[Row]) -> str:
+def _active(rows: Sequence[Figure]) -> str:
     body = []
     for goal in dict.fromkeys(row.setting for row in rows):
         uniform, active = (next(row for row in rows if (row.setting, row.method) == (goal, m)) for m in ("uniform", "active"))
@@ -156,7 +159,7 @@ def _active(rows: Sequence[Row]) -> str:
     return ACTIVE + "\n" + _table(["goal", "uniform", "active", "ratio (target ≤ 0.5)", "runs"], body)
 
 
-def _overhead(rows: Sequence[Row]) -> str:
+def _overhead(rows: Sequence[Figure]) -> str:
     sizes = sorted({row.x for row in rows})
     body = []
     for what in dict.fromkeys(row.method for row in rows):
@@ -165,11 +168,11 @@ def _overhead(rows: Sequence[Row]) -> str:
     return OVERHEAD + "\n" + _table(["what", *(f"{int(x):,} agents" for x in sizes)], body)
 
 
-def _measured(row: Row) -> str:
+def _measured(row: Figure) -> str:
     return f"{row.value:.3f}" if row.runs == 1 else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
 
 
-def _games(rows: Sequence[Row]) -> str:
+def _games(rows: Sequence[Figure]) -> str:
     parts = [EXPLOITABILITY]
     names = {"rps": "Rock-paper-scissors", "blotto": "Blotto(5,3)", "kuhn": "Kuhn poker (margin: half the chips)"}
     for game, title in names.items():
