@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from league.assembly import League
-from league.config_evolution import MergingConfig, PbtConfig, RetirementConfig
+from league.config import MergingConfig, PbtConfig, RetirementConfig
 from league.evaluation import EXAM, sit_exam
 from league.model.merging import merge_adapters
 from league.payoffs.diversity import dissimilarity

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from league.config_evolution import ExploitersConfig, SnapshotsConfig
+from league.config import ExploitersConfig, SnapshotsConfig
 from league.learning.alarms import Guards
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView

@@ -6,7 +6,7 @@ than 1 − confidence suggests, which costs a snapshot and nothing else. Failure
 wins, and only the time-out freezes it.
 """
 
-from league.config_evolution import ExploitersConfig, SnapshotsConfig
+from league.config import ExploitersConfig, SnapshotsConfig
 from league.population.standing import Games, Items, gain_bound
 
 PROGRESS, TIMEOUT = "progress", "time-out"

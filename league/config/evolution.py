@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from league.config_base import Chance, Count, Positive, Section, Weight
+from league.config.base import Chance, Count, Positive, Section, Weight
 
 Method = Literal["cat", "svd", "ties_svd", "dare_linear_svd", "dare_ties_svd"]
 Confidence = Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)]

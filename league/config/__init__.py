@@ -1,0 +1,52 @@
+"""WHAT CAN BE CONFIGURED: strict sections (`sections.py`, `evolution.py`), and how a file and its overrides become one checked `Config` (`reading.py`)."""
+
+from league.config.evolution import EvolutionConfig, ExploitersConfig, MergingConfig, PbtConfig, RetirementConfig, SnapshotsConfig
+from league.config.reading import Draft, draft_config, load_config, load_draft, parse_config
+from league.config.sections import (
+    AdapterConfig,
+    AgentConfig,
+    AlarmConfig,
+    AlarmsConfig,
+    Config,
+    DomainConfig,
+    EvaluationConfig,
+    LeagueConfig,
+    LearningConfig,
+    ModelConfig,
+    RemoteConfig,
+    SituationConfig,
+    TaskConfig,
+    VersionMatchesConfig,
+    WarmupConfig,
+    WarmupPhase,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "AgentConfig",
+    "AlarmConfig",
+    "AlarmsConfig",
+    "Config",
+    "DomainConfig",
+    "Draft",
+    "EvaluationConfig",
+    "EvolutionConfig",
+    "ExploitersConfig",
+    "LeagueConfig",
+    "LearningConfig",
+    "MergingConfig",
+    "ModelConfig",
+    "PbtConfig",
+    "RemoteConfig",
+    "RetirementConfig",
+    "SituationConfig",
+    "SnapshotsConfig",
+    "TaskConfig",
+    "VersionMatchesConfig",
+    "WarmupConfig",
+    "WarmupPhase",
+    "draft_config",
+    "load_config",
+    "load_draft",
+    "parse_config",
+]

@@ -1,0 +1,194 @@
+"""YAML and `key.sub=value` overrides in, one resolved and checked value out.
+
+Every problem is found before anything is loaded or written, and all are listed at once, each with its dotted path and, for a misspelt name,
+the nearest valid one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from league.config.references import references
+from league.config.sections import Config
+from league.errors import ConfigError, UserError, nearest
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a file says, right or wrong: `problems`, and the well-formed part of it, whose names other layers can check at the same time."""
+
+    source: str
+    config: Config | None
+    problems: tuple[str, ...]
+
+    def checked(self) -> Config:
+        """The config. Raises ConfigError when anything is wrong with it."""
+        if self.problems or self.config is None:
+            raise ConfigError(self.source, self.problems)
+        return self.config
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file, apply `key.sub=value` overrides, check everything.
+
+    Raises ConfigError listing every problem, UserError when the file cannot be read.
+    """
+    return load_draft(path, overrides).checked()
+
+
+def load_draft(path: Path, overrides: Sequence[str] = ()) -> Draft:
+    """Raises UserError when the file cannot be read; whatever is wrong with its content is in the draft."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the configuration {path}: {error}") from error
+    return draft_config(text, str(path), overrides)
+
+
+def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
+    return draft_config(text, source, overrides).checked()
+
+
+def draft_config(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
+    """Read and check; nothing is raised."""
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
+        return Draft(source, None, (f"not valid YAML: {' '.join(str(error).split())}",))
+    if not isinstance(data, dict):
+        return Draft(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
+    problems = [problem for override in overrides if (problem := _apply(data, override))]
+    between = references(data)
+    wrong, config = _validate(data)
+    return Draft(source, config, tuple(dict.fromkeys([*problems, *wrong, *between])))
+
+
+CUTS = 500
+"""Each look cuts one wrong value; a section that then lacks a required key goes with the next."""
+EMPTY: Mapping[str, Any] = {"name": "unnamed", "agents": {}, "tasks": {}}
+
+
+def _validate(data: dict[str, Any]) -> tuple[list[str], Config | None]:
+    """(problems of the first look, the config that is left when what is wrong is cut away). `data` is changed."""
+    problems: list[str] | None = None
+    for _ in range(CUTS):
+        try:
+            return problems or [], Config.model_validate(data)
+        except ValidationError as error:
+            found = error.errors()
+        if problems is None:
+            problems = [_describe(dict(item)) for item in found]
+        if not _cut(data, found[0]["loc"]):
+            break
+    return problems or [], None
+
+
+def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
+    """Take the deepest key of a wrong value's path out of the data; a missing section becomes an empty one. False where nothing can be done."""
+    if len(place) == 1 and place[0] in EMPTY and place[0] not in data:
+        data[place[0]] = EMPTY[place[0]]
+        return True
+    holder: dict[str, Any] | None = None
+    key: Any = ""
+    at: Any = data
+    for part in place:
+        if not isinstance(at, dict) or part not in at:
+            break
+        holder, key, at = at, part, at[part]
+    if holder is None:
+        return False
+    holder.pop(key, None)
+    return True
+
+
+TEXT = "tag:yaml.org,2002:str"
+READ_AS_TEXT = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp"))
+"""What YAML makes of 2024, yes, 1e3 and 2024-01-01, where we ask for a name."""
+
+
+def _as_text(node: yaml.Node) -> None:
+    if isinstance(node, yaml.ScalarNode) and node.tag in READ_AS_TEXT:
+        node.tag = TEXT
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that reads keys and names as text, and refuses a key given twice: one of the two values would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, value_node in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                _as_text(key_node)
+                if key_node.value == "name":
+                    _as_text(value_node)
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"key '{key_node.value}' given twice", key_node.start_mark)
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _apply(data: dict[str, Any], override: str) -> str | None:
+    """Set one dotted key; returns a problem or None."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        return f"override '{override}': expected key.sub=value"
+    *parents, last = key.split(".")
+    place: Any = data
+    for parent in parents:
+        if isinstance(place, dict) and place.get(parent) is None:
+            place[parent] = {}
+        place = place.get(parent) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        return f"override '{override}': '{'.'.join(parents)}' is not a section"
+    try:
+        place[last] = (
+            yaml.load(f"name: {value}", Loader=_StrictLoader)["name"] if last == "name" else yaml.load(value, Loader=_StrictLoader)
+        )
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return f"override '{override}': the value is not valid YAML"
+    return None
+
+
+def _describe(item: Mapping[str, Any]) -> str:
+    """One pydantic error as `dotted.path: what is wrong`."""
+    place = tuple(part for part in item["loc"] if part != "[key]")
+    path = ".".join(str(part) for part in place)
+    kind, found = item["type"], item.get("input")
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{nearest(str(place[-1]), _keys_at(place[:-1]))}"
+    if kind == "missing":
+        return f"{path}: is required"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: a name has lower-case letters, digits, '-' and '_', starts with a letter or digit, at most 64 characters"
+    if kind == "literal_error" and isinstance(found, str):
+        options = [option.strip(" '") for option in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+        return f"{path}: '{found}' is not one of {', '.join(options)}{nearest(found, options)}"
+    if kind == "secret" or "remote" in place[:-1]:
+        return f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}"  # what was found may be a key
+    shown = repr(found) if len(repr(found)) <= 60 else type(found).__name__
+    return f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}, found {shown}"
+
+
+def _keys_at(path: Sequence[Any]) -> list[str]:
+    """The valid keys of the section at this path."""
+    section: Any = Config
+    for part in path:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            if part not in section.model_fields:
+                return []
+            section = _unwrap(section.model_fields[part].annotation)
+        if get_origin(section) is dict and part not in ("agents", "domains", "tasks"):
+            section = _unwrap(get_args(section)[1])
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+
+
+def _unwrap(kind: Any) -> Any:
+    """`X | None` → X."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(option for option in get_args(kind) if option is not type(None))
+    return kind

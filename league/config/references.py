@@ -1,0 +1,78 @@
+"""What the sections of a config say of one another: names of agents, domains and seats that must exist, keys that belong together.
+
+Works on raw data, so that these problems are listed together with the wrong shapes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from league.errors import nearest
+from league.types import BASE, WITHOUT_WEIGHTS
+
+
+def references(data: Mapping[str, Any]) -> list[str]:
+    """Problems between sections."""
+    problems = []
+    domains, agents, tasks = (_section(data, key) for key in ("domains", "agents", "tasks"))
+    if isinstance(data.get("agents"), dict) and not agents:
+        problems.append("agents: the population is empty; name at least one agent")
+    if isinstance(data.get("tasks"), dict) and not tasks:
+        problems.append("tasks: name at least one task, e.g. a 'contest' or a 'teaching' task")
+    for name, agent in agents.items():
+        if name == BASE.agent:
+            problems.append(f"agents.{name}: the name is reserved for the base model; choose another")
+        if not isinstance(agent, dict):
+            continue
+        domain = agent.get("domain")
+        if agent.get("role") == "scripted" and (agent.get("says") is None) == (agent.get("script") is None):
+            problems.append(f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')")
+        if agent.get("role") != "scripted" and (agent.get("says") is not None or agent.get("script") is not None):
+            problems.append(f"agents.{name}: only agents with role 'scripted' have `says` or `script`")
+        if (agent.get("role") == "remote") != (agent.get("remote") is not None):
+            problems.append(f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together")
+        idle = [key for key in ("adapter", "learning_rate", "checkpoint") if agent.get(key) is not None]
+        if idle and agent.get("role") in WITHOUT_WEIGHTS:
+            problems.append(f"agents.{name}.{idle[0]}: an agent with role '{agent.get('role')}' has no weights; remove it")
+        if agent.get("role") == "expert" and domain is None:
+            problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
+        if domain is not None and domain not in domains:
+            problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
+        problems += _targets(name, agent, agents)
+    for name, task in tasks.items():
+        if not isinstance(task, dict):
+            continue
+        seats = task.get("seats")
+        for seat, named in seats.items() if isinstance(seats, dict) else ():
+            problems += _seat(f"tasks.{name}.seats.{seat}", named, list(agents))
+    if tasks and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):
+        problems.append("tasks: every task has `matches: 0`; nothing would be played")
+    return problems
+
+
+def _seat(place: str, named: Any, agents: Sequence[str]) -> Iterator[str]:
+    """Problems with who is named for a seat."""
+    if isinstance(named, list) and not named:
+        yield f"{place}: nobody is named; name at least one agent, or leave the seat out"
+    for agent in named if isinstance(named, list) else ():
+        if str(agent) not in agents:
+            yield f"{place}: '{agent}' is not an agent of this run{nearest(str(agent), list(agents))}"
+
+
+def _targets(name: str, agent: Mapping[str, Any], agents: Mapping[str, Any]) -> list[str]:
+    """Only exploiters have targets: known agents other than themselves."""
+    targets = agent.get("targets")
+    if targets is None:
+        return []
+    if agent.get("role") != "exploiter":
+        return [f"agents.{name}.targets: only agents with role 'exploiter' have targets"]
+    if not isinstance(targets, list):
+        return []
+    wrong = [target for target in targets if target == name or str(target) not in agents]
+    others = [other for other in agents if other != name]
+    problems = [f"agents.{name}.targets: '{target}' is not another agent of this run{nearest(str(target), others)}" for target in wrong]
+    return problems or ([] if targets else [f"agents.{name}.targets: name at least one agent, or write 'league'"])
+
+
+def _section(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
