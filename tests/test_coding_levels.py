@@ -139,7 +139,8 @@ def test_what_is_not_a_function_is_not_guessed(reply: str) -> None:
     "text", ["(" * 8000, "-" * 8000 + "1", "x = " + "[" * 4000 + "]" * 4000, "\0", "\ud800 = 1", "f(" * 2000, "a." * 4000 + "b"]
 )
 def test_text_that_hurts_a_parser(text: str) -> None:
-    shape_of(text, f"def f(x):\n    return {text}\n", "f")
+    shape = shape_of(text, f"def f(x):\n    return {text}\n", "f")
+    assert not shape.helper and not shape.main and not shape.program.strip() and Levels(shape, None).total == 0
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

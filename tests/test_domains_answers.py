@@ -137,4 +137,4 @@ def test_checking_a_domain_imports_neither_generator_nor_torch() -> None:
         "assert check_domain('gcd') == []\nmake_domain('gcd')\n"
         "assert not {'reasoning_gym', 'torch', 'transformers', 'sympy'} & set(sys.modules), 'slow import'"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

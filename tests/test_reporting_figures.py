@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from league.errors import DataError
 from league.reporting import curves, graphs, heatmaps
@@ -141,7 +142,10 @@ def test_every_figure_draws_with_nothing_one_few_and_64() -> None:
 
 def test_names_are_never_formulas() -> None:
     hostile = Matrix("$\\frac{", "$x$", ("$\\bad{",), ("<script>",), np.array([[0.5]]), "share")
-    draw(heatmaps.heatmap(hostile))  # would raise if parsed as mathematics
+    figure = heatmaps.heatmap(hostile)
+    draw(figure)  # raises where a text is parsed as mathematics
+    shown = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert all(name in shown for name in (hostile.title, *hostile.rows, *hostile.cols)), shown
 
 
 def test_undefined_rounds_are_shaded_gaps() -> None:

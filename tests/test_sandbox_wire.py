@@ -53,6 +53,15 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def plain(value: object) -> bool:
+    """Whether a value is of exact built-in types, at any depth."""
+    if type(value) is dict:
+        return all(plain(part) for pair in value.items() for part in pair)
+    if type(value) in (list, tuple, set, frozenset):
+        return all(map(plain, value))
+    return type(value) in (type(None), bool, int, float, complex, str, bytes, bytearray, range, Fraction, Decimal)
+
+
 def through(value: object) -> Any:
     return wire.unpack(wire.load(wire.dump({"v": wire.pack(value)}))["v"])
 
@@ -160,7 +169,8 @@ def test_forged_values_are_refused_or_plain(data: Any) -> None:
         value = wire.unpack(data)
     except wire.Malformed:
         return
-    wire.pack(value)
+    assert plain(value)
+    assert plain(through(value))  # NotPlain where a plain value could not be packed
 
 
 @given(st.binary(max_size=400) | json_like.map(lambda data: json.dumps(data).encode()))

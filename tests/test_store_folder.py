@@ -140,12 +140,12 @@ def test_a_read_only_folder_can_be_read(run: Path, crashed: bool) -> None:
             path.chmod(0o755)
 
 
-def test_reading_is_quick_and_needs_no_torch(run: Path) -> None:
+def test_reading_needs_nothing_slow(run: Path) -> None:
     code = (
         f"import sys; from league.store.run import RunStore; r = RunStore.read({str(run)!r}); r.live(), r.state(), r.ratings();"
         "import league.store.verify, league.model.gate, league.store.repair; assert not {'torch', 'transformers', 'scipy', 'pandas'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("what", ["missing", "no database", "not a database", "empty database", "truncated"])
