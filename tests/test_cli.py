@@ -20,6 +20,12 @@ def league(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
     return subprocess.run([sys.executable, "-m", "league", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120)
 
 
+def test_programs_started_by_tests_run_this_checkout(tmp_path: Path) -> None:
+    code = "import league, tasks; print(league.__file__, tasks.__file__)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path).stdout
+    assert shown.split() == [str(ROOT.resolve() / name / "__init__.py") for name in ("league", "tasks")]
+
+
 def test_help_of_every_command() -> None:
     shown = league("--help")
     assert shown.returncode == 0

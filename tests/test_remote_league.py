@@ -219,7 +219,7 @@ def test_a_planted_key_is_in_no_file_log_or_export(
     (tmp_path / "gpt.yaml").write_text(yaml.safe_dump(data))
     run = tmp_path / "runs" / "tiny"
     monkeypatch.setenv("LEAGUE_TEST_KEY", KEY)
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OPENAI_LOG": "debug"}
+    environment = {**os.environ, "OPENAI_LOG": "debug"}
     shown = subprocess.run(
         [sys.executable, "-m", "league", "train", str(tmp_path / "gpt.yaml")], capture_output=True, env=environment, timeout=300
     )

@@ -1,6 +1,7 @@
 """The store says back what it was told, whole or not at all, and forgets only what its limits allow."""
 
 import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -215,7 +216,11 @@ def test_equal_content_has_one_hash_in_every_process(tmp_path: Path) -> None:
     found = set()
     for salt in ("0", "1"):
         done = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": salt, "PATH": ""}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": salt, "PATH": "", "PYTHONPATH": os.environ["PYTHONPATH"]},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         found.add(done.stdout)
     assert len(found) == 1
