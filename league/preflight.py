@@ -1,13 +1,13 @@
 """Everything that can be wrong with a run, found before a model is loaded or a file is written.
 
 The shapes and references of a config are `league.config`'s; here are the names that belong to other layers (tasks, domains,
-matchmakers), the problem generators, and the model's folder: chat template, context length, adapter targets.
+matchmakers), the problem generators and the place of the run. The model's folder is `league.preflight_model`'s.
 """
 
-import sys
+import os
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from league.errors import ConfigError, Foreign, RunFolderError, UserError, neare
 from league.evaluation import EXAM
 from league.lengths import too_long
 from league.matchmaking import check_rules
-from league.model.fetch import ModelFacts, check_model, is_path, locate_model, to_stderr
+from league.model.fetch import ModelFacts, to_stderr
+from league.preflight_model import device_problems, facts_of, model_problems
 from league.types import WITHOUT_WEIGHTS
 from tasks import any_number, check_task, make_task, seat_names
 from tasks.domains import Domain, check_domain, make_domain
@@ -58,28 +59,29 @@ def prepare(
     `speakers`: the agents that will speak, whose keys must be there; None is everyone. `known` are problems found before, of which
     `config` is the well-formed rest. What takes a while (downloading a model, drawing problems) is done only where nothing else is wrong.
     """
-    if new_run and not known and (config.folder.is_symlink() or config.folder.exists()) and not _empty(config.folder):
+    blocked = _place(config.folder) if new_run else []
+    if new_run and not known and not blocked and (config.folder.is_symlink() or config.folder.exists()) and not _empty(config.folder):
         raise RunFolderError(
             f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another with name=NEW-NAME"
         )
-    problems = [*known, *_names(config), *_keys(config, speakers)]
+    problems = [*known, *blocked, *_names(config), *_keys(config, speakers)]
     domains = {
         name: make_domain(domain.kind, domain.level, domain.settings, seed=config.seed, alias=name)
         for name, domain in config.domains.items()
         if not check_domain(domain.kind, domain.level, domain.settings)
     }
     tasks, found = _tasks(config, domains)
-    problems += found + _players(config, tasks, known) + _device(config.model.device)
+    problems += found + _players(config, tasks, known) + device_problems(config.model.device)
     problems += _evolution(config, tasks) if len(tasks) == len(config.tasks) else []
     facts: ModelFacts | None = None
     if any(agent.role not in WITHOUT_WEIGHTS for agent in config.agents.values()):
         try:
-            facts = _facts(config.model.name, bool(problems), progress)
+            facts = facts_of(config.model.name, bool(problems), progress)
         except UserError as error:
             if not problems:
                 raise
             problems.append(f"model.name: {error}")
-        problems += _model(config, facts) if facts is not None else []
+        problems += model_problems(config, facts) if facts is not None else []
     if not problems:
         problems += _generators(config, domains)
     if not problems and facts is not None:
@@ -128,33 +130,26 @@ def _players(config: Config, tasks: Mapping[str, Any], known: Sequence[str]) -> 
     return problems
 
 
-def _device(device: str) -> list[str]:
-    """What can be told of a device without the tensor library, which is asked last."""
-    if device == "mps" and sys.platform != "darwin":
-        return ["model.device: 'mps' is there on Apple machines only; use auto or cpu"]
-    if device == "cuda" and _tensor_library().endswith("+cpu"):
-        return [
-            "model.device: 'cuda' needs a build of torch for it, the installed one is for CPUs; use auto or cpu, or install torch for CUDA"
-        ]
-    return []
-
-
-def _tensor_library() -> str:
+def _place(folder: Path) -> list[str]:
+    """The run's folder must be one that can be made: tried where the first folder above it exists, and nothing is left behind."""
+    place = folder.parent
     try:
-        return version("torch")
-    except PackageNotFoundError:
-        return ""
+        while not _there(place):
+            place = place.parent
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=place):
+            return []
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        reason = error.strerror if isinstance(error, OSError) else error
+        return [f"runs: no folder can be made in {str(place)!r} ({reason}); name another place with runs=FOLDER"]
 
 
-def _facts(model: str, only_here: bool, progress: Callable[[str], None]) -> ModelFacts | None:
-    """The model's folder read; None where it would have to be fetched while something else is wrong (`only_here`)."""
+def _there(place: Path) -> bool:
+    """Whether something has this name, a broken link too. Raises OSError where that cannot be told."""
     try:
-        path = locate_model(model, allow_download=not only_here, progress=progress)
-    except UserError:
-        if only_here and not is_path(model):
-            return None
-        raise
-    return replace(check_model(path), path=path)
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _empty(folder: Path) -> bool:
@@ -244,39 +239,3 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
         except UserError as error:
             problems.append(f"domains.{name}: {error}")
     return problems
-
-
-# -------------------------------------------------------------------------------------------------- the model
-def _model(config: Config, facts: ModelFacts) -> list[str]:
-    problems = []
-    if not facts.chat_template:
-        problems.append(f"model.name: {config.model.name} has no chat template; choose an instruction-tuned model")
-    return problems + _targets(config, facts) + _checkpoints(config)
-
-
-def _checkpoints(config: Config) -> list[str]:
-    """What an agent starts from must be there; the gate looks into it once the base is loaded."""
-    problems = []
-    for name, agent in config.agents.items():
-        folder = agent.checkpoint
-        missing = [file for file in ("adapter_config.json", "adapter_model.safetensors") if folder and not (folder / file).is_file()]
-        if missing:
-            problems.append(f"agents.{name}.checkpoint: expected a PEFT folder, {folder} has no {' and no '.join(missing)}")
-    return problems
-
-
-def _targets(config: Config, facts: ModelFacts) -> list[str]:
-    """Adapter targets must name linear layers of the model; names come from the weight files' headers."""
-    from safetensors import safe_open
-
-    layers: set[str] = set()
-    for file in sorted(facts.path.glob("*.safetensors")):
-        with safe_open(file, framework="numpy") as opened:
-            layers |= {name.split(".")[-2] for name in opened.keys() if name.endswith(".weight") and ".layers." in name}
-    sections = {"adapter": config.adapter} | {f"agents.{n}.adapter": a.adapter for n, a in config.agents.items() if a.adapter}
-    return [
-        f"{place}.targets: the model has no layer '{target}'{nearest(target, sorted(layers))}"
-        for place, adapter in sections.items()
-        for target in adapter.targets
-        if layers and target not in layers
-    ]

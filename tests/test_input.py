@@ -178,6 +178,29 @@ def test_places_that_cannot_be_written(tmp_path: Path, unbegun: Path) -> None:
     assert json.loads(json.dumps([path.name for path in tmp_path.iterdir()])) == ["file"]
 
 
+@pytest.mark.parametrize("place", ["file", "file/below/deeper", "link", "/proc/x", "a\0b", "x" * 300])
+def test_a_run_needs_a_place(model: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    before = sorted(tmp_path.iterdir())
+    data = tiny_config(model, tmp_path / place, adapter__targets=["q_prj"])
+    with pytest.raises(ConfigError) as caught:
+        prepare(parse_config(yaml.safe_dump(data), "test"), progress=lambda line: None)
+    assert [line.partition(":")[0] for line in caught.value.problems] == ["runs", "adapter.targets"]
+    assert "runs=FOLDER" in caught.value.problems[0] and sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_nobody_may_write_to_is_no_place_for_a_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write anywhere: what others are told is what the system says when a folder is made."""
+
+    def refusing(path: str, mode: int = 0o777) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.mkdir", refusing)
+    with pytest.raises(ConfigError, match=r"runs: no folder can be made in .*Permission denied"):
+        prepare(tiny(model, tmp_path / "runs"), progress=lambda line: None)
+
+
 # ------------------------------------------------------------------------------------------------- one message
 def test_shapes_names_values_and_the_model_are_listed_together(tmp_path: Path) -> None:
     data = tiny_config(Path("/no/such/model"), tmp_path, learnin={"x": 1}, domains__more={"kind": "chian_sum"}, model__device="mps")
@@ -214,6 +237,12 @@ def test_a_wrong_part_is_cut_and_the_rest_kept() -> None:
         ({"model__device": "cuda"}, "model.device: 'cuda'"),
         ({"agents__ada__checkpoint": "/nope"}, "agents.ada.checkpoint: expected a PEFT folder, /nope has no adapter_config.json"),
         ({"adapter__targets": []}, "adapter.targets"),
+        ({"adapter__targets": ["q_proj", "k_proj", "q_proj"]}, "adapter.targets: layers are named twice: q_proj"),
+        ({"agents__ada__adapter": {"targets": ["v_proj", "v_proj"]}}, "agents.ada.adapter.targets: layers are named twice: v_proj"),
+        ({"adapter__targets": ["q_prj"]}, "adapter.targets: the model has no linear layer 'q_prj'"),
+        ({"adapter__targets": ["input_layernorm"]}, "adapter.targets: the model has no linear layer 'input_layernorm'"),
+        ({"adapter__targets": ["self_attn.q_proj"]}, "adapter.targets: the model has no linear layer 'self_attn.q_proj'"),
+        ({"adapter__targets": ["lm_head", ""]}, "adapter.targets: the model has no linear layer 'lm_head'"),
         ({"adapter__alpha": float("inf")}, "adapter.alpha"),
         ({"learning__max_grad_norm": float("inf")}, "learning.max_grad_norm: expected a finite number"),
         ({"league__max_hours": float("inf")}, "league.max_hours: expected a finite number"),

@@ -35,6 +35,14 @@ class AdapterConfig(Section):
     alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ALL_LINEAR
 
+    @field_validator("targets")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in value if value.count(name) > 1})
+        if twice:
+            raise PydanticCustomError("twice", "layers are named twice: {names}", {"names": ", ".join(twice)})
+        return value
+
     @model_validator(mode="after")
     def _loadable(self) -> "AdapterConfig":
         if self.alpha > 64 * self.rank:
