@@ -175,6 +175,13 @@ def _seats(name: str, task: Any, config: Config) -> Iterator[str]:
     if not chosen.seats:
         return
     seats = seat_names(task, int(getattr(task, "players", 2)) if any_number(task) else len(task.seats()))
+    left = task.relation != "teaching" and any(seat not in chosen.seats for seat in seats)
+    for agent, about in config.agents.items():
+        if about.targets and (any(agent in named for named in chosen.seats.values()) or left and about.role in chosen.roles):
+            yield (
+                f"agents.{agent}.targets: seats of task '{name}' are dealt by `tasks.{name}.seats`, whoever an exploiter targets; "
+                "keep the agent out of its seats and roles, or remove the targets"
+            )
     for seat in chosen.seats:
         if seat not in seats:
             yield f"tasks.{name}.seats.{seat}: the task has no such seat{nearest(seat, list(seats))}"

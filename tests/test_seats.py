@@ -104,6 +104,25 @@ def test_wrong_seats_are_errors_that_help(tmp_path: Path, seats: dict, expected:
         prepare(config(tmp_path, "ann bob", {"kind": "writing", "seats": seats}))
 
 
+@pytest.mark.parametrize(
+    ("seats", "roles", "refused"),
+    [
+        ({"writer-1": ["spy"], "writer-2": ["ann"]}, ["scripted"], True),
+        ({"writer-1": ["ann"]}, ["scripted", "exploiter"], True),
+        ({"writer-1": ["ann"]}, ["scripted"], False),
+        ({"writer-1": ["ann"], "writer-2": ["bob"]}, ["scripted", "exploiter"], False),
+        ({}, ["scripted", "exploiter"], False),
+    ],
+)
+def test_targets_mean_nothing_where_seats_are_dealt(tmp_path: Path, seats: dict, roles: list[str], refused: bool) -> None:
+    chosen = config(
+        tmp_path, "ann bob", {"kind": "writing", "seats": seats, "roles": roles}, agents__spy={"role": "exploiter", "targets": ["ann"]}
+    )
+    with pytest.raises(UserError) as caught:  # always: there is no model for the exploiter
+        prepare(chosen)
+    assert ("agents.spy.targets: seats of task 'work' are dealt by `tasks.work.seats`" in str(caught.value)) == refused
+
+
 def test_the_same_seed_gives_the_same_fixtures(tmp_path: Path) -> None:
     league = assembly.create(prepare(config(tmp_path, "a1 a2 b1 b2", writing(writer_1=["a1", "b1"], writer_2=["a2", "b2"]))))
     league.store.close()
