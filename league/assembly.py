@@ -128,7 +128,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     newest = store.latest_round() or 0
     recent = ((played.round, played.outcome) for played in store.outcomes(since=newest - HISTORY + 1))
     league.view = PayoffView.of(store.payoff_cells(), recent)
-    league.ratings = Ratings.from_rows(store.ratings(every=True)).kept(league.opponents())
+    league.ratings = Ratings.from_rows(store.ratings()).kept(league.opponents())
     return league
 
 

@@ -5,12 +5,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from league.errors import UserError, nearest
-from league.reporting.marks import ALL, exam
-from league.reporting.model_card import Card, base_name, model_card
-from league.reporting.views import Estimate, LadderRow, LineageEdge
+from league.reporting.from_store import current_ratings
+from league.reporting.marks import ALL
+from league.reporting.model_card import base_name, model_card
+from league.reporting.provenance import card_of
 from league.store.reader import RunReader
 from league.types import Version
 
@@ -36,7 +37,7 @@ def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], name
     scores = (
         _accuracies(reader)
         if by == "accuracy"
-        else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in reader.ratings("overall")}
+        else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in current_ratings(reader, "overall")}
     )
     for name in names:
         if name not in live:
@@ -113,38 +114,3 @@ def _staging(out: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix=".export-", dir=out))
     except OSError as error:
         raise UserError(f"cannot write into {out}: {error.strerror}; name another folder with --out") from error
-
-
-def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bool) -> Card:
-    """What the run measured about a version: the last exam it sat, its ratings, where it came from."""
-    state = reader.state()
-    member = next(m for m in state["population"]["members"] if m["name"] == version.agent)
-    row = reader.version_row(version)
-    return Card(
-        agent=version.agent, step=version.step, role=row.role, base=base, accuracies=_measured(state, version),
-        ratings=[LadderRow(r.ladder, r.version.agent, row.role, r.mu, r.sigma, r.games) for r in reader.ratings() if r.version.agent == version.agent],
-        lineage=_lineage(reader, version), prompt=member["system"] or "", run=run, merged=merged,
-    )  # fmt: skip
-
-
-def _measured(state: dict[str, Any], version: Version) -> list[tuple[str, Estimate]]:
-    """Test accuracies of exactly this version; empty when it has not sat an exam."""
-    for sitting in ("end", "start"):
-        book = exam(state, sitting)
-        if book is not None and book.versions.get(version.agent) == version:
-            found = [(domain, book.accuracy(version.agent, domain)) for domain in book.domains()]
-            return [(domain, estimate) for domain, estimate in found if estimate is not None]
-    return []
-
-
-def _lineage(reader: RunReader, version: Version) -> list[LineageEdge]:
-    """From the founder to this version, oldest first; plain updates are left out, but for the last."""
-    rows = {row.version: row for row in reader.versions()}
-    chain: list[LineageEdge] = []
-    at: Version | None = version
-    while at is not None and at in rows:
-        row = rows[at]
-        if row.reason != "update" or at == version:
-            chain.append(LineageEdge(str(at), tuple(str(parent) for parent in row.parents), row.round, row.reason, row.role))
-        at = row.parents[0] if row.parents else None
-    return chain[::-1]

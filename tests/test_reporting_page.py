@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from league.reporting.html import render, svg, verdicts
-from league.reporting.model_card import Card, base_name, licence_of, model_card
+from league.reporting.model_card import Card, Measured, base_name, licence_of, model_card
 from league.reporting.views import Cycles, Estimate, Gain, LadderRow, LineageEdge, Matrix, Panel, Report, Series, Status
 from tests.test_reporting_transcripts import HOSTILE, match
 
@@ -131,7 +131,7 @@ CARD = Card(
     step=12,
     role="student",
     base="HuggingFaceTB/SmolLM2-135M-Instruct",
-    accuracies=[("gcd", Estimate(0.41, 0.36, 0.46, 200))],
+    measured=Measured([("gcd", Estimate(0.41, 0.36, 0.46, 200))]),
     ratings=[LadderRow("overall", "alice", "student", 25.0, 2.0, 90)],
     lineage=[LineageEdge("alice@0", (), 0, "created"), LineageEdge("alice@12", ("alice@0",), 12, "update")],
     prompt="You are a student.\n```\n# not a heading",
@@ -161,12 +161,12 @@ def test_model_card_names_no_local_path(tmp_path: Path) -> None:
         r"C:\models\SmolLM2-135M-Instruct",
         "./m/SmolLM2-135M-Instruct",
     ):
-        text = model_card(Card("a", 1, "student", base, []))
+        text = model_card(Card("a", 1, "student", base, None))
         assert str(tmp_path) not in text and "models" not in text and base_name(base) == "SmolLM2-135M-Instruct"
         assert "base_model" not in text  # a folder's name is no hub id
     assert licence_of("Qwen/Qwen2.5-3B") == "other" and licence_of("unheard/of") == "other"
 
 
 def test_merged_model_loads_without_peft() -> None:
-    text = model_card(Card("a", 1, "student", "Qwen/Qwen3-1.7B", [], merged=True))
+    text = model_card(Card("a", 1, "student", "Qwen/Qwen3-1.7B", None, merged=True))
     assert "peft" not in text.lower() and "library_name: transformers" in text

@@ -114,7 +114,7 @@ def current_ratings(reader: RunReader, ladder: str | None = None) -> list[Rating
     """Per ladder, each member's rating at its newest rated version, best first: a version made by the last update has not played yet."""
     members = set(reader.live())
     newest: dict[tuple[str, str], Rating] = {}
-    for rating in reader.ratings(ladder, every=True):
+    for rating in reader.ratings(ladder):
         key = rating.ladder, rating.version.agent
         if rating.version.agent in members and (key not in newest or rating.version.step > newest[key].version.step):
             newest[key] = rating
@@ -125,7 +125,7 @@ def ladder(reader: RunReader, name: str | None = None, every: bool = False) -> l
     """Ratings of the members (`every`: of all versions, by `name@step`), strongest first within each ladder."""
     roles = {agent.name: agent.role for agent in reader.agents()}
     rows = []
-    for rating in reader.ratings(name, every=True) if every else current_ratings(reader, name):
+    for rating in reader.ratings(name) if every else current_ratings(reader, name):
         who = str(rating.version) if every else rating.version.agent
         role = "base" if rating.version == BASE else roles.get(rating.version.agent, "")
         rows.append(LadderRow(rating.ladder, who, role, rating.mu, rating.sigma, rating.games))

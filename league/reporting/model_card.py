@@ -6,21 +6,33 @@ from pathlib import Path
 
 from league.reporting.transcripts import fence, inline
 from league.reporting.views import Estimate, LadderRow, LineageEdge
+from league.types import Version
 
 LICENCES = {"smollm": "apache-2.0", "qwen2.5-3b": "other", "qwen": "apache-2.0", "gemma": "gemma", "llama": "other"}
 """By what the base model's name contains, first match wins; a base not listed here is "other": its own licence applies."""
 
 
 @dataclass(frozen=True)
+class Measured:
+    """An exam: (domain, held-out accuracy), greedy and unaided, on problems of this split."""
+
+    accuracies: Sequence[tuple[str, Estimate]]
+    split: str = "test"
+    round: int | None = None
+    sat_by: Version | None = None
+    """The earlier version that sat it; None when the card's own weights did."""
+
+
+@dataclass(frozen=True)
 class Card:
-    """What the card says. `base` is a hub id; `parents` end with the version exported."""
+    """What the card says. `base` is a hub id; `lineage` ends with the version exported."""
 
     agent: str
     step: int
     role: str
     base: str
-    accuracies: Sequence[tuple[str, Estimate]]
-    """(domain, held-out accuracy), greedy and unaided."""
+    measured: Measured | None
+    """None when the agent has sat no exam."""
     ratings: Sequence[LadderRow] = ()
     lineage: Sequence[LineageEdge] = ()
     prompt: str = ""
@@ -76,17 +88,25 @@ def _body(card: Card, base: str) -> str:
 
 
 def _measured(card: Card) -> str:
-    if not card.accuracies:
-        return "This version has not sat an exam on held-out problems."
-    rows = ["| domain | held-out accuracy | 95% interval | problems |", "|---|---|---|---|"]
-    for domain, e in card.accuracies:
-        band = f"{100 * e.low:.1f}–{100 * e.high:.1f}%" if e.low is not None and e.high is not None else "unknown"
-        rows.append(f"| {inline(domain)} | {100 * e.value:.1f}% | {band} | {e.n or 'unknown'} |")
-    rows += ["", "Greedy, unaided, on problems that were never trained on."]
+    rows = _exam(card.measured) if card.measured is not None else ["This agent has not sat an exam on held-out problems."]
     if card.ratings:
         rows += ["", "| ladder | rating (μ ± 2σ) | games |", "|---|---|---|"]
         rows += [f"| {inline(r.ladder)} | {r.mu:.2f} ± {2 * r.sigma:.2f} | {r.games} |" for r in card.ratings]
     return "\n".join(rows)
+
+
+def _exam(sat: Measured) -> list[str]:
+    rows = ["| domain | held-out accuracy | 95% interval | problems |", "|---|---|---|---|"]
+    for domain, e in sat.accuracies:
+        band = f"{100 * e.low:.1f}–{100 * e.high:.1f}%" if e.low is not None and e.high is not None else "unknown"
+        rows.append(f"| {inline(domain)} | {100 * e.value:.1f}% | {band} | {e.n or 'unknown'} |")
+    rows += ["", f"Greedy, unaided, on {sat.split} problems, which were never trained on."]
+    if sat.sat_by is not None:
+        rows += [
+            "",
+            f"**Sat by an earlier version, {inline(str(sat.sat_by))}, in round {sat.round}**; this version has trained on since and sat no exam of its own.",
+        ]
+    return rows
 
 
 def _step(edge: LineageEdge) -> str:

@@ -80,7 +80,7 @@ def run_digest(folder: Path) -> str:
             str((reader.slot_name(slot), str(reader.version_name(row)), str(reader.version_name(col)))): sums
             for (slot, row, col), sums in reader.stored_payoffs().items()
         }
-        ratings = [[r.ladder, str(r.version), r.mu, r.sigma, r.games] for r in reader.ratings(every=True)]
+        ratings = [[r.ladder, str(r.version), r.mu, r.sigma, r.games] for r in reader.ratings()]
         whole.update(_canonical([latest, members, state, cells, ratings]))
         return whole.hexdigest()
 

@@ -178,13 +178,15 @@ class RunReader(PayoffQueries):
         return [(Version(name, step), why) for name, step, why in self.db.execute(query)]
 
     # ------------------------------------------------------------------------------------ what was measured
-    def ratings(self, ladder: str | None = None, every: bool = False) -> list[Rating]:
-        """Current ratings of the members, best mu first; `every`: of all versions there ever were."""
+    def ratings(self, ladder: str | None = None) -> list[Rating]:
+        """The last rating of every version that was ever rated, best mu first.
+
+        A member's present version may have none: after an update or a snapshot it carries on that of its newest rated one.
+        """
         query = (
             "SELECT d.name, a.name, v.step, r.mu, r.sigma, r.games, max(r.round) FROM ratings r JOIN ladders d ON d.id = r.ladder "
             "JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent WHERE (?1 IS NULL OR d.name = ?1) "
-            + ("" if every else "AND r.version IN (SELECT version FROM live WHERE round = (SELECT max(round) FROM rounds)) ")
-            + "GROUP BY r.ladder, r.version ORDER BY d.name, r.mu DESC, a.name, v.step"
+            "GROUP BY r.ladder, r.version ORDER BY d.name, r.mu DESC, a.name, v.step"
         )
         rows = self.db.execute(query, (ladder,))
         return [Rating(name, Version(agent, step), mu, sigma, games) for name, agent, step, mu, sigma, games, _ in rows]

@@ -20,6 +20,7 @@ from league.store.reader import DATABASE, RunReader, require_run
 from league.store.records import VerifyReport
 from league.store.run import connect
 from league.store.verify import Rate, check_checkpoint, check_rating_rows, check_ratings, check_round, check_structure, verify
+from league.types import Rating
 
 TABLES = (
     *("meta", "rounds", "agents", "versions", "parents", "checkpoints", "live", "pins", "blobs", "slots", "payoffs", "ladders"),
@@ -203,23 +204,20 @@ def _mend_ratings(reader: RunReader, rate: Rate | None, dropped: list[str]) -> N
         return
     dropped.append("ratings" + ("" if rate is None else " (computed again from the matches)"))
     latest = reader.latest_round()
-    live = set(reader.live().values())
     reader.db.execute("DELETE FROM ratings")
-    for rating in rate(reader.outcomes()) if rate is not None else ():
-        if rating.version in live and latest is not None:
-            _insert_rating(
-                reader, latest, rating.ladder, rating.version.agent, rating.version.step, (rating.mu, rating.sigma, rating.games)
-            )
+    if rate is not None and latest is not None:
+        for rating in rate(reader.outcomes()):
+            _insert_rating(reader, latest, rating)
 
 
-def _insert_rating(reader: RunReader, number: int, ladder: str, agent: str, step: int, values: tuple[float, float, int]) -> None:
+def _insert_rating(reader: RunReader, number: int, rating: Rating) -> None:
     from league.store.content import rating_sum
 
-    reader.db.execute("INSERT OR IGNORE INTO ladders (name) VALUES (?)", (ladder,))
-    ladder_id = reader.db.execute("SELECT id FROM ladders WHERE name = ?", (ladder,)).fetchone()[0]
+    reader.db.execute("INSERT OR IGNORE INTO ladders (name) VALUES (?)", (rating.ladder,))
+    ladder_id = reader.db.execute("SELECT id FROM ladders WHERE name = ?", (rating.ladder,)).fetchone()[0]
     query = "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?"
-    key = reader.db.execute(query, (agent, step)).fetchone()[0]
-    row = (ladder_id, key, number, float(values[0]), float(values[1]), values[2])
+    key = reader.db.execute(query, (rating.version.agent, rating.version.step)).fetchone()[0]
+    row = (ladder_id, key, number, float(rating.mu), float(rating.sigma), rating.games)
     reader.db.execute("INSERT OR REPLACE INTO ratings VALUES (?,?,?,?,?,?,?)", (*row, rating_sum(*row)))
 
 

@@ -156,7 +156,7 @@ def check_rating_rows(reader: RunReader) -> list[str]:
 
 
 def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[str]:
-    """Stored ratings of the members against ratings recomputed from all outcomes."""
+    """The last rating of every version against ratings recomputed from all outcomes: what members carry on are those of earlier versions."""
     computed = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in rate(reader.outcomes())}
     stored = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in reader.ratings()}
     report.checked |= {"ratings": len(stored)}
@@ -165,7 +165,7 @@ def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[s
         other = computed.get(key)
         if other is None or any(abs(a - b) > 1e-9 * max(1.0, abs(b)) for a, b in zip(value, other, strict=True)):
             problems.append(f"ratings: {key[1]} in ladder '{key[0]}' is {value}, but the matches give {other}")
-    return problems
+    return problems + [f"ratings: {version} in ladder '{ladder}' is missing" for ladder, version in sorted(computed.keys() - stored.keys())]
 
 
 def _check_config(reader: RunReader) -> list[str]:

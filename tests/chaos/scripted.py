@@ -33,12 +33,14 @@ class Script:
 
 
 def rate(outcomes: Iterable[PlayedOutcome]) -> Iterable[Rating]:
-    """An Elo per agent, carried by its newest version: small, sequential, and sensitive to order."""
+    """An Elo per agent, carried from version to version: small, sequential, and sensitive to order. The last one of every version."""
     table: dict[str, tuple[float, int]] = {}
     newest: dict[str, Version] = {}
+    last: dict[Version, tuple[float, int]] = {}
     for played in outcomes:
         rate_one(table, newest, played.outcome)
-    return [Rating("overall", newest[agent], mu, 1.0, games) for agent, (mu, games) in table.items()]
+        last |= {newest[version.agent]: table[version.agent] for version in (played.outcome.row, played.outcome.col)}
+    return [Rating("overall", version, mu, 1.0, games) for version, (mu, games) in last.items()]
 
 
 def rate_one(table: dict[str, tuple[float, int]], newest: dict[str, Version], outcome: Outcome) -> None:
