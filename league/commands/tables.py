@@ -43,7 +43,8 @@ def status(
 def _list_runs(folder: Path, as_json: bool) -> None:
     """Name, round and last phase of every run in a folder, by name; what cannot be read is said in its line."""
     from league.errors import LeagueError
-    from league.store.reader import DATABASE, RunReader
+    from league.store.opening import DATABASE
+    from league.store.reader import RunReader
 
     rows: list[dict[str, object]] = []
     for path in sorted(place.parent for place in folder.glob(f"*/{DATABASE}")):

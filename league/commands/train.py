@@ -63,7 +63,7 @@ def pause(
     off: Annotated[bool, typer.Option("--off", help="Let a paused run go on.")] = False,
 ) -> None:
     """Ask a live run to wait after its current round, keeping its memory; `league pause RUN --off` lets it go on."""
-    from league.store.reader import require_run
+    from league.store.opening import require_run
     from league.store.run import request_stop
 
     if off:

@@ -7,14 +7,11 @@ queries on its own connection.
 import json
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -22,11 +19,11 @@ from league.errors import LeagueError, RunFolderError
 from league.store import codec, schema
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
+from league.store.opening import DATABASE, migrated_copy, open_read_only, require_run
 from league.store.payoff_table import PayoffQueries
 from league.store.records import AgentRow, Heartbeat, PlayedOutcome, StoredMatch
 from league.types import Rating, Role, Version, VersionRow
 
-DATABASE = "league.db"
 NAMES_CACHED = 4000
 """Names of versions a reader remembers: every update makes new ones, and a run may last for weeks."""
 _VERSION = "SELECT v.id, a.name, v.step, v.role, v.round, v.blob, v.optimizer, v.reason FROM versions v JOIN agents a ON a.id = v.agent "
@@ -48,12 +45,12 @@ class RunReader(PayoffQueries):
         """Open read-only. Raises RunFolderError when it is no run, or newer than this code."""
         folder = Path(folder)
         path = require_run(folder)
-        connection, scratch = _open_read_only(path)
+        connection, scratch = open_read_only(path)
         try:
             if schema.check(connection, path) == 0:
                 raise RunFolderError(f"{path} holds no league; expected a run folder made by `league train`")
             if schema.user_version(connection) < len(schema.MIGRATIONS):
-                connection, scratch = _migrated_copy(connection, scratch)
+                connection, scratch = migrated_copy(connection, scratch)
         except BaseException:
             connection.close()
             raise
@@ -324,74 +321,6 @@ class RunReader(PayoffQueries):
         except (OSError, ValueError):
             text = None
         return text if isinstance(text, dict) else {"wish": "stop", "reason": "the file `stop` is there"}
-
-
-def require_run(folder: Path) -> Path:
-    """Path of the database, or RunFolderError with what is wrong."""
-    try:
-        exists, whole = folder.exists(), (folder / DATABASE).is_file()
-    except (OSError, ValueError) as error:  # no permission, a name too long, a zero byte in it
-        raise RunFolderError(f"cannot look into {str(folder)[:200]!r}: {error}; expected a run folder you may read") from error
-    if not exists:
-        raise RunFolderError(f"no run folder at {folder}; expected the folder that `league train` printed (usually runs/<name>)")
-    if not whole:
-        raise RunFolderError(f"{folder} is not a run folder: it holds no {DATABASE}")
-    return folder / DATABASE
-
-
-def _open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection that never writes. Where even SQLite's index file cannot be made (a read-only folder), read the
-    file as immutable, or a private copy when a write-ahead log lies beside it."""
-    address = f"file:{quote(str(path.absolute()))}"
-    try:
-        connection = _connect(f"{address}?mode=ro")
-        return connection, None
-    except sqlite3.OperationalError as error:
-        if not _holds_sqlite(path):
-            raise RunFolderError(f"{path} cannot be opened as a database: {error}") from error
-    except schema.DAMAGE as error:
-        raise RunFolderError(f"{path} is damaged: {error} (run `league verify {path.parent} --repair`)") from error
-    log = path.with_name(path.name + "-wal")
-    if not log.exists() or log.stat().st_size == 0:
-        return _connect(f"{address}?mode=ro&immutable=1"), None
-    scratch = Path(tempfile.mkdtemp(prefix="league-read-"))
-    for source in (path, log):
-        shutil.copyfile(source, scratch / source.name)
-    return _connect(f"file:{quote(str(scratch / path.name))}?mode=ro"), scratch
-
-
-def _migrated_copy(connection: sqlite3.Connection, scratch: Path | None) -> tuple[sqlite3.Connection, Path]:
-    """A private copy of an older database, brought up to date; the run itself is migrated by its next writer."""
-    scratch = scratch or Path(tempfile.mkdtemp(prefix="league-read-"))
-    copy = sqlite3.connect(scratch / "migrated.db", isolation_level=None)
-    try:
-        connection.backup(copy)
-        connection.close()
-        schema.migrate(copy, scratch / "migrated.db")
-    except BaseException:
-        copy.close()
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    return copy, scratch
-
-
-def _connect(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30)
-    try:
-        with closing(connection.execute("SELECT count(*) FROM sqlite_master")) as probe:
-            probe.fetchone()
-    except schema.DAMAGE:
-        connection.close()
-        raise
-    return connection
-
-
-def _holds_sqlite(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\x00"
-    except OSError:
-        return False
 
 
 def _hex(raw: bytes | None) -> str | None:

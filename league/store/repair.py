@@ -16,7 +16,8 @@ from league.store import codec, fs, schema
 from league.store.blobs import BlobStore
 from league.store.commit import rebuild_payoffs, seal
 from league.store.lock import RunLock
-from league.store.reader import DATABASE, RunReader, require_run
+from league.store.opening import DATABASE, require_run
+from league.store.reader import RunReader
 from league.store.records import VerifyReport
 from league.store.run import connect
 from league.store.verify import Rate, check_checkpoint, check_rating_rows, check_ratings, check_round, check_structure, verify

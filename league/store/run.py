@@ -21,7 +21,8 @@ from league.store.environment import describe
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
 from league.store.lock import RunLock
-from league.store.reader import DATABASE, RunReader, require_run
+from league.store.opening import DATABASE, require_run
+from league.store.reader import RunReader
 from league.store.records import Collected, Limits, RoundRecord
 from league.types import Version
 
