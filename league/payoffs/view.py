@@ -13,16 +13,13 @@ strength moved within a half-life; nothing is ever certified from a decayed view
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
 from league.payoffs.matrix import Counts, FloatArray, IndexArray, PayoffMatrix, from_counts
-from league.types import Outcome, Version
+from league.payoffs.numbering import Names, Slot, pack, slot_of, slots_in, unpacked
+from league.types import Outcome, Relation, Version
 
-Relation = Literal["contest", "teaching", "cooperation"]
-Slot = tuple[str, str, str, str]
-"""(relation, task, situation, domain)."""
 NEGLIGIBLE = 1e-3
 """Decay weights below this count as 0."""
 HISTORY = 1000
@@ -72,62 +69,14 @@ class Played:
     total_sq: float
 
 
-class _Names:
-    """Numbers of slots and versions. Only ever appended to, so views may share it."""
-
-    def __init__(self) -> None:
-        self.slots: dict[Slot, int] = {}
-        self.versions: dict[Version, int] = {}
-        self._agents: dict[str, int] = {}
-        self._columns = np.zeros((2, 0), dtype=np.int64)
-        self._ranked: tuple[int, IndexArray] = (-1, np.zeros(0, dtype=np.intp))
-
-    def slot(self, slot: Slot) -> int:
-        return self.slots.setdefault(slot, len(self.slots))
-
-    def version(self, version: Version) -> int:
-        return self.versions.setdefault(version, len(self.versions))
-
-    def columns(self) -> tuple[IndexArray, IndexArray]:
-        """(V,) each: number of the version's agent, and its step."""
-        known = self._columns.shape[1]
-        if known < len(self.versions):
-            fresh = list(self.versions)[known:]
-            pairs = [(self._agents.setdefault(version.agent, len(self._agents)), version.step) for version in fresh]
-            self._columns = np.concatenate([self._columns, np.array(pairs, dtype=np.int64).T], axis=1)
-        return self._columns[0], self._columns[1]
-
-    def agent(self, name: str) -> int:
-        self.columns()
-        return self._agents.get(name, -1)
-
-    def ranks(self) -> IndexArray:
-        """(V,): each version's place among all, by agent and step: an order that does not depend on who came first."""
-        if self._ranked[0] != len(self.versions):
-            agents, steps = self.columns()
-            places = {name: place for place, name in enumerate(sorted(self._agents))}
-            by_name = np.array([places[name] for name in self._agents], dtype=np.int64)[agents] if len(agents) else agents
-            ranks = np.empty(len(agents), dtype=np.intp)
-            ranks[np.lexsort((steps, by_name))] = np.arange(len(agents))
-            self._ranked = (len(self.versions), ranks)
-        return self._ranked[1]
-
-    def slot_ranks(self) -> IndexArray:
-        ranks = np.empty(len(self.slots), dtype=np.intp)
-        ranks[[self.slots[slot] for slot in sorted(self.slots)]] = np.arange(len(self.slots))
-        return ranks
-
-
 SLOT, ROW, COL, ROUND = range(4)
-_BITS = 24
-"""Of a version's number within a packed key."""
 
 
 @dataclass(frozen=True)
 class PayoffView:
     """Everything measured up to some round. `PayoffView()` is an empty league."""
 
-    _names: _Names = field(default_factory=_Names, repr=False, compare=False)
+    _names: Names = field(default_factory=Names, repr=False, compare=False)
     _packed: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False, compare=False)
     """(N,) ascending: slot, row and col of each cell in one number."""
     _sums: FloatArray = field(default_factory=lambda: np.zeros((0, 6)), repr=False, compare=False)
@@ -140,9 +89,9 @@ class PayoffView:
     @classmethod
     def of(cls, cells: Iterable[Cell], recent: Iterable[tuple[int, Outcome]] = ()) -> "PayoffView":
         """A view of stored cells and of recent (round, outcome), in playing order."""
-        names, packed, sums = _Names(), [], []
+        names, packed, sums = Names(), [], []
         for slot, row, col, values in cells:
-            packed.append(_pack(names.slot(slot), names.version(row), names.version(col)))
+            packed.append(pack(names.slot(slot), names.version(row), names.version(col)))
             sums.append(values)
         order = np.argsort(np.array(packed, dtype=np.int64), kind="stable")
         view = cls(names, np.array(packed, dtype=np.int64)[order], np.array(sums, dtype=float).reshape(-1, 6)[order])
@@ -181,7 +130,7 @@ class PayoffView:
         if not played:
             return self
         name = self._names
-        keys = [(name.slot(_slot(o)), name.version(o.row), name.version(o.col), number) for number, o in played]
+        keys = [(name.slot(slot_of(o)), name.version(o.row), name.version(o.col), number) for number, o in played]
         items = [(o.wins, o.draws, o.losses, o.n, o.total, o.total_sq) for _, o in played]
         return replace(
             self,
@@ -190,7 +139,7 @@ class PayoffView:
         )
 
     def _key(self, outcome: Outcome) -> int:
-        return _pack(self._names.slot(_slot(outcome)), self._names.version(outcome.row), self._names.version(outcome.col))
+        return pack(self._names.slot(slot_of(outcome)), self._names.version(outcome.row), self._names.version(outcome.col))
 
     @property
     def size(self) -> int:
@@ -199,20 +148,15 @@ class PayoffView:
 
     def slots(self, relation: Relation | None = None) -> list[Slot]:
         """What has been measured, sorted."""
-        used = set(np.unique(self._packed >> (2 * _BITS)).tolist())
+        used = slots_in(self._packed)
         return sorted(slot for slot, key in self._names.slots.items() if key in used and relation in (None, slot[0]))
 
     def versions(self, relation: Relation | None = None, task: str | None = None) -> list[Version]:
         """Versions with an outcome, sorted."""
-        keys = self._keys()
+        keys = unpacked(self._packed)
         keys = keys[np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))]
         known = list(self._names.versions)
         return sorted(known[key] for key in np.unique(keys[:, ROW : COL + 1]).tolist())
-
-    def _keys(self) -> IndexArray:
-        """(N, 3): slot, row, col."""
-        mask = (1 << _BITS) - 1
-        return np.stack([self._packed >> (2 * _BITS), (self._packed >> _BITS) & mask, self._packed & mask], axis=1)
 
     def sums(
         self,
@@ -312,7 +256,7 @@ class PayoffView:
         col_weight: FloatArray,
     ) -> tuple[IndexArray, FloatArray]:
         """Keys (M, 3) and sums (M, 6) of a slice between versions that carry weight, in an order of their names."""
-        keys = self._keys()
+        keys = unpacked(self._packed)
         chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, situation, domain))
         chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, ROW]] & (col_weight.max(axis=0, initial=0.0) > 0)[keys[:, COL]]
         keys, ranks = keys[chosen], self._names.ranks()
@@ -345,14 +289,6 @@ class PayoffView:
             same = (agents == self._names.agent(version.agent)) & (age >= 0)
             weight[place, same] = 0.5 ** (age[same] / half_life)
         return np.where(weight < NEGLIGIBLE, 0.0, weight)
-
-
-def _slot(outcome: Outcome) -> Slot:
-    return (outcome.relation, outcome.task, outcome.situation, outcome.domain)
-
-
-def _pack(slot: int, row: int, col: int) -> int:
-    return (slot << (2 * _BITS)) | (row << _BITS) | col
 
 
 def _squares(sums: Sums) -> FloatArray:
