@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from league.reporting.from_store import RECENT, accuracies, agents_in_order, current_ratings
+from league.reporting.marks import exam
 from league.reporting.measures import mean, means, proportion
 from league.reporting.views import Estimate, Floats, Matrix, Panel, Series
 from league.store.reader import RunReader
@@ -36,17 +37,16 @@ def _accuracy_history(reader: RunReader, every: int) -> dict[tuple[str, str], li
 
 def accuracy_matrix(reader: RunReader, sitting: str) -> Matrix | None:
     """Agent × domain accuracy at the first ("start") or last ("end") exam, on test problems; None when it was not sat."""
-    marks = reader.state().get("marks", {}).get(sitting)
-    if not marks or not marks["exams"]:
+    book = exam(reader.state(), sitting)
+    if book is None or not book.bits:
         return None
-    agents = [Version.parse(row["version"]).agent for row in marks["exams"]]
-    rows = tuple(name for name in agents_in_order(reader) if name in set(agents))
-    cols = tuple(dict.fromkeys(row["domain"] for row in marks["exams"]))
+    rows = tuple(name for name in agents_in_order(reader) if name in set(book.agents()))
+    cols = tuple(book.domains())
     table = np.full((3, len(rows), len(cols)), np.nan)
     n = np.zeros((len(rows), len(cols)))
-    for agent, row in zip(agents, marks["exams"], strict=True):
-        at = rows.index(agent), cols.index(row["domain"])
-        found = proportion(row["correct"].count("1"), len(row["correct"]))
+    for agent, domain in book.bits:
+        at = rows.index(agent), cols.index(domain)
+        found = book.accuracy(agent, domain)
         if found is not None:
             table[:, at[0], at[1]] = found.value, found.low, found.high
             n[at] = found.n
