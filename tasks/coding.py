@@ -17,7 +17,6 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
-from league.errors import nearest
 from league.sandbox.values import CodeGrader, Job
 from league.seeds import generator
 from league.types import Episode, JointMode, Match, Message, Outcome, Problem, Sampling, Score, Split, Turn
@@ -25,11 +24,10 @@ from tasks.coding_feedback import checks
 from tasks.coding_levels import HELPER, MAXIMUM, Levels, own_helper, shape_of
 from tasks.coding_problems import SOURCES, code_problem, problems_of
 from tasks.coding_prompts import CODER, EDITOR, HELP, MAIN, asked, demonstration, review
-from tasks.feedback import TRANSITIONS, Transition, continued, told
-from tasks.games.replies import mix_rewards
+from tasks.feedback import Transition, continued, told
+from tasks.games.replies import cooperation_outcome, mix_rewards
+from tasks.settings import check_writers
 from tasks.turns import Path, Stage, by_turn, first_plays, last_said, leaves, until_write, written, wrote_before
-
-ARRANGEMENTS = ("parallel", "sequential", "discussion", "single")
 
 
 @dataclass(frozen=True)
@@ -62,25 +60,9 @@ class Coding:
     relation: str = field(default="cooperation", init=False)
 
     def check(self) -> list[str]:
-        choices = {"source": tuple(SOURCES), "arrangement": ARRANGEMENTS, "transition": TRANSITIONS}
-        choices |= {"joint": ("aligned", "cross"), "credit": ("joint", "own")}
-        problems = [
-            f"{key}: '{getattr(self, key)}' is unknown{nearest(getattr(self, key), valid)}"
-            for key, valid in choices.items()
-            if getattr(self, key) not in valid
-        ]
-        least = {"turns": 1, "items": 1, "samples": 1, "branch": 1, "max_tokens": 8}
-        problems += [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in least.items() if getattr(self, key) < low]
-        if not self.temperature > 0:
-            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            problems.append(f"top_p: must be in (0, 1], found {self.top_p}")
-        if self.turns == 1 and self.transition != "plain":
-            problems.append(f"transition: '{self.transition}' needs turns of at least 2, found 1")
+        problems = check_writers(self, {"source": tuple(SOURCES)})
         if self.turns == 1 and self.arrangement == "discussion":
             problems.append("arrangement: 'discussion' needs turns of at least 2, found 1")
-        if self.arrangement == "single" and self.credit == "own":
-            problems.append("credit: 'own' needs two writers (use 'joint' with arrangement 'single')")
         return problems
 
     def with_grader(self, grader: CodeGrader) -> "Coding":
@@ -245,7 +227,6 @@ class Coding:
         if self.arrangement == "single":
             return
         match = episode.match
-        row, col = sorted((match.seats[HELP], match.seats[MAIN]))
         by_domain: dict[str, list[float]] = {}
         for root in episode.roots:
             for node in first_plays(root):
@@ -253,8 +234,7 @@ class Coding:
                 if levels.grade is None or levels.grade.verdict != "infra":
                     by_domain.setdefault(match.problems[root.turn.about or 0].domain, []).append(earned(levels))
         for domain, joint in by_domain.items():
-            total, total_sq = sum(joint), sum(value * value for value in joint)
-            yield Outcome("cooperation", self.name, match.situation, domain, row, col, n=len(joint), total=total, total_sq=total_sq)
+            yield cooperation_outcome(match, self.name, domain, (HELP, MAIN), joint)
 
 
 def earned(levels: Levels) -> float:

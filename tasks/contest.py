@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from league.types import Decision, Episode, Match, Node, Outcome, Problem, Relation, Sampling, Score, Split, Turn
+from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.domains import Domain
-
-Path = tuple[tuple[Decision, Node], ...]
+from tasks.settings import too_small, without_variety
+from tasks.turns import Path
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,7 @@ class Contest:
     relation: Relation = field(default="contest", init=False)
 
     def check(self) -> list[str]:
-        problems = [
-            f"{key}: must be at least {low}, found {getattr(self, key)}"
-            for key, low in (("items", 1), ("answers", 2), ("players", 1))
-            if getattr(self, key) < low
-        ]
-        if not self.temperature > 0:
-            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
+        problems = too_small(self, {"items": 1, "answers": 2, "players": 1}) + without_variety(self, "temperature")
         if not self.domains:
             problems.append("domains: a contest needs at least one domain")
         return problems

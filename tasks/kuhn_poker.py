@@ -13,6 +13,7 @@ from league.seeds import generator
 from league.types import Decision, Episode, Match, Message, Node, Problem, Relation, Score, Split, Turn
 from tasks.games import kuhn
 from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
+from tasks.turns import Path
 
 SEATS = ("row", "col")
 WORDS = {"": ("check", "bet"), "c": ("check", "bet"), "b": ("fold", "call"), "cb": ("fold", "call")}
@@ -23,7 +24,6 @@ STORY = {
     "cb": "You checked and the opponent bet.",
 }
 FORFEIT = 2.0
-Path = tuple[tuple[Decision, Node], ...]
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Literal
 
 from league.errors import nearest
 from league.seeds import generator
-from league.types import Decision, Episode, JointMode, Match, Message, Node, Outcome, Problem, Score, Split, Turn
+from league.types import Decision, Episode, JointMode, Match, Message, Outcome, Problem, Score, Split, Turn
 from tasks.games.normal_form import FORMS, NormalForm
-from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
+from tasks.games.replies import Invalid, ask, check_common, contest_outcome, cooperation_outcome, mix_rewards, move_sampling, parse_move
+from tasks.turns import Path
 
 SEATS = ("row", "col")
 AGAIN = "again"
-Path = tuple[tuple[Decision, Node], ...]
 Moves = dict[str, str | None]
 
 
@@ -172,10 +172,7 @@ class MatrixGame:
     def _outcomes(self, match: Match, plays: list[tuple[float, float]]) -> tuple[Outcome, ...]:
         if self.form.relation == "contest":
             return contest_outcome(match, self.name, [a - b for a, b in plays])
-        joint = [a + b for a, b in plays]
-        row, col = sorted(match.seats[seat] for seat in SEATS)
-        total, total_sq = sum(joint), sum(value * value for value in joint)
-        return (Outcome("cooperation", self.name, match.situation, "", row, col, n=len(joint), total=total, total_sq=total_sq),)
+        return (cooperation_outcome(match, self.name, "", SEATS, [a + b for a, b in plays]),)
 
     def _metrics(self, episode: Episode, plays: list[tuple[float, float]]) -> dict[str, float]:
         """Per seat: mean payoff of a play, share of first replies that are no move, and the first-round mixture over valid moves."""

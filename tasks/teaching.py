@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from league.types import Decision, Episode, Match, Message, Node, Outcome, Problem, Relation, Sampling, Score, Split, Turn
+from league.types import Episode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.domains import Domain
 from tasks.leakage import overlap
+from tasks.settings import too_small, without_variety
+from tasks.turns import Path
 
 TEACHER, STUDENT = "teacher", "student"
-Path = tuple[tuple[Decision, Node], ...]
 
 
 def explain_prompt(domain: Domain, problem: Problem) -> tuple[Message, ...]:
@@ -77,13 +78,8 @@ class Teaching:
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
-        least = {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 1}
-        problems = [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in least.items() if getattr(self, key) < low]
-        problems += [
-            f"{key}: must be above 0 so that samples differ, found {getattr(self, key)}"
-            for key in ("temperature", "explanation_temperature")
-            if not getattr(self, key) > 0
-        ]
+        problems = too_small(self, {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 1})
+        problems += without_variety(self, "temperature", "explanation_temperature")
         if not 0 < self.leak_limit <= 1:
             problems.append(f"leak_limit: must be in (0, 1], found {self.leak_limit}")
         problems += [f"{key}: must not be negative" for key in ("length_penalty", "wrong_answer_penalty") if getattr(self, key) < 0]

@@ -23,10 +23,10 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
-from league.errors import nearest
 from league.types import Episode, JointMode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, Turn
-from tasks.feedback import TRANSITIONS, Transition, continued, told
-from tasks.games.replies import ask, mix_rewards
+from tasks.feedback import Transition, continued, told
+from tasks.games.replies import ask, cooperation_outcome, mix_rewards
+from tasks.settings import check_writers
 from tasks.turns import WRITE, Path, Stage, by_turn, first_plays, last_said, leaves, until_write, written, wrote_before
 from tasks.writing_demonstrations import demonstrations
 from tasks.writing_fluency import Fluency, Remembered
@@ -71,32 +71,9 @@ class Writing:
     relation: Relation = field(default="cooperation", init=False)
 
     def check(self) -> list[str]:
-        choices = {
-            "kind": tuple(KINDS),
-            "source": tuple(SOURCES),
-            "arrangement": ("parallel", "sequential", "discussion", "single"),
-            "reward": ("hardened", "paper"),
-            "credit": ("joint", "own"),
-            "transition": TRANSITIONS,
-            "joint": ("aligned", "cross"),
-        }
-        problems = [
-            f"{key}: '{getattr(self, key)}' is unknown{nearest(getattr(self, key), valid)}"
-            for key, valid in choices.items()
-            if getattr(self, key) not in valid
-        ]
-        least = {"turns": 1, "items": 1, "samples": 1, "branch": 1, "max_tokens": 8}
-        problems += [f"{key}: must be at least {low}, found {getattr(self, key)}" for key, low in least.items() if getattr(self, key) < low]
-        if not self.temperature > 0:
-            problems.append(f"temperature: must be above 0 so that samples differ, found {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            problems.append(f"top_p: must be in (0, 1], found {self.top_p}")
-        if self.turns == 1 and self.transition != "plain":
-            problems.append(f"transition: '{self.transition}' needs turns of at least 2, found 1")
+        problems = check_writers(self, {"kind": tuple(KINDS), "source": tuple(SOURCES), "reward": ("hardened", "paper")})
         if self.turns > 1 and self.arrangement == "discussion":
             problems.append(f"turns: a discussion has its second turn built in, found {self.turns} (use arrangement 'parallel')")
-        if self.arrangement == "single" and self.credit == "own":
-            problems.append("credit: 'own' needs two writers (use 'joint' with arrangement 'single')")
         return problems
 
     def with_fluency(self, fluency: Fluency) -> "Writing":
@@ -229,14 +206,12 @@ class Writing:
         """One cooperation per domain: the joint reward of independent pairs, self-play included; a single writer has no partner."""
         if self.arrangement == "single":
             return
-        row, col = sorted(episode.match.seats[seat] for seat in WRITERS)
         by_domain: dict[str, list[float]] = {}
         for root in episode.roots:
             domain = episode.match.problems[root.turn.about or 0].domain
             by_domain.setdefault(domain, []).extend(judged[node.id].reward for node in first_plays(root))
         for domain, joint in by_domain.items():
-            total, total_sq = sum(joint), sum(value * value for value in joint)
-            yield Outcome("cooperation", self.name, episode.match.situation, domain, row, col, n=len(joint), total=total, total_sq=total_sq)
+            yield cooperation_outcome(episode.match, self.name, domain, WRITERS, joint)
 
     def _metrics(self, episode: Episode, every: Mapping[int, Judged]) -> dict[str, float]:
         """Means over all final pairs, each normalised to [0, 1]; `return/turn-t` over the pairs of turn t, where there are several.

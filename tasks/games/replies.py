@@ -68,6 +68,13 @@ def check_common(samples: int, temperature: float, max_tokens: int, invalid: str
     return problems
 
 
+def cooperation_outcome(match: Match, task: str, domain: str, seats: Sequence[str], joint: Sequence[float]) -> Outcome:
+    """What the versions in two seats earned together, play by play; the smaller version is the row."""
+    row, col = sorted(match.seats[seat] for seat in seats)
+    total, total_sq = sum(joint), sum(value * value for value in joint)
+    return Outcome("cooperation", task, match.situation, domain, row, col, n=len(joint), total=total, total_sq=total_sq)
+
+
 def contest_outcome(match: Match, task: str, margins: Sequence[float]) -> tuple[Outcome, ...]:
     """The contest of the seats "row" and "col", the smaller version as the row, or nothing when one version sits in both.
 
