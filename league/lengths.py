@@ -10,7 +10,7 @@ from typing import Any
 
 from league.config import Config
 from league.errors import Foreign, UserError
-from league.model.fetch import ModelFacts
+from league.model.folder import ModelFacts
 from league.types import Decision, Match, Message, Node, Reply, Turn, Version
 from tasks import any_number, seat_names
 from tasks.domains import Domain

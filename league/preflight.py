@@ -18,7 +18,8 @@ from league.errors import ConfigError, Foreign, RunFolderError, UserError, neare
 from league.evaluation import EXAM
 from league.lengths import too_long
 from league.matchmaking import check_rules
-from league.model.fetch import ModelFacts, to_stderr
+from league.model.fetch import to_stderr
+from league.model.folder import ModelFacts
 from league.preflight_model import device_problems, facts_of, model_problems
 from league.types import WITHOUT_WEIGHTS
 from tasks import any_number, check_task, make_task, seat_names

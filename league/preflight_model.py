@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from league.config import Config
 from league.errors import UserError, nearest
-from league.model.fetch import ModelFacts, check_model, is_path, locate_model
+from league.model.fetch import is_path, locate_model
+from league.model.folder import ModelFacts, check_model, weight_files
 
 
 def facts_of(model: str, only_here: bool, progress: Callable[[str], None]) -> ModelFacts | None:
@@ -45,7 +46,7 @@ def _targets(config: Config, facts: ModelFacts) -> list[str]:
     from safetensors import safe_open
 
     layers: set[str] = set()
-    for file in sorted(facts.path.glob("*.safetensors")):
+    for file in weight_files(facts.path):
         with safe_open(file, framework="numpy") as opened:
             inner = [name for name in opened.keys() if name.endswith(".weight") and ".layers." in name]
             layers |= {name.split(".")[-2] for name in inner if len(opened.get_slice(name).get_shape()) == 2}

@@ -13,7 +13,7 @@ from league.errors import ConfigError, Foreign, LeagueError, ModelUnavailable, R
 from league.exhibition import exam_now, exhibition
 from league.exporting import choose, export_agents
 from league.loop import train
-from league.model.fetch import check_model
+from league.model.folder import check_model
 from league.preflight import prepare, prepare_file
 from league.store.reader import RunReader
 from tests.conftest import write_tiny_model

@@ -10,7 +10,8 @@ import pytest
 
 from league.errors import ModelUnavailable
 from league.model import fetch
-from league.model.fetch import DEFAULT_MODEL, check_model, locate_model, weight_hash
+from league.model.fetch import DEFAULT_MODEL, locate_model
+from league.model.folder import check_model, weight_hash
 from tests.conftest import write_tiny_model
 
 
@@ -122,5 +123,5 @@ def test_facts_and_the_hash_follow_the_weights(tmp_path):
 
 
 def test_checking_a_model_needs_no_torch(tiny_path):
-    code = f"import sys\nfrom pathlib import Path\nfrom league.model.fetch import check_model\ncheck_model(Path({str(tiny_path)!r}))\nassert 'torch' not in sys.modules"
+    code = f"import sys\nfrom pathlib import Path\nfrom league.model.folder import check_model\ncheck_model(Path({str(tiny_path)!r}))\nassert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

