@@ -33,7 +33,7 @@ from league.store.verify import verify
 from league.types import Version
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny, tiny_config
-from tests.test_remote import DONE, PATH, chunk, stream
+from tests.remote_server import DONE, PATH, chunk, stream
 
 KEY = "sk-PLANTED-4711-abcdefghijklmnop"
 NAMED = {"key": "LEAGUE_TEST_KEY"}
