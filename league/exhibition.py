@@ -106,7 +106,7 @@ def resolve(reader: RunReader, name: str) -> Version:
     if name in live:
         return live[name]
     stored = [row.version for row in reader.versions() if row.blob and reader.blobs.has(row.blob)]
-    found = {str(version): version for version in stored}
+    found = {str(version): version for version in (*live.values(), *stored)}
     if name in found:
         return found[name]
     raise UserError(f"'{name}' is neither an agent nor a version with weights of this run{nearest(name, [*live, *found])}")

@@ -97,7 +97,9 @@ def export_agents(run: Path, reader: RunReader, chosen: Sequence[Choice], out: P
             else:
                 export_peft(bank, choice.version, folder, name)
             base.tokenizer.save_pretrained(folder)
-            (folder / "README.md").write_text(model_card(card_of(reader, choice.version, name, run.name, merge)), encoding="utf-8")
+            (folder / "README.md").write_text(
+                model_card(card_of(reader, choice.version, name, run.resolve().name, merge)), encoding="utf-8"
+            )
         for choice in chosen:
             (staging / choice.version.agent).rename(targets[choice.version])
     finally:

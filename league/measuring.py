@@ -18,6 +18,7 @@ from league.scheduling import open_to
 from league.seeds import derive, generator
 from league.types import BASE, Match, MatchResult, Split, Version
 from tasks import seat_names
+from tasks.teaching import STUDENT, TEACHER
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def measure(league: League, number: int, outermost: bool) -> Measurement:
     matches = chosen.final_teaching_matches if outermost else chosen.teaching_matches
     for task in league.tasks.values():
         if task.relation == "teaching" and matches:
-            taught, played = teach(task, _teaching_pairs(league), split, matches, league.backend, players, number)
+            taught, played = teach(task, _teaching_pairs(league, task.name), split, matches, league.backend, players, number)
             lessons += taught
             results += played
     results += _between_versions(league, number, split, last=outermost and number > 0)
@@ -79,14 +80,16 @@ def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], 
         yield learners, range(first, chosen.final_problems)
 
 
-def _teaching_pairs(league: League) -> Iterator[tuple[Version, Version, str]]:
-    """Every expert with every student, and with the held-out student: the first student's first frozen self, which never trains."""
-    students = [member.version for member in league.population.with_role("student")]
+def _teaching_pairs(league: League, task: str) -> Iterator[tuple[Version, Version, str]]:
+    """Everyone who may teach with everyone who may learn, and with the held-out student: the first student's first frozen self, which
+    never trains."""
+    places = open_to(league, task)
+    students = [member.version for member in places[STUDENT]]
     if league.config.evaluation.held_out_student and students:
         students += league.population.pasts.get(students[0].agent, ())[:1]
-    for expert in league.population.with_role("expert", "remote"):
-        if expert.domain:
-            yield from ((expert.version, student, expert.domain) for student in students)
+    for teacher in places[TEACHER]:
+        if teacher.domain:
+            yield from ((teacher.version, student, teacher.domain) for student in students)
 
 
 def _between_versions(league: League, number: int, split: Split, last: bool) -> list[MatchResult]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
-from league.config import AgentConfig, Config, load_draft
+from league.config import AgentConfig, Config, TaskConfig, load_draft
 from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
 from league.evaluation import EXAM
 from league.lengths import too_long
@@ -24,6 +24,7 @@ from league.preflight_model import device_problems, facts_of, model_problems
 from league.types import WITHOUT_WEIGHTS
 from tasks import any_number, check_task, make_task, seat_names
 from tasks.domains import Domain, check_domain, make_domain
+from tasks.teaching import STUDENT, TEACHER, Teaching
 
 
 @dataclass(frozen=True)
@@ -119,16 +120,30 @@ def _players(config: Config, tasks: Mapping[str, Any], known: Sequence[str]) -> 
     if any(line.startswith("agents") for line in known):
         return problems
     roles = {agent.role for agent in config.agents.values()}
-    teaching = {"expert" if agent.role == "remote" and agent.domain else agent.role for agent in config.agents.values()}
     for name, task in tasks.items():
         chosen = config.tasks[name]
         problems += _seats(name, task, config)
-        if chosen.matches and task.relation == "teaching":
-            wanted = [role for role in ("expert", "student") if role not in teaching]
-            problems += [f"tasks.{name}: teaching needs at least one agent with role '{role}'" for role in wanted]
+        if task.relation == "teaching":
+            problems += _teaching(name, chosen, task, config.agents)
         elif chosen.matches and not chosen.seats and not roles & set(chosen.roles):
             problems.append(f"tasks.{name}.roles: no agent has a role among {', '.join(chosen.roles)}; nobody would play")
     return problems
+
+
+def _teaching(name: str, chosen: TaskConfig, task: Any, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
+    """Teaching needs a teacher with a domain and a student, by role or by name; settings that mean nothing to it are no settings."""
+    for agent in chosen.seats.get(TEACHER, ()):
+        if agent in agents and agents[agent].domain is None:
+            yield f"tasks.{name}.seats.{TEACHER}: '{agent}' has no domain to teach; give it one under agents.{agent}.domain"
+    able = {agent.role for agent in agents.values() if agent.role == "expert" or (agent.role == "remote" and agent.domain)}
+    if chosen.matches and TEACHER not in chosen.seats and not able:
+        yield f"tasks.{name}: teaching needs at least one agent with role 'expert'"
+    if chosen.matches and STUDENT not in chosen.seats and not any(agent.role == "student" for agent in agents.values()):
+        yield f"tasks.{name}: teaching needs at least one agent with role 'student'"
+    if set(chosen.roles) != set(TaskConfig.model_fields["roles"].default):
+        yield f"tasks.{name}.roles: experts teach and students learn whatever the roles; name others under tasks.{name}.seats"
+    if chosen.situations and isinstance(task, Teaching):
+        yield f"tasks.{name}.situations: a teacher earns the improvement and a student its own answer in any situation; remove them"
 
 
 def _place(folder: Path) -> list[str]:

@@ -318,3 +318,72 @@ def test_runs_are_listed_and_unknown_contests_refused(
     assert said[0].startswith("no run in") and said[1] == "runs/tiny: round 1, stopped: all rounds played"
     with pytest.raises(UserError, match="'nope' has no contests"):
         cycles(run, "nope")
+
+
+# ------------------------------------------------------------------------------------------- aliases of aliases
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
+"""Nine lines that stand for a billion values."""
+
+
+@pytest.mark.parametrize("where", ["seed: 3", "explanations: 2", "kind: chain_sum", "pfsp: 1.0"])
+def test_a_few_aliases_that_stand_for_billions_are_refused_at_once(where: str) -> None:
+    text = yaml.safe_dump(tiny_config(Path("m"), Path("r")))
+    assert where in text
+    (problem,) = draft_config(LAUGHS + text.replace(where, where.partition(" ")[0] + " *a8", 1), "test").problems
+    assert "aliases" in problem and "100,000" in problem
+
+
+def test_aliases_that_mean_themselves_are_refused_and_others_serve() -> None:
+    text = yaml.safe_dump(tiny_config(Path("m"), Path("r")))
+    for odd in ("explanations: &a [*a]", "explanations: &a {x: *a}"):
+        (problem,) = draft_config(text.replace("explanations: 2", odd), "test").problems
+        assert "aliases" in problem
+    (problem,) = draft_config(text, "test", ["agents=&a {x: *a}"]).problems
+    assert problem.startswith("override") and "not valid YAML" in problem
+    shared = text.replace("ada:\n    role: student\n  adder", "ada: &s\n    role: student\n  adder").replace(
+        "max:\n    role: student", "max: *s"
+    )
+    assert "&s" in shared and "*s" in shared
+    assert parse_config(shared, "test") == parse_config(text, "test")
+
+
+# --------------------------------------------------------------------------------------- settings that mean nothing
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tasks__teaching__seats": {"teacher": ["ada"]}}, "tasks.teaching.seats.teacher: 'ada' has no domain"),
+        ({"tasks__teaching__roles": ["scripted"]}, "tasks.teaching.roles: experts teach"),
+        ({"tasks__teaching__situations": {"team": {"team": 1}}}, "tasks.teaching.situations: a teacher earns"),
+        ({"model__threads": 10**6}, "model.threads: input should be less than or equal to 1024"),
+    ],
+)
+def test_a_setting_that_would_mean_nothing_is_refused(model: Path, tmp_path: Path, changes: dict, expected: str) -> None:
+    assert expected in refused(model, tmp_path, **changes)
+
+
+def test_who_is_named_teaches_learns_and_is_measured(model: Path, tmp_path: Path) -> None:
+    """No expert and no student among the roles: a co-player with a domain teaches another one, in training and in the measure of Δ."""
+    agents = {"ann": {"role": "co-player", "domain": "sums"}, "bob": {"role": "co-player"}, "eve": {"role": "co-player", "domain": "sums"}}
+    seats = {"teacher": ["ann"], "student": ["bob"]}
+    settings = {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 6}
+    task = {"kind": "teaching", "matches": 1, "seats": seats, "settings": settings}
+    run = train(prepare(tiny(model, tmp_path, agents=agents, tasks={"teaching": task}, league__rounds=1)), Nobody())
+    with RunReader.read(run) as reader:
+        met = {(m.seats["teacher"].agent, m.seats["student"].agent) for m in reader.matches() if m.task == "teaching"}
+        lessons = reader.state()["marks"]["end"]["lessons"]
+    assert (
+        met == {("ann", "bob")} and {row["student"] for row in lessons} >= {"bob@0"} and all(row["teacher"][:3] == "ann" for row in lessons)
+    )
+
+
+def test_a_script_that_fails_is_a_users_error(tmp_path: Path) -> None:
+    agents = {"rocky": {"role": "scripted", "says": {"rock": 1}}, "odd": {"role": "scripted", "script": "os:getcwd"}}
+    with pytest.raises(UserError, match="agents.odd: its script fails: TypeError"):
+        train(prepare(tiny(Path("/nowhere"), tmp_path, **WORDS | {"agents": agents})), Nobody())
+
+
+def test_a_player_answers_to_its_present_version_too(tmp_path: Path) -> None:
+    run = train(prepare(tiny(Path("/nowhere"), tmp_path, **WORDS)), Nobody())
+    assert exhibition(run, ["rocky@0", "pat"], None, None, 0)["seats"] == {"row": "rocky@0", "col": "pat@0"}
+    with pytest.raises(UserError, match="did you mean 'rocky@0'"):
+        exhibition(run, ["rocky@1", "pat"], None, None, 0)

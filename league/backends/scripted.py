@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from league.dotted import find
-from league.errors import BackendError, UserError
+from league.errors import BackendError, Foreign, UserError
 from league.seeds import generator
 from league.types import Message, Reply, Request
 
@@ -47,4 +47,5 @@ class ScriptedBackend:
             return BackendError(f"no script for {request.version or 'the base model'}")
         script = self.scripts[request.version.agent]
         streams = (generator(request.seed, "script", sample) for sample in range(request.samples))
-        return tuple(Reply(str(script(request.messages, stream)), "end") for stream in streams)
+        with Foreign(f"agents.{request.version.agent}: its script fails"):
+            return tuple(Reply(str(script(request.messages, stream)), "end") for stream in streams)

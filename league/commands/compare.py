@@ -34,7 +34,7 @@ def compare(
 
     from league.reporting.tables import comparison_table
 
-    Console().print(comparison_table(rows, first.name, second.name))
+    Console().print(comparison_table(rows, first.resolve().name, second.resolve().name))
     for run, used in tokens.items():
         typer.echo(f"{run}: {used['sampled']:,} tokens sampled, {used['trained']:,} trained on")
     for run in unsat:

@@ -4,6 +4,7 @@ Every problem is found before anything is loaded or written, and all are listed 
 the nearest valid one.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,10 @@ def draft_config(text: str, source: str, overrides: Sequence[str] = ()) -> Draft
         return Draft(source, None, (f"not valid YAML: {' '.join(str(error).split())}",))
     if not isinstance(data, dict):
         return Draft(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
+    if _values(data, {}) > MOST_VALUES:
+        return Draft(
+            source, None, (f"its aliases (*name) stand for more than {MOST_VALUES:,} values, or for themselves; write out what is meant",)
+        )
     problems = [problem for override in overrides if (problem := _apply(data, override))]
     between = references(data)
     wrong, config = _validate(data)
@@ -106,6 +111,22 @@ def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
     return True
 
 
+MOST_VALUES = 100_000
+
+
+def _values(data: Any, known: dict[int, float]) -> float:
+    """How many values the data holds when every alias is written out; infinity where one stands for what it is part of.
+
+    A few lines of aliases of aliases stand for billions, and whoever prints or copies them never ends.
+    """
+    if not isinstance(data, (dict, list, tuple, set)):
+        return 1
+    if id(data) not in known:
+        known[id(data)] = math.inf
+        known[id(data)] = 1 + sum(_values(each, known) for each in (data.values() if isinstance(data, dict) else data))
+    return known[id(data)]
+
+
 TEXT = "tag:yaml.org,2002:str"
 READ_AS_TEXT = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp"))
 """What YAML makes of 2024, yes, 1e3 and 2024-01-01, where we ask for a name."""
@@ -146,9 +167,10 @@ def _apply(data: dict[str, Any], override: str) -> str | None:
     if not isinstance(place, dict):
         return f"override '{override}': '{'.'.join(parents)}' is not a section"
     try:
-        place[last] = (
-            yaml.load(f"name: {value}", Loader=_StrictLoader)["name"] if last == "name" else yaml.load(value, Loader=_StrictLoader)
-        )
+        meant = yaml.load(f"name: {value}", Loader=_StrictLoader)["name"] if last == "name" else yaml.load(value, Loader=_StrictLoader)
+        if _values(meant, {}) > MOST_VALUES:
+            raise ValueError(value)
+        place[last] = meant
     except (yaml.YAMLError, ValueError, RecursionError):
         return f"override '{override}': the value is not valid YAML"
     return None

@@ -24,7 +24,7 @@ class ModelConfig(Section):
     """A folder, or a hub id."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    threads: Positive | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the tensor library; null measures nothing and takes the cores this process may use."""
     max_rows: Positive = 256
     """Rows generated at once: bounds the memory of the key-value cache."""
