@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.games import exact_policy, merged, turns, with_entropy
+from benchmarks.games import turns
+from benchmarks.games_arena import exact_policy, merged, with_entropy
 from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank, LoraSpec
