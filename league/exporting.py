@@ -5,13 +5,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from league.errors import UserError, nearest
 from league.reporting.from_store import current_ratings
-from league.reporting.marks import ALL
 from league.reporting.model_card import base_name, model_card
-from league.reporting.provenance import card_of
+from league.reporting.provenance import card_of, measured
 from league.store.reader import RunReader
 from league.types import Version
 
@@ -53,15 +53,12 @@ def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], name
 
 
 def _accuracies(reader: RunReader) -> dict[str, float]:
-    """agent → newest held-out accuracy, mean over domains."""
-    found: dict[str, list[float]] = {}
-    for name in reader.scalar_names():
-        parts = name.split("/")
-        if parts[0] == "accuracy" and len(parts) == 3 and parts[2] != ALL:
-            _, values = reader.scalars(name)
-            if len(values):
-                found.setdefault(parts[1], []).append(float(values[-1]))
-    return {agent: sum(values) / len(values) for agent, values in found.items()}
+    """agent → held-out accuracy as on its card, mean over domains."""
+    state = reader.state()
+    found = {name: measured(reader, state, version) for name, version in reader.live().items()}
+    return {
+        name: fmean(estimate.value for _, estimate in sat.accuracies) for name, sat in found.items() if sat is not None and sat.accuracies
+    }
 
 
 def export_agents(run: Path, reader: RunReader, chosen: Sequence[Choice], out: Path, *, merge: bool = False) -> list[Exported]:

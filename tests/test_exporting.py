@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from league.commands.train import resume
 from league.commands.verify import _rate
 from league.exporting import choose
 from league.loop import train
 from league.preflight import prepare
 from league.reporting.from_store import current_ratings
 from league.reporting.model_card import Card, model_card
-from league.reporting.provenance import card_of
+from league.reporting.provenance import card_of, measured
 from league.store.content import run_digest
 from league.store.reader import RunReader
 from league.store.repair import repair
 from league.store.verify import verify
+from league.types import Version
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
@@ -77,6 +79,13 @@ def test_the_best_by_rating_are_those_with_the_best_rating(seen: tuple[Path, dic
     assert [choice.score for choice in chosen] == sorted((expected[choice.version.agent] for choice in chosen), reverse=True)
 
 
+def test_the_best_by_accuracy_are_ranked_by_what_their_cards_show(seen: tuple[Path, dict[int, Card]]) -> None:
+    with RunReader.read(seen[0]) as reader:
+        for choice in choose(reader, 3, "accuracy", []):
+            shown = card_of(reader, choice.version, "base", "run", False).measured
+            assert shown is not None and choice.score == pytest.approx(sum(e.value for _, e in shown.accuracies) / len(shown.accuracies))
+
+
 def test_every_rating_is_verified_and_put_back(seen: tuple[Path, dict[int, Card]]) -> None:
     """Also those of versions that are no longer live: their successors carry them on."""
     run, _ = seen
@@ -91,3 +100,24 @@ def test_every_rating_is_verified_and_put_back(seen: tuple[Path, dict[int, Card]
         connection.close()
         assert any(problem in line for line in verify(run, _rate).problems)
         assert repair(run, _rate).sound and run_digest(run) == before
+
+
+def test_an_agent_that_was_rolled_back_shows_the_exam_of_the_weights_it_has(seen: tuple[Path, dict[int, Card]]) -> None:
+    """Rolled back after the last exam to what it was at an earlier one: that one's figures are its own, the last one's are not."""
+    run, _ = seen
+    with RunReader.read(run) as reader:
+        state, rows = reader.state(), {row.version: row for row in reader.versions("ada")}
+        sat = {Version.parse(row["version"]) for exams in state["marks"].values() for row in exams["exams"]}
+        middle = next(m.seats[s] for m in reader.matches(2, 2) if m.task == "exam" for s in m.seats if m.seats[s].agent == "ada")
+        assert middle not in sat, "else this test means nothing"
+        back = rows[middle]
+        reader.version_row = lambda version: back if version.step == 99 else rows[version]  # type: ignore[method-assign]
+        found = measured(reader, state, Version("ada", 99))
+    assert found is not None and found.sat_by is None and found.split == "validation" and found.round == 2
+
+
+def test_a_finished_run_says_that_there_was_nothing_to_resume(
+    seen: tuple[Path, dict[int, Card]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    resume(seen[0])
+    assert "no round was played (stopped: all rounds played)" in capsys.readouterr().out

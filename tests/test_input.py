@@ -320,6 +320,18 @@ def test_runs_are_listed_and_unknown_contests_refused(
         cycles(run, "nope")
 
 
+def test_cycles_have_one_shape_with_and_without_contests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from league.commands.tables import cycles
+
+    shapes = []
+    for number, agents in enumerate((WORDS["agents"], {"rocky": {"role": "scripted", "says": {"rock": 1}}})):
+        run = train(prepare(tiny(Path("/nowhere"), tmp_path / str(number), **WORDS | {"agents": agents})), Nobody())
+        capsys.readouterr()
+        cycles(run, as_json=True, task=None, alpha=0.05)
+        shapes.append(set(json.loads(capsys.readouterr().out)))
+    assert shapes[0] == shapes[1] and "statistics" in shapes[1]
+
+
 # ------------------------------------------------------------------------------------------- aliases of aliases
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
 """Nine lines that stand for a billion values."""

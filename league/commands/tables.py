@@ -114,6 +114,7 @@ def cycles(
     """Certified non-transitive cycles between versions, with every statistic that goes with them."""
     from league.errors import UserError, nearest
     from league.reporting import structure
+    from league.reporting.views import Cycles
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
@@ -122,7 +123,7 @@ def cycles(
             raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests)}")
         view = structure.cycles(reader, task, alpha)
     if as_json:
-        _json(_plain(asdict(view)) if view is not None else {"names": [], "edges": [], "cycles": [], "pairs": 0})
+        _json(_plain(asdict(view or Cycles((), (), (), 0))))
         return
     if view is None:
         typer.echo("no contest has been counted yet")

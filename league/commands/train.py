@@ -42,6 +42,10 @@ def resume(
         typer.echo(f"note: {line} since this run began; what follows may differ in the last bits", err=True)
     with Watch(run, rounds, first=done, quiet=quiet) as audience:
         go_on(run, audience)
+    with RunReader.read(run) as reader:
+        beat = reader.heartbeat()
+        if reader.latest_round() == done and beat is not None and not quiet:
+            typer.echo(f"{run}: no round was played ({beat.phase})")
 
 
 def stop(

@@ -104,7 +104,7 @@ def _exam(sat: Measured) -> list[str]:
     if sat.sat_by is not None:
         rows += [
             "",
-            f"**Sat by an earlier version, {inline(str(sat.sat_by))}, in round {sat.round}**; this version has trained on since and sat no exam of its own.",
+            f"**Sat by an earlier version, {inline(str(sat.sat_by))}, in round {sat.round}**; this version has other weights and has not sat one.",
         ]
     return rows
 

@@ -1,6 +1,6 @@
 """From a run's store to the model card of one version: the exam that tells most of it, its ratings, where its weights came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +26,8 @@ def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bo
 
 
 def measured(reader: RunReader, state: Mapping[str, Any], version: Version) -> Measured | None:
-    """The newest exam of exactly these weights, under whatever step they were stored (a snapshot makes a new one), on test problems first;
-    else the agent's newest exam, which names the version that sat it; None when the agent has sat none."""
+    """The newest exam of exactly these weights, under whatever step they were stored (a snapshot or a roll-back makes a new one), on test
+    problems first; else the agent's newest exam, which names the version that sat it; None when the agent has sat none."""
     blob = reader.version_row(version).blob
     same = {version, *(row.version for row in reader.versions(version.agent) if blob is not None and row.blob == blob)}
     for sitting in ("end", "start"):
@@ -35,14 +35,22 @@ def measured(reader: RunReader, state: Mapping[str, Any], version: Version) -> M
         if book is not None and book.versions.get(version.agent) in same:
             found = [(domain, book.accuracy(version.agent, domain)) for domain in book.domains()]
             return Measured(tuple((domain, estimate) for domain, estimate in found if estimate is not None))
-    newest = _newest_exam(reader, version.agent)
-    return replace(newest, sat_by=None) if newest is not None and newest.sat_by in same else newest
+    exams = _exams(reader, version.agent, min(reader.version_row(each).round for each in same))
+    newest = next(exams, None)
+    own = next((sat for sat in ([newest] if newest else []) + list(exams) if sat.sat_by in same), None)
+    return replace(own, sat_by=None) if own is not None else newest
 
 
-def _newest_exam(reader: RunReader, agent: str) -> Measured | None:
-    """The agent's newest exam whose matches still have their details: right answers and problems of all its sittings."""
+def _exams(reader: RunReader, agent: str, since: int) -> Iterator[Measured]:
+    """The agent's exams whose matches still have their details, newest first: right answers and problems of all sittings of a round.
+
+    Those of the rounds from `since` on, or the last before it.
+    """
     rounds = {int(number) for name in reader.scalar_names() if name.startswith(f"accuracy/{agent}/") for number in reader.scalars(name)[0]}
+    given = False
     for number in sorted(rounds, reverse=True):
+        if given and number < since:
+            return
         right: dict[str, list[int]] = {}
         sat, split = None, ""
         for match in reader.matches(number, number, agent=agent):
@@ -54,8 +62,8 @@ def _newest_exam(reader: RunReader, agent: str) -> Measured | None:
                     sat, split = next(v for v in match.seats.values() if v.agent == agent), keys[0].split("/")[1]
         found = [(domain, proportion(*tally)) for domain, tally in right.items()]
         if found:
-            return Measured(tuple((domain, e) for domain, e in found if e is not None), split, number, sat)
-    return None
+            given = True
+            yield Measured(tuple((domain, e) for domain, e in found if e is not None), split, number, sat)
 
 
 def _domains(keys: tuple[str, ...]) -> dict[str, list[str]]:
