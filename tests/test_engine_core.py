@@ -15,7 +15,8 @@ from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.engine import engine_for
 from league.model.generic import GenericEngine
-from league.model.sampling import Shape, draw, truncate
+from league.model.sampling import BLOCK, Shape, draw, truncate
+from league.model.score import score
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
 from tests.conftest import write_tiny_model
 
@@ -139,6 +140,24 @@ def test_a_missing_adapter_and_a_broken_one_are_infrastructure_failures(tiny):
     bank.changed(B)
     with pytest.raises(BackendError, match="b@0"):
         LocalBackend(tiny, bank).generate([ask(A), ask(B)])
+
+
+@pytest.mark.parametrize("cut", [{"top_p": 0.6}, {"top_k": 5}])
+def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
+    """More rows of either kind than are worked on at a time: some blocks truncate nothing. Drawn, learnt from and scored as alone."""
+    bank = filled(tiny)
+    backend = LocalBackend(tiny, bank)
+    asked = [ask(A, f"{kind} {i}", samples=BLOCK + 4, seed=i, **kind) for kind in ({}, cut) for i in range(2)]
+    together = backend.generate(asked)
+    for request, replies in zip(asked, together, strict=True):
+        assert [r.tokens for r in replies] == [r.tokens for r in LocalBackend(tiny, bank).generate([request])[0]]
+    rows = [(q, r) for q, replies in zip(asked, together, strict=True) for r in replies]
+    known = [value for _, r in rows for value in r.logprobs]
+    found = score(bank, [(r.prompt_tokens, r.tokens) for _, r in rows], [A] * len(rows), [q.sampling for q, _ in rows], chunk=8)
+    assert torch.cat(found).tolist() == pytest.approx(known, abs=1e-4)
+    samples = [Sample("a", r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** i, q.sampling) for i, (q, r) in enumerate(rows)]
+    report = train(bank, tiny, samples, "a", Objective(clip=0.001))["a"]
+    assert report.mean_logprob == pytest.approx(sum(known) / len(known), abs=1e-4) and report.clip_fraction == 0
 
 
 # ------------------------------------------------------------------------------------------------ update

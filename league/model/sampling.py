@@ -56,6 +56,8 @@ def truncate(scores: Tensor, shape: Shape, forced: Tensor | None = None) -> Tens
     if shape.plain:
         return scores
     rows = torch.nonzero((shape.top_k > 0) | (shape.top_p < 1)).flatten()
+    if not len(rows):  # a block of rows that do not truncate, in a batch of which others do
+        return scores
     part = scores[rows]
     floor = _floor(part, shape.top_k[rows], shape.top_p[rows])
     drop = part < floor[:, None]
