@@ -1,9 +1,10 @@
 """MAGRPO against the paper's baselines on writing and coding together, over the real base model, at equal trained tokens.
 
 Every arm is a shipped config, `configs/magrpo/FAMILY_ARM.yaml`: its task, warm-up, learning rate and decoding are what is run here. The arms
-and seeds of one call share one population, one generation batch and one fused update per round (a "wave"), which is what the engine is for;
+of one seed and family share one population, one generation batch and one fused update per round (a "wave"), which is what the engine is for;
 each stops when it has trained on its tokens (warm-up apart), or after `--rounds` rounds where its groups have nothing more to say. With
-`--minutes` all stop together, wherever they are: what each trained on is reported.
+`--minutes` all stop together, wherever they are: what each trained on is reported. Families take turns, seed by seed, so that wherever it
+is stopped all arms have been measured equally often.
 
 Every arm is examined on the same held-out test problems, with the training's decoding, before and after: "before" is the prompted baseline
 (of aligned: naive concatenation), after the same supervised warm-up. Seconds per answer are counted as the paper does, the slower writer of
@@ -248,10 +249,12 @@ def main() -> None:
         results.update(found)
         args.out.write_text(json.dumps(results) + "\n")
 
-    for family in args.families.split(","):
-        every = [(arm, seed) for seed in range(args.seeds) for arm in args.arms.split(",")]
-        if missing := [(arm, seed) for arm, seed in every if f"{family}/{arm}/{seed}" not in results]:
-            keep(run_wave(base, args, family, missing))
+    families = args.families.split(",")
+    for seed in range(args.seeds):
+        for family in families:
+            if missing := [(arm, seed) for arm in args.arms.split(",") if f"{family}/{arm}/{seed}" not in results]:
+                keep(run_wave(base, args, family, missing))
+    for family in families:
         trained = [seed for seed in range(args.seeds) if f"{family}/aligned/{seed}" in results]
         if len(trained) == args.seeds > 1 and f"{family}/cross-play" not in results and adapters(args.out).is_dir():
             keep({f"{family}/cross-play": cross_play(base, family, args.seeds, adapters(args.out), args.exam)})
