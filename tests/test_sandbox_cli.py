@@ -64,6 +64,20 @@ def test_table_for_people(problems: Path, tmp_path: Path) -> None:
     assert "1 passed, 50.0% of the judged; 1 failed; 0 infra; 0 suspect" in done.stdout
 
 
+def test_the_table_prints_whatever_a_file_or_an_answer_says(tmp_path: Path) -> None:
+    name = "T/\ud800\x1b[2J[/bold]"
+    problems = lines(tmp_path / "p.jsonl", {**PROBLEM, "task_id": name})
+    answers = [sample("    return 2 * x\n", name), sample("    raise ValueError('\\x1b[2J[/bold]\\ud800')\n", name)]
+    done = league_grade(problems, lines(tmp_path / "s.jsonl", *answers))
+    assert "\x1b" not in done.stdout and done.stdout.count("T/??[2J[/bold]") == 2 and "1 passed" in done.stdout
+
+
+def test_json_that_python_cannot_hold_is_named_by_line(problems: Path, tmp_path: Path) -> None:
+    bad = [b"[" * 100_000 + b"]" * 100_000, b'{"task_id": ' + b"1" * 5000 + b"}", {"task_id": ["T/0"], "completion": ""}]
+    done = league_grade(problems, lines(tmp_path / "s.jsonl", *bad), code=2)
+    assert all(f"line {number}: " in done.stderr for number in (1, 2, 3)) and "Traceback" not in done.stderr
+
+
 def test_gzip_blank_lines_and_a_byte_order_mark(problems: Path, tmp_path: Path) -> None:
     packed = tmp_path / "problems.jsonl.gz"
     packed.write_bytes(gzip.compress(problems.read_bytes()))
@@ -96,6 +110,7 @@ def test_bad_samples_name_every_line(problems: Path, tmp_path: Path) -> None:
         ({"test": "x = 1"}, "must define check"),
         ({"prompt": "def double(x:"}, "prompt is not Python"),
         ({"entry_point": "not a name"}, "entry_point must be a Python name"),
+        ({"entry_point": "class"}, "entry_point must be a Python name"),
         ({"test": 3}, "test must be a string"),
         ({"task_id": "T/0"}, "occurs twice"),
     ],

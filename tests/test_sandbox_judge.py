@@ -139,6 +139,42 @@ def test_the_datasets_own_faults_are_infra(grader: Grader) -> None:
     assert grade.verdict == "infra" and "not plain data" in grade.reason
 
 
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize(
+    ("test", "reason"),
+    [
+        ("async def check(c):\n    assert c(1) == 2\n", "asynchronous"),
+        ("def check(c):\n    assert c(1) == 2\n    yield\n", "generator"),
+        ("def check(c):\n    assert c\n", "never calls f"),
+        ("def check():\n    pass\n", "positional argument"),
+        ("def check(c):\n    while True:\n        pass\n", "CPU time"),
+        ("import sys\nsys.exit(0)\ndef check(c):\n    assert c(1) == 2\n", "exits"),
+        ("import sys\ndef check(c):\n    assert c(1) == 2\n    sys.exit(0)\n", "exits"),
+    ],
+)
+def test_a_check_that_cannot_have_judged_is_infra(grader: Grader, test: str, reason: str, every: bool) -> None:
+    """Neither a pass that nothing was asked for, nor a fail that no answer could have avoided."""
+    grade = one(grader, problem(test), "    return 2 * x", every)
+    assert grade.verdict == "infra" and reason in grade.reason, grade
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("kind", ["StopIteration", "StopAsyncIteration"])
+def test_an_answer_cannot_end_the_checks_own_loops(grader: Grader, kind: str, every: bool) -> None:
+    """Raised as it is, StopIteration says to `map` that there are no more cases: `all(map(candidate, cases))` of none is true."""
+    task = problem("def check(candidate):\n    assert all(map(candidate, [2, 3]))\n    assert sum(1 for v in map(candidate, [1, 2])) in (0, 2)\n")
+    assert one(grader, task, "    return 2 * x", every).verdict == "pass"
+    grade = one(grader, task, f"    raise {kind}", every)
+    assert grade.verdict == "fail" and kind in grade.reason and grade.passed == 0
+
+
+@pytest.mark.parametrize("code", ["    x = 1\n  return x\n", "return = 3\n", "    break\n", "    eval('x =')\n", "    compile('return', '<string>', 'exec')\n"])
+def test_a_syntax_error_is_no_attack(grader: Grader, code: str) -> None:
+    """The compiler looks for the line under the file's made-up name, which must not count as an opened file."""
+    grade = one(grader, DOUBLE, code)
+    assert grade.verdict == "fail" and not grade.signs, grade
+
+
 @pytest.mark.parametrize(
     ("expression", "value"),
     [

@@ -54,7 +54,8 @@ def _line(index: int, answer: Sample, result: Grade) -> dict[str, object]:
 def _print_table(answers: list[Sample], grades: list[Grade]) -> None:
     for index, (answer, result) in enumerate(zip(answers, grades, strict=True)):
         mark = "  suspect: " + "; ".join(result.signs) if result.suspect else ""
-        print(f"{index:>6}  {answer.task_id:<20} {result.verdict:<6} {result.reason}{mark}")
+        name = "".join(c if c.isprintable() else "?" for c in answer.task_id)  # a terminal obeys control characters
+        print(f"{index:>6}  {name:<20} {result.verdict:<6} {result.reason}{mark}")
     counts = Counter(result.verdict for result in grades)
     judged = counts["pass"] + counts["fail"]
     share = f", {counts['pass'] / judged:.1%} of the judged" if judged else ""

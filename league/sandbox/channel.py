@@ -22,6 +22,7 @@ _TICK_MS = 100
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/etc/localtime")
 _HARMLESS_BELOW = ("/sys/devices/system", "/usr/share/zoneinfo")
 _SHARED_OBJECT = re.compile(r"\.so(\.\d+)*$")  # the dynamic linker tries many folders
+_MADE_UP = re.compile(r"^/<[\w ]+>$")  # a compiler that finds a syntax error looks for the text under its made-up file name
 _HARMLESS_CALLS = ("mbind", "set_mempolicy", "get_mempolicy", "sched_setaffinity", "mlock", "setpriority", "umask")
 """Refused without a mark: numerical libraries make them, and nothing can be gained by them."""
 
@@ -240,7 +241,7 @@ class Answer:
     def _harmless(self, path: str, writing: bool) -> bool:
         if path in _HARMLESS:
             return not writing or path == "/dev/null"
-        if not writing and _SHARED_OBJECT.search(path):
+        if not writing and (_SHARED_OBJECT.search(path) or _MADE_UP.search(path)):
             return True
         folders = (*self.readable, *_HARMLESS_BELOW)
         return not writing and any(path == folder or path.startswith(folder + "/") for folder in folders)

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def bundled() -> dict[str, CodeProblem]:
 
 def _unusable(problem: CodeProblem) -> str | None:
     """Why the dataset's own code cannot be used, or None."""
-    if not problem.entry_point.isidentifier():
+    if not problem.entry_point.isidentifier() or iskeyword(problem.entry_point):
         return f"entry_point must be a Python name, found {problem.entry_point[:60]!r}"
     try:
         compile(problem.test, "<test>", "exec", dont_inherit=True)

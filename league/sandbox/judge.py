@@ -11,6 +11,7 @@ hangs in C on a value that an answer returned; its own memory and CPU time are b
 import ast
 import builtins
 import contextlib
+import inspect
 import json
 import os
 import random
@@ -29,7 +30,19 @@ from league.sandbox.warm import Burial, Warm
 RETRIES = 2
 MAX_CODE = 1 << 20
 JUDGE_MEMORY = 3 << 30
-_EXCEPTIONS = {name: kind for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+_EXCEPTIONS = {
+    name: kind
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, (StopIteration, StopAsyncIteration))
+}
+"""Raised again in the check as they are. Not StopIteration: to `all(map(candidate, cases))` it says that there are no more cases."""
+
+
+class DatasetFault(Ended):
+    """The problem's own code cannot judge any answer; trying again would not help."""
+
+    def __init__(self, what: str):
+        super().__init__("infra", f"the problem's {what}")
 
 
 class AnswerError(Exception):
@@ -122,7 +135,10 @@ class Run:
             raise Ended("fail", f"definition: {problem.entry_point} is not a function")
 
     def check(self) -> None:
-        """Run the dataset's check; counts in `passed` and `failed` when `every`. Raises Ended, or what the check raises."""
+        """Run the dataset's check; counts in `passed` and `failed` when `every`. Raises Ended, or what the check raises.
+
+        Until the answer is first called it can have no part in what happens, so that is the dataset's fault and "infra".
+        """
 
         def candidate(*args: Any, **kwargs: Any) -> Any:
             return self.call(args, kwargs)
@@ -133,12 +149,20 @@ class Run:
             exec(self.trial.definitions, namespace)
             namespace[self.trial.problem.entry_point] = candidate
             exec(self.trial.counted_test if self.every else self.trial.test, namespace)
-            check = namespace["check"]
-        except Exception as error:
-            if self.calls:  # the test calls the answer outside `check`
+            left = namespace["check"](candidate)
+        except SystemExit as error:
+            raise DatasetFault("own code exits instead of returning") from error
+        except (Exception, Ended) as error:
+            if self.calls:
                 raise
-            raise Ended("infra", f"the problem's own code failed: {type(error).__name__}: {error}") from error
-        check(candidate)
+            why = error.reason if isinstance(error, Ended) else _explain(error)
+            raise DatasetFault(f"own code failed: {why}") from error
+        if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
+            if inspect.iscoroutine(left):
+                left.close()
+            raise DatasetFault("check is asynchronous or a generator: calling it runs nothing")
+        if not self.calls:
+            raise DatasetFault(f"check never calls {self.trial.problem.entry_point}")
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Ask the answer for one value. Raises Ended, or the built-in exception the answer raised."""
@@ -228,7 +252,7 @@ class Judge:
 
     def _out_of_time(self, _number: int, _frame: object) -> None:
         if self._timing:
-            raise Ended("fail", f"timeout: the check took more than {self.limits.check_cpu_s:g} s of CPU time on the answer's values")
+            raise Ended("fail", f"timeout: the check took more than {self.limits.check_cpu_s:g} s of CPU time")
 
     def probe(self) -> Level:
         """Confine one empty answer and say how well. Raises Ended("infra")."""
@@ -255,6 +279,8 @@ class Judge:
         for attempt in range(RETRIES + 1):
             try:
                 grade = self._attempt(trial, completion, every)
+            except DatasetFault as fault:
+                return Grade("infra", fault.reason, (), self.level)
             except Ended as ended:
                 grade = Grade("infra", ended.reason, (), self.level)
             if grade.verdict != "infra" or attempt == RETRIES:
@@ -276,6 +302,8 @@ class Judge:
             answer.close()
         wait = ended.reason == DIED or level in ("posix", "ns")
         burial = self.warm.bury(answer, wait)
+        if isinstance(ended, DatasetFault):
+            raise ended
         if ended.reason == DIED and burial is not None:
             ended = _how_it_died(burial, self.limits, level)
         signs = tuple(dict.fromkeys([*answer.signs, *([ended.sign] if ended.sign else [])]))
