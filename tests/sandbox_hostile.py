@@ -4,6 +4,7 @@ Every answer is for a problem of HumanEval. `{tmp}`, `{port}`, `{unix}` and `{vi
 must stay as it is, a local TCP and UDP port and a unix socket that must hear nothing, a process that must stay alive.
 """
 
+import platform
 from dataclasses import dataclass
 from textwrap import dedent
 
@@ -307,7 +308,64 @@ HONEST = [
     Hostile("honest", "non-ASCII source", f"    naïve = 'żółć 😀'\n    assert len(naïve) == 6\n    return {_RIGHT}\n", verdict="pass", suspect=False),
 ]  # fmt: skip
 
-ALL = [*BOMBS, *HANGS, *EXITS, *VALUES, *PATCHES, *WORLD, *CHEATS, *HONEST]
+_RAW = "import ctypes\nif ctypes.CDLL(None).syscall({call}) >= 0:\n    raise SystemExit"
+"""A system call by its number (x86-64)."""
+
+
+def _raw(call: str) -> str:
+    """Answers rightly unless the system call succeeds, in which case it dies."""
+    body = "\n".join("    " + line for line in _RAW.replace("{call}", call).splitlines())
+    return f"def has_close_elements(numbers, threshold):\n{body}\n    return {_RIGHT}\n"
+
+
+_AHEAD = "for i in range(1, 60):\n    os.write(3, b'.{\"returned\":' + str(i).encode() + b',\"value\":true}')"
+KERNEL = [] if platform.machine() != "x86_64" else [
+    Hostile("kernel", "io_uring", _raw("425, 8, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "raw clone", _raw("56, 17, 0, 0, 0, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "clone3", _raw("435, 0, 0"), verdict="pass"),
+    Hostile("kernel", "fork by the x32 table", _raw("0x40000000 | 57"), verdict="pass"),
+    Hostile("kernel", "socket by the x32 table", _raw("0x40000000 | 41, 2, 1, 0"), verdict="pass"),
+    Hostile("kernel", "fork by int 0x80", _cheats("import ctypes, mmap\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(b'\\xb8\\x02\\x00\\x00\\x00\\xcd\\x80\\xc3')\nctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()"), suspect=True),
+    Hostile("kernel", "reads another process's memory", _raw("310, 1, 0, 0, 0, 0, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "takes a descriptor of another process", _raw("438, 3, 3, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "shared memory that outlives it", _raw("29, 0, 4096, 0o1600"), verdict="pass", suspect=True),
+    Hostile("kernel", "semaphores that outlive it", _raw("64, 0, 1, 0o1600"), verdict="pass", suspect=True),
+    Hostile("kernel", "message queue that outlives it", _raw("68, 0, 0o1600"), verdict="pass", suspect=True),
+    Hostile("kernel", "secret memory", _raw("447, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "bpf", _raw("321, 0, 0, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "real-time priority", _raw("144, 0, 1, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "netlink socket", _raw("41, 16, 3, 0"), verdict="pass", suspect=True),
+    Hostile("kernel", "virtual machine socket", _raw("41, 40, 1, 0"), verdict="pass", suspect=True),
+]  # fmt: skip
+
+LATER = [
+    Hostile("marker", "answers before it is asked", _cheats("import os\n" + _AHEAD)),
+    Hostile("marker", "says it is ready, then answers ahead", _cheats("import os\nos.write(3, b'.{\"ready\":true}')\n" + _AHEAD)),
+    Hostile("marker", "raises the grader's own exception", _cheats("import os\nos.write(3, b'.{\"ready\":true}')\nos.write(3, b'.{\"raised\":1,\"type\":\"Ended\",\"text\":\"pass\"}')")),
+    Hostile("marker", "reads ahead on the channel", _calls("import socket\ns = socket.socket(fileno=3)\ns.setblocking(False)\ntry:\n    d = s.recv(99999)\nexcept BlockingIOError:\n    d = b''\nreturn b'true' in d")),
+    Hostile("marker", "puts the null device in the channel's place", _cheats("import os\nos.dup2(0, 3)")),
+    Hostile("value", "fraction of hostile parts", _calls("from fractions import Fraction\nclass I(int):\n    def __eq__(s, o): return True\nf = Fraction(1, 2)\nf._numerator = I(1)\nreturn f", MAD), task=MAD, suspect=True),
+    Hostile("value", "fraction over nothing", _calls("from fractions import Fraction\nf = Fraction(1, 2)\nf._denominator = 0\nreturn f", MAD), task=MAD, suspect=True),
+    Hostile("value", "numpy's object scalar", "import numpy\nclass E:\n    def __eq__(s, o): return True\ndef separate_paren_groups(*a):\n    return numpy.array([E()], dtype=object)[0]\n", task=PARENS, suspect=True),
+    Hostile("value", "number that says it is numpy's", _calls("import numpy\nclass E(numpy.float64):\n    __module__ = 'numpy'\n    def item(s): return s\nreturn E(1)", MAD), task=MAD),
+    Hostile("value", "weak proxy", _equal("", "__import__('weakref').proxy(keep)", CLOSE) + "keep = Equal()\n", suspect=True),
+    Hostile("value", "list that another thread extends", _calls("import threading\nx = [1]\nthreading.Thread(target=lambda: [x.append(1) for _ in range(10 ** 7)]).start()\nreturn x", PARENS), task=PARENS),
+    Hostile("value", "signalling NaN", _calls("from decimal import Decimal\nreturn Decimal('sNaN')", MAD), task=MAD),
+    Hostile("loop", "loops while being collected", _calls("class D:\n    def __del__(self):\n        while True: pass\nD()"), slow=True),
+    Hostile("loop", "loops in finally", _calls("while True:\n    try:\n        raise SystemExit\n    finally:\n        continue"), slow=True),
+    Hostile("hang", "huge decimal root", _calls("from decimal import Decimal, getcontext\ngetcontext().prec = 10 ** 8\nreturn Decimal(3) ** Decimal('0.5')"), slow=True),
+    Hostile("recursion", "recursion through repr", _calls("import sys\nsys.setrecursionlimit(10 ** 8)\nclass R:\n    def __repr__(self): return repr(self)\nreturn repr(R())"), slow=True),
+    Hostile("patch", "audit hook", _cheats("import sys\ndef hook(*a):\n    raise SystemExit(0)\nsys.addaudithook(hook)")),
+    Hostile("patch", "its own module's class", _cheats("import sys, types\nclass M(types.ModuleType):\n    def __getattr__(s, n): return lambda *a: True\nsys.modules['answer'].__class__ = M")),
+    Hostile("cheat", "raises StopIteration", _calls("raise StopIteration(True)"), suspect=False),
+    Hostile("honest", "warns", f"    import warnings\n    warnings.warn('careful')\n    return {_RIGHT}\n", verdict="pass", suspect=False),
+    Hostile("honest", "prints a traceback", f"    import traceback\n    try:\n        [][1]\n    except IndexError:\n        traceback.print_exc()\n    return {_RIGHT}\n", verdict="pass", suspect=False),
+    Hostile("honest", "asks for input", f"    try:\n        input()\n    except EOFError:\n        pass\n    return {_RIGHT}\n", verdict="pass", suspect=False),
+    Hostile("honest", "looks at its environment", f"    import os\n    os.environ.get('HOME'), os.getcwd(), os.getpid(), os.cpu_count()\n    return {_RIGHT}\n", verdict="pass", suspect=False),
+    Hostile("honest", "evaluates a syntax error", f"    try:\n        eval('1 +')\n    except SyntaxError:\n        pass\n    return {_RIGHT}\n", verdict="pass", suspect=False),
+]  # fmt: skip
+
+ALL = [*BOMBS, *HANGS, *EXITS, *VALUES, *PATCHES, *WORLD, *CHEATS, *KERNEL, *LATER, *HONEST]
 
 
 def filled(hostile: Hostile, **places: object) -> str:

@@ -162,13 +162,17 @@ def test_a_check_that_cannot_have_judged_is_infra(grader: Grader, test: str, rea
 @pytest.mark.parametrize("kind", ["StopIteration", "StopAsyncIteration"])
 def test_an_answer_cannot_end_the_checks_own_loops(grader: Grader, kind: str, every: bool) -> None:
     """Raised as it is, StopIteration says to `map` that there are no more cases: `all(map(candidate, cases))` of none is true."""
-    task = problem("def check(candidate):\n    assert all(map(candidate, [2, 3]))\n    assert sum(1 for v in map(candidate, [1, 2])) in (0, 2)\n")
+    task = problem(
+        "def check(candidate):\n    assert all(map(candidate, [2, 3]))\n    assert sum(1 for v in map(candidate, [1, 2])) in (0, 2)\n"
+    )
     assert one(grader, task, "    return 2 * x", every).verdict == "pass"
     grade = one(grader, task, f"    raise {kind}", every)
     assert grade.verdict == "fail" and kind in grade.reason and grade.passed == 0
 
 
-@pytest.mark.parametrize("code", ["    x = 1\n  return x\n", "return = 3\n", "    break\n", "    eval('x =')\n", "    compile('return', '<string>', 'exec')\n"])
+@pytest.mark.parametrize(
+    "code", ["    x = 1\n  return x\n", "return = 3\n", "    break\n", "    eval('x =')\n", "    compile('return', '<string>', 'exec')\n"]
+)
 def test_a_syntax_error_is_no_attack(grader: Grader, code: str) -> None:
     """The compiler looks for the line under the file's made-up name, which must not count as an opened file."""
     grade = one(grader, DOUBLE, code)
