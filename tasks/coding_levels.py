@@ -9,8 +9,9 @@
     the helper's result is ignored         −0.5
 
 At most 4. The reference reads the last three with regular expressions, which a comment, a string or `aux_count` satisfies; a tree does not.
-A reply may hold prose or fences around its code; of what it defines only imports, functions, classes and constants are kept, the main
-writer cannot replace the helper, and the helper's writer cannot supply the main function.
+A reply may hold prose or fences around its code; of what it defines only imports, functions, classes and assignments to names are kept.
+Whatever binds the partner's name is left out, `global` and `:=` included, so the main writer does not replace the helper, nor the helper's writer
+supply the main function. Code that names it in a string (`globals()["aux"]`) could; at the top level such assignments are not kept.
 """
 
 import ast
@@ -24,7 +25,7 @@ HELPER = "aux"
 MAXIMUM = 4.0
 MAX_TEXT = 8192
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+_KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _program(helper: ast.Module | None, main: ast.Module | None, entry_point: st
     kept: list[ast.stmt] = []
     for tree, foreign in ((helper, entry_point), (main, HELPER)):
         for node in tree.body if tree is not None else []:
-            if isinstance(node, _KEPT) and foreign not in _binds(node):
+            if _keeps(node) and foreign not in _binds(node):
                 kept.append(node)
     try:
         source = ast.unparse(ast.Module(kept, []))
@@ -172,12 +173,40 @@ def _program(helper: ast.Module | None, main: ast.Module | None, entry_point: st
 
 
 def _binds(node: ast.stmt) -> set[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
-    return names | {
+    """Names that a top-level statement binds in the module, now or when what it defines is called."""
+    inner = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        outer: list[ast.AST] = [*node.decorator_list, *node.args.defaults, *(part for part in node.args.kw_defaults if part)]
+        return {node.name} | inner | {name for part in outer for name in _stored(part)}
+    if isinstance(node, ast.ClassDef):
+        outer = [*node.decorator_list, *node.bases, *node.keywords]
+        return {node.name} | inner | {name for part in outer for name in _stored(part)}
+    imported = {
         alias.asname or alias.name for part in ast.walk(node) if isinstance(part, ast.Import | ast.ImportFrom) for alias in part.names
     }
+    return _stored(node) | imported
+
+
+def _stored(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+
+
+def _keeps(node: ast.stmt) -> bool:
+    """Imports, definitions, and assignments to names only: `globals()["aux"] = …` and `module.name = …` reach beyond."""
+    if isinstance(node, ast.Assign):
+        return all(isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Starred) for target in node.targets for part in _targets(target))
+    if isinstance(node, ast.AnnAssign):
+        return isinstance(node.target, ast.Name)
+    return isinstance(node, _KEPT)
+
+
+def _targets(target: ast.expr) -> Iterator[ast.expr]:
+    yield target
+    if isinstance(target, ast.Tuple | ast.List):
+        for part in target.elts:
+            yield from _targets(part)
+    elif isinstance(target, ast.Starred):
+        yield from _targets(target.value)
 
 
 # ------------------------------------------------------------------------------------------------- cooperation

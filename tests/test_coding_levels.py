@@ -143,6 +143,25 @@ def test_text_that_hurts_a_parser(text: str) -> None:
     assert not shape.helper and not shape.main and not shape.program.strip() and Levels(shape, None).total == 0
 
 
+@pytest.mark.parametrize(
+    "main",
+    [
+        "def f(x, _=(aux := lambda v: 99)):\n    value = aux(x)\n    return value * 2\n",
+        "def g():\n    global aux\n    aux = lambda v: 99\nh = g()\ndef f(x):\n    return aux(x) * 2\n",
+        "globals()['aux'] = lambda v: 99\ndef f(x):\n    return aux(x) * 2\n",
+        "class C:\n    global aux\n    aux = lambda v: 99\ndef f(x):\n    return aux(x) * 2\n",
+        "class C((aux := lambda v: 99) and object):\n    pass\ndef f(x):\n    return aux(x) * 2\n",
+        "import math\nmath.floor = aux = lambda v: 99\ndef f(x):\n    return aux(x) * 2\n",
+        "aux, y = (lambda v: 99), 1\ndef f(x):\n    return aux(x) * 2\n",
+        "[aux] = [lambda v: 99]\ndef f(x):\n    return aux(x) * 2\n",
+    ],
+)
+def test_the_helper_is_its_writers_own(main: str) -> None:
+    """No way of binding the name in the main writer's reply reaches the program."""
+    program = shape_of(HELPER, main, "f").program
+    assert "99" not in program and program.count("def aux") == 1
+
+
 @given(st.text(max_size=200), st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_any_text_has_a_shape(helper: str, main: str) -> None:
