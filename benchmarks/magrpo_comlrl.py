@@ -4,7 +4,7 @@
     python -m benchmarks.magrpo_comlrl --texts 24 --out runs/magrpo-comlrl.json
 
 Two writers, one turn, G aligned samples, advantages centred only, an update after every `--buffer` texts; no warm-up. Both are scored by the
-hardened reward with the base's perplexity. What is compared: the mean training reward by tokens sampled and by CPU-seconds (of the whole
+paper's reward or, with `--reward hardened`, by the hardened one; both forms are computed, with the base's perplexity, whichever pays. What is compared: the mean training reward by tokens sampled and by CPU-seconds (of the whole
 process, one thread), and the reward on held-out texts at the end, where both pairs of adapters write through this project's engine.
 CoMLRL keeps its own ways (pads in the loss, no temperature in the loss; docs/magrpo.md), but gets a pad token of its own: where pad is the end
 token, as in this model, a chat prompt holds it and every completion is cut to nothing. `eval_interval` and logging are off.
@@ -46,7 +46,7 @@ Point = tuple[int, float, float]
 
 
 def make_task(bank: AdapterBank, args: argparse.Namespace) -> Writing:
-    task = Writing("tldr", samples=args.group, max_tokens=args.new_tokens, temperature=0.7, top_p=0.9)
+    task = Writing("tldr", reward=args.reward, samples=args.group, max_tokens=args.new_tokens, temperature=0.7, top_p=0.9)
     return task.with_fluency(Perplexity(lambda texts: text_nll(bank, texts)))
 
 
@@ -96,7 +96,7 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
     def reward(first: list[str], second: list[str], *, batch_items: Any = None) -> list[float]:
         nonlocal tokens
         source = batch_items[0]["source"]
-        found = [judge(TLDR, "hardened", source, (a.strip(), b.strip()), fluency).reward for a, b in zip(first, second, strict=True)]
+        found = [judge(TLDR, args.reward, source, (a.strip(), b.strip()), fluency).reward for a, b in zip(first, second, strict=True)]
         tokens += sum(len(tokenizer.encode(text)) + 1 for text in (*first, *second))
         group.extend(found)
         if len(group) >= args.group:
@@ -136,7 +136,7 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
 
 
 def exam(bank: AdapterBank, seats: dict[str, Version], base: BaseModel, args: argparse.Namespace) -> list[float]:
-    """Hardened reward per held-out text, one sampled playthrough each."""
+    """Reward per held-out text, one sampled playthrough each."""
     task = replace(make_task(bank, args), samples=1)
     matches = [match(task, seats, "test", index, args.seed) for index in range(args.exam)]
     return [task.score(episode).metrics["return"] * 3 for episode in play(matches, {task.name: task}, LocalBackend(base, bank))]
@@ -154,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/magrpo-comlrl.json"))
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--reward", choices=("paper", "hardened"), default="paper")
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--buffer", type=int, default=4)
     parser.add_argument("--group", type=int, default=4)

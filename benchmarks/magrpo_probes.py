@@ -21,7 +21,7 @@ from tasks.writing_fluency import Perplexity
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "magrpo"
 SHOWN = {
-    "writing": ("return", "structure", "coherence", "consistency", "quality", "paper_return"),
+    "writing": ("return", "structure", "coherence", "consistency", "quality", "hardened_return"),
     "coding": ("return", "structure", "syntax", "tests", "cooperation", "solved"),
 }
 """Metrics of each family, all in [0, 1]."""
