@@ -35,23 +35,20 @@ PHRASES = [phrase for phrases in TRANSITIONS.values() for phrase in phrases]
 
 
 class Judge:
-    """Perplexity of texts under the base, each asked for once: gain in nats over their words shuffled, and the share made of it."""
+    """The base model's opinion of texts, each asked for once: (gain over its words shuffled, nats per token), and the share made of them."""
 
     def __init__(self, base: BaseModel):
         bank = AdapterBank(base)
-        self.share = Perplexity(lambda texts: text_nll(bank, texts))
-        self.raw = Perplexity(self.share.nll, zero=0.0, one=100.0)
-        self.known: dict[str, float] = {}
+        self.fluency = Perplexity(lambda texts: text_nll(bank, texts))
+        self.known: dict[str, tuple[float, float]] = {}
 
-    def gains(self, texts: Sequence[str]) -> list[float]:
-        new = [text for text in dict.fromkeys(texts) if text not in self.known]
-        if new:
-            self.known |= zip(new, (100.0 * value for value in self.raw(new)), strict=True)
+    def measured(self, texts: Sequence[str]) -> list[tuple[float, float]]:
+        if new := [text for text in dict.fromkeys(texts) if text not in self.known]:
+            self.known |= zip(new, self.fluency.measured(new), strict=True)
         return [self.known[text] for text in texts]
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        low, high = self.share.zero, self.share.one
-        return [min(max((gain - low) / (high - low), 0.0), 1.0) for gain in self.gains(texts)]
+        return [self.fluency.share(text, *found) for text, found in zip(texts, self.measured(texts), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,8 @@ class Found:
 def judged(source: str, texts: Texts, judge: Judge) -> Found:
     reward, levels, terms = hardened_reward(TLDR, source, *texts, judge)
     orders = [word_order().gain(text) for text in texts]
-    smooth = 0.1 * levels.total + 0.2 * min(1.5, *judge.gains(texts)) + 0.2 * min(0.75, *orders)
+    gains, nats = zip(*judge.measured(texts), strict=True)
+    smooth = 0.1 * levels.total + 0.2 * min(1.5, *gains) + 0.2 * min(0.75, *orders) - 0.2 * max(nats)
     return Found(texts, reward, reward + smooth + 0.1 * (terms.grounded + terms.variety + terms.own_words))
 
 
@@ -105,7 +103,7 @@ def climb(source: str, judge: Judge, seed: int, steps: int, draws: int, kept: in
         trials = list(dict.fromkeys(changed(best.texts, stock, rng) for _ in range(draws)))
         cheap = {texts: hardened_reward(TLDR, source, *texts)[0] + 0.5 * min(word_order().gain(text) for text in texts) for texts in trials}
         chosen = sorted(trials, key=lambda texts: -cheap[texts])[:kept]
-        judge.gains([text for texts in chosen for text in texts])
+        judge.measured([text for texts in chosen for text in texts])
         found = max((judged(source, texts, judge) for texts in chosen), key=lambda found: found.climbed)
         history.append(found if found.climbed >= best.climbed else best)
     return history
@@ -129,7 +127,7 @@ def main() -> None:
         alone = hardened_reward(TLDR, source, first, second)[0]
         found.append({
             "source": source, "first": first, "second": second, "reward": history[-1].reward, "without_base": alone,
-            "gains": judge.gains([first, second]), "curve": [round(step.reward, 3) for step in history],
+            "gain_nats": judge.measured([first, second]), "curve": [round(step.reward, 3) for step in history],
         })  # fmt: skip
         print(json.dumps({key: value for key, value in found[-1].items() if key != "curve"}, indent=1), flush=True)
     print(f"mean {fmean(item['reward'] for item in found):.2f}, most {max(item['reward'] for item in found):.2f} of 3")
