@@ -1,5 +1,7 @@
 """Configurations: everything wrong is listed at once, with its dotted path and the nearest valid name, before anything is written."""
 
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,25 @@ def test_impossible_values(override: str, expected: str) -> None:
 )
 def test_not_a_config(text: str) -> None:
     assert problems_of(text)
+
+
+LISTS = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in pairwise("abcdefghij"))
+MERGES = "a: &a {x: 1}\n" + "".join(f"{b}: &{b} {{<<: [{','.join(['*' + a] * 10)}]}}\n" for a, b in pairwise("abcdefghij"))
+
+
+@pytest.mark.parametrize("text", [LISTS, MERGES, f"{LISTS}agents: *j\nname: *j", "agents: &a {x: *a}", "name: x\nagents: " + "{a: " * 60 + "1" + "}" * 60,
+                                  "tasks: {t: {kind: contest, matches: 1, settings: &s {items: *s}}}", "seed: 0x" + "f" * 400, "name: !!binary aGVsbG8=",
+                                  'agents: {a: {role: scripted, says: {"\\ud800": 1}}}'])  # fmt: skip
+def test_what_is_endless_or_no_plain_value_is_refused_at_once(text: str) -> None:
+    began = time.process_time()
+    assert any(line.startswith("not valid YAML") for line in problems_of(text))
+    assert time.process_time() - began < 5
+
+
+def test_an_override_changes_one_agent_where_two_share_an_alias() -> None:
+    text = "name: x\ndomains: {d: {kind: chain_sum}}\nagents: {a: &m {role: student}, b: *m}\ntasks: {t: {kind: contest, matches: 1}}"
+    read = parse_config(text, "x", ["agents.a.role=co-player"])
+    assert {name: agent.role for name, agent in read.agents.items()} == {"a": "co-player", "b": "student"}
 
 
 def test_scientific_notation_is_a_number() -> None:

@@ -4,16 +4,15 @@ Every problem is found before anything is loaded or written, and all are listed 
 the nearest valid one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from league.config import plain
 from league.config.references import references
 from league.config.sections import Config
 from league.errors import ConfigError, UserError, nearest
@@ -46,7 +45,7 @@ def load_draft(path: Path, overrides: Sequence[str] = ()) -> Draft:
     """Raises UserError when the file cannot be read; whatever is wrong with its content is in the draft."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a zero byte in the path
         raise UserError(f"cannot read the configuration {path}: {error}") from error
     return draft_config(text, str(path), overrides)
 
@@ -58,15 +57,11 @@ def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Confi
 def draft_config(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
     """Read and check; nothing is raised."""
     try:
-        data = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
-        return Draft(source, None, (f"not valid YAML: {' '.join(str(error).split())}",))
+        data = plain.load(text)
+    except ValueError as error:
+        return Draft(source, None, (f"not valid YAML: {error}",))
     if not isinstance(data, dict):
         return Draft(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
-    if _values(data, {}) > MOST_VALUES:
-        return Draft(
-            source, None, (f"its aliases (*name) stand for more than {MOST_VALUES:,} values, or for themselves; write out what is meant",)
-        )
     problems = [problem for override in overrides if (problem := _apply(data, override))]
     between = references(data)
     wrong, config = _validate(data)
@@ -111,48 +106,6 @@ def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
     return True
 
 
-MOST_VALUES = 100_000
-
-
-def _values(data: Any, known: dict[int, float]) -> float:
-    """How many values the data holds when every alias is written out; infinity where one stands for what it is part of.
-
-    A few lines of aliases of aliases stand for billions, and whoever prints or copies them never ends.
-    """
-    if not isinstance(data, (dict, list, tuple, set)):
-        return 1
-    if id(data) not in known:
-        known[id(data)] = math.inf
-        known[id(data)] = 1 + sum(_values(each, known) for each in (data.values() if isinstance(data, dict) else data))
-    return known[id(data)]
-
-
-TEXT = "tag:yaml.org,2002:str"
-READ_AS_TEXT = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp"))
-"""What YAML makes of 2024, yes, 1e3 and 2024-01-01, where we ask for a name."""
-
-
-def _as_text(node: yaml.Node) -> None:
-    if isinstance(node, yaml.ScalarNode) and node.tag in READ_AS_TEXT:
-        node.tag = TEXT
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that reads keys and names as text, and refuses a key given twice: one of the two values would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, value_node in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                _as_text(key_node)
-                if key_node.value == "name":
-                    _as_text(value_node)
-                if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"key '{key_node.value}' given twice", key_node.start_mark)
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def _apply(data: dict[str, Any], override: str) -> str | None:
     """Set one dotted key; returns a problem or None."""
     key, equals, value = override.partition("=")
@@ -167,12 +120,9 @@ def _apply(data: dict[str, Any], override: str) -> str | None:
     if not isinstance(place, dict):
         return f"override '{override}': '{'.'.join(parents)}' is not a section"
     try:
-        meant = yaml.load(f"name: {value}", Loader=_StrictLoader)["name"] if last == "name" else yaml.load(value, Loader=_StrictLoader)
-        if _values(meant, {}) > MOST_VALUES:
-            raise ValueError(value)
-        place[last] = meant
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return f"override '{override}': the value is not valid YAML"
+        place[last] = plain.load_name(value) if last == "name" else plain.load(value)
+    except ValueError as error:
+        return f"override '{key}': the value is not valid YAML: {error}"
     return None
 
 
