@@ -4,6 +4,7 @@ The only place that decides device, dtype and the number of threads. It knows no
 """
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from league.model.gate import BaseManifest
 from league.types import Message
 
 ENCODED = 200_000
-"""Tokens of prompts remembered, about 10 MB: the exam of one round, not the prompts of all rounds."""
+"""Tokens of prompts remembered, the newest asked for: about 10 MB, enough for the exam of one round, not for the prompts of all rounds."""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
@@ -33,7 +34,7 @@ class BaseModel:
         self.name = name
         self.end_tokens = _end_tokens(model, tokenizer)
         self._manifest: BaseManifest | None = None
-        self._encoded: dict[tuple[Message, ...], tuple[int, ...]] = {}
+        self._encoded: OrderedDict[tuple[Message, ...], tuple[int, ...]] = OrderedDict()
         self._encoded_tokens = 0
 
     @classmethod
@@ -76,14 +77,15 @@ class BaseModel:
         Raises UserError without a chat template and for prompts that leave no room for a reply in the context.
         """
         key = tuple(messages)
-        if key not in self._encoded:
-            tokens = self._encode(key)
-            self._encoded_tokens += len(tokens)
-            if self._encoded_tokens > ENCODED:
-                self._encoded.clear()
-                self._encoded_tokens = len(tokens)
-            self._encoded[key] = tokens
-        return self._encoded[key]
+        if key in self._encoded:
+            self._encoded.move_to_end(key)
+            return self._encoded[key]
+        tokens = self._encoded[key] = self._encode(key)
+        self._encoded_tokens += len(tokens)
+        while self._encoded_tokens > ENCODED:
+            _, oldest = self._encoded.popitem(last=False)
+            self._encoded_tokens -= len(oldest)
+        return tokens
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         if not self.tokenizer.chat_template:

@@ -6,6 +6,9 @@ from typing import Any
 
 from league.types import Hyper, Version
 
+REMEMBERED = 1000
+"""Retired versions named in the round's state, for the lineage: a league that lasts retires some every round."""
+
 
 @dataclass
 class Evolution:
@@ -22,7 +25,7 @@ class Evolution:
     start: dict[str, Hyper] = field(default_factory=dict)
     """Hyper-parameters at the beginning: exploration stays near them."""
     retired: list[tuple[Version, int]] = field(default_factory=list)
-    """Retired versions and their rounds, newest last."""
+    """The newest retired versions and their rounds, newest last."""
     stored: list[Version] = field(default_factory=list)
     """The newest of them, whose weights stay on disk because the state names them."""
     merged: list[str] = field(default_factory=list)
@@ -40,7 +43,7 @@ class Evolution:
 
     def retires(self, versions: list[Version], number: int, stored: int) -> None:
         """Note retired versions; the newest `stored` of all keep their weights."""
-        self.retired += [(version, number) for version in versions]
+        self.retired = [*self.retired, *((version, number) for version in versions)][-REMEMBERED:]
         self.stored = [version for version, _ in self.retired][max(0, len(self.retired) - stored) :]
 
     def forgets(self, names: frozenset[str]) -> None:

@@ -29,6 +29,8 @@ def split_of(kind: str, identity: str) -> Split:
     return _TENTHS[int.from_bytes(digest[:8], "big") % 10]
 
 
+LARGEST = 65_536
+"""Problems of one split; all three together then take under 3 MB and some seconds to draw."""
 RENDERED = 256
 """Problems kept as text; the others are rendered again when they are asked for, from the same draw."""
 
@@ -37,7 +39,8 @@ class Stream:
     """Distinct problems in the order in which they are drawn. Deterministic in (kind, settings, seed).
 
     A league that lasts walks through its training problems for ever, so of each problem found only two numbers stay: a 64-bit digest of its
-    identity (two of a million problems collide with odds of 3e-8; one would be skipped) and its place among the draws.
+    identity (two of a million problems collide with odds of 3e-8; one would be skipped) and its place among the draws. After LARGEST of
+    a split the domain counts as exhausted, and who walks on begins again: a resumed league draws all of them anew.
     """
 
     def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int):
@@ -66,7 +69,7 @@ class Stream:
 
     def available(self, split: Split, wanted: int) -> int:
         """How many problems the split has, counting no further than `wanted`."""
-        rows = self._found[split]
+        rows, wanted = self._found[split], min(wanted, LARGEST)
         while len(rows) < wanted and self._idle < max(PATIENCE, 5 * len(self._seen)):
             self._draw()
         return min(len(rows), wanted)
