@@ -1,8 +1,11 @@
 """Long runs through the program itself: memory slope, sizes, resume time, and what durability takes of a round. One JSON line each.
 
 python -m benchmarks.long_runs scripted 10000 [MATCHES]   a league of eight scripted agents: matchmaking, ratings, TensorBoard and all
-python -m benchmarks.long_runs real 300                   a tiny real-torch league: AdamW, sampling, PFSP, snapshots, exams
-python -m benchmarks.long_runs real 300 bare              the same without TensorBoard, whose pictures come and go by 30 MB: the league's own memory
+python -m benchmarks.long_runs real 1800                  a tiny real-torch league: AdamW, sampling, PFSP, snapshots, exams
+python -m benchmarks.long_runs real 1800 bare             the same without TensorBoard, whose pictures come and go by 30 MB: the league's own memory
+
+Warm-up is the first fifth of the rounds, and at least as many as single outcomes are kept for: until then a league grows by design. What
+else fills only slowly and then stays: SQLite's pages (2 MB), the tokenizer's words (10,000, filled here in round 0) and encoded prompts (10 MB).
 
 Sizes of a league whose agents all learn (eight new versions a round) are `benchmarks.durability long`'s. CPU-seconds are of this process.
 """
@@ -21,15 +24,28 @@ import numpy as np
 from league.assembly import League, limits_of, restore
 from league.config import Config, parse_config
 from league.loop import train
+from league.model.base import BaseModel
 from league.model.memory import give_back
+from league.payoffs.view import HISTORY
 from league.preflight import prepare
 from league.round import RoundReport
+from league.store.commit import TRIM_EVERY
 from league.store.run import RunStore
 from league.watch import Watch
 from tests.chaos.tiny import write
 
-WARM = 0.2
-"""Share of the rounds left out of the slope."""
+LEAN = (
+    "tasks.contest.matches=2", "tasks.contest.settings.answers=3", "tasks.teaching.matches=1", "evaluation.every=20",
+    "evaluation.held_out_student=false", "league.transcripts_per_round=1",
+)  # fmt: skip
+"""Half the CPU a round of the league that is killed hundreds of times (`tests.chaos.tiny`), with every mechanism still in play."""
+
+
+def warm_up(rounds: int) -> int:
+    """Rounds left out of the slope."""
+    full = HISTORY + TRIM_EVERY
+    return max(rounds // 5, full if full < 0.8 * rounds else 0)
+
 
 SCRIPTED = """\
 name: long
@@ -54,19 +70,27 @@ class Meter(Watch):
     def __init__(self, folder: Path, rounds: int, bare: bool):
         super().__init__(folder, rounds, quiet=True)
         self.bare = bare
-        self.step = max(1, rounds // 200)
+        self.step = max(1, rounds // 100)
         self.readings: list[tuple[int, int]] = []
         self.clock: dict[str, float] = {}
 
     def round(self, league: League, report: RoundReport) -> None:
         if not self.bare:
             super().round(league, report)
+        if report.round == 0 and league.base is not None:
+            fill(league.base)
         if report.round % self.step == 0 and report.round < report.rounds:  # the last round draws figures
             gc.collect()
             give_back()
             self.readings.append((report.round, resident()))
             print(json.dumps({"round": report.round, "MB": round(resident() / 1e6, 2)}), file=sys.stderr, flush=True)
         self.clock = dict(league.clock)
+
+
+def fill(base: BaseModel) -> None:
+    """Show the tokenizer as many words as it remembers, so that they are not taken for growth later."""
+    for first in range(0, 12_000, 100):
+        base.tokenizer.encode(" ".join(f"word{number}" for number in range(first, first + 100)))
 
 
 def size(folder: Path) -> float:
@@ -80,15 +104,18 @@ def measure(config: Config, bare: bool) -> dict[str, object]:
     with Meter(config.folder, rounds, bare) as meter:
         train(prepare(config), meter)
     spent = time.process_time() - started
-    warm = np.array([reading for reading in meter.readings if reading[0] > WARM * rounds])
-    half = warm[len(warm) // 2 :]
+    first = warm_up(rounds)
+    warm = np.array([reading for reading in meter.readings if reading[0] > first])
+    cold = np.array([reading for reading in meter.readings if rounds // 20 < reading[0] <= first])
     total = sum(meter.clock.values())
     return {
         "rounds": rounds,
         "matches_a_round": sum(task.matches for task in config.tasks.values()),
         "cpu_seconds": round(spent, 1),
-        "slope_bytes_per_round": round(float(np.polyfit(warm[:, 0], warm[:, 1], 1)[0]), 1),
-        "slope_last_half": round(float(np.polyfit(half[:, 0], half[:, 1], 1)[0]), 1),
+        "warm_up_rounds": first,
+        "slope_bytes_per_round": round(slope(warm), 1),
+        "slope_last_half": round(slope(warm[len(warm) // 2 :]), 1),
+        "slope_in_warm_up": round(slope(cold), 1),
         "memory_MB": [round(value / 1e6, 2) for _, value in meter.readings[:: max(1, len(meter.readings) // 10)]],
         "database_MB": round((config.folder / "league.db").stat().st_size / 1e6, 2),
         "tensorboard_MB": size(config.folder / "tb"),
@@ -96,6 +123,11 @@ def measure(config: Config, bare: bool) -> dict[str, object]:
         "wall_share": {phase: round(seconds / total, 4) for phase, seconds in sorted(meter.clock.items())},
         "resume_cpu_s": resume_seconds(config),
     }
+
+
+def slope(readings: np.ndarray) -> float:
+    """Bytes a round, least squares over (round, bytes)."""
+    return float(np.polyfit(readings[:, 0], readings[:, 1], 1)[0])
 
 
 def resume_seconds(config: Config) -> dict[str, float]:
@@ -119,8 +151,8 @@ def scripted(scratch: Path, rounds: int, matches: int) -> Config:
 
 
 def real(scratch: Path, rounds: int) -> Config:
-    text = write(scratch).read_text()
-    return parse_config(text, "long run", [f"league.rounds={rounds}", f"runs={scratch / 'runs'}", "league.transcripts_per_round=1"])
+    text = write(scratch, brief=True).read_text()
+    return parse_config(text, "long run", [f"league.rounds={rounds}", f"runs={scratch / 'runs'}", *LEAN])
 
 
 def main() -> None:
