@@ -1,11 +1,15 @@
 """The `league` program: registers the commands and is the outermost boundary, where errors become messages and exit codes.
 
-0: done. 1: a check found something (verify). 2: the user's error, one message, no traceback. 130: interrupted.
+0: done. 1: a check found something (verify), or training stopped. 2: the user's error, one message, no traceback. 130: interrupted.
+70: an error nobody foresaw: one message, and the traceback in a file that the message names.
 
 Commands import what they need when they run: `--help` and everything that needs no model answers without torch.
 """
 
+import os
 import sys
+import tempfile
+import traceback
 
 import typer
 
@@ -28,6 +32,7 @@ for name, command in commands.COMMANDS.items():
 def main() -> None:
     """Entry point of `league` and `python -m league`."""
     try:
+        _check_text(sys.argv[1:])
         app()
     except UserError as error:
         _fail(f"error: {error}", 2)
@@ -38,11 +43,30 @@ def main() -> None:
             f"error: the run's database is damaged ({error}); `league verify RUN` says where, `--repair` falls back to the newest whole round",
             2,
         )
-    except KeyboardInterrupt:
-        _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(141) from None
+    except OSError as error:
+        _fail(f"error: {error.filename or 'a file'}: {error.strerror or error} (is there room, and may you write there?)", 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
+    except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
+        _fail(f"internal error: {type(error).__name__}: {error}\nthis is a mistake in league; the details are in {_logged(error)}", 70)
+
+
+def _check_text(words: list[str]) -> None:
+    """What is no UTF-8 could be neither stored nor printed."""
+    for word in words:
+        if any("\ud800" <= char <= "\udfff" for char in word):
+            raise UserError(f"the argument {word[:60]!a} is not UTF-8 text; rename what it names")
+
+
+def _logged(error: Exception) -> str:
+    """Write the traceback where it can be found; returns the place."""
+    descriptor, name = tempfile.mkstemp(prefix="league-error-", suffix=".txt")
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write("".join(traceback.format_exception(error)))
+    return name
 
 
 def _fail(message: str, code: int) -> None:

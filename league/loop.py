@@ -39,7 +39,6 @@ def train(prepared: Prepared, audience: Audience) -> Path:
     """Start a run: round 0 is the warm-up and the first exam. Returns the run folder."""
     league = assembly.create(prepared)
     with closing(league.store):
-        _open_round(league, audience)
         run(league, audience)
     return prepared.config.folder
 
@@ -53,10 +52,10 @@ def resume(folder: Path, audience: Audience) -> Path:
         store.clear_stop()
         if store.latest_round() is None:
             league = assembly.begin_again(prepared, store)
-            _open_round(league, audience)
         else:
             league = assembly.restore(prepared, store)
             reconcile(league)
+        store.adopt_config((folder / "config.yaml").read_text(encoding="utf-8"))
         run(league, audience)
     finally:
         store.close()
@@ -66,6 +65,8 @@ def resume(folder: Path, audience: Audience) -> Path:
 def run(league: League, audience: Audience) -> None:
     """Play rounds until the last one, a limit, or a wish to stop; a signal finishes the round, a second one stops at once."""
     with Signals() as signals:
+        if league.store.latest_round() is None:
+            _open_round(league, audience)
         while (reason := _finished(league, signals)) is None:
             play_round(league, (league.store.latest_round() or 0) + 1, audience)
         league.store.event("stopped", reason=reason)

@@ -15,11 +15,14 @@ def report(
     from league.errors import UserError
     from league.reporting.assemble import build_report, rebuild_board
     from league.reporting.html import render
+    from league.store.fs import replace_file
     from league.store.reader import RunReader
 
     target = out or Path("report.html")
     if target.is_symlink() or target.is_dir():
         raise UserError(f"{target} is a {'link' if target.is_symlink() else 'folder'}; name a file with --out")
+    if tensorboard is not None and tensorboard.is_symlink():
+        raise UserError(f"{tensorboard} is a link; --tensorboard names an empty folder")
     if tensorboard is not None and tensorboard.exists() and not tensorboard.is_dir():
         raise UserError(f"{tensorboard} is a file; --tensorboard names an empty folder")
     if tensorboard is not None and tensorboard.exists() and any(tensorboard.iterdir()):
@@ -29,7 +32,7 @@ def report(
         if tensorboard is not None:
             rebuild_board(reader, tensorboard)
     try:
-        target.write_text(page, encoding="utf-8")
+        replace_file(target, page.encode())
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}") from error
     typer.echo(f"{target} ({len(page) // 1024} kB)")

@@ -31,15 +31,17 @@ def resume(
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
-        done = reader.latest_round()
+        done, began_with = reader.latest_round(), reader.config_text()
     from league.assembly import read_config
     from league.loop import resume as go_on
-    from league.store.environment import changes
+    from league.store.environment import changes, differences
     from league.watch import Watch
 
     rounds = read_config(run).league.rounds
+    for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
+        typer.echo(f"note: config.yaml was edited: {line}", err=True)
     for line in changes(run):
-        typer.echo(f"note: {line} since this run began; what follows may differ in the last bits", err=True)
+        typer.echo(f"note: {line}; what follows may differ in the last bits", err=True)
     with Watch(run, rounds, first=done, quiet=quiet) as audience:
         go_on(run, audience)
     with RunReader.read(run) as reader:
@@ -67,12 +69,10 @@ def pause(
     off: Annotated[bool, typer.Option("--off", help="Let a paused run go on.")] = False,
 ) -> None:
     """Ask a live run to wait after its current round, keeping its memory; `league pause RUN --off` lets it go on."""
-    from league.store.opening import require_run
-    from league.store.run import request_stop
+    from league.store.run import request_stop, withdraw_stop
 
     if off:
-        require_run(run)
-        (run / "stop").unlink(missing_ok=True)
+        withdraw_stop(run)
         typer.echo(f"{run} goes on")
         return
     if (idle := _idle(run)) is not None:

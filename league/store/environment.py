@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from league import __version__
+from league.config.plain import load
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "safetensors", "trueskill", "reasoning-gym")
 EXACT = ("python", "machine", "threads", *PACKAGES)
@@ -36,9 +37,33 @@ def describe() -> dict[str, str]:
 
 def changes(folder: Path) -> list[str]:
     """What differs now from when the run was created, one line each; the caller says it aloud."""
-    recorded = dict(line.split(": ", 1) for line in (folder / "versions.txt").read_text().splitlines() if ": " in line)
+    try:
+        text = (folder / "versions.txt").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"versions.txt cannot be read ({error}), so nobody knows whether the machine or a library changed since this run began"]
+    recorded = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     now = describe()
-    return [f"{name} was {recorded[name]}, is {now[name]}" for name in EXACT if name in recorded and recorded[name] != now[name]]
+    if recorded.get("threads") == now["threads"] == "default":  # then as many as there are cores
+        recorded["threads"], now["threads"] = recorded.get("cores", now["cores"]), now["cores"]
+    changed = [name for name in EXACT if name in recorded and recorded[name] != now[name]]
+    return [f"{name} was {recorded[name]} when this run began, is {now[name]}" for name in changed]
+
+
+def differences(before: str, now: str) -> list[str]:
+    """What changed from one configuration (YAML) to another, one line each: "learning.kl was 0.0, is 0.1"."""
+    try:
+        old, new = (_flat(load(text)) for text in (before, now))
+    except ValueError as error:
+        return [f"what changed cannot be told, one of the two is damaged: {error}"]
+    keys = dict.fromkeys([*old, *new])
+    return [f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}" for key in keys if old.get(key) != new.get(key)]
+
+
+def _flat(value: object, path: str = "") -> dict[str, object]:
+    """Dotted path → value."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {place: leaf for key, inner in value.items() for place, leaf in _flat(inner, f"{path}.{key}".lstrip(".")).items()}
 
 
 def _processor() -> str:

@@ -71,5 +71,18 @@ def executemany(connection: sqlite3.Connection, sql: str, rows: Iterable[Sequenc
 def replace_file(path: Path, data: bytes) -> None:
     """Swap in new content whole: readers see the old file or the new one. Not fsynced: for heartbeats, not for truth."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    temporary.unlink(missing_ok=True)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Delete what `replace_file` left where a process was killed in it; only the one writer of a folder calls this."""
+    for path in folder.glob(".*.tmp"):
+        if path.name.split(".")[-2].isdigit():
+            path.unlink(missing_ok=True)

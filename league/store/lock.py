@@ -24,8 +24,14 @@ class RunLock:
     """Held from construction until `release` or the end of the process, however it ends."""
 
     def __init__(self, path: Path):
+        """Raises RunFolderError where another process has it, or where there can be none."""
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise RunFolderError(
+                f"{path.parent} cannot be locked for writing: {path.name}: {error.strerror}; make the folder writable, its lock a plain file or none"
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,9 +63,9 @@ def read_owner(path: Path) -> dict | None:
     """{"pid", "host", "started"} as the last writer left it, or None."""
     try:
         owner = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return owner if isinstance(owner, dict) and {"pid", "host", "started"} <= owner.keys() else None
+    return owner if isinstance(owner, dict) and {"pid", "host", "started"} <= owner.keys() and isinstance(owner["pid"], int) else None
 
 
 def owner_alive(path: Path) -> bool:
@@ -67,4 +73,4 @@ def owner_alive(path: Path) -> bool:
     owner = read_owner(path)
     if owner is None or owner["host"] != socket.gethostname():
         return False
-    return _started(int(owner["pid"])) == owner["started"]
+    return _started(owner["pid"]) == owner["started"]

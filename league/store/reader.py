@@ -301,7 +301,7 @@ class RunReader(PayoffQueries):
             beat: Mapping[str, Any] = json.loads((self.folder / "heartbeat.json").read_text())
             alive = owner_alive(self.folder / "lock") and owner is not None and owner["pid"] == beat["pid"]
             return Heartbeat(beat["pid"], beat["round"], beat["phase"], beat["at"], alive, time.time() - beat["at"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def stop_requested(self) -> str | None:
@@ -318,7 +318,7 @@ class RunReader(PayoffQueries):
             text = json.loads((self.folder / "stop").read_text())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             text = None
         return text if isinstance(text, dict) else {"wish": "stop", "reason": "the file `stop` is there"}
 

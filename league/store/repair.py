@@ -228,11 +228,17 @@ def _mend_config(reader: RunReader, folder: Path) -> None:
 
     text = reader.config_text()
     if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
-        text = (folder / "config.yaml").read_text()
+        try:
+            text = (folder / "config.yaml").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = ""
         if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
             raise RunFolderError(f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy")
         reader.db.execute("UPDATE meta SET value = ? WHERE key = 'config'", (text,))
-    fs.replace_file(folder / "config.yaml", text.encode())
+    try:
+        fs.replace_file(folder / "config.yaml", text.encode())
+    except OSError as error:
+        raise RunFolderError(f"{folder} cannot be repaired: config.yaml: {error.strerror}; nothing was changed; move it away") from error
 
 
 def _swap(folder: Path, path: Path, work: Path, dropped: list[str]) -> None:

@@ -17,7 +17,7 @@ from league import __version__
 from league.errors import LeagueError, RunFolderError
 from league.store import fs, schema
 from league.store.commit import RoundWriter
-from league.store.environment import describe
+from league.store.environment import describe, differences
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
 from league.store.lock import RunLock
@@ -81,10 +81,7 @@ class RunStore(RunReader):
         limits = limits or Limits()
         if limits.rounds < 2:
             raise LeagueError(f"Limits.rounds is {limits.rounds}; at least 2 rounds are kept, to have one to fall back to")
-        try:
-            lock = RunLock(folder / "lock")
-        except OSError as error:
-            raise RunFolderError(f"{folder} cannot be locked for writing: {error.strerror}") from error
+        lock = RunLock(folder / "lock")
         try:
             connection = connect(path)
         except BaseException:
@@ -95,6 +92,7 @@ class RunStore(RunReader):
                 schema.migrate(connection, path)
                 store = cls(folder, connection, lock, limits)
                 store.blobs.sweep()
+                fs.sweep(folder)
             return store
         except BaseException:
             connection.close()
@@ -145,6 +143,21 @@ class RunStore(RunReader):
             self.journal.trim(self._under_way() - max(2, self.limits.rounds))
             return collect(self.db, self.blobs)
 
+    def adopt_config(self, text: str) -> None:
+        """The run goes on with this configuration, which a person may have edited since: from here on it is the one to compare with."""
+        if text == self.config_text():
+            return
+        self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
+        rows = [(text, "config"), (hashlib.sha256(text.encode()).hexdigest(), "config_sha256")]
+        with _disk(self.folder):
+            fs.execute(self.db, "BEGIN IMMEDIATE")
+            try:
+                fs.executemany(self.db, "UPDATE meta SET value = ? WHERE key = ?", rows)
+                fs.execute(self.db, "COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
     def _under_way(self) -> int:
         latest = self.latest_round()
         return 0 if latest is None else latest + 1
@@ -185,7 +198,7 @@ class RunStore(RunReader):
 
     def clear_stop(self) -> None:
         """Forget a wish to stop: the start of `resume`."""
-        (self.folder / "stop").unlink(missing_ok=True)
+        withdraw_stop(self.folder)
 
     def log_bytes(self) -> int:
         """Size of the write-ahead log; it grows while a stuck reader holds it back."""
@@ -202,6 +215,15 @@ def request_stop(folder: Path, reason: str = "stop requested", wish: str = "stop
         fs.replace_file(Path(folder) / "stop", json.dumps({"wish": wish, "reason": reason[:500]}).encode())
     except OSError as error:
         raise RunFolderError(f"cannot leave a request in {folder}: {error.strerror}") from error
+
+
+def withdraw_stop(folder: Path) -> None:
+    """Take the wish back, if there is one."""
+    require_run(Path(folder))
+    try:
+        (Path(folder) / "stop").unlink(missing_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot take the request in {folder} back: stop: {error.strerror} (remove it by hand)") from error
 
 
 @contextmanager
