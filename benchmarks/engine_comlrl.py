@@ -9,7 +9,8 @@ Agents with LoRA rank 8 over SmolLM2-135M (or any folder: --model; --tiny: a ran
 one turn, G completions, aligned rewards, AdamW. CoMLRL holds a base model per agent, as its own examples do; --full trains its full
 models instead of adapters. Generation and update are timed apart, each contender doing one whole round (all prompts rolled out, then
 one update per agent) per turn, interleaved; both go on learning from turn to turn, so the rewards of a turn are at equal numbers of
-prompts. `memory` is the peak resident memory of one small round by number of agents, each in a fresh process.
+prompts. Both sides draw every completion from a stream of its own: agents that share a stream and a prompt start by writing the same text,
+which has half the distinct words. Tokens are those sampled up to the end token; CoMLRL's own lengths count the padding after it. `memory` is the peak resident memory of one small round by number of agents, each in a fresh process.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,6 +35,7 @@ from league.learning.update import update
 from league.model.bank import ALL_LINEAR, AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import DEFAULT_MODEL, locate_model
+from league.seeds import derive
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
 
 TOPICS = ["a river", "an old clock", "the number seven", "a blue door", "winter rain", "a lost key", "the moon", "a paper boat"]
@@ -104,13 +107,23 @@ def comlrl_trainer(args: argparse.Namespace, path: Path, prompts: list[str], dty
     )
 
 
-def theirs(trainer) -> dict[str, float]:
+def sampled(tokens: list[int], end: int) -> int:
+    """Tokens up to and including the end token."""
+    return tokens.index(end) + 1 if end in tokens else len(tokens)
+
+
+Round = dict[str, float | list[float]]
+"""CPU-seconds by part, "tokens", and the "rewards" of the joint completions."""
+
+
+def theirs(trainer) -> Round:
     clock, lengths, values = Clock(), [], []
+    end = trainer.tokenizers[0].eos_token_id
     generate, scored = type(trainer)._generate_completions, trainer.reward_func
 
     def counted(*a, **k):
         found = generate(trainer, *a, **k)
-        lengths.extend(found["response_lens"])
+        lengths.extend(sampled(row.tolist(), end) for rows in found["completion_input_ids"] for row in rows)
         return found
 
     def noted(*a, **k):
@@ -125,13 +138,13 @@ def theirs(trainer) -> dict[str, float]:
     trainer.train()
     total = time.process_time() - start
     trainer.reward_func = scored
-    return {"tokens": sum(lengths), "total": total, "reward": statistics.fmean(values), **clock.spent}
+    return {"tokens": sum(lengths), "total": total, "rewards": values, **clock.spent}
 
 
-def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests: list[Request], turn: int) -> dict[str, float]:
+def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests: list[Request], turn: int) -> Round:
     backend = LocalBackend(base, bank)
     start = time.process_time()
-    asked = [Request(r.version, r.messages, r.samples, r.sampling, r.seed + 1000 * turn) for r in requests]
+    asked = [replace(request, seed=derive("engine-comlrl", turn, place)) for place, request in enumerate(requests)]
     replies = backend.generate(asked)
     generated = time.process_time()
     samples, rewards = [], []
@@ -139,7 +152,7 @@ def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests:
         joint = replies[at : at + args.agents]
         values = reward(*([x.text for x in group] for group in joint))
         mean = sum(values) / len(values)
-        rewards.append(mean)
+        rewards += values
         for request, group in zip(asked[at : at + args.agents], joint, strict=True):
             samples += [
                 Sample(request.version.agent, r.prompt_tokens, r.tokens, r.logprobs, v - mean) for r, v in zip(group, values, strict=True)
@@ -150,7 +163,7 @@ def ours(args: argparse.Namespace, base: BaseModel, bank: AdapterBank, requests:
     return {
         "tokens": tokens,
         "total": end - start,
-        "reward": statistics.fmean(rewards),
+        "rewards": rewards,
         "generate": generated - start,
         "update": end - generated,
     }
@@ -165,7 +178,7 @@ def our_side(args: argparse.Namespace, path: Path) -> tuple[BaseModel, AdapterBa
     topics = [TOPICS[i % len(TOPICS)] + (f" and {i}" if i >= len(TOPICS) else "") for i in range(args.prompts)]
     messages = [(Message("user", f"Write one short sentence about {topic}."),) for topic in topics]
     sampling = Sampling(max_tokens=args.new_tokens)
-    return base, bank, [Request(Version(name, 0), m, args.group, sampling, seed=i) for i, m in enumerate(messages) for name in names]
+    return base, bank, [Request(Version(name, 0), m, args.group, sampling, seed=0) for m in messages for name in names]
 
 
 def texts_of(base: BaseModel, requests: list[Request], agents: int) -> list[str]:
@@ -176,8 +189,9 @@ def texts_of(base: BaseModel, requests: list[Request], agents: int) -> list[str]
 def compare(args: argparse.Namespace, path: Path) -> None:
     base, bank, requests = our_side(args, path)
     trainer = comlrl_trainer(args, path, texts_of(base, requests, args.agents), base.dtype)
-    turns: dict[str, list[dict[str, float]]] = {"ours": [], "comlrl": []}
+    turns: dict[str, list[Round]] = {"ours": [], "comlrl": []}
     LocalBackend(base, bank).generate(requests)  # warm oneDNN's caches
+    torch.manual_seed(0)  # of CoMLRL's sampling
     for turn in range(args.repeats):
         turns["ours"].append(ours(args, base, bank, requests, turn))
         turns["comlrl"].append(theirs(trainer))
@@ -189,15 +203,17 @@ def compare(args: argparse.Namespace, path: Path) -> None:
         print(part, result[part])
     third = max(1, args.repeats // 3)
     result["reward"] = {
-        name: {
-            "first_third": statistics.fmean(t["reward"] for t in found[:third]),
-            "last_third": statistics.fmean(t["reward"] for t in found[-third:]),
-            "tokens": sum(t["tokens"] for t in found),
-        }
+        name: {"first_third": spread(found[:third]), "last_third": spread(found[-third:]), "tokens": sum(t["tokens"] for t in found)}
         for name, found in turns.items()
     }
     print("reward", result["reward"])
     save(args.out, result)
+
+
+def spread(rounds: list[Round]) -> dict[str, float]:
+    """Mean reward of the joint completions of some rounds, and its standard error."""
+    values = [value for found in rounds for value in found["rewards"]]
+    return {"mean": statistics.fmean(values), "standard_error": statistics.stdev(values) / len(values) ** 0.5}
 
 
 def memory(args: argparse.Namespace) -> None:

@@ -236,6 +236,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=24, help="at most, per arm and seed")
     parser.add_argument("--minutes", type=float, default=1e6, help="wall time of the training of one wave, at most")
     parser.add_argument("--exam", type=int, default=16, help="held-out problems")
+    parser.add_argument("--crossing", type=int, default=48, help="held-out problems of each pairing of seeds")
     parser.add_argument("--clocked", type=int, default=3, help="problems timed one text at a time, first seed only")
     parser.add_argument("--humaneval", type=int, default=0, help="HumanEval test problems for the untrained base, 0: none")
     args = parser.parse_args()
@@ -257,7 +258,7 @@ def main() -> None:
     for family in families:
         trained = [seed for seed in range(args.seeds) if f"{family}/aligned/{seed}" in results]
         if len(trained) == args.seeds > 1 and f"{family}/cross-play" not in results and adapters(args.out).is_dir():
-            keep({f"{family}/cross-play": cross_play(base, family, args.seeds, adapters(args.out), args.exam)})
+            keep({f"{family}/cross-play": cross_play(base, family, args.seeds, adapters(args.out), args.crossing)})
     if args.humaneval and "humaneval" not in results:
         keep({"humaneval": humaneval(base, args.humaneval, 96)})
 

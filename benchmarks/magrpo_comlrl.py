@@ -85,6 +85,8 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from benchmarks.engine_comlrl import sampled
+
     bank = AdapterBank(base)
     fluency = Perplexity(lambda texts: text_nll(bank, texts))
     tokenizer = AutoTokenizer.from_pretrained(path)
@@ -94,10 +96,8 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
     tokens, start = 0, time.process_time()
 
     def reward(first: list[str], second: list[str], *, batch_items: Any = None) -> list[float]:
-        nonlocal tokens
         source = batch_items[0]["source"]
         found = [judge(TLDR, args.reward, source, (a.strip(), b.strip()), fluency).reward for a, b in zip(first, second, strict=True)]
-        tokens += sum(len(tokenizer.encode(text)) + 1 for text in (*first, *second))
         group.extend(found)
         if len(group) >= args.group:
             curve.append((tokens, time.process_time() - start, fmean(group)))
@@ -126,6 +126,16 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
             top_p=0.9, top_k=0, num_turns=1, eval_interval=0, rollout_buffer_size=args.buffer, advantage_normalization=False,
         ),
     )  # fmt: skip
+    generate = trainer._generate_completions
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal tokens
+        found = generate(*args, **kwargs)
+        tokens += sum(sampled(row.tolist(), tokenizer.eos_token_id) for rows in found["completion_input_ids"] for row in rows)
+        return found
+
+    trainer._generate_completions = counted
+    torch.manual_seed(derive("comlrl", args.seed, "sampling") % 2**31)
     start = time.process_time()
     trainer.train()
     folders = []

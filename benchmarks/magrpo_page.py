@@ -134,15 +134,14 @@ def cross_table(found: Mapping[str, Rows] | None) -> list[str]:
         lines.append(
             f"| seed {one} | " + " | ".join(f"{fmean(row['return'] for row in found[f'{one},{two}']):.2f}" for two in seeds) + " |"
         )
-    problems = range(len(next(iter(found.values()))))
-    gap = [
-        fmean(found[k][i]["return"] for k in found if len(set(k.split(","))) == 1)
-        - fmean(found[k][i]["return"] for k in found if len(set(k.split(","))) == 2)
-        for i in problems
-    ] if len(seeds) > 1 else []  # fmt: skip
-    return lines + (
-        ["", f"Trained together minus trained apart: {cell([gap], 'gap', sign=True)} (bootstrap over problems)."] if gap else []
-    )
+    if len(seeds) == 1:
+        return lines
+    gaps = []
+    for seed in seeds:
+        apart = [found[key] for other in seeds if other != seed for key in (f"{seed},{other}", f"{other},{seed}")]
+        gaps.append([row["return"] - fmean(rows[i]["return"] for rows in apart) for i, row in enumerate(found[f"{seed},{seed}"])])
+    by_seed = ", ".join(f"{fmean(gap):+.2f}" for gap in gaps)
+    return lines + ["", f"Trained together minus trained apart: {cell(gaps, 'gap', sign=True)}; by seed {by_seed}."]
 
 
 def main() -> None:
