@@ -63,6 +63,14 @@ def test_a_failed_creation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_without_room_for_the_owner_is_refused_and_let_go(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(RunFolderError, match="cannot be locked .* No space left"):
+            RunStore.open(run)
+    RunStore.open(run).close()
+
+
 def test_one_writer_many_readers(run: Path) -> None:
     with RunStore.open(run) as store:
         code = f"from league.store.run import RunStore; RunStore.open({str(run)!r})"

@@ -26,27 +26,32 @@ class RunLock:
     def __init__(self, path: Path):
         """Raises RunFolderError where another process has it, or where there can be none."""
         self.path = path
+        self._descriptor = -1
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
+            self._take()
+        except OSError as error:  # a full disk, a read-only folder, a link, a file system without locks
+            self._close()
             raise RunFolderError(
-                f"{path.parent} cannot be locked for writing: {path.name}: {error.strerror}; make the folder writable, its lock a plain file or none"
+                f"{path.parent} cannot be locked for writing: {path.name}: {error.strerror}; "
+                "it needs room, a folder you may write to, and a lock that is a plain file or not there"
             ) from error
+        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=self._close)
+
+    def _take(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            owner = read_owner(path)
+            self._close()
+            owner, folder = read_owner(self.path), self.path.parent
             who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
             raise RunFolderError(
-                f"{path.parent} is in use by {who}; a run folder has one writer (stop it with `league stop {path.parent}`)"
+                f"{folder} is in use by {who}; a run folder has one writer (stop it with `league stop {folder}`)"
             ) from None
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())})
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
-        self._pid = os.getpid()
-        os.register_at_fork(after_in_child=self._close)
 
     def release(self) -> None:
         if self._descriptor >= 0 and os.getpid() == self._pid:

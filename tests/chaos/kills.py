@@ -1,17 +1,17 @@
 """The kill loop: SIGKILL at random moments, resume, until the run is done; then compare with a run never disturbed.
 
-Works on the scripted league in this process's children, and on any command line (`league train`, `league resume`) for the real one.
+Works on the scripted league and on `league train` and `league resume` of a real one, both in children of this process.
 """
 
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Kills:
     finished: int = 0
     rounds_lost: int = 0
     """Committed rounds that were gone afterwards: must be 0."""
+    struck: Counter[str] = field(default_factory=Counter)
+    """What the league was doing when it was killed, by its own sign of life."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -42,26 +44,25 @@ def newest(folder: Path) -> int:
         return -1 if latest is None else latest
 
 
+def doing(folder: Path, pid: int) -> str:
+    """The phase that this process had last announced."""
+    try:
+        beat = json.loads((folder / "heartbeat.json").read_text())
+    except (OSError, ValueError):
+        return "opening"
+    return str(beat["phase"]) if beat["pid"] == pid else "opening"
+
+
 class Child:
     """A running attempt: a group of processes that can be killed at once."""
 
-    def __init__(self, work: Callable[[], None] | Sequence[str]):
-        if callable(work):
-            self._process = None
-            self.pid = os.fork()
-            if self.pid == 0:
-                _run_and_exit(work)
-        else:
-            self._process = subprocess.Popen(work, start_new_session=True, cwd=Path(__file__).parents[2])
-            self.pid = self._process.pid
+    def __init__(self, work: Callable[[], None]):
+        self.pid = os.fork()
+        if self.pid == 0:
+            _run_and_exit(work)
 
     def wait(self, seconds: float | None) -> int | None:
         """Exit status, or None after that time."""
-        if self._process is not None:
-            try:
-                return self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                return None
         until = None if seconds is None else time.monotonic() + seconds
         while True:
             done, status = os.waitpid(self.pid, os.WNOHANG)
@@ -102,6 +103,7 @@ def kill_loop(
         if status is None:
             child.kill()
             log.kills += 1
+            log.struck[doing(folder, child.pid)] += 1
         elif status != 0:
             log.failures.append(f"a start ended with status {status}")
             return
@@ -117,23 +119,31 @@ def kill_loop(
 
 
 def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
-    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that takes."""
+    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that takes.
+
+    A start is a fork: a fresh interpreter would spend most of its short life on imports, and be killed there.
+    """
     rounds, rng, log = 40, random.Random(seed), Kills()
     run_to(scratch / "whole", rounds, Script())
     expected, number = run_digest(scratch / "whole"), 0
-    command = [sys.executable, "-m", "tests.chaos.kills", "child"]
     while log.kills < kills and not log.failures:
         folder = scratch / f"run{number}"
         number += 1
 
         def start(folder: Path = folder) -> Child:
-            return Child([*command, str(folder), str(rounds)])
+            return Child(lambda: run_to(folder, rounds, Script()))
 
-        kill_loop(start, folder, rounds - 1, kills, lambda: 0.15 + rng.random() * 0.5, rate, log)
+        kill_loop(start, folder, rounds - 1, kills, lambda: rng.uniform(0.0, 0.3), rate, log)
         report = verify(folder, rate)
         if not report.sound or run_digest(folder) != expected:
             log.failures.append(f"{folder.name} differs from the undisturbed run: {report.problems[:1]}")
-    return {"kills": log.kills, "starts": log.starts, "runs": log.finished, "rounds lost": log.rounds_lost, "failures": log.failures}
+    return {
+        "kills": log.kills,
+        "runs": log.finished,
+        "rounds": log.finished * rounds,
+        "rounds lost": log.rounds_lost,
+        "failures": log.failures,
+    }
 
 
 def real_kills(config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int) -> dict[str, object]:
@@ -177,15 +187,13 @@ def real_kills(config: Path, scratch: Path, rounds: int, kills: int, span: tuple
         "starts": log.starts,
         "runs": log.finished,
         "rounds lost": log.rounds_lost,
+        "struck in": dict(log.struck.most_common()),
         "undisturbed seconds": round(whole_seconds, 1),
         "failures": log.failures,
     }
 
 
 def main() -> None:
-    if sys.argv[1] == "child":
-        run_to(Path(sys.argv[2]), int(sys.argv[3]), Script())
-        return
     if sys.argv[1] == "real":
         config, scratch, rounds, kills, shortest, longest = sys.argv[2:]
         Path(scratch).mkdir(parents=True, exist_ok=True)
