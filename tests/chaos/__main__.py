@@ -1,6 +1,7 @@
-"""`python -m tests.chaos [--real CONFIG]`: every fault, the long form. Exit code 1 when anything failed; one JSON line per fault.
+"""`python -m tests.chaos [--real]`: every fault, the long form. Exit code 1 when anything failed; one JSON line per fault.
 
-Without arguments it takes some minutes on two cores. `--real FOLDER` adds the kill loop over `league train` on a tiny real-torch league.
+Without arguments it takes some minutes on two cores. `--real` adds the kill loop over `league train` on a tiny real-torch league in which
+everything is in play: AdamW, sampling, matchmaking, snapshots, an exploiter, population-based training, retirement.
 """
 
 import json
@@ -35,7 +36,9 @@ def main() -> int:
             "negative control": lambda: _control(scratch / "control"),
         }
         if "--real" in sys.argv:
-            faults["kill loop, real torch"] = lambda: real_kills(write(scratch / "tiny"), scratch / "real", 8, 200, (0.3, 5.0), 1)
+            (scratch / "tiny").mkdir()
+            tiny = write(scratch / "tiny", brief=True, evolving=True)
+            faults["kill loop, real torch"] = lambda: real_kills(tiny, scratch / "real", 8, 200, (0.3, 5.0), 1)
         for title, fault in faults.items():
             for folder in ("points", "kills", "disk", "limit", "blobs", "database", "control", "tiny", "real"):
                 (scratch / folder).mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +61,8 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             _run_and_exit(work)
+        with suppress(PermissionError, ProcessLookupError):  # the child has done so, or is gone
+            os.setpgid(self.pid, self.pid)
 
     def wait(self, seconds: float | None) -> int | None:
         """Exit status, or None after that time."""
@@ -80,7 +83,7 @@ class Child:
 def _run_and_exit(work: Callable[[], None]) -> None:
     code = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         work()
         code = 0
     except SystemExit as end:
