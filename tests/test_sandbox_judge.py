@@ -67,6 +67,26 @@ def test_fraction_counts_every_assertion(grader: Grader) -> None:
     assert (dead.verdict, dead.passed, dead.total) == ("fail", 1, 3)
 
 
+EVERY_TIME = problem("def check(candidate):\n    for i in range(50):\n        assert candidate(i) == 2 * i\n")
+FIRST_ASKED = problem("def check(candidate):\n    for i in range(50):\n        got = candidate(i)\n        assert got == 2 * i\n")
+SWALLOWED = problem(
+    "def check(candidate):\n    assert candidate(0) == 0\n    try:\n        candidate(9)\n    except Exception:\n        pass\n"
+)
+
+
+@pytest.mark.parametrize("stop", ["os._exit(0)", "object()", "exec('while 1: pass')", "exec('raise SystemExit')"])
+def test_stopping_in_time_is_no_way_to_pass_the_rest(grader: Grader, stop: str) -> None:
+    """Of a loop an answer has not passed what it was never asked, whether it dies, hangs, exits or returns something unplain."""
+    code = f"    import os\n    return 2 * x if x < 4 else {stop}\n"
+    looped = one(grader, EVERY_TIME, code, every=True)
+    assert (looped.verdict, looped.passed, looped.total) == ("fail", 4, 50)
+    asked = one(grader, FIRST_ASKED, code, every=True)
+    assert (asked.verdict, asked.passed, asked.fraction) == ("fail", 0, 0.0)
+    swallowed = one(grader, SWALLOWED, code, every=True)
+    assert (swallowed.verdict, swallowed.fraction) == ("fail", 0.5)
+    assert {one(grader, task, "    return 2 * x", every=True).fraction for task in (EVERY_TIME, FIRST_ASKED, SWALLOWED)} == {1.0}
+
+
 def test_visible_pass_hidden_fail_is_suspect(grader: Grader) -> None:
     assert one(grader, DOUBLE, "    return {2: 4}.get(x)").suspect
     assert not one(grader, DOUBLE, "    return None").suspect

@@ -8,7 +8,6 @@ Runs as a child of the pool: JSON lines in on stdin, JSON lines out on the origi
 hangs in C on a value that an answer returned; its own memory and CPU time are bounded too.
 """
 
-import ast
 import builtins
 import contextlib
 import inspect
@@ -17,13 +16,14 @@ import os
 import random
 import resource
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from types import CodeType
 from typing import Any
 
 from league.sandbox import visible, wire
 from league.sandbox.channel import DIED, Answer, Ended
+from league.sandbox.trial import Trial
 from league.sandbox.values import CodeProblem, Grade, Level, Limits, weaker
 from league.sandbox.warm import Burial, Warm
 
@@ -49,67 +49,6 @@ class AnswerError(Exception):
     """The answer raised an exception that is not a built-in one."""
 
 
-class Trial:
-    """A problem, compiled once: the prompt's definitions, the check as it is and with its assertions counted, the visible examples.
-
-    Raises SyntaxError or ValueError when the dataset's own code is not Python.
-    """
-
-    def __init__(self, problem: CodeProblem):
-        self.problem = problem
-        self.preamble = _preamble(problem)
-        self.definitions = _compile_prompt(problem)
-        self.test = compile(problem.test, "<check>", "exec", dont_inherit=True)
-        self.counted_test, self.asserts = _compile_counted(problem.test)
-        self.examples = visible.examples(problem.prompt, problem.entry_point)
-
-
-def _compile_prompt(problem: CodeProblem) -> CodeType:
-    name = f"<prompt of {problem.task_id}>"
-    try:
-        return compile(problem.prompt, name, "exec", dont_inherit=True)
-    except SyntaxError:  # a prompt that ends before the body has begun
-        return compile(problem.prompt.rstrip() + "\n    pass\n", name, "exec", dont_inherit=True)
-
-
-def _preamble(problem: CodeProblem) -> str:
-    """What the prompt defines before the entry point: imports and helpers a whole-program answer may lean on."""
-    lines = problem.prompt.splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        if line.startswith((f"def {problem.entry_point}(", f"async def {problem.entry_point}(", f"class {problem.entry_point}")):
-            start = index
-            while start and lines[start - 1].startswith("@"):
-                start -= 1
-            return "".join(lines[:start])
-    return ""
-
-
-class _Count(ast.NodeTransformer):
-    """assert X  →  try: assert X; except Exception as e: __tally__(e); else: __tally__(None)
-
-    Assertions inside the dataset's own try statements are control flow and stay as they are.
-    """
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def visit_Try(self, node: ast.Try) -> ast.stmt:
-        return node
-
-    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
-        self.seen += 1
-        template = ast.parse("try:\n pass\nexcept Exception as __error__:\n __tally__(__error__)\nelse:\n __tally__(None)").body[0]
-        assert isinstance(template, ast.Try)
-        template.body = [node]
-        return ast.fix_missing_locations(ast.copy_location(template, node))
-
-
-def _compile_counted(test: str) -> tuple[CodeType, int]:
-    counter = _Count()
-    tree = ast.fix_missing_locations(counter.visit(ast.parse(test)))
-    return compile(tree, "<check>", "exec", dont_inherit=True), counter.seen
-
-
 class Run:
     """One answer against one check."""
 
@@ -117,7 +56,11 @@ class Run:
         self.answer = answer
         self.trial = trial
         self.every = every
-        self.passed = self.failed = 0
+        self.held: Counter[int] = Counter()
+        """How often each assertion held, by its number."""
+        self.failed = 0
+        self.returned = False
+        """Whether the check came to its end."""
         self.first_failure: str | None = None
         self.over: Ended | None = None
         self.calls = 0
@@ -163,16 +106,26 @@ class Run:
             raise DatasetFault("check is asynchronous or a generator: calling it runs nothing")
         if not self.calls:
             raise DatasetFault(f"check never calls {self.trial.problem.entry_point}")
+        self.returned = True
+
+    def count(self) -> tuple[int, int]:
+        """(assertions that held, how many there were). Of a check that stopped on the way nobody knows how often its loops would have gone
+        round: what was asserted more than once counts as not held, and what stopped it as one more."""
+        seen = sum(self.held.values()) + self.failed
+        if self.returned:
+            return sum(self.held.values()), max(self.trial.asserts, seen + (self.over is not None and not self.failed))
+        return sum(times == 1 for times in self.held.values()), max(self.trial.asserts, seen + 1)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Ask the answer for one value. Raises Ended, or the built-in exception the answer raised."""
-        if self.over is not None:
-            raise self.over
-        try:
-            return self._call(args, kwargs)
-        except Ended as ended:
-            self.over = ended  # so that a check that catches everything cannot go on
-            raise
+        if self.over is None:
+            try:
+                return self._call(args, kwargs)
+            except Ended as ended:
+                self.over = ended  # so that a check that catches everything cannot go on
+        if self.every and self.over.verdict == "fail":
+            raise AnswerError(self.over.reason)  # which an assertion counts as failed, and so does the next
+        raise self.over
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.calls += 1
@@ -198,12 +151,12 @@ class Run:
             raise AnswerError(f"{kind}: {text}")
         raise Ended("fail", "the answer wrote to the grader's channel", "forged frame")
 
-    def _tally(self, error: Exception | None) -> None:
-        if error is None:
-            self.passed += 1
+    def _tally(self, number: int, error: Exception | None) -> None:
+        if error is None and self.over is None:
+            self.held[number] += 1
             return
         self.failed += 1
-        if self.first_failure is None:
+        if self.first_failure is None and error is not None:
             self.first_failure = _explain(error)
 
     def shows_visible(self) -> bool:
@@ -307,23 +260,21 @@ class Judge:
         if ended.reason == DIED and burial is not None:
             ended = _how_it_died(burial, self.limits, level)
         signs = tuple(dict.fromkeys([*answer.signs, *([ended.sign] if ended.sign else [])]))
-        total = max(trial.asserts, run.passed + run.failed) if every else 0
-        return Grade(ended.verdict, ended.reason, signs, level, run.passed, total)
+        return Grade(ended.verdict, ended.reason, signs, level, *(run.count() if every else (0, 0)))
 
     def _contest(self, run: Run, completion: str) -> Ended:
         try:
             with self._on_time():
                 run.define(completion)
                 run.check()
-            ended = run.over or Ended("pass", "passed")
-            if run.failed:
-                ended = Ended("fail", run.first_failure or "an assertion failed")
+            ended = Ended("fail", run.first_failure or "an assertion failed") if run.failed else Ended("pass", "passed")
         except Ended as error:
             ended = error
         except (MemoryError, RecursionError) as error:
             ended = Ended("fail", f"the check could not handle the answer's values: {type(error).__name__}")
         except Exception as error:  # noqa: BLE001 - the check trips over what the answer returned or raised
             ended = Ended("fail", _explain(error))
+        ended = run.over or ended
         if ended.verdict == "fail" and run.over is None and run.calls:
             try:
                 with self._on_time():
