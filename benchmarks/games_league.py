@@ -150,13 +150,29 @@ def certificate(folder: Path, policies: Mapping[Version, np.ndarray], payoff: np
     }
 
 
-def run(chosen: argparse.Namespace) -> None:
+def begun(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `--out` already holds, so that a stopped series goes on; finished runs under other settings are refused, not mixed."""
     result: dict[str, Any] = {
         "settings": {key: str(value) for key, value in vars(chosen).items() if key not in ("out", "scratch")},
         "runs": {},
     }
+    if not chosen.out.exists():
+        return result
+    found = json.loads(chosen.out.read_text(encoding="utf-8"))
+    which = ("arms", "seeds", "first")  # which runs, not what a run is
+    changed = [key for key, value in result["settings"].items() if key not in which and found["settings"].get(key) != value]
+    if changed:
+        raise SystemExit(f"{chosen.out} holds runs under other settings ({', '.join(changed)}): give another --out")
+    result["runs"] = found["runs"]
+    return result
+
+
+def run(chosen: argparse.Namespace) -> None:
+    result = begun(chosen)
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         for arm in chosen.arms:
+            if f"{arm}-{seed}" in result["runs"]:
+                continue
             began = time.process_time()
             config, curve = config_of(arm, seed, chosen, chosen.scratch), Curve()
             folder = train(prepare(config), curve)
@@ -236,7 +252,7 @@ def main() -> None:
     played.add_argument("--kept", type=int, default=8, help="snapshots kept per learner")
     played.add_argument("--group", type=int, default=16, help="replies per seat and match")
     played.add_argument("--versions", type=int, default=10, help="matches between frozen versions per measurement")
-    played.add_argument("--final", type=int, default=100, help="further matches between frozen versions after the last round")
+    played.add_argument("--final", type=int, default=400, help="further matches between frozen versions after the last round")
     played.add_argument("--rate", type=float, default=1.5e-4)
     played.add_argument("--entropy", type=float, default=0.1)
     played.add_argument("--out", type=Path, required=True)

@@ -56,11 +56,11 @@ CPU-seconds on one thread: median, with the smallest and largest of three in bra
 wall time, is little affected by that, yet a few tens of percent either way are. "analysis" is everything `league analyze` reports on a
 fully played league with counts (30 games a pair). Beyond 200 agents the bootstrap interval and the Bradley-Terry test are left out.
 
-The later rows are runs of three rounds of the loop itself with scripted players (64 matches a round, half `pfsp`, half `solver`, over all N² pairings): what a
+The later rows are runs of three rounds of the loop itself with scripted players (64 matches a round, half `pfsp`, half `solver`): what a
 round costs without a model, what one set of pictures costs, and what evolution asks of the payoffs when everything is due. Pictures are put
 off until all of them together are at most 5% of the run's time (`league.reporting.allowance`); the share and the rounds between two sets are
-those of 1,000 rounds with a measurement every 5. With a million pairings `pfsp` draws a million Beta variables for each of its matches:
-a thousand live agents want few `pfsp` matches a round, or rounds of many minutes, to stay within 5%.
+those of 1,000 rounds with a measurement every 5. Beyond 65,536 pairings (256 agents) the learners of a round are drawn by lot and all pairings
+of those are weighed (`league.scheduling.CROWD`), so a round's schedule does not grow with the square of the league.
 """
 
 EXPLOITABILITY = """

@@ -1,7 +1,7 @@
 """What the league's own work costs in a real run, by the number of agents: a part of `python benchmarks/league_mind.py overhead`.
 
 Each size is a run of `league train`'s loop without a model: N scripted players of rock-paper-scissors, 64 matches a round, half by PFSP and half
-by the Nash mixture over all N² pairings. What is shown is the price of the league's work in CPU-seconds a round, against which a round's
+by the Nash mixture. What is shown is the price of the league's work in CPU-seconds a round, against which a round's
 generation and update are to be held. The pictures are those of one measurement; `league.reporting.allowance` decides how often they are
 drawn. Evolution's look is what `league.evolving` asks of the payoffs in a round in which everything is due.
 """

@@ -65,7 +65,7 @@ def who_is_better(league: League, group: Sequence[Member], task: str, since: int
     place = {member.name: i for i, member in enumerate(group)}
     frozen = set(league.population.frozen())
     columns: dict[str, int] = {}
-    outside = np.zeros((len(group), 3, 0))
+    abroad: list[tuple[int, int, tuple[float, float, float]]] = []
     between = np.zeros((len(group), len(group), 3))
     for one in played:
         for mine, other, won in (
@@ -79,10 +79,10 @@ def who_is_better(league: League, group: Sequence[Member], task: str, since: int
                 between[i, place[other.agent]] += won
             else:
                 label = str(other) if other in frozen else other.agent
-                if label not in columns:
-                    columns[label] = len(columns)
-                    outside = np.concatenate([outside, np.zeros((len(group), 3, 1))], axis=2)
-                outside[i, :, columns[label]] += won
+                abroad.append((i, columns.setdefault(label, len(columns)), won))
+    outside = np.zeros((len(group), 3, len(columns)))
+    for i, column, won in abroad:
+        outside[i, :, column] += won
     return better(outside[:, 0], outside[:, 1], outside[:, 2], between, min_games)
 
 

@@ -11,7 +11,7 @@ from league.errors import ConfigError, UserError
 from league.loop import resume, train
 from league.preflight import prepare
 from league.reporting.from_store import lineage
-from league.reporting.graphs import lineage_tree
+from league.reporting.lanes import lineage_tree
 from league.reporting.tables import lineage_view
 from league.store.content import run_digest
 from league.store.reader import RunReader

@@ -135,7 +135,10 @@ def test_an_unreachable_player_voids_its_matches_and_nothing_else(model: Path, t
 # ------------------------------------------------------------------------------------------------------- resume
 @pytest.mark.parametrize("after", [0, 3, 6])
 def test_a_killed_round_replays_what_it_had_heard(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """The server never gives an answer twice, so only a journal can make the resumed run the same run."""
+    """The server never gives an answer twice, so only a journal can make the resumed run the same run.
+
+    One question at a time: what was on its way when the process died was never heard, and a resumed run may hear something else.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -143,7 +146,7 @@ def test_a_killed_round_replays_what_it_had_heard(model: Path, tmp_path: Path, m
     for place in ("whole", "killed"):
         with HTTPServer(port=port) as server:
             oracle = Oracle(server)
-            config = with_gpt(model, tmp_path / place, server.url_for("/v1"), league__rounds=3, seed=5)
+            config = with_gpt(model, tmp_path / place, server.url_for("/v1"), {"parallel": 1}, league__rounds=3, seed=5)
             if place == "whole":
                 train(prepare(config), Nobody())
             else:

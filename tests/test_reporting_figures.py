@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from league.errors import DataError
-from league.reporting import curves, graphs, heatmaps
-from league.reporting.style import CARD, COLOURS, PAGE, Palette, shorten, shorten_all
+from league.reporting import curves, graphs, heatmaps, lanes
+from league.reporting.style import CARD, COLOURS, PAGE, WIDE, Palette, shorten, shorten_all
 from league.reporting.views import CertifiedEdge, Cycles, Estimate, LadderRow, LineageEdge, Matrix, Panel, Series
 
 
@@ -134,7 +134,7 @@ def test_every_figure_draws_with_nothing_one_few_and_64() -> None:
             curves.mass_over_time(panel),
             curves.ladder_bars([LadderRow("overall", n, "student", 25.0, 2.0, 9) for n in names]),
             graphs.cycle_graph(view),
-            graphs.lineage_tree(lineage),
+            lanes.lineage_tree(lineage),
         ]
         for figure in figures:
             assert draw(figure).shape[2] == 4
@@ -176,6 +176,20 @@ def test_cycle_graph_layers_winners_above_and_reduces_implied_edges() -> None:
     assert "1 certified cycle" in figure.axes[0].get_title()
 
 
+def test_a_ball_of_cycles_shows_some_of_them_and_says_so() -> None:
+    """30 agents, each beating the next seven: hundreds of cycles. A card shows disjoint ones as far as six names go."""
+    names = tuple(f"a{i}" for i in range(30))
+    edges = tuple(CertifiedEdge(names[i], names[(i + k) % 30], 0.7, 90) for i in range(30) for k in range(1, 8))
+    cycles = tuple(tuple(names[(i + 6 * k) % 30] for k in range(5)) for i in range(30))
+    assert graphs.some_cycles(cycles, 6) == (cycles[0],) and len(graphs.some_cycles(cycles, 12)) == 2
+    assert graphs.some_cycles(cycles, 3) == (cycles[0],)  # one at least, however long
+    figure = graphs.cycle_graph(Cycles(names, edges, cycles, 435), canvas=CARD)
+    assert figure.axes[0].get_title() == "30 certified cycles, 1 of them drawn (arrow: beats)"
+    shown = {text.get_text() for text in figure.axes[0].texts}
+    assert set(cycles[0]) <= shown and not shown & set(names[1:6])
+    assert "25 more agents on cycles, 0 on none" in figure.get_supxlabel()
+
+
 def test_no_cycle_is_said_not_drawn() -> None:
     view = Cycles(("a", "b"), (), (), 1)
     figure = graphs.cycle_graph(view, canvas=CARD)
@@ -189,7 +203,16 @@ def test_lineage_children_stand_under_their_parents() -> None:
         LineageEdge("c@0", ("a@0",), 3, "exploit"),
         LineageEdge("d@0", ("c@0", "b@0"), 5, "merge"),
     ]
-    assert list(graphs.lane_order(edges)) == ["a", "c", "d", "b"]
+    assert list(lanes.lane_order(edges)) == ["a", "c", "d", "b"]
+
+
+def test_lineage_grows_with_its_lanes_and_names_all_of_them() -> None:
+    edges = [LineageEdge(f"agent_{i}@{step}", (), step, "update") for i in range(64) for step in (0, 9)]
+    wide, card = lanes.lineage_tree(edges, canvas=WIDE), lanes.lineage_tree(edges, canvas=CARD)
+    named = [label.get_text() for label in wide.axes[0].get_yticklabels()]
+    assert named == [f"agent_{i}" for i in range(64)] and wide.get_figheight() > 2 * WIDE.height
+    assert card.get_figheight() <= 2.5 * CARD.height and 20 < len(card.axes[0].get_yticks()) < 64
+    assert all(list(line.get_xdata()) == [0, 9] for line in wide.axes[0].lines)
 
 
 def test_drawing_leaves_no_pyplot_and_no_changed_settings() -> None:

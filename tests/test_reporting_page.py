@@ -1,6 +1,7 @@
 """The HTML report and the model card: self-contained, safe, and true to their input."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def scan(page: str) -> Scan:
     found = Scan()
     found.feed(page)
     return found
+
+
+def test_many_gains_are_folded_and_few_are_not() -> None:
+    page = full_report()
+    assert "every domain" not in render(page)
+    many = [replace(gain(0.2, 0.1, 0.3), agent=f"agent{i}", domain=domain) for i in range(20) for domain in ("gcd", "all")]
+    folded = render(replace(page, gains=many))
+    first, rest = folded.split("<summary>every domain</summary>")
+    assert first.count('<td class="left">all</td>') == 20 and "gcd</td>" not in first
+    assert rest.count('<td class="left">all</td>') == rest.count('<td class="left">gcd</td>') == 20
 
 
 def test_page_is_self_contained_and_hostile_text_stays_text() -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from league import assembly
+from league import assembly, scheduling
 from league.errors import ConfigError, UserError
 from league.founding import _demonstrations
 from league.loop import train
@@ -17,6 +18,8 @@ from tasks.writing import Writing
 from tasks.writing_prompts import SPLIT_LINE
 from tests.leagues import Nobody, tiny
 
+STREAM = np.random.default_rng(0)
+"""For the lot that only a crowd needs."""
 TEXT = "It reads the file and returns all lines that hold the word."
 
 
@@ -47,10 +50,28 @@ def test_cross_play_is_a_matter_of_naming(tmp_path: Path) -> None:
     found = seated(tmp_path / "two", "a1 a2 b1 b2", writing(writer_1=["a1", "b1"], writer_2=["a2", "b2"]))
     assert found <= {("a1", "a2"), ("a1", "b2"), ("b1", "a2"), ("b1", "b2")} and len(found) > 1
     league = assembly.create(prepare(config(tmp_path / "both", "ann bob", writing(writer_1=["ann", "bob"], writer_2=["ann", "bob"]))))
-    met = {(p.row.agent, p.col.agent) for p in pairings(league, "work", 1)}
-    alone = {(p.row.agent, p.col.agent) for p in pairings(league, "work", 1, self_play=True)}
+    met = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM)}
+    alone = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM, self_play=True)}
     league.store.close()
     assert met == {("ann", "bob"), ("bob", "ann")} and alone == met | {("ann", "ann"), ("bob", "bob")}
+
+
+@pytest.mark.parametrize("seats", [{}, writing(writer_1=list("abcdef"), writer_2=list("abcdef"))["seats"]], ids=["open", "named"])
+def test_a_crowd_takes_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seats: dict) -> None:
+    """Too many pairings: some learners a round, drawn anew, each with all its opponents. Missing one of six 60 times: odds of 6 (2/3)^60 < 1e-9."""
+    league = assembly.create(prepare(config(tmp_path, "a b c d e f", {**writing(), "seats": seats})))
+    everyone = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM)}
+    assert len(everyone) == 30
+    monkeypatch.setattr(scheduling, "CROWD", 12)
+    met: set[tuple[str, str]] = set()
+    for _ in range(60):
+        now = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM)}
+        assert len(now) == 10 and len({row for row, _ in now}) == 2
+        met |= now
+    monkeypatch.setattr(scheduling, "CROWD", 1)
+    assert len({p.row for p in pairings(league, "work", STREAM)}) == 1
+    league.store.close()
+    assert met == everyone
 
 
 def test_a_seat_left_out_is_open_to_the_roles(tmp_path: Path) -> None:
@@ -81,7 +102,7 @@ def test_teachers_may_be_named_too(tmp_path: Path) -> None:
     population = assembly._found(chosen, None)
     changed = chosen.model_copy(update={"tasks": {"teaching": wanted}})
     league.config, league.tasks, league.population = changed, tasks, population
-    assert {p.row.agent for p in pairings(league, "teaching", 1)} == {"tim"}
+    assert {p.row.agent for p in pairings(league, "teaching", STREAM)} == {"tim"}
 
 
 def prepare_task(kind: str, league) -> object:

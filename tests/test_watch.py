@@ -1,5 +1,6 @@
 """What people are shown while a run goes on must not slow it: pictures wait until their share of the time pays for them."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 
 from league import watch
 from league.round import RoundReport
+from tests.leagues import tiny
 
 
 def test_pictures_wait_for_their_share_and_the_last_round_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +25,9 @@ def test_pictures_wait_for_their_share_and_the_last_round_has_them(tmp_path: Pat
     league = SimpleNamespace(
         population=SimpleNamespace(with_role=lambda role: (), trainable=frozenset),
         store=None,
-        config=SimpleNamespace(evaluation=SimpleNamespace(every=5)),
+        config=tiny(tmp_path, tmp_path, evaluation__every=5, league__rounds=200),
+        tokens=Counter(),
+        clock={},
     )
     with watch.Watch(tmp_path, 200, quiet=True) as shown:
         for number in range(201):

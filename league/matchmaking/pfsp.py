@@ -33,19 +33,21 @@ class Pfsp:
     def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
-        a, b, mirror, fresh = now.once((self, id(pairings)), lambda: self._known(now, pairings))
-        chance = np.where(mirror, 0.5, rng.beta(a, b))  # a version against itself needs no measuring
-        weights = np.where(fresh, 1.0, shaped(chance, self.curve))
+        a, b, settled, drawn = now.once((self, id(pairings)), lambda: self._known(now, pairings))
+        weights = settled.copy()
+        weights[drawn] = shaped(rng.beta(a, b), self.curve)
         return with_floor(weights, self.floor)
 
-    def _known(self, now: Situation, pairings: Sequence[Pairing]) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray]:
-        """Per pairing: the posterior's two parameters, whether it is a version with itself, and whether it has hardly met."""
+    def _known(self, now: Situation, pairings: Sequence[Pairing]) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
+        """The posterior's two parameters of the D pairings whose weight must be drawn; per pairing the weight that needs no draw, and
+        whether one does: not for those that have hardly met, nor for a version with itself, which wins half its games."""
         rows, cols, left, right = index(pairings)
         met = now.view.meetings(now.task, rows, cols, half_life=self.half_life)
         wins, draws, losses = (table[left, right] for table in (met.wins, met.draws, met.losses))
         mirror = np.array([pairing.row == pairing.col for pairing in pairings])
-        fresh = (met.n_eff[left, right] < self.min_games) & ~mirror
-        return wins + draws / 2 + 0.5, losses + draws / 2 + 0.5, mirror, fresh
+        drawn = (met.n_eff[left, right] >= self.min_games) & ~mirror
+        settled = np.where(mirror, shaped(np.array(0.5), self.curve), 1.0)
+        return (wins + draws / 2 + 0.5)[drawn], (losses + draws / 2 + 0.5)[drawn], settled, drawn
 
 
 def shaped(chance: FloatArray, curve: Curve) -> FloatArray:

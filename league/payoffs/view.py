@@ -210,7 +210,8 @@ class PayoffView:
         wins, draws, losses = there.wins + back.losses.T, there.draws + back.draws.T, there.losses + back.wins.T
         weight = wins + draws + losses
         n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
-        same = np.array([[row == col for col in cols] for row in rows], dtype=bool).reshape(weight.shape)
+        places = {version: place for place, version in enumerate({*rows, *cols})}
+        same = np.equal.outer([places[row] for row in rows], [places[col] for col in cols])
         total, total_sq = there.total - back.total.T, there.total_sq + back.total_sq.T
         tables = (np.where(same, 0.0, table) for table in (wins, draws, losses, weight, total, total_sq, n_eff))
         wins, draws, losses, weight, total, total_sq, n_eff = tables

@@ -16,11 +16,9 @@ from league.population.standing import Bools, Floats
 
 def dominated(beats: Bools) -> Bools:
     """(N,): versions that someone certainly beats who is not certainly beaten by one of their own victims. beats (N, N), certified."""
-    found = np.zeros(len(beats), dtype=bool)
-    for v in range(len(beats)):
-        victims = beats[v]
-        found[v] = any(beats[u, v] and not bool((victims & beats[:, u]).any()) for u in range(len(beats)))
-    return found
+    edges = beats.astype(np.float32)
+    avenged = edges @ edges > 0  # [v, u]: v certainly beats someone who certainly beats u
+    return np.asarray((beats.T & ~avenged).any(axis=1))
 
 
 def retire(candidates: Sequence[int], beats: Bools, cyclic: Bools, distance: Floats, most: float) -> list[int]:
@@ -32,8 +30,10 @@ def retire(candidates: Sequence[int], beats: Bools, cyclic: Bools, distance: Flo
     gone: list[int] = []
     stand_ins: set[int] = set()
     for v in candidates:
+        if not lost[v] or cyclic[v] or v in stand_ins:
+            continue
         clones = [u for u in range(len(beats)) if u != v and u not in gone and distance[v, u] <= most]
-        if lost[v] and not cyclic[v] and clones and v not in stand_ins:
+        if clones:
             gone.append(v)
             stand_ins.add(min(clones, key=lambda u: (float(distance[v, u]), u)))
     return gone

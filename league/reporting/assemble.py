@@ -97,7 +97,7 @@ def ratings_by_round(reader: RunReader) -> dict[int, dict[str, float]]:
 
 def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
     """(tag, figure) of the run as it stands, drawn for TensorBoard's cards, one at a time."""
-    from league.reporting import curves, graphs
+    from league.reporting import curves, graphs, lanes
     from league.reporting.heatmaps import heatmap
     from league.reporting.style import Palette
 
@@ -116,7 +116,7 @@ def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
         yield f"structure/{_tag(panel.title)}", curves.share_over_time(panel)
     for panel in masses:
         yield f"structure/{_tag(panel.title)}", curves.mass_over_time(panel, palette)
-    yield "lineage", graphs.lineage_tree(from_store.lineage(reader, updates=False), palette)
+    yield "lineage", lanes.lineage_tree(from_store.lineage(reader, updates=False), palette)
 
 
 def _tag(title: str) -> str:

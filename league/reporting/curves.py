@@ -55,7 +55,9 @@ def _draw_lines(axes: Axes, panel: Panel, palette: Palette) -> None:
     for series, label in zip(shown, shorten_all([s.name for s in shown], 18), strict=True):
         colour = palette.colour(series.name)
         if series.low is not None and series.high is not None:
-            axes.fill_between(series.rounds, series.low, series.high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+            axes.fill_between(
+                series.rounds, series.low, series.high, color=colour, alpha=min(0.15, 0.6 / len(shown)), linewidth=0, zorder=2
+            )
         marker = "o" if len(series.rounds) <= 12 else ""
         axes.plot(
             series.rounds,

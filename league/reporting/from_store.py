@@ -133,7 +133,8 @@ def ladder(reader: RunReader, name: str | None = None, every: bool = False) -> l
 
 
 def lineage(reader: RunReader, updates: bool = True) -> list[LineageEdge]:
-    """Every version in order of creation; unless `updates`, plain updates only where something else came from them, or where they were retired.
+    """Every version in order of creation; unless `updates`, plain updates only where they are an agent as it is now, something else came from
+    them, or they were retired.
 
     A chain of updates that is left out becomes one line: an update's parent is always its agent's step before.
     """
@@ -141,7 +142,8 @@ def lineage(reader: RunReader, updates: bool = True) -> list[LineageEdge]:
     retired = {Version(agent, step): number for agent, step, number in reader.state().get("evolution", {}).get("retired", ())}
     kept = {row.version: row for row in rows}
     if not updates:
-        wanted = dict.fromkeys([*(parent for row in rows for parent in row.parents), *retired])
+        now = [Version.parse(member["version"]) for member in reader.state().get("population", {}).get("members", ())]
+        wanted = dict.fromkeys([*(parent for row in rows for parent in row.parents), *retired, *now])
         kept |= {version: reader.version_row(version) for version in wanted if version not in kept}
         before = _steps_before(kept)
         kept = {v: replace(row, parents=before.get(v, ())) if row.reason == "update" else row for v, row in kept.items()}

@@ -1,33 +1,21 @@
-"""Who certainly beats whom, and who came from whom.
+"""Who certainly beats whom.
 
 The cycle graph stands winners above losers: layers are those of the condensation (each strongly connected component is one point of a
-directed acyclic graph), and a component is drawn as a circle in its layer, in the order of its longest listed cycle.
+directed acyclic graph), and a component is drawn as a circle in its layer, in the order of its longest listed cycle. A league whose cycles
+would be a ball of wool shows some of them instead, as many as have room, and says so.
 """
 
 import math
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
-from matplotlib.ticker import MaxNLocator
 
-from league.reporting.style import CARD, FAINT, GRID, HIGHLIGHT, INK, Canvas, Palette, agent_of, new_figure, shorten_all, styled
-from league.reporting.views import CertifiedEdge, Cycles, LineageEdge
+from league.reporting.style import CARD, FAINT, HIGHLIGHT, Canvas, Palette, new_figure, shorten_all, styled
+from league.reporting.views import CertifiedEdge, Cycles
 
-MARKS: Mapping[str, str] = {
-    "snapshot": "s",
-    "exploit": "^",
-    "merge": "P",
-    "merge refused": "x",
-    "rollback": "v",
-    "reset": "X",
-    "import": "D",
-    "warm-up": "d",
-    "created": "o",
-    "update": ".",
-}
 Point = tuple[float, float]
 
 
@@ -41,10 +29,14 @@ def cycle_graph(view: Cycles, palette: Palette | None = None, canvas: Canvas = C
     if not view.edges:
         axes.text(0.5, 0.5, f"none of {view.pairs} pairs is certain yet", ha="center", va="center", transform=axes.transAxes, color=FAINT)
         return figure
+    room = canvas.names * 5 // 8
+    few = some_cycles(view.cycles, canvas.names * 3 // 8) if len(_on(view.cycles)) > 2 * room else view.cycles
+    if len(few) < len(view.cycles):
+        return _some_of(figure, axes, view, few, palette or Palette(view.names), canvas)
     layers = component_layers(view)
     cyclic = {name for layer in layers for component in layer if len(component) > 1 for name in component}
     places = _places(layers)
-    crowded = len(places) > canvas.names * 5 // 8 or _height(places) > 1.5 * canvas.height
+    crowded = len(places) > room or _height(places) > 1.5 * canvas.height
     if crowded and not cyclic:
         text = f"{len(view.edges)} of {view.pairs} pairs certain,\nno cycle among them"
         axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
@@ -60,11 +52,43 @@ def cycle_graph(view: Cycles, palette: Palette | None = None, canvas: Canvas = C
     return figure
 
 
-def _cycle_title(view: Cycles) -> str:
+def _cycle_title(view: Cycles, drawn: int | None = None) -> str:
     count = f"{len(view.cycles)}{'+' if view.truncated else ''}"
     if not view.cycles:
         return f"No certified cycle ({len(view.edges)} of {view.pairs} pairs certain)"
+    if drawn is not None:
+        return f"{count} certified cycles, {drawn} of them drawn (arrow: beats)"
     return f"{count} certified cycle{'s' if len(view.cycles) != 1 else ''} (arrow: beats, win rate)"
+
+
+def _some_of(figure: Figure, axes: Axes, view: Cycles, few: tuple[tuple[str, ...], ...], palette: Palette, canvas: Canvas) -> Figure:
+    """Only the cycles `few`, their agents on one circle in the order in which the cycles go."""
+    edges = _on(few)
+    shown = replace(view, cycles=few, edges=tuple(edge for edge in view.edges if (edge.winner, edge.loser) in edges))
+    circle = list(dict.fromkeys(name for cycle in few for name in cycle))
+    places = _places([[circle]])
+    axes.set_title(_cycle_title(view, len(few)), wrap=True)
+    _draw_edges(axes, shown, shown.edges, places)
+    _draw_nodes(axes, [circle], places, palette, canvas)
+    more = len({name for cycle in view.cycles for name in cycle}) - len(circle)
+    figure.supxlabel(f"{more} more agents on cycles, {len(view.names) - len(circle) - more} on none", fontsize=10, color=FAINT)
+    return figure
+
+
+def some_cycles(cycles: Sequence[tuple[str, ...]], room: int) -> tuple[tuple[str, ...], ...]:
+    """Of the listed cycles, each in turn that brings an agent not yet there, while at most `room` agents are; one at least."""
+    found: list[tuple[str, ...]] = []
+    there: set[str] = set()
+    for cycle in cycles:
+        if not there.issuperset(cycle) and (not found or len(there | set(cycle)) <= room):
+            found.append(cycle)
+            there |= set(cycle)
+    return tuple(found)
+
+
+def _on(cycles: Sequence[Sequence[str]]) -> set[tuple[str, str]]:
+    """The edges of the cycles."""
+    return {(a, b) for cycle in cycles for a, b in zip(cycle, (*cycle[1:], cycle[0]), strict=True)}
 
 
 def component_layers(view: Cycles) -> list[list[list[str]]]:
@@ -129,7 +153,7 @@ def _height(places: Mapping[str, Point]) -> float:
 
 
 def _draw_edges(axes: Axes, view: Cycles, edges: Sequence[CertifiedEdge], places: Mapping[str, Point]) -> None:
-    on_cycle = {(a, b) for cycle in view.cycles for a, b in zip(cycle, (*cycle[1:], cycle[0]), strict=True)}
+    on_cycle = _on(view.cycles)
     label = len(on_cycle) <= 8
     for edge in edges:
         hot = (edge.winner, edge.loser) in on_cycle
@@ -175,80 +199,3 @@ def _draw_nodes(axes: Axes, components: Sequence[Sequence[str]], places: Mapping
     xs, ys = zip(*places.values(), strict=True)
     axes.set_xlim(min(xs) - 0.9, max(xs) + 0.9)
     axes.set_ylim(min(ys) - 0.7, max(ys) + 0.7)
-
-
-@styled
-def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
-    """One lane per agent over rounds; a mark per version by its reason, a line from each parent of another agent."""
-    figure = new_figure(canvas)
-    axes = figure.add_subplot()
-    axes.set_title("Lineage (one mark a version)", wrap=True)
-    axes.set_xlabel("round")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    lanes = lane_order(edges)
-    palette = palette or Palette(lanes)
-    born = {edge.child: edge.round for edge in edges}
-    for name, lane in lanes.items():
-        rounds = [edge.round for edge in edges if agent_of(edge.child) == name]
-        axes.plot(
-            [min(rounds), max(rounds)], [lane, lane], color=palette.colour(name), linewidth=1.6 if len(lanes) <= 32 else 0.8, zorder=1
-        )
-    for edge in edges:
-        name = agent_of(edge.child)
-        for parent in edge.parents:
-            if agent_of(parent) != name and parent in born:
-                ends = [lanes[agent_of(parent)], lanes[name]]
-                axes.plot([born[parent], edge.round], ends, color=FAINT, linewidth=1.0, zorder=0)
-    for reason in dict.fromkeys(edge.reason for edge in edges):
-        marked = [edge for edge in edges if edge.reason == reason]
-        axes.scatter(
-            [edge.round for edge in marked],
-            [lanes[agent_of(edge.child)] for edge in marked],
-            s=42 if len(lanes) <= 16 else 10,
-            c=[palette.colour(edge.child) for edge in marked],
-            marker=MARKS.get(reason, "o"),
-            edgecolors="white",
-            linewidths=0.4,
-            label=reason,
-            zorder=2,
-        )
-    gone = [edge for edge in edges if edge.retired is not None]
-    if gone:
-        at = [lanes[agent_of(edge.child)] for edge in gone]
-        axes.scatter([float(edge.retired or 0) for edge in gone], at, s=42, c=FAINT, marker="|", linewidths=1.6, label="retired", zorder=2)
-    step = max(1, -(-len(lanes) // canvas.names))
-    axes.set_yticks(range(0, len(lanes), step), shorten_all(lanes, 16)[::step])
-    axes.set_ylim(len(lanes) - 0.4, -0.6)
-    rounds = [edge.round for edge in edges] or [0]
-    axes.set_xlim(min(rounds) - 0.5, max(max(rounds), min(rounds) + 4) + 0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(True, axis="x", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
-        legend = figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, handletextpad=0.2, columnspacing=0.9)
-        for handle in legend.legend_handles:
-            if isinstance(handle, PathCollection):
-                handle.set(color=INK, sizes=[36])
-    return figure
-
-
-def lane_order(edges: Sequence[LineageEdge]) -> dict[str, int]:
-    """Lane per agent: children stand right after the agent they came from, so that lines cross little."""
-    parent_of: dict[str, str | None] = {}
-    for edge in edges:
-        name = agent_of(edge.child)
-        if name not in parent_of:
-            others = [agent_of(p) for p in edge.parents if agent_of(p) != name]
-            parent_of[name] = others[0] if others else None
-    children: dict[str | None, list[str]] = {}
-    for name, parent in parent_of.items():
-        children.setdefault(parent if parent in parent_of else None, []).append(name)
-    order: list[str] = []
-    stack = list(reversed(children.get(None, [])))
-    while stack:
-        name = stack.pop()
-        order.append(name)
-        stack.extend(reversed(children.get(name, [])))
-    order.extend(name for name in parent_of if name not in set(order))
-    return {name: lane for lane, name in enumerate(order)}

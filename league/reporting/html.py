@@ -123,7 +123,7 @@ def _band(estimate: Estimate, scale: float, digits: int, sign: str = "") -> str:
 # ------------------------------------------------------------------------------------------------------- figures
 def draw(report: Report) -> dict[str, list["Figure"]]:
     """Every figure of the page by section."""
-    from league.reporting import curves, graphs, heatmaps
+    from league.reporting import curves, graphs, heatmaps, lanes
     from league.reporting.style import PAGE, WIDE, Palette
 
     palette = Palette(report.agents)
@@ -136,7 +136,7 @@ def draw(report: Report) -> dict[str, list["Figure"]]:
         "cycles": [graphs.cycle_graph(report.cycles, palette, PAGE)] if report.cycles is not None else [],
         "structure": [curves.share_over_time(panel, PAGE) for panel in report.structure],
         "masses": [curves.mass_over_time(panel, palette, PAGE) for panel in report.masses],
-        "lineage": [graphs.lineage_tree(report.lineage, palette, WIDE)] if report.lineage else [],
+        "lineage": [lanes.lineage_tree(report.lineage, palette, WIDE)] if report.lineage else [],
     }
 
 
