@@ -7,8 +7,12 @@ with one another):
     self     every match against one's own current weights
     league   half PFSP over the other learner and all frozen pasts, half the Nash mixture of the measured payoffs
 
+Replies are held to the three moves by a grammar (`constrained`), in sampling and in the loss. So the entropy bonus is one over moves, and what
+a reply opens with decides the move: the exact policy is read off one distribution over the few tokens the grammar allows first. Without it a
+learner's entropy can run off into replies that are no move; such a version loses to everyone, which its probabilities of moves do not show.
+
 Frozen versions meet in matches that are never trained on (`evaluation.versions`), in both arms alike. After every round, with exact
-policies (the probability of each move is its own log-probability under the weights, normalised over legal moves):
+policies:
 
     learner   exploitability of each live version, mean over the learners
     average   that of the uniform mixture of all frozen pasts
@@ -29,19 +33,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from scipy.stats import t as student
 
 from league.assembly import League
 from league.config import Config, parse_config
 from league.loop import train
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.model.grammar import Grammars, unpack
 from league.model.score import score
 from league.payoffs.nash import max_entropy_nash
 from league.preflight import prepare
 from league.reporting.structure import cycles
 from league.round import RoundReport
 from league.store.reader import RunReader
-from league.types import Match, Sampling, Version
+from league.types import Match, Sampling, Turn, Version
 from tasks.games.normal_form import exploitability
 from tasks.matrix_games import MatrixGame
 
@@ -63,7 +71,13 @@ def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Co
         "tasks": {
             "game": {
                 "kind": "matrix_game",
-                "settings": {"game": "rock-paper-scissors", "samples": chosen.group, "max_tokens": 4, "joint": "cross"},
+                "settings": {
+                    "game": "rock-paper-scissors",
+                    "samples": chosen.group,
+                    "max_tokens": 12,
+                    "joint": "cross",
+                    "constrained": True,
+                },
                 **ARMS[arm],
             }
         },
@@ -107,27 +121,39 @@ class Curve:
                 "policies": [self.policies[version].round(4).tolist() for version in live],
                 "pairs_met": float((games > 0).mean()) if games.size else 0.0,
                 "trained": report.scalars.get("tokens/trained", 0.0),
-                "invalid": report.scalars.get("game/row/invalid", 0.0),
             }
         )
         shown = {key: round(value, 3) for key, value in self.points[-1].items() if isinstance(value, float)}
         print(league.config.name, report.round, shown, f"cpu {time.process_time():.0f}s", flush=True)
 
     def measure(self, league: League, task: MatrixGame, versions: Sequence[Version]) -> None:
-        """Each version's probabilities of the moves, normalised over the legal ones."""
-        assert league.base is not None
-        match = Match("policy", "game", 0, {"row": versions[0], "col": versions[0]}, (), 0) if versions else None
-        if match is None:
-            return
-        prompt = league.base.encode(task.open(match)[0].prompts["row"])
-        end = int(league.base.tokenizer.eos_token_id)
-        moves = [(prompt, (*league.base.tokenizer.encode(move, add_special_tokens=False), end)) for move in task.form.moves]
-        rows = [row for _ in versions for row in moves]
-        owners = [version for version in versions for _ in moves]
-        found = score(league.weights(), rows, owners, [Sampling()] * len(rows))
-        chances = np.exp([float(logprobs.sum()) for logprobs in found]).reshape(len(versions), len(moves))
-        for version, chance in zip(versions, chances, strict=True):
-            self.policies[version] = chance / chance.sum()
+        """Each version's exact probabilities of the moves."""
+        if versions:
+            turn = task.open(Match("policy", "game", 0, {"row": versions[0], "col": versions[0]}, (), 0))[0]
+            self.policies |= dict(zip(versions, policies_of(league.weights(), turn, task.form.moves, versions), strict=True))
+
+
+def policies_of(bank: AdapterBank, turn: Turn, moves: Sequence[str], versions: Sequence[Version]) -> np.ndarray:
+    """(versions, moves): how likely each version is to answer the row player's question with each move, under the turn's grammar."""
+    grammar, prompt = turn.sampling["row"].grammar, bank.base.encode(turn.prompts["row"])
+    assert grammar is not None
+    tokens, leads = openings(bank.base, grammar, moves)
+    rows = [(prompt, (token,)) for _ in versions for token in tokens]
+    found = score(bank, rows, [version for version in versions for _ in tokens], [Sampling()] * len(rows))
+    chances = np.exp([float(logprobs[0]) for logprobs in found]).reshape(len(versions), len(tokens))
+    mass = np.array([np.bincount(leads, weights=chance, minlength=len(moves)) for chance in chances])
+    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
+
+
+def openings(base: BaseModel, grammar: str, moves: Sequence[str]) -> tuple[list[int], list[int]]:
+    """(tokens a reply may open with, the one move each of them leads to). Raises ValueError where an opening leaves the move undecided."""
+    allowed = unpack(torch.from_numpy(Grammars(base).start(grammar).mask()[None].copy()), base.head.shape[0])[0]
+    tokens = allowed.nonzero().flatten().tolist()
+    leads = [[place for place, move in enumerate(moves) if move.startswith(str(base.tokenizer.decode([token])))] for token in tokens]
+    for token, found in zip(tokens, leads, strict=True):
+        if len(found) != 1:
+            raise ValueError(f"token {token} opens {len(found)} of the moves {', '.join(moves)}: expected exactly one")
+    return tokens, [place for (place,) in leads]
 
 
 def certificate(folder: Path, policies: Mapping[Version, np.ndarray], payoff: np.ndarray) -> dict[str, Any]:
@@ -251,8 +277,8 @@ def main() -> None:
     )
     played.add_argument("--kept", type=int, default=8, help="snapshots kept per learner")
     played.add_argument("--group", type=int, default=16, help="replies per seat and match")
-    played.add_argument("--versions", type=int, default=10, help="matches between frozen versions per measurement")
-    played.add_argument("--final", type=int, default=400, help="further matches between frozen versions after the last round")
+    played.add_argument("--versions", type=int, default=16, help="matches between frozen versions per measurement")
+    played.add_argument("--final", type=int, default=240, help="further matches between frozen versions after the last round")
     played.add_argument("--rate", type=float, default=1.5e-4)
     played.add_argument("--entropy", type=float, default=0.1)
     played.add_argument("--out", type=Path, required=True)

@@ -70,5 +70,7 @@ def _logged(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(message, err=True)
+    from league.reporting.transcripts import clean
+
+    typer.echo(clean(message), err=True)  # it may quote a stranger's file, and a terminal obeys control characters
     raise SystemExit(code)

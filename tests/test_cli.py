@@ -82,6 +82,12 @@ def test_a_users_error_is_exit_code_2_without_traceback(arguments: list[str], tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_error_that_quotes_a_file_does_not_ring_the_bell(tmp_path: Path) -> None:
+    (tmp_path / "loud.csv").write_text(",a,b\na,.5,\x07\x1b]0;title\nb,.5,.5\n")
+    shown = league("analyze", "loud.csv", cwd=tmp_path)
+    assert shown.returncode == 2 and "found '␇␛]0;title'" in shown.stderr
+
+
 def test_a_bad_config_lists_everything_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("name: x\nagents: {a: {role: studnt}}\ntasks: {t: {knd: contest, matches: 1}}\nlegue: {}\n")
     shown = league("train", "bad.yaml", cwd=tmp_path)

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import games_league
 from benchmarks.games import turns
 from benchmarks.games_arena import exact_policy, merged, with_entropy
+from league.backends.local import LocalBackend
 from league.learning.objective import Objective
 from league.learning.update import update
+from league.learning.warmup import Target, supervised_sample
 from league.model.bank import AdapterBank, LoraSpec
-from league.types import Hyper, Reply, Sample, Version
+from league.types import Hyper, Match, Reply, Request, Sample, Version
 from tasks.matrix_games import MatrixGame
 from tests.games_player import match_for, play
 
@@ -46,6 +49,28 @@ def test_exact_policy_counts_every_distinct_reply_once():
     )
     policy, invalid, unseen = exact_policy([rock, rock, paper, talk, rock], ("rock", "paper", "scissors"))
     assert policy == pytest.approx([5 / 7, 2 / 7, 0]) and invalid == pytest.approx(0.1) and unseen == pytest.approx(0.2)
+
+
+def test_the_live_leagues_policies_are_those_its_grammar_samples(tiny):
+    """Two versions far apart, 2,000 replies each: a share further than 0.05 from its probability has odds below 1e-5 (z > 4.4)."""
+    pytest.importorskip("llguidance")
+    bank = AdapterBank(tiny)
+    one, two = Version("a", 0), Version("b", 0)
+    for seed, version in enumerate((one, two)):
+        bank.add(version, LoraSpec(rank=2), seed=seed, trainable=True)
+    task = MatrixGame("game", samples=2, constrained=True, max_tokens=12)
+    turn = task.open(Match("policy", "game", 0, {"row": one, "col": one}, (), 0))[0]
+    target = supervised_sample(tiny, "b", Target(turn.prompts["row"], "scissors"))
+    for _ in range(3):
+        update(tiny, bank, [target], {"b": Hyper(0.02)}, Objective())
+    found = games_league.policies_of(bank, turn, task.form.moves, [one, two])
+    assert found.sum(axis=1) == pytest.approx(1) and abs(found[0] - found[1]).max() > 0.2
+    for version, policy in zip((one, two), found, strict=True):
+        (replies,) = LocalBackend(tiny, bank).generate([Request(version, turn.prompts["row"], 2000, turn.sampling["row"], 5)])
+        shares = [sum(reply.text == move for reply in replies) / 2000 for move in task.form.moves]
+        assert sum(shares) == 1 and shares == pytest.approx(policy, abs=0.05)
+    with pytest.raises(ValueError, match="opens 2 of the moves"):
+        games_league.openings(tiny, 'start: "rock" | "roll"', ("rock", "roll"))
 
 
 def test_turns_counts_rounds_of_the_simplex():

@@ -71,6 +71,11 @@ REFUSED = {
     "negative counts": (",a,b\na,,-3:4\nb,,\n", "counts", "w:l or w:d:l"),
     "fractions": (",a,b\na,,3.5:4\nb,,\n", "counts", "w:l or w:d:l"),
     "counts that disagree": (",a,b\na,,3:4\nb,3:4,\n", "counts", "disagree"),
+    "a name that paints the terminal": (
+        ",a,\x1b[31mb\na,.5,.5\n\x1b[31mb,.5,.5\n",
+        "probability",
+        r"column 2 has the control character U\+001B",
+    ),
     "unclosed quote": (',a,b\na,.5,"0.5\nb,.5,.5\n', "probability", "CSV"),
 }
 
@@ -107,6 +112,24 @@ def test_all_draws_and_no_games_are_undefined_not_zero() -> None:
         found = analyze_matrix(matrix).as_dict()
         assert found["cyclic_share"] == {"probability": None, "logit": None}
         assert found["components"] == [[name] for name in names(4)] and found["cycles"] == [] and found["three_cycles"] == 0
+
+
+def test_what_could_not_be_cyclic_has_no_cyclic_share() -> None:
+    """Two pairs that never met one another close no loop; one more pair does not either, two more do."""
+    undefined = {"probability": None, "logit": None}
+    apart = ",a,b,c,d\na,,20:10,{ac},{ad}\nb,,,,{bd}\nc,,,,300:100\nd,,,,\n"
+    for cells in ({"ac": "", "ad": "", "bd": ""}, {"ac": "30:1", "ad": "", "bd": ""}):
+        assert analyze_matrix(parse_matrix(apart.format(**cells), "counts")).as_dict()["cyclic_share"] == undefined
+    closed = analyze_matrix(parse_matrix(apart.format(ac="30:1", ad="1:30", bd=""), "counts")).as_dict()["cyclic_share"]
+    assert closed["probability"] > 0.5
+
+
+def test_counts_beyond_belief_are_analysed_without_a_crash() -> None:
+    cells = ",a,b,c\na,,{up}:{down},{down}:{up}\nb,,,{up}:{down}\nc,,,\n"
+    for up, down in ((10**12 - 1, 1), (10**12 - 1, 0), (10**7, 0)):
+        found = analyze_matrix(parse_matrix(cells.format(up=up, down=down), "counts")).as_dict()
+        assert found["certified_cycles"] == [["a", "b", "c"]] and found["cyclic_share"]["probability"] == pytest.approx(1)
+        assert found["bradley_terry_p_value"] == (None if up > 10**8 else pytest.approx(0.005))
 
 
 @pytest.mark.parametrize("size", [0, 1])

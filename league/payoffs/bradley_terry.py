@@ -1,7 +1,7 @@
 """Is one number per agent enough? Bradley-Terry fit and the likelihood-ratio test against a free win rate per pair.
 
 Formula. P(i beats j) = σ(θ_i − θ_j), Σθ = 0, fitted by Newton's method on the log-likelihood Σ w_ij ln σ(θ_i − θ_j) with a ridge of
-1e-6 that keeps unbeaten agents finite. LR = 2 (ℓ_free − ℓ_BT); its null distribution is a parametric bootstrap from the fit,
+1e-6 that keeps unbeaten agents finite (the curvature gets 1e-10 of its size on top: counts of 10¹² would swallow the ridge). LR = 2 (ℓ_free − ℓ_BT); its null distribution is a parametric bootstrap from the fit,
 p = (1 + #{LR* ≥ LR}) / (1 + B), because χ² is far off with few games a pair. Source: Bradley, Terry (1952); Hunter (2004).
 
 Failure case. A small p says "not a ladder", not "a cycle": any other link function rejects too. It is a trigger for more
@@ -15,6 +15,8 @@ import numpy as np
 from league.payoffs.matrix import Counts, FloatArray
 
 RIDGE = 1e-6
+BELIEVED = 10**8
+"""Games of one pair beyond which rounding (and the ridge) weigh as much in LR as what it tests: no p-value."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def _p_value(counts: Counts, strength: FloatArray, observed: float, replicates: 
     games = counts.games[rows, cols].astype(int)
     if replicates == 0 or (games > 0).sum() < len(strength):
         return None  # no pair is left over to disagree with a ladder
+    if games.max() > BELIEVED:
+        return None
     chance = 1.0 / (1.0 + np.exp(strength[cols] - strength[rows]))
     rng = np.random.default_rng(seed)
     batch = max(1, 4_000_000 // max(1, len(strength) ** 2))
@@ -69,7 +73,8 @@ def _fit(wins: FloatArray, start: FloatArray | None = None) -> FloatArray:
         slope = won - (games * chance).sum(axis=2) - RIDGE * theta
         weight = games * chance * (1.0 - chance)
         curvature = -weight
-        curvature[:, diagonal, diagonal] = weight.sum(axis=2) - weight[:, diagonal, diagonal] + RIDGE
+        own = weight.sum(axis=2) - weight[:, diagonal, diagonal]
+        curvature[:, diagonal, diagonal] = own + RIDGE + 1e-10 * own.max(axis=1, keepdims=True)
         step = np.linalg.solve(curvature, slope[:, :, None])[:, :, 0]
         theta = theta + step * np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
         if np.abs(step).max() < 1e-7:

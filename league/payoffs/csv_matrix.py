@@ -7,6 +7,7 @@ another order than the columns. It never guesses a value: what is missing or con
 
 import csv
 import io
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
@@ -103,6 +104,10 @@ def _check_names(corner: str, columns: list[str], labels: list[str]) -> None:
         if "" in names:
             raise DataError(f"{kind} {names.index('') + 1} has no name")
         for name in names:
+            if control := [char for char in name if unicodedata.category(char) == "Cc"]:
+                raise DataError(
+                    f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: take it out"
+                )
             if names.count(name) > 1:
                 raise DataError(f"names must be unique; {kind} '{name}' appears {names.count(name)} times: rename one of them")
     if len(columns) != len(labels):

@@ -109,3 +109,10 @@ def _extend(beats: BoolArray, start: int, length: int, limit: int, found: list[t
         steps = np.flatnonzero(later[path[-1]] & home[length - len(path) - 1])
         paths.extend((*path, int(step)) for step in reversed(steps) if step != start)
     return False
+
+
+def has_loops(played: BoolArray) -> bool:
+    """Whether the played pairs (N, N, symmetric) close any loop: without one a cyclic share of 0 would be a fact about the schedule, not about
+    the agents."""
+    off_diagonal = played & ~np.eye(len(played), dtype=bool)
+    return int(off_diagonal.sum()) // 2 > len(played) - len(components(off_diagonal))

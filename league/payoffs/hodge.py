@@ -12,8 +12,8 @@ Noise. Counts add Σ w_e v_e of expected energy, split by leverages h_e = w_e (L
 (1 − h_e); both floors are subtracted. The interval is a parametric bootstrap, whose replicates carry the noise twice and so get
 twice the floor; it is moved so that its median is the estimate. Weights are games played, so a pair met once hardly matters.
 
-Failure cases. None ("undefined") with fewer than two agents, no played pair, no energy, or energy that equal players would show
-(Σ (w−l)²/(w+l) within 1.645 standard errors of its mean). Logits are None where one is infinite: an exact 0 or 1, or a played
+Failure cases. None ("undefined") with fewer than two agents, no played pair, no energy, where pairs never met and those that did close no
+loop (nothing could have been cyclic), or with energy that equal players would show (Σ (w−l)²/(w+l) within 1.645 standard errors of its mean). Logits are None where one is infinite: an exact 0 or 1, or a played
 pair without a single upset, whose share would come from the pseudo-count. With unequal schedules the share describes the games
 played, not all pairs equally.
 """
@@ -23,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 
+from league.payoffs.graph import has_loops
 from league.payoffs.matrix import BoolArray, Counts, FloatArray, PayoffMatrix
 
 Space = Literal["probability", "logit"]
@@ -57,6 +58,8 @@ def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed:
     """Decompose `matrix` in `space`; None means undefined (see the module). `seed` draws the bootstrap of a counted matrix."""
     flow = _counted(matrix.counts, space) if matrix.counts else _exact(matrix, space)
     if flow is None or len(matrix) < 2 or (matrix.counts and not has_signal(matrix.counts)):
+        return None
+    if not matrix.complete and not has_loops(flow.weight > 0):
         return None
     inverse = np.asarray(np.linalg.pinv(_laplacian(flow.weight), hermitian=True), dtype=float)
     potential = inverse @ (flow.weight * flow.value).sum(axis=1)

@@ -7,8 +7,8 @@ rounds, so it describes the agents as they were then, and is NaN ("undefined") w
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from league.payoffs.graph import has_loops
 from league.reporting.from_store import RECENT, agents_in_order, contest_counts, contest_tasks, shown_versions
 from league.reporting.views import CertifiedEdge, Cycles, Estimate, Floats, Panel, Series
 from league.store.reader import RunReader
@@ -56,14 +56,6 @@ def certified(names: Sequence[str], wins: Floats, draws: Floats, alpha: float = 
     }
     count = len(names) * (len(names) - 1) // 2
     return Cycles(tuple(names), tuple(edges), found, count, result.certified_cycles.truncated, statistics)
-
-
-def has_loops(played: NDArray[np.bool_]) -> bool:
-    """Whether the played pairs close any loop: without one a cyclic share of 0 would be a fact about the schedule, not about the agents."""
-    from league.payoffs.graph import components
-
-    off_diagonal = played & ~np.eye(len(played), dtype=bool)
-    return int(off_diagonal.sum()) // 2 > len(played) - len(components(off_diagonal))
 
 
 def _number(value: float | None) -> Estimate | None:
