@@ -8,7 +8,8 @@
     main is no mere wrapper of it          +1     (only when it calls it)
     the helper's result is ignored         −0.5
 
-At most 4. The reference reads the last three with regular expressions, which a comment, a string or `aux_count` satisfies; a tree does not.
+At most 4. The reference reads the last three with regular expressions, which a comment, a string or `aux_count` satisfies; a tree does not
+(`tasks/coding_cooperation.py`).
 A reply may hold prose or fences around its code; of what it defines only imports, functions, classes and assignments to names are kept.
 Whatever binds the partner's name is left out, `global` and `:=` included, so the main writer does not replace the helper, nor the helper's writer
 supply the main function. Code that names it in a string (`globals()["aux"]`) could; at the top level such assignments are not kept.
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from league.sandbox.values import Grade
+from tasks.coding_cooperation import Use, own, returns, use_of
 
 HELPER = "aux"
 MAXIMUM = 4.0
@@ -129,14 +131,14 @@ def shape_of(helper_text: str, main_text: str, entry_point: str) -> Shape:
     main = _function(main_tree, entry_point)
     program = _program(helper_tree, main_tree, entry_point)
     parses = main is not None and program is not None
-    calls = list(_reachable_calls(main)) if main is not None else []
+    use = use_of(main, HELPER) if main is not None else Use()
     return Shape(
-        helper=helper is not None and _returns(helper),
-        main=main is not None and _returns(main),
+        helper=helper is not None and returns(helper),
+        main=main is not None and returns(main),
         parses=parses,
-        calls=bool(calls) and helper is not None,
-        wrapper=main is not None and _is_wrapper(main),
-        ignored=main is not None and bool(calls) and _ignores(main),
+        calls=use.calls > 0 and helper is not None,
+        wrapper=use.wrapper,
+        ignored=use.calls > 0 and use.ignored,
         program=program or "",
     )
 
@@ -145,10 +147,10 @@ def own_helper(text: str) -> float:
     """What a helper earns by itself, for writers who are rewarded independently: 0.4 when `aux` is defined with a return, 0.5 that it is
     Python, and 1 when it reads one of its arguments. Ours: a helper has no tests of its own, and the paper does not define this reward."""
     helper = _function(code_of(text), HELPER)
-    if helper is None or not _returns(helper):
+    if helper is None or not returns(helper):
         return 0.0
     names = {argument.arg for argument in (*helper.args.posonlyargs, *helper.args.args, *helper.args.kwonlyargs)}
-    reads = any(isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names for node in _own(helper))
+    reads = any(isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names for node in own(helper))
     return 0.9 + 1.0 * reads
 
 
@@ -207,93 +209,3 @@ def _targets(target: ast.expr) -> Iterator[ast.expr]:
             yield from _targets(part)
     elif isinstance(target, ast.Starred):
         yield from _targets(target.value)
-
-
-# ------------------------------------------------------------------------------------------------- cooperation
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below `node` that run when it runs: not the bodies of nested functions, nor of branches that are never taken."""
-    for child in _taken(node):
-        yield child
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            yield from _own(child)
-
-
-def _taken(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.If | ast.While | ast.IfExp) and isinstance(node.test, ast.Constant) and not node.test.value:
-        yield from node.orelse if isinstance(node.orelse, list) else [node.orelse]
-        return
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            yield value
-        elif isinstance(value, list):
-            for item in _before_the_end(value) if name in ("body", "orelse", "finalbody") else value:
-                if isinstance(item, ast.AST):
-                    yield item
-
-
-def _before_the_end(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for statement in body:
-        yield statement
-        if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
-            return
-
-
-def _returns(function: ast.FunctionDef) -> bool:
-    return any(isinstance(node, ast.Return) and node.value is not None for node in _own(function))
-
-
-def _is_call(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == HELPER
-
-
-def _reachable_calls(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Calls of the helper in the function, in its lambdas and nested functions too (they may well be called)."""
-    for node in _own(function):
-        if _is_call(node):
-            yield node
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from (inner for inner in ast.walk(node) if _is_call(inner))
-
-
-def _statements(function: ast.FunctionDef) -> list[ast.stmt]:
-    """The body without its docstring and `pass`."""
-    return [
-        node
-        for node in function.body
-        if not isinstance(node, ast.Pass) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-    ]
-
-
-def _is_wrapper(function: ast.FunctionDef) -> bool:
-    """`return aux(…)`, or `r = aux(…)` and `return r`, with nothing but names and constants passed on."""
-    body = _statements(function)
-    if len(body) == 1 and isinstance(body[0], ast.Return):
-        call = body[0].value
-    elif (
-        len(body) == 2
-        and isinstance(body[0], ast.Assign)
-        and isinstance(body[1], ast.Return)
-        and isinstance(body[1].value, ast.Name)
-        and [target.id for target in body[0].targets if isinstance(target, ast.Name)] == [body[1].value.id]
-    ):
-        call = body[0].value
-    else:
-        return False
-    if not isinstance(call, ast.Call) or not _is_call(call):
-        return False
-    passed = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return all(isinstance(part.value if isinstance(part, ast.Starred) else part, ast.Name | ast.Constant) for part in passed)
-
-
-def _ignores(function: ast.FunctionDef) -> bool:
-    """Every call of the helper is a bare statement, or only feeds names that are never read."""
-    read = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    unused = 0
-    for node in _own(function):
-        if isinstance(node, ast.Expr) and _is_call(node.value):
-            unused += 1
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_call(node.value):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
-            unused += len(names) > 0 and not read & set(names)
-    return unused == len(list(_reachable_calls(function)))
