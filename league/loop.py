@@ -16,6 +16,8 @@ from statistics import fmean
 from league import assembly
 from league.assembly import League
 from league.checkpoint import save_adapter, save_optimizer
+from league.config import Config, draft_config
+from league.config.settled import unsettled
 from league.evolving import evolve
 from league.founding import warm_up_all
 from league.guards import guard, measured
@@ -48,7 +50,7 @@ def resume(folder: Path, audience: Audience) -> Path:
     config = assembly.read_config(folder)
     store = RunStore.open(folder, assembly.limits_of(config))
     try:
-        prepared = prepare(config, new_run=False)
+        prepared = prepare(config, new_run=False, known=_unsettled(store, config), source=str(folder / "config.yaml"))
         store.clear_stop()
         if store.latest_round() is None:
             league = assembly.begin_again(prepared, store)
@@ -60,6 +62,12 @@ def resume(folder: Path, audience: Audience) -> Path:
     finally:
         store.close()
     return folder
+
+
+def _unsettled(store: RunStore, config: Config) -> tuple[str, ...]:
+    """What is wrong with a configuration that was edited since the last round."""
+    before = draft_config(store.config_text(), "the database").config
+    return unsettled(before, config) if before is not None and store.latest_round() is not None else ()
 
 
 def run(league: League, audience: Audience) -> None:

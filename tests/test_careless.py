@@ -10,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from league import cli
+from league.config import parse_config
+from league.config.settled import unsettled
 from league.loop import resume, train
 from league.preflight import prepare
 from league.store.content import run_digest
@@ -19,7 +22,7 @@ from league.store.environment import differences
 from league.store.reader import RunReader
 from league.store.run import RunStore
 from league.store.verify import verify
-from tests.leagues import Nobody
+from tests.leagues import Nobody, tiny_config
 from tests.test_durability_edges import config
 
 Said = Callable[..., tuple[int, str]]
@@ -104,6 +107,31 @@ def test_an_edited_config_is_told_and_adopted(made: Path, tmp_path: Path, said: 
     assert any(
         '"config changed"' in line and "league.rounds was 2, is 3" in line for line in (run / "events.jsonl").read_text().splitlines()
     )
+
+
+@pytest.mark.parametrize(("before", "after", "named"), [
+    ("seed: 3", "seed: 4", "seed: was 3"), ("rank: 2", "rank: 4", "adapter: was"), ("learning_rate: 0.001", "learning_rate: 0.1", "warmup: was"),
+    ("ada:\n    role: student", "ada:\n    role: co-player", "agents.ada.role: was student"), ("level: 1", "level: 2", "domains."),
+])  # fmt: skip
+def test_what_is_settled_when_a_run_begins_is_not_edited_in_silence(before: str, after: str, named: str) -> None:
+    text = parse_config(yaml.safe_dump(tiny_config(Path("m"), Path("r"))), "test").dump()
+    assert before in text, text
+    old, new = (parse_config(each, "test") for each in (text, text.replace(before, after)))
+    (line, *_) = unsettled(old, new)
+    assert named in line and "start a new run" in line
+    assert not unsettled(old, parse_config(text.replace("rounds: ", "rounds: 1"), "test"))
+
+
+def test_a_settled_setting_that_was_edited_stops_the_resume(made: Path, tmp_path: Path, said: Said) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(made, run)
+    text = (run / "config.yaml").read_text()
+    seed = next(line for line in text.splitlines() if line.startswith("seed: "))
+    (run / "config.yaml").write_text(text.replace(seed, "seed: 77").replace("rounds: 2", "rounds: 3"))
+    code, told = said("resume", run, "--quiet")
+    assert code == 2 and f"seed: was {seed[6:]} when the run began, is 77" in told
+    with RunReader.read(run) as reader:
+        assert reader.latest_round() == 2 and seed in reader.config_text()
 
 
 def test_what_differs_between_two_configs() -> None:
