@@ -17,11 +17,12 @@ policies:
     learner   exploitability of each live version, mean over the learners
     average   that of the uniform mixture of all frozen pasts
     nash      that of the maximum-entropy Nash mixture of the frozen pasts by the league's own *measured* payoffs
+    exact     that of their Nash mixture, were the payoffs known exactly: what the population holds (worked out by `report`)
 
 At the end `league cycles`' own analysis says whether a cycle between frozen versions is certified, and the exact policies whether the
 certificate is right. Left out: claims about speed, and any other game.
 
-Run: python -m benchmarks.games_league run --seeds 3 --out games_league.json [--scratch DIR]; then `… report games_league.json`
+Run: python -m benchmarks.games_league run --seeds 3 --out games_league.json [--scratch DIR]; then `… report games_league.json --picture games.png`
 """
 
 import argparse
@@ -37,6 +38,7 @@ import torch
 import yaml
 from scipy.stats import t as student
 
+from benchmarks.games_picture import draw
 from league.assembly import League
 from league.config import Config, parse_config
 from league.loop import train
@@ -214,12 +216,30 @@ def run(chosen: argparse.Namespace) -> None:
 
 # ------------------------------------------------------------------------------------------------------- report
 def interval(values: Sequence[float]) -> str:
-    """Mean with Student's 95% interval over seeds."""
+    """Mean with Student's 95% interval over seeds, cut to [0, 1], where exploitability lies."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return f"{mean:.2f}"
     half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
+    return f"{mean:.2f} [{max(0.0, mean - half):.2f}, {min(1.0, mean + half):.2f}]"
+
+
+def frozen_at(curve: Sequence[Mapping[str, Any]], number: int, every: int, kept: int) -> np.ndarray:
+    """(versions, moves): exact policies of the frozen pasts after round `number`, of which a learner keeps its first and its most recent."""
+    found: list[list[float]] = []
+    for learner in range(len(curve[0]["policies"])):
+        history = [point["policies"][learner] for point in curve if point["round"] % every == 0 and point["round"] <= number]
+        found += history if len(history) <= kept else [history[0], *history[len(history) - kept + 1 :]]
+    return np.array(found)
+
+
+def with_exact(result: Mapping[str, Any]) -> None:
+    """Adds to every point `exact`, the exploitability of the Nash mixture its frozen pasts would have, were their payoffs known exactly."""
+    payoff, every, kept = MatrixGame("game").form.payoff_AA, int(result["settings"]["every"]), int(result["settings"]["kept"])
+    for one in result["runs"].values():
+        for point in one["curve"]:
+            pasts = frozen_at(one["curve"], point["round"], every, kept)
+            point["exact"] = exploitability(payoff, max_entropy_nash(pasts @ payoff @ pasts.T) @ pasts)
 
 
 def turns(curve: Sequence[Mapping[str, Any]], learner: int) -> float:
@@ -231,6 +251,7 @@ def turns(curve: Sequence[Mapping[str, Any]], learner: int) -> float:
 
 def report(result: Mapping[str, Any]) -> str:
     """Markdown: curves over rounds, means over the last half with intervals over seeds, turns, certificates."""
+    with_exact(result)
     runs = result["runs"]
     arms = list(dict.fromkeys(name.rpartition("-")[0] for name in runs))
     lines = []
@@ -242,7 +263,7 @@ def report(result: Mapping[str, Any]) -> str:
     ]
     for arm in arms:
         curves = [run["curve"] for name, run in runs.items() if name.rpartition("-")[0] == arm]
-        for key in ("learner", "average", "nash"):
+        for key in ("learner", "average", "nash", "exact"):
             cells = [interval([curve[n][key] for curve in curves]) for n in shown]
             late = interval([float(np.mean([point[key] for point in curve[len(curve) // 2 :]])) for curve in curves])
             lines.append(f"| {arm} | {key} | " + " | ".join(cells) + f" | {late} |")
@@ -285,9 +306,13 @@ def main() -> None:
     played.add_argument("--scratch", type=Path, default=None)
     told = commands.add_parser("report")
     told.add_argument("result", type=Path)
+    told.add_argument("--picture", type=Path, help="also draw the runs into this PNG")
     chosen = parser.parse_args()
     if chosen.command == "report":
-        print(report(json.loads(chosen.result.read_text(encoding="utf-8"))))
+        found = json.loads(chosen.result.read_text(encoding="utf-8"))
+        print(report(found))
+        if chosen.picture:
+            draw(found["runs"], chosen.picture)
         return
     if chosen.scratch is not None:
         run(chosen)

@@ -73,6 +73,18 @@ def test_the_live_leagues_policies_are_those_its_grammar_samples(tiny):
         games_league.openings(tiny, 'start: "rock" | "roll"', ("rock", "roll"))
 
 
+def test_a_population_that_holds_all_moves_cannot_be_exploited_whoever_leads() -> None:
+    """Two learners, a snapshot every second round, three kept: first rock, then paper, then scissors; the first and the two newest stay."""
+    pure = {"rock": [1.0, 0.0, 0.0], "paper": [0.0, 1.0, 0.0], "scissors": [0.0, 0.0, 1.0]}
+    moves = ["rock", "rock", "paper", "rock", "scissors", "rock", "paper"]
+    curve = [{"round": number, "policies": [pure[move], pure["rock"]]} for number, move in enumerate(moves)]
+    held = games_league.frozen_at(curve, 6, 2, 3)
+    assert held.tolist() == [pure["rock"], pure["scissors"], pure["paper"]] + [pure["rock"]] * 3
+    result = {"settings": {"every": "2", "kept": "3"}, "runs": {"self-0": {"curve": curve}}}
+    games_league.with_exact(result)
+    assert [point["exact"] for point in curve] == pytest.approx([1, 1, 1, 1, 0, 0, 0], abs=1e-6)
+
+
 def test_turns_counts_rounds_of_the_simplex():
     angles = np.linspace(0, 4 * np.pi, 60)
     corners = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]])

@@ -161,6 +161,25 @@ def test_mass_keeps_the_largest_and_sums_the_rest() -> None:
     assert labels[-1] == "5 others" and len(labels) == 8
 
 
+def test_mass_is_not_drawn_where_it_is_undefined() -> None:
+    nan = float("nan")
+    rounds, known = (2, 4, 6, 8, 10), (nan, 0.4, 0.4, nan, 0.7)
+    both = (Series("a", rounds, known), Series("b", rounds, tuple(1 - value for value in known)))
+    axes = curves.mass_over_time(Panel("Nash", "mass", both)).axes[0]
+    assert [tuple(patch.get_window_extent().transformed(axes.transData.inverted()).intervalx.round(6)) for patch in axes.patches] == [
+        (1.5, 3),
+        (7, 9),
+    ]
+    bands = [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for band in axes.collections for path in band.get_paths()]
+    assert bands == [(3, 7), (3, 7), (9, 10), (9, 10)]
+    nothing = tuple(Series(name, rounds, (nan,) * 5) for name in "ab")
+    figure = curves.mass_over_time(Panel("Nash", "mass", nothing))
+    assert not figure.axes[0].collections and [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "undefined: pairs that never met"
+    ]
+    draw(figure)
+
+
 def test_cycle_graph_layers_winners_above_and_reduces_implied_edges() -> None:
     names = ("top", "rock", "paper", "scissors", "bottom")
     cycle = [("paper", "rock"), ("rock", "scissors"), ("scissors", "paper")]

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,8 @@ def test_compare_cycles_and_status_say_what_is_unknown() -> None:
     assert "+10.0 [4.0, 16.0]" in printed(tables.comparison_table(both, "first", "second"))
     view = Cycles(("r", "p", "s"), (CertifiedEdge("p", "r", 0.9),), (("p", "r", "s"),), 3, False, {"share": None})
     assert "p → r → s → p" in printed(tables.cycles_view(view)) and "share: undefined" in printed(tables.cycles_view(view))
+    assert "never met" not in printed(tables.cycles_view(view))
+    assert "1 of 3 pairs never met" in printed(tables.cycles_view(replace(view, unmet=1)))
     status = Status("run", "running", 3, None, 9, 4, 3725.0, (AgentRow("a", "student", 3, 9),), ("alarm",))
     assert "1:02:05" in printed(tables.status_table(status)) and "! alarm" in printed(tables.status_table(status))
 

@@ -1,10 +1,11 @@
 """Values over rounds: learning curves, ratings with bands, cyclic share, Nash and α-rank mass.
 
-A NaN is a gap, and under a cyclic share it is shaded as "undefined". With more lines than colours the strongest at the end are coloured
+A NaN is a gap, and under a cyclic share or a mixture it is shaded as "undefined". With more lines than colours the strongest at the end are coloured
 and the others drawn grey, and the title says so.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -144,22 +145,17 @@ def share_over_time(panel: Panel, canvas: Canvas = CARD) -> Figure:
     figure = new_figure(canvas)
     axes = figure.add_subplot()
     _draw_lines(axes, panel, Palette(s.name for s in panel.series))
-    undefined = False
-    for series in panel.series[:1]:
-        for start, stop in _gaps(series):
-            axes.axvspan(
-                start,
-                stop,
-                facecolor="none",
-                hatch="////",
-                edgecolor="#c9ced4",
-                linewidth=0,
-                zorder=0,
-                label=None if undefined else "undefined: no signal",
-            )
-            undefined = True
+    if panel.series:
+        _shade(axes, _gaps(panel.series[0]), "undefined: no signal")
     _legend(figure, axes)
     return figure
+
+
+def _shade(axes: Axes, gaps: Sequence[tuple[float, float]], label: str) -> None:
+    for place, (start, stop) in enumerate(gaps):
+        axes.axvspan(
+            start, stop, label=None if place else label, facecolor="none", hatch="////", edgecolor="#c9ced4", linewidth=0, zorder=0
+        )
 
 
 def _gaps(series: Series) -> list[tuple[float, float]]:
@@ -177,11 +173,21 @@ def _gaps(series: Series) -> list[tuple[float, float]]:
     return gaps
 
 
+def _between(series: Series, gaps: Sequence[tuple[float, float]]) -> Iterator[tuple[list[float], list[int]]]:
+    """(rounds, places of their values) of each stretch without NaN, whose first and last values reach to the gaps around it."""
+    edges = [-math.inf, *(edge for gap in gaps for edge in gap), math.inf]
+    for left, right in zip(edges[::2], edges[1::2], strict=True):
+        found = [i for i, value in enumerate(series.values) if not np.isnan(value) and left <= series.rounds[i] <= right]
+        if found:
+            first, last = ([edge] if math.isfinite(edge) else [] for edge in (left, right))
+            yield [*first, *(series.rounds[i] for i in found), *last], [*found[: len(first)], *found, *found[len(found) - len(last) :]]
+
+
 @styled
 def mass_over_time(panel: Panel, palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
     """Nash or α-rank mass, stacked to 1; the agents with the largest mean mass by name, all others in one grey band.
 
-    All series must share their rounds (a mass of 0 before an agent existed).
+    All series must share their rounds (a mass of 0 before an agent existed); rounds in which one is NaN are shaded "undefined".
     """
     figure = new_figure(canvas)
     axes = figure.add_subplot()
@@ -198,7 +204,14 @@ def mass_over_time(panel: Panel, palette: Palette | None = None, canvas: Canvas 
     colours = [palette.colour(s.name) for s in top] + (["#d5d9de"] if rest else [])
     hatches = [palette.hatch(s.name) for s in top] + ([""] if rest else [])
     labels = shorten_all([s.name for s in top], 18) + ([f"{len(rest)} others"] if rest else [])
-    axes.stackplot(panel.series[0].rounds, *stack, colors=colours, labels=labels, linewidth=0.4, edgecolor="white", hatch=hatches)
+    whole = Series("", panel.series[0].rounds, tuple(np.sum([s.values for s in panel.series], axis=0)))
+    gaps = _gaps(whole)
+    for place, (rounds, cut) in enumerate(_between(whole, gaps)):
+        names = labels if place == 0 else ["_"] * len(labels)  # named once in the legend
+        axes.stackplot(
+            rounds, *(band[cut] for band in stack), colors=colours, labels=names, linewidth=0.4, edgecolor="white", hatch=hatches
+        )
+    _shade(axes, gaps, "undefined: pairs that never met")
     axes.set_ylim(0, 1)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -55,7 +55,8 @@ def certified(names: Sequence[str], wins: Floats, draws: Floats, alpha: float = 
         "effective diversity": _number(result.diversity),
     }
     count = len(names) * (len(names) - 1) // 2
-    return Cycles(tuple(names), tuple(edges), found, count, result.certified_cycles.truncated, statistics)
+    unmet = len(result.matrix.missing_pairs())
+    return Cycles(tuple(names), tuple(edges), found, count, result.certified_cycles.truncated, statistics, unmet)
 
 
 def _number(value: float | None) -> Estimate | None:
@@ -83,7 +84,7 @@ def over_time(reader: RunReader, task: str | None = None) -> tuple[list[Panel], 
     masses_over = [
         Panel(title, "probability", tuple(Series(n, rounds, tuple(w.get(n, 0.0) for w in table)) for n in names))
         for title, table in (("Nash mass (maximum entropy)", nash), ("α-rank mass", rank))
-        if any(not np.isnan(value) for window in table for value in window.values())
+        if len(names) > 1
     ]
     return [structure], masses_over
 

@@ -229,6 +229,8 @@ def cycles_view(view: Cycles) -> RenderableType:
     if len(view.cycles) > 20 or view.truncated:
         lines.append(Text(f"  and {len(view.cycles) - 20}{' or more' if view.truncated else ''} others: use --json"))
     lines += _statistics(view.statistics)
+    if view.unmet:
+        lines.append(Text(f"{view.unmet} of {view.pairs} pairs never met: what needs them all is undefined", style="dim"))
     return Group(*lines)
 
 

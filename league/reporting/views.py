@@ -152,6 +152,8 @@ class Cycles:
     truncated: bool = False
     statistics: Mapping[str, Estimate | None] = field(default_factory=dict)
     """Further results by name (cyclic share, p-value, exploitability); None is shown as "undefined"."""
+    unmet: int = 0
+    """Pairs that never met: while there are any, mixtures and what rests on them are undefined."""
 
 
 @dataclass(frozen=True)
