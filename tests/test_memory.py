@@ -1,6 +1,9 @@
 """Memory: freed pages go back to the system when asked, and what a long league keeps is bounded."""
 
+import os
+import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,24 @@ def test_the_memory_of_retired_versions_is_bounded() -> None:
         memory.retires([Version("max", number)], number, 3)
     assert len(memory.retired) == REMEMBERED and memory.retired[-1] == (Version("max", REMEMBERED + 49), REMEMBERED + 49)
     assert memory.stored == [Version("max", REMEMBERED + 47 + place) for place in range(3)]
+
+
+def test_a_process_keeps_a_bounded_number_of_compiled_products(tmp_path: Path) -> None:
+    """oneDNN compiles a kernel per shape and says so when asked; what it kept is found again, what it dropped is compiled anew."""
+    script = """
+import torch
+from league.model.base import set_threads
+set_threads(1)
+x, w = torch.ones(416, 64).bfloat16(), torch.ones(8, 64).bfloat16()
+for rows in [*range(16, 416), 415, 16]:
+    x[:rows] @ w.T
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], env=environment | {"ONEDNN_VERBOSE": "profile_create"}, capture_output=True, text=True, check=True
+    )
+    created = [line for line in ran.stdout.splitlines() if "create:" in line and "x64:64x8" in line]
+    missed = Counter(line.split(",")[-2] for line in created if "cache_miss" in line)
+    if not missed:
+        pytest.skip("these products do not go through oneDNN here")
+    assert missed["415x64:64x8"] == 1 and missed["16x64:64x8"] == 2, "the newest is kept, the oldest of 400 is not"

@@ -20,6 +20,9 @@ from league.types import Message
 
 ENCODED = 200_000
 """Tokens of prompts remembered, the newest asked for: about 10 MB, enough for the exam of one round, not for the prompts of all rounds."""
+KERNELS = 256
+"""Compiled matrix products that oneDNN keeps, 0.3 MB each, one per shape. Its own 1,024 take 0.3 GB; a league's rounds need about 130 again
+and again (with 64, half of all calls compile anew: 80 s of a run of 156), and the others seldom or once."""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
@@ -136,10 +139,14 @@ def available_cores() -> int:
 
 
 def set_threads(threads: int | None) -> None:
-    """The one place where the number of compute threads is set; OMP_NUM_THREADS wins over the default, not over an argument."""
+    """The one place where the number of compute threads is set; OMP_NUM_THREADS wins over the default, not over an argument.
+
+    Called before the first product, it also bounds how many kernels the CPU library keeps, which it reads once.
+    """
     if threads is None and os.environ.get("OMP_NUM_THREADS", "").isdigit():
         threads = int(os.environ["OMP_NUM_THREADS"])
     torch.set_num_threads(max(1, threads or available_cores()))
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
 
 
 def require_device(device: str) -> None:
