@@ -9,6 +9,7 @@ Commands import what they need when they run: `--help` and everything that needs
 import os
 import sys
 import tempfile
+import threading
 import traceback
 
 import typer
@@ -31,6 +32,7 @@ for name, command in commands.COMMANDS.items():
 
 def main() -> None:
     """Entry point of `league` and `python -m league`."""
+    threading.excepthook = _note
     try:
         _check_text(sys.argv[1:])
         app()
@@ -52,6 +54,12 @@ def main() -> None:
         _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
     except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
         _fail(f"internal error: {type(error).__name__}: {error}\nthis is a mistake in league; the details are in {_logged(error)}", 70)
+
+
+def _note(error: threading.ExceptHookArgs) -> None:
+    """What ends a thread (TensorBoard's writer on a full disk) is a line, not a traceback; who needs the thread is told when it is missed."""
+    if error.exc_type is not SystemExit:
+        typer.echo(f"note: {error.exc_type.__name__}: {error.exc_value}", err=True)
 
 
 def _check_text(words: list[str]) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,22 @@ def test_an_error_nobody_foresaw_is_told_in_words_and_kept_for_us(said: Said, mo
     log = Path(text.split()[-1])
     assert "Traceback" in log.read_text() and "in broken" in log.read_text()
     log.unlink()
+
+
+def test_a_thread_that_dies_is_a_line(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def writer() -> None:
+        raise OSError(28, "No space left on device")
+
+    def broken() -> None:
+        thread = threading.Thread(target=writer)
+        thread.start()
+        thread.join()
+        raise SystemExit(0)
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(cli, "app", broken)
+    code, text = said("status")
+    assert code == 0 and "note: OSError" in text and "No space left" in text and "Traceback" not in text
 
 
 def test_a_failing_disk_is_told_in_words(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
