@@ -74,7 +74,7 @@ class KuhnPoker:
         return SEATS
 
     def check(self) -> list[str]:
-        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries)
+        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, self.constrained)
         if self.branch < 1:
             problems.append(f"branch: {self.branch} replies end the hand early (use 1 or more)")
         if not 1 <= self.deals <= len(kuhn.DEALS):

@@ -59,7 +59,7 @@ class MatrixGame:
         return SEATS
 
     def check(self) -> list[str]:
-        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries)
+        problems = check_common(self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, self.constrained)
         if self.game not in FORMS:
             problems.append(f"game: '{self.game}' is unknown{nearest(self.game, list(FORMS))}")
         if self.rounds < 1:

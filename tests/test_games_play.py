@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from league.types import RewardMix, Version
-from tasks.games import kuhn
+from tasks.games import kuhn, replies
 from tasks.games.normal_form import FORMS
 from tasks.games.replies import mix_rewards, move_grammar, parse_move
 from tasks.kuhn_poker import KuhnPoker
@@ -44,6 +44,14 @@ def test_the_grammar_compiles_and_lists_the_moves():
 
     assert complaint(move_grammar(RPS)) == "" != complaint(move_grammar(RPS) + " | (")
     assert move_grammar(("a b", "c")) == 'start: "a b" | "c"'
+
+
+@pytest.mark.parametrize("task", [MatrixGame("game", constrained=True), KuhnPoker("poker", constrained=True)])
+def test_a_grammar_without_its_library_is_found_before_anything_runs(task, monkeypatch):
+    monkeypatch.setattr(replies, "find_spec", lambda name: None)
+    assert [line for line in task.check() if line.startswith("constrained") and "pip install" in line]
+    monkeypatch.setattr(replies, "find_spec", lambda name: name)
+    assert task.check() == []
 
 
 def test_reward_mix_by_hand():

@@ -7,6 +7,7 @@ players to be vague and blurs the payoffs measured from them.
 
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Literal
 
 from league.types import Match, Message, Outcome, RewardMix, Sampling
@@ -52,7 +53,7 @@ def mix_rewards(payoffs: Mapping[str, float], mix: RewardMix) -> dict[str, float
     }
 
 
-def check_common(samples: int, temperature: float, max_tokens: int, invalid: str, retries: int) -> list[str]:
+def check_common(samples: int, temperature: float, max_tokens: int, invalid: str, retries: int, constrained: bool) -> list[str]:
     """Problems with the settings that every game has, as lines of ``key: what is wrong (remedy)``."""
     problems = []
     if samples < 1:
@@ -65,6 +66,8 @@ def check_common(samples: int, temperature: float, max_tokens: int, invalid: str
         problems.append(f"invalid: '{invalid}' is unknown (use 'loss' or 'resample')")
     if retries < 0:
         problems.append(f"retries: {retries} is negative (use 0 or more)")
+    if constrained and find_spec("llguidance") is None:
+        problems.append("constrained: grammars need llguidance (pip install 'llm-league[grammars]', or take the setting out)")
     return problems
 
 
