@@ -146,7 +146,7 @@ def share_over_time(panel: Panel, canvas: Canvas = CARD) -> Figure:
     axes = figure.add_subplot()
     _draw_lines(axes, panel, Palette(s.name for s in panel.series))
     if panel.series:
-        _shade(axes, _gaps(panel.series[0]), "undefined: no signal")
+        _shade(axes, _gaps(panel.series[0]), "undefined: no signal, or no loop of pairs")
     _legend(figure, axes)
     return figure
 
