@@ -50,7 +50,9 @@ def main() -> None:
         raise SystemExit(141) from None
     except OSError as error:
         _fail(f"error: {error.filename or 'a file'}: {error.strerror or error} (is there room, and may you write there?)", 2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != 130:  # which is how typer passes an interrupt on
+            raise
         _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
     except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
         _fail(f"internal error: {type(error).__name__}: {error}\nthis is a mistake in league; the details are in {_logged(error)}", 70)

@@ -207,6 +207,15 @@ def test_an_error_nobody_foresaw_is_told_in_words_and_kept_for_us(said: Said, mo
     log.unlink()
 
 
+def test_an_interrupt_says_that_nothing_is_lost(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("league.preflight.prepare_file", interrupted)
+    code, text = said("train", "any.yaml")
+    assert code == 130 and "committed round is safe" in text
+
+
 def test_a_thread_that_dies_is_a_line(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     def writer() -> None:
         raise OSError(28, "No space left on device")

@@ -175,7 +175,9 @@ def _check_config(reader: RunReader) -> list[str]:
         problems.append("database: the stored configuration was changed")
     file = reader.folder / "config.yaml"
     if not file.is_file() or file.read_bytes() != text.encode():
-        problems.append(f"{file} differs from the configuration the run was started with")
+        problems.append(
+            f"{file} is not the configuration the run goes by (`league resume` adopts an edit, `--repair` puts the old one back)"
+        )
     return problems
 
 
