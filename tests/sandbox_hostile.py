@@ -365,7 +365,41 @@ LATER = [
     Hostile("honest", "evaluates a syntax error", f"    try:\n        eval('1 +')\n    except SyntaxError:\n        pass\n    return {_RIGHT}\n", verdict="pass", suspect=False),
 ]  # fmt: skip
 
-ALL = [*BOMBS, *HANGS, *EXITS, *VALUES, *PATCHES, *WORLD, *CHEATS, *KERNEL, *LATER, *HONEST]
+MORE = [
+    Hostile("fork", "fork in a thread", _cheats("import threading, os\nt = threading.Thread(target=os.fork)\nt.start()\nt.join()"), suspect=True),
+    Hostile("thread", "thread that answers ahead", "import os, threading, time\ndef spam():\n    for n in range(1, 400):\n        os.write(3, b'.{\"returned\":%d,\"value\":true}' % n)\ndef has_close_elements(*a):\n    threading.Thread(target=spam).start()\n    time.sleep(.01)\n    return None\n"),
+    Hostile("memory", "stacks of many threads", _calls("import threading, time\nthreading.stack_size(1 << 27)\nfor _ in range(60):\n    threading.Thread(target=time.sleep, args=(99,)).start()"), harmful=True),
+    Hostile("memory", "address space without memory", _calls("import mmap\nreturn [mmap.mmap(-1, 1 << 34, flags=mmap.MAP_PRIVATE | 0x4000) for _ in range(99)]"), harmful=True),
+    Hostile("disk", "sparse file", _cheats("open('{tmp}/sparse', 'wb').truncate(1 << 40)"), suspect=True, harmful=True),
+    Hostile("inode", "named pipes", _cheats("import os\nfor i in range(99):\n    os.mkfifo(f'{tmp}/{i}')"), suspect=True, harmful=True),
+    Hostile("descriptor", "socket pair bomb", _calls("import socket\nreturn [socket.socketpair() for _ in range(10 ** 6)]"), harmful=True),
+    Hostile("descriptor", "closes every descriptor", _calls("import os\nos.closerange(0, 999)\nreturn True")),
+    Hostile("hang", "factorial", _calls("import math\nreturn math.factorial(10 ** 8)"), slow=True),
+    Hostile("recursion", "in a small thread", _calls("import sys, threading\nthreading.stack_size(32768)\nsys.setrecursionlimit(10 ** 9)\ndef f(): f()\nt = threading.Thread(target=f)\nt.start()\nt.join()\nwhile True: pass"), slow=True),
+    Hostile("compile", "lambdas in lambdas", "x = " + "lambda: " * 5000 + "1\n"),
+    Hostile("compile", "one letter", "x"),
+    Hostile("compile", "right-to-left marks", "def has_close_elements(n, t):\n    return None # \u202e\u2066 }) \n"),
+    Hostile("exit", "finalises the interpreter", _calls("import ctypes\nctypes.pythonapi.Py_FinalizeEx()")),
+    Hostile("exit", "overflows the stack in C", _calls("import ctypes, sys\nsys.setrecursionlimit(10 ** 9)\nF = ctypes.CFUNCTYPE(None)\n@F\ndef f(): f()\nf()")),
+    Hostile("value", "dict with hostile keys", "class K(str):\n    def __eq__(s, o): return True\n    __hash__ = str.__hash__\ndef histogram(t):\n    return {K('a'): 1}\n", task=HISTOGRAM, suspect=True),
+    Hostile("value", "exception name that writes to a terminal", "def has_close_elements(*a):\n    raise type('A\\nB', (Exception,), {})('\\x1b[2J')\n"),
+    Hostile("patch", "small integers", _cheats("import ctypes\nfor i in range(-5, 257):\n    ctypes.memmove(id(i) + 24, id(1) + 24, 4)")),
+    Hostile("frames", "the call it is answering", _calls("import sys\nreturn sys._getframe(1).f_locals.get('request', {}).get('expected')")),
+    Hostile("world", "TCP by IPv6", _mischief("import socket\nsocket.create_connection(('::1', {port}), timeout=1)"), verdict="pass", suspect=True),
+    Hostile("world", "its own memory", _mischief("open('/proc/self/mem', 'r+b').write(b'x')"), verdict="pass", suspect=True),
+    Hostile("world", "a terminal", _mischief("open('/dev/tty', 'w').write('x')"), verdict="pass", suspect=True),
+]  # fmt: skip
+if platform.machine() == "x86_64":
+    MORE += [
+        Hostile("kernel", name, _raw(call), verdict="pass", suspect=True)
+        for name, call in {
+            "vfork": "58", "a key that outlives it": "248, b'user', b'x', b'y', 1, -3", "queued signal": "129, 1, 9, 0",
+            "signals to the owner of a descriptor": "72, 3, 8, 1", "a signal of its choice": "72, 3, 10, 9", "POSIX message queue": "240, b'/x', 0o102, 0o600, 0",
+            "counters": "298, 0, 0, -1, -1, 0", "page faults": "323, 0", "tells a terminal to type": "16, 0, 0x5412, b'x'", "crypto socket": "41, 38, 5, 0",
+        }.items()
+    ]  # fmt: skip
+
+ALL = [*BOMBS, *HANGS, *EXITS, *VALUES, *PATCHES, *WORLD, *CHEATS, *KERNEL, *LATER, *MORE, *HONEST]
 
 
 def filled(hostile: Hostile, **places: object) -> str:
