@@ -1,7 +1,7 @@
 """Search against the hardened writing reward with the base model's perplexity in it: how much can junk earn that is bred for it?
 
 Starts from the source's words in random order and a few function words, and climbs: each step draws `--draws` changes of a few words (put in,
-taken out, replaced, exchanged, a run of the source's own words pasted), keeps those that a cheap stand-in likes best (the reward with the
+taken out, replaced, exchanged, a run of the source's own words pasted, full stops set and sentences begun with a capital), keeps those that a cheap stand-in likes best (the reward with the
 built-in word order alone, which is known to be fooled), has the base judge `--judged` of them, and takes the best if it is no worse. What is
 climbed is the reward plus small shares of its smooth parts, so that the search is not lost where the reward is 0. Nothing in it knows what a
 sentence means; a text that a person would write can only be met by chance.
@@ -12,7 +12,7 @@ sentence means; a text that a person would write can only be met by chance.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -24,7 +24,7 @@ from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.seeds import generator
-from tasks.writing_fluency import FUNCTION_WORDS, Perplexity, word_order
+from tasks.writing_fluency import FUNCTION_WORDS, Perplexity, Read, word_order
 from tasks.writing_hardened import hardened_reward
 from tasks.writing_rewards import TLDR
 from tasks.writing_sources import problems_of
@@ -35,20 +35,20 @@ PHRASES = [phrase for phrases in TRANSITIONS.values() for phrase in phrases]
 
 
 class Judge:
-    """The base model's opinion of texts, each asked for once: (gain over its words shuffled, nats per token), and the share made of them."""
+    """The base model's opinion of texts, each asked for once, and the share made of it."""
 
     def __init__(self, base: BaseModel):
         bank = AdapterBank(base)
         self.fluency = Perplexity(lambda texts: text_nll(bank, texts))
-        self.known: dict[str, tuple[float, float]] = {}
+        self.known: dict[str, Read] = {}
 
-    def measured(self, texts: Sequence[str]) -> list[tuple[float, float]]:
+    def measured(self, texts: Sequence[str]) -> list[Read]:
         if new := [text for text in dict.fromkeys(texts) if text not in self.known]:
             self.known |= zip(new, self.fluency.measured(new), strict=True)
         return [self.known[text] for text in texts]
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        return [self.fluency.share(text, *found) for text, found in zip(texts, self.measured(texts), strict=True)]
+        return [self.fluency.share(text, found) for text, found in zip(texts, self.measured(texts), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,10 @@ class Found:
 def judged(source: str, texts: Texts, judge: Judge) -> Found:
     reward, levels, terms = hardened_reward(TLDR, source, *texts, judge)
     orders = [word_order().gain(text) for text in texts]
-    gains, nats = zip(*judge.measured(texts), strict=True)
-    smooth = 0.1 * levels.total + 0.2 * min(1.5, *gains) + 0.2 * min(0.75, *orders) - 0.2 * max(nats)
-    return Found(texts, reward, reward + smooth + 0.1 * (terms.grounded + terms.variety + terms.own_words))
+    reads = judge.measured(texts)
+    smooth = 0.1 * levels.total + 0.2 * min(0.75, *orders) - 0.2 * max(read.nats for read in reads)
+    smooth += 0.2 * min(2.4, *(read.words for read in reads)) + 0.2 * min(1.3, *(read.runs for read in reads))
+    return Found(texts, reward, reward + smooth + 0.1 * (terms.grounded + terms.variety + terms.own_words + terms.form))
 
 
 def changed(texts: Texts, source: Sequence[str], rng: np.random.Generator) -> Texts:
@@ -73,7 +74,7 @@ def changed(texts: Texts, source: Sequence[str], rng: np.random.Generator) -> Te
     part = parts[int(rng.integers(2))]
     common = sorted(FUNCTION_WORDS)
     for _ in range(int(rng.integers(1, 4))):
-        place, move = int(rng.integers(len(part))), int(rng.integers(6))
+        place, move = int(rng.integers(len(part))), int(rng.integers(8))
         word = str(rng.choice(common)) if rng.random() < 0.4 else str(rng.choice(source))
         if move == 0 and len(part) > 8:
             del part[place]
@@ -87,6 +88,13 @@ def changed(texts: Texts, source: Sequence[str], rng: np.random.Generator) -> Te
         elif move == 4:
             start, length = int(rng.integers(len(source))), int(rng.integers(2, 6))
             part[place : place + length] = source[start : start + length]
+        elif move == 5:
+            part[place] = part[place].rstrip(".,;:") + str(rng.choice([".", ".", ",", ""]))
+        elif move == 6:
+            for index, word in enumerate(part):
+                if index == 0 or part[index - 1].endswith("."):
+                    part[index] = word[:1].upper() + word[1:]
+            part[-1] = part[-1].rstrip(".,;:") + "."
         else:
             part[place:place] = str(rng.choice(PHRASES)).split()
     return " ".join(parts[0]), " ".join(parts[1])
@@ -127,7 +135,7 @@ def main() -> None:
         alone = hardened_reward(TLDR, source, first, second)[0]
         found.append({
             "source": source, "first": first, "second": second, "reward": history[-1].reward, "without_base": alone,
-            "gain_nats": judge.measured([first, second]), "curve": [round(step.reward, 3) for step in history],
+            "read": [asdict(read) for read in judge.measured([first, second])], "curve": [round(step.reward, 3) for step in history],
         })  # fmt: skip
         print(json.dumps({key: value for key, value in found[-1].items() if key != "curve"}, indent=1), flush=True)
     print(f"mean {fmean(item['reward'] for item in found):.2f}, most {max(item['reward'] for item in found):.2f} of 3")

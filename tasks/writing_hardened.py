@@ -3,9 +3,10 @@
     hardened = paper levels (with strict transitions) · min over texts and terms of q,   every q in [0, 1]
 
     order       reads like sentences: `WordOrder`, and the base model's perplexity when a scorer is injected
+    form        sentences begin with no lower-case word, have four words, stop at no word that wants another; the last one ends
     grounded    share of the text's distinct content words that the source has too
     coverage    share of the source's content words that the two texts have together
-    variety     few repeated 3-word runs, and content words that are not all the same
+    variety     few repeated 3-word runs, no word said twice at once, and content words that differ (three in four of a short text's)
     own words   not most 3-word runs copied from the source, nor the second text wrapped around the first
     sparing     transition words are a spice: not more than about one in eight words
 
@@ -24,6 +25,14 @@ from tasks.writing_fluency import FUNCTION_WORDS, Fluency, ramp, word_order
 from tasks.writing_rewards import Kind, Levels, paper_reward
 from tasks.writing_words import TRANSITIONS, content_words, words
 
+_BREAK = re.compile(r"(?<=[.!?])[\"')\]*`]*\s+")
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|no|fig|eq|sec|dr|mr|ms|st)\.$", re.IGNORECASE)
+_LOWER = re.compile(r"\W*[a-z]+[,;:]?(?:\s|$)")
+_ENDED = re.compile(r"[.!?:][\"')\]*`]*$")
+_UNFINISHED = frozenset(
+    """a an and are as be because been but by can cannot could for from had has have if into is its may might must my not of or our shall
+    should than the their this to very was were when whether which while who whose will with would your""".split()
+)
 _STARTS = re.compile(r"(?:^|[.!?;:,]\s+)(\w+)")
 
 
@@ -41,6 +50,7 @@ class Quality:
     """The terms of one pair of texts, each in [0, 1]; per text they are the worse one's."""
 
     order: float
+    form: float
     grounded: float
     coverage: float
     variety: float
@@ -49,7 +59,7 @@ class Quality:
 
     @property
     def worst(self) -> float:
-        return min(self.order, self.grounded, self.coverage, self.variety, self.own_words, self.sparing)
+        return min(self.order, self.form, self.grounded, self.coverage, self.variety, self.own_words, self.sparing)
 
 
 def strict_categories(text: str) -> set[str]:
@@ -79,9 +89,35 @@ def _share(inside: Sequence[object], outside: set[object]) -> float:
 
 def _variety(text: str) -> float:
     repeated = 1 - len(set(runs(text))) / max(len(runs(text)), 1)
+    tokens = words(text)
+    stutters = sum(tokens[i] in tokens[i + 1 : i + 3] for i in range(len(tokens))) / max(len(tokens), 1)
     content = content_words(text.replace("_", " "))
     distinct = len(set(content)) / max(len(content), 1)
-    return min(ramp(repeated, 0.4, 0.1), ramp(distinct, 0.25, 0.5))
+    usual = 0.5 + 0.25 * ramp(len(content), 60, 15)  # longer texts come back to their subject
+    return min(ramp(repeated, 0.4, 0.1), ramp(stutters, 0.15, 0.06), ramp(distinct, usual - 0.25, usual))
+
+
+def sentences(text: str) -> list[str]:
+    """Parted at `.`, `!` and `?` before a blank, but not after an abbreviation."""
+    parts: list[str] = []
+    for part in _BREAK.split(text.strip()):
+        if parts and _ABBREVIATION.search(parts[-1]):
+            parts[-1] += " " + part
+        elif part:
+            parts.append(part)
+    return parts
+
+
+def _form(text: str) -> float:
+    """From the share of sentences that are whole to the eye; half of it where the last is not ended. Identifiers may begin a sentence."""
+    found = sentences(text)
+    whole = sum(_whole(sentence) for sentence in found) / max(len(found), 1)
+    return ramp(whole, 0.3, 0.8) * (1.0 if _ENDED.search(text.strip()) else 0.5)
+
+
+def _whole(sentence: str) -> bool:
+    tokens = words(sentence)
+    return len(tokens) >= 4 and tokens[-1] not in _UNFINISHED and not _LOWER.match(sentence)
 
 
 def _sparing(text: str) -> float:
@@ -101,6 +137,7 @@ def quality(kind: Kind, source: str, texts: Sequence[str], fluency: Fluency | No
     wrapped = _share(runs(texts[0]), set(runs(texts[1]))) if len(texts) == 2 else 0.0
     return Quality(
         order=min(score for scorer in scorers for score in scorer(texts)),
+        form=min(_form(text) for text in texts),
         grounded=min(grounded),
         coverage=ramp(covered, 0.05, 0.25),
         variety=min(_variety(text) for text in texts),

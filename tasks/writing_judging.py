@@ -12,6 +12,7 @@ GOOD = 0.5
 """A quality term below this is worth a word."""
 _ADVICE = {
     "order": "Write whole sentences.",
+    "form": "Begin sentences with a capital letter and end the last one.",
     "grounded": "Keep to the source.",
     "coverage": "Say more of what the source says.",
     "variety": "Do not repeat yourself.",

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.writing_fluency import Perplexity, WordOrder, count_orders, ramp, word_classes, word_order
-from tasks.writing_hardened import hardened_reward, quality, strict_categories
+from tasks.writing_fluency import Perplexity, WordOrder, _moved, count_orders, ramp, word_classes, word_order
+from tasks.writing_hardened import hardened_reward, quality, sentences, strict_categories
 from tasks.writing_rewards import TLDR, paper_reward
 from tasks.writing_words import TRANSITIONS
 
@@ -133,10 +133,19 @@ def test_every_term_can_be_the_one_that_closes_the_gate():
     assert quality(TLDR, source, (first, " ".join(words[i] for i in rng.permutation(len(words))))).order < 0.3 < base.order
     assert quality(TLDR, "Something else entirely.", (first, second)).grounded == 0.0 < base.grounded
     assert quality(TLDR, source, (first, "It is so. " * 10)).variety == 0.0 < base.variety
+    assert quality(TLDR, source, (first, "Sockets sockets are read read and the peer peer is closed.")).variety == 0.0 < base.variety
+    assert quality(TLDR, source, (first, second.lower())).form == 0.0 < base.form
+    assert quality(TLDR, source, (first, second[: second.rindex(".")])).form == 0.5 < base.form
+    assert quality(TLDR, source, (first, "The socket. " * 3 + "Closed by the. A peer of it.")).form == 0.0
     assert quality(TLDR, source, (source, second)).own_words == 0.0 < base.own_words
     assert quality(TLDR, source, (first, "Furthermore, indeed, moreover, however, overall, it is open.")).sparing == 0.0 < base.sparing
     long_source = source + " " + " ".join(f"{a}{b}{c}thing" for a in "bcdfgk" for b in "aeiou" for c in "lmnprtv")
     assert quality(TLDR, long_source, (first, second)).coverage < 0.2 < base.coverage
+
+
+def test_sentences_part_where_they_end():
+    assert sentences("Reads e.g. a date. (It may fail.) Returns None!") == ["Reads e.g. a date.", "(It may fail.", "Returns None!"]
+    assert sentences("  ") == []
 
 
 # -------------------------------------------------------------------------------------------------------- fluency
@@ -171,24 +180,38 @@ def test_injected_perplexity_is_taken_in_addition():
     asked = []
 
     def likes_originals(texts):
-        asked.append(list(texts))
-        return [3.0] * (len(texts) // 2) + [4.0] * (len(texts) // 2)
+        asked.extend(texts)
+        return [3.0, 4.8, 4.8, 4.8] * (len(texts) // 4)
 
-    assert Perplexity(likes_originals)([first, second]) == [0.5, 0.5]
-    assert sorted(asked[0][2].split()) == sorted(first.split()) and asked[0][2] != first
+    assert Perplexity(likes_originals)([first, second]) == pytest.approx([0.5, 0.5])  # 1.8 nats over shuffled words, 1.8 over moved runs
+    assert len(asked) == 8 and asked[0] == first
+    assert all(sorted(text.split()) == sorted(first.split()) and text != first for text in asked[1:4])
 
 
-def test_patchwork_gains_over_its_shuffles_but_stays_unlikely():
-    """The level closes what the gain leaves open, and allows short texts more: 4.6 + 17 / words nats, down to 0 within 0.7 above that."""
+def made(text, nats, words, runs):
+    """The share of a text whose nats rise by `words` and `runs`."""
+    return Perplexity(lambda texts: [nats, nats + words, nats + runs, nats + runs] * (len(texts) // 4))([text])[0]
+
+
+def test_the_base_weighs_level_words_and_runs():
+    """4.7 + 230 / words² nats are usual, down to 0 within 0.7 above; words shuffled must cost 1.2 to 2.4 nats, runs moved 0.5 to 1.3."""
     short, long = "word " * 10, "word " * 34
+    assert made(short, 6.99, 9, 9) == made(long, 4.89, 9, 9) == 1.0
+    assert made(short, 7.0 + 0.35, 9, 9) == pytest.approx(0.5) and made(short, 7.71, 9, 9) == made(long, 5.61, 9, 9) == 0.0
+    assert made(long, 4.0, 1.19, 9) == made(long, 4.0, 9, 0.49) == 0.0
+    assert made(long, 4.0, 2.41, 1.31) == 1.0 and made(long, 4.0, 2.1, 9) == pytest.approx(0.75)
+    assert Perplexity(lambda texts: [9.0] * len(texts))([""]) == [0.0]
 
-    def share(text, nats):
-        return Perplexity(lambda texts: [nats] * (len(texts) // 2) + [nats + 9] * (len(texts) // 2))([text])[0]
 
-    assert share(short, 6.3) == share(long, 5.1) == 1.0
-    assert share(short, 6.3 + 0.35) == pytest.approx(0.5) and share(long, 5.1 + 0.35) == pytest.approx(0.5)
-    assert share(short, 7.01) == share(long, 5.81) == 0.0
-    assert Perplexity(lambda texts: [9.0, 9.0])([""]) == [0.0]
+def test_moved_runs_have_new_neighbours():
+    text = "one two three four five six seven eight nine ten eleven twelve"
+    order = text.split()
+    for length, way in [(1, 0), (3, 0), (3, 1)]:
+        moved = _moved(text, length, way).split()
+        assert sorted(moved) == sorted(order) and moved != order
+        kept = sum(order.index(b) == order.index(a) + 1 for a, b in zip(moved, moved[1:], strict=False))
+        assert kept <= len(order) - len(order) // length, "no two neighbouring runs stay neighbours"
+    assert _moved("", 3, 0) == "" and _moved("word", 3, 0) == "word"
 
 
 def test_ramp():
