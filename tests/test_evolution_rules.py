@@ -153,6 +153,18 @@ def test_who_is_retired_and_who_must_stay() -> None:
     assert retire([2], beats, calm, np.where(np.eye(4) > 0, 0.0, np.nan), 0.1) == [], "unknown rows are no clones"
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_dominated_is_what_its_words_say(seed: int) -> None:
+    """Someone beats v whom none of v's victims beats, read off version by version."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 9))
+    upper = np.triu(rng.random((size, size)) < 0.5, 1)
+    met = np.triu(rng.random((size, size)) < 0.7, 1)
+    beats = (upper & met) | (~upper & met).T
+    expected = [any(beats[u, v] and not any(beats[v, w] and beats[w, u] for w in range(size)) for u in range(size)) for v in range(size)]
+    assert dominated(beats).tolist() == expected
+
+
 def test_a_version_that_beats_what_beats_its_victor_is_not_dominated() -> None:
     cycle = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]], dtype=bool)
     assert not dominated(cycle).any()
