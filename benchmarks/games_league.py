@@ -36,9 +36,9 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from scipy.stats import t as student
 
 from benchmarks.games_picture import draw
+from benchmarks.games_report import report
 from league.assembly import League
 from league.config import Config, parse_config
 from league.loop import train
@@ -212,74 +212,6 @@ def run(chosen: argparse.Namespace) -> None:
             }
             chosen.out.write_text(json.dumps(result, indent=None) + "\n", encoding="utf-8")
             print(config.name, result["runs"][config.name]["certificate"], flush=True)
-
-
-# ------------------------------------------------------------------------------------------------------- report
-def interval(values: Sequence[float]) -> str:
-    """Mean with Student's 95% interval over seeds, cut to [0, 1], where exploitability lies."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return f"{mean:.2f}"
-    half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return f"{mean:.2f} [{max(0.0, mean - half):.2f}, {min(1.0, mean + half):.2f}]"
-
-
-def frozen_at(curve: Sequence[Mapping[str, Any]], number: int, every: int, kept: int) -> np.ndarray:
-    """(versions, moves): exact policies of the frozen pasts after round `number`, of which a learner keeps its first and its most recent."""
-    found: list[list[float]] = []
-    for learner in range(len(curve[0]["policies"])):
-        history = [point["policies"][learner] for point in curve if point["round"] % every == 0 and point["round"] <= number]
-        found += history if len(history) <= kept else [history[0], *history[len(history) - kept + 1 :]]
-    return np.array(found)
-
-
-def with_exact(result: Mapping[str, Any]) -> None:
-    """Adds to every point `exact`, the exploitability of the Nash mixture its frozen pasts would have, were their payoffs known exactly."""
-    payoff, every, kept = MatrixGame("game").form.payoff_AA, int(result["settings"]["every"]), int(result["settings"]["kept"])
-    for one in result["runs"].values():
-        for point in one["curve"]:
-            pasts = frozen_at(one["curve"], point["round"], every, kept)
-            point["exact"] = exploitability(payoff, max_entropy_nash(pasts @ payoff @ pasts.T) @ pasts)
-
-
-def turns(curve: Sequence[Mapping[str, Any]], learner: int) -> float:
-    """How often a learner's policy went round the centre of the simplex, in the direction rock → paper → scissors."""
-    policies = np.array([point["policies"][learner] for point in curve]) - 1 / 3
-    angles = np.unwrap(np.arctan2(policies @ [0, 3**0.5 / 2, -(3**0.5) / 2], policies @ [1, -0.5, -0.5]))
-    return float(angles[-1] - angles[0]) / (2 * np.pi)
-
-
-def report(result: Mapping[str, Any]) -> str:
-    """Markdown: curves over rounds, means over the last half with intervals over seeds, turns, certificates."""
-    with_exact(result)
-    runs = result["runs"]
-    arms = list(dict.fromkeys(name.rpartition("-")[0] for name in runs))
-    lines = []
-    shown = [point["round"] for point in next(iter(runs.values()))["curve"]]
-    shown = [number for number in shown if number % max(1, len(shown) // 7) == 0]
-    lines += [
-        "| arm | exploitability of the | " + " | ".join(f"round {n}" for n in shown) + " | last half |",
-        "|" + "---|" * (len(shown) + 3),
-    ]
-    for arm in arms:
-        curves = [run["curve"] for name, run in runs.items() if name.rpartition("-")[0] == arm]
-        for key in ("learner", "average", "nash", "exact"):
-            cells = [interval([curve[n][key] for curve in curves]) for n in shown]
-            late = interval([float(np.mean([point[key] for point in curve[len(curve) // 2 :]])) for curve in curves])
-            lines.append(f"| {arm} | {key} | " + " | ".join(cells) + f" | {late} |")
-    lines += [
-        "",
-        "| run | turns of the learners | certified edges | of them true | certified cycles | tokens trained | CPU minutes |",
-        "|" + "---|" * 7,
-    ]
-    for name, one in runs.items():
-        found = one["certificate"]
-        went = ", ".join(f"{turns(one['curve'], place):.1f}" for place in range(len(one["curve"][0]["policies"])))
-        trained = sum(point["trained"] for point in one["curve"])
-        lines.append(
-            f"| {name} | {went} | {found['edges']} | {found['true_edges']} | {found.get('count', 0)} | {trained:,.0f} | {one['cpu_seconds'] / 60:.1f} |"
-        )
-    return "\n".join(lines)
 
 
 def main() -> None:

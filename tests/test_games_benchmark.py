@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import games_league
+from benchmarks import games_league, games_report
 from benchmarks.games import turns
 from benchmarks.games_arena import exact_policy, merged, with_entropy
 from league.backends.local import LocalBackend
@@ -78,10 +78,10 @@ def test_a_population_that_holds_all_moves_cannot_be_exploited_whoever_leads() -
     pure = {"rock": [1.0, 0.0, 0.0], "paper": [0.0, 1.0, 0.0], "scissors": [0.0, 0.0, 1.0]}
     moves = ["rock", "rock", "paper", "rock", "scissors", "rock", "paper"]
     curve = [{"round": number, "policies": [pure[move], pure["rock"]]} for number, move in enumerate(moves)]
-    held = games_league.frozen_at(curve, 6, 2, 3)
+    held = games_report.frozen_at(curve, 6, 2, 3)
     assert held.tolist() == [pure["rock"], pure["scissors"], pure["paper"]] + [pure["rock"]] * 3
     result = {"settings": {"every": "2", "kept": "3"}, "runs": {"self-0": {"curve": curve}}}
-    games_league.with_exact(result)
+    games_report.with_exact(result)
     assert [point["exact"] for point in curve] == pytest.approx([1, 1, 1, 1, 0, 0, 0], abs=1e-6)
 
 
