@@ -50,16 +50,14 @@ def learn(league: League, now: Round, episodes: Sequence[Episode], scores: Seque
 
 def _update(league: League, now: Round, samples: Sequence[Sample], hypers: Mapping[str, Hyper]) -> dict[str, AgentUpdate]:
     """One fused update. An agent whose numbers are not finite keeps its weights and is reported; the others go on."""
-    left = list(samples)
-    while left and league.base is not None and league.bank is not None:
-        try:
-            return update(league.base, league.bank, left, hypers, league.objective())
-        except TrainingDiverged as error:
-            if error.agent is None:
-                raise
-            now.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
-            left = [sample for sample in left if sample.agent != error.agent]
-    return {}
+
+    def broken(error: TrainingDiverged) -> None:
+        assert error.agent is not None
+        now.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
+
+    if league.base is None or league.bank is None or not samples:
+        return {}
+    return update(league.base, league.bank, samples, hypers, league.objective(), broken)
 
 
 def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -307,6 +308,46 @@ def test_divergence_names_the_agent_and_changes_nobody(tiny, objective):
     assert [state_bytes(bank, v) for v in (A, B, C)] == before
     with pytest.raises(TrainingDiverged, match="agent a"):
         train(bank, tiny, [dataclasses.replace(samples[0], advantage=float("nan"))], "a")
+
+
+@pytest.mark.parametrize("objective", [Objective(), Objective(epochs=2, minibatches=2), Objective(tokens_per_microbatch=1)])
+def test_an_agent_that_diverges_is_left_out_and_the_others_train_as_without_it(tiny, objective):
+    bank, twin = filled(tiny), filled(tiny)
+    samples = played(tiny, bank)
+    for spoilt in (bank, twin):
+        spoilt.slice(B).params[-3:] = float("inf")
+        spoilt.changed(B)
+    samples.append(dataclasses.replace(next(s for s in samples if s.agent == "c"), agent="a", advantage=float("nan")))
+    before = [state_bytes(bank, v) for v in (A, B, C)]
+    heard = []
+    hypers = {agent: Hyper(1e-2) for agent in "abc"}
+    report = update(tiny, bank, samples, hypers, objective, heard.append)
+    assert [error.agent for error in heard] == ["a", "b"] and list(report) == ["c"]
+    assert [state_bytes(bank, v) for v in (A, B)] == before[:2] and state_bytes(bank, C) != before[2]
+    alone = update(tiny, twin, [s for s in samples if s.agent == "c"], hypers, objective)
+    assert report == alone and state_bytes(twin, C) == state_bytes(bank, C)
+    assert update(tiny, bank, [s for s in samples if s.agent != "c"], hypers, objective, heard.append) == {} and len(heard) == 4
+
+
+def test_gradients_exist_for_one_wave_of_agents_at_a_time(tiny, monkeypatch):
+    """Sixty agents of one prompt of 20 and two completions of 4 each: waves of as many as fill four micro-batches of 64."""
+    names = [f"n{i:02}" for i in range(60)]
+    bank = filled(tiny, [Version(name, 0) for name in names])
+    start = {name: bank.slice(Version(name, 0)).params.clone() for name in names}
+    samples = [Sample(name, tuple(range(3, 23)), (5 + i, 7, 9, 11), (), 1.0) for name in names for i in range(2)]
+    module = sys.modules["league.learning.update"]
+    accumulate, alive = module._accumulate, []
+
+    def counted(*args):
+        grads, sums = accumulate(*args)
+        alive.append(len(grads))
+        return grads, sums
+
+    monkeypatch.setattr(module, "_accumulate", counted)
+    report = update(tiny, bank, samples, {name: Hyper(1e-2) for name in names}, Objective(tokens_per_microbatch=64))
+    assert alive == [10] * 6 and list(report) == names
+    assert all(done.steps == 1 and done.samples == 2 and done.tokens == 8 for done in report.values())
+    assert all(not torch.equal(bank.slice(Version(name, 0)).params, start[name]) for name in names)
 
 
 def test_samples_that_cannot_be_learned_from_are_errors(tiny):

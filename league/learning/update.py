@@ -1,12 +1,13 @@
 """One fused update: forward and backward over samples of many agents, then one optimizer step per agent.
 
 A step happens per agent, minibatch and epoch. Gradients are summed in fp32 over micro-batches, so the number of micro-batches does
-not change what is minimised. No agent's state changes unless every agent's gradient is finite; agents without samples are untouched.
-Versions are not advanced: the caller renames.
+not change what is minimised. Agents are trained in waves of a few micro-batches, so that gradients exist for one wave's agents, not for
+the population. An agent whose numbers are not finite keeps its state; agents without samples are untouched. Versions are not advanced:
+the caller renames.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,19 +54,65 @@ class _Weighted:
     weight: float
 
 
-def update(
-    base: BaseModel, bank: AdapterBank, samples: Sequence[Sample], hyper: Mapping[str, Hyper], objective: Objective
-) -> dict[str, AgentUpdate]:
-    """Train every agent named by `samples` on its own samples; see Objective for what is minimised.
+WAVE = 4
+"""Micro-batches an agent waits for its step at least: the last of a wave is not full, which more of them make up for."""
 
-    Raises TrainingDiverged, with every agent's state as before, when anything is not finite.
+
+def update(
+    base: BaseModel,
+    bank: AdapterBank,
+    samples: Sequence[Sample],
+    hyper: Mapping[str, Hyper],
+    objective: Objective,
+    diverged: Callable[[TrainingDiverged], None] | None = None,
+) -> dict[str, AgentUpdate]:
+    """Train every agent named by `samples` on its own samples; see Objective for what is minimised. Reports by agent, in order of name.
+
+    An agent whose advantages, loss or gradient are not finite keeps its weights, moments and step count: `diverged` hears why, and the
+    others are trained as if it had not been there. Without `diverged` that is raised, at once: agents before it may have been trained.
     """
+    for agent in {sample.agent for sample in samples}:
+        bank.live(agent)
+    _check(base, samples, hyper)
+    engine_for(bank).forget()
+    give_back()
+    reports: dict[str, AgentUpdate] = {}
+    for wave in _waves(samples, objective.tokens_per_microbatch):
+        while wave:
+            try:
+                reports |= _train(bank, [sample for agent in wave for sample in wave[agent]], hyper, objective)
+                break
+            except TrainingDiverged as error:
+                if diverged is None or error.agent is None:
+                    raise
+                diverged(error)
+                del wave[error.agent]
+    return reports
+
+
+def _waves(samples: Sequence[Sample], budget: int) -> Iterator[dict[str, list[Sample]]]:
+    """Agents with their samples, by name, as many at a time as fill WAVE micro-batches of `budget` tokens (a prompt counts once)."""
+    wave: dict[str, list[Sample]] = {}
+    tokens = 0
+    for agent in sorted({sample.agent for sample in samples}):
+        own = [sample for sample in samples if sample.agent == agent]
+        wave[agent] = own
+        tokens += sum(map(len, {sample.prompt_tokens for sample in own})) + sum(len(sample.tokens) for sample in own)
+        if tokens >= WAVE * budget:
+            yield wave
+            wave, tokens = {}, 0
+    if wave:
+        yield wave
+
+
+def _train(bank: AdapterBank, samples: Sequence[Sample], hyper: Mapping[str, Hyper], objective: Objective) -> dict[str, AgentUpdate]:
+    """One wave. Raises TrainingDiverged, with every agent's state as before, when anything is not finite."""
+    for sample in samples:
+        if not math.isfinite(sample.advantage):
+            raise TrainingDiverged(f"agent {sample.agent}: non-finite advantage {sample.advantage}", sample.agent)
     agents = sorted({sample.agent for sample in samples})
     versions = [bank.live(agent) for agent in agents]
     hypers = [hyper_of(agent, hyper) for agent in agents]
-    _check(base, samples, agents, hypers)
-    engine_for(bank).forget()
-    give_back()
     backup = _Backup(bank, versions) if objective.epochs * objective.minibatches > 1 else None
     totals = [torch.zeros(len(SUMS), dtype=torch.float64) for _ in agents]
     norms, steps = [0.0] * len(agents), [0] * len(agents)
@@ -87,8 +134,10 @@ def update(
     return {agent: _report(agent, counts[agent], totals[i], norms[i], steps[i]) for i, agent in enumerate(agents)}
 
 
-def _check(base: BaseModel, samples: Sequence[Sample], agents: Sequence[str], hypers: Sequence[Hyper]) -> None:
-    for agent, hyper in zip(agents, hypers, strict=True):
+def _check(base: BaseModel, samples: Sequence[Sample], hypers: Mapping[str, Hyper]) -> None:
+    """Everything that is the caller's mistake, before anybody is changed."""
+    for agent in sorted({sample.agent for sample in samples}):
+        hyper = hyper_of(agent, hypers)
         if not 0 <= hyper.learning_rate <= 1:
             raise ConfigError("update", [f"hyper.{agent}.learning_rate: expected between 0 and 1, found {hyper.learning_rate}"])
         if not (math.isfinite(hyper.kl) and hyper.kl >= 0):
@@ -100,8 +149,6 @@ def _check(base: BaseModel, samples: Sequence[Sample], agents: Sequence[str], hy
             raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
             raise LeagueError(f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities")
-        if not math.isfinite(sample.advantage):
-            raise TrainingDiverged(f"agent {sample.agent}: non-finite advantage {sample.advantage}", sample.agent)
         if len(sample.prompt_tokens) + len(sample.tokens) > base.context:
             raise LeagueError(f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context")
 
@@ -195,7 +242,7 @@ def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs: Tensor,
         if not bool(torch.isfinite(sums[index]).all()):
             where = int((~torch.isfinite(logprobs) & (owner == index)).sum())
             raise TrainingDiverged(
-                f"agent {version.agent}: non-finite loss ({where} tokens with non-finite log-probability); no agent was changed",
+                f"agent {version.agent}: non-finite loss ({where} tokens with non-finite log-probability)",
                 version.agent,
             )
 
@@ -214,7 +261,7 @@ def _step(
     for owner, norm in found.items():
         if not math.isfinite(norm):
             agent = versions[owner].agent
-            raise TrainingDiverged(f"agent {agent}: non-finite gradient; no agent was changed", agent)
+            raise TrainingDiverged(f"agent {agent}: non-finite gradient", agent)
     for owner, grad in grads.items():
         item = bank.slice(versions[owner])
         assert item.moments is not None
