@@ -54,7 +54,7 @@ class _Weighted:
     weight: float
 
 
-WAVE = 4
+WAVE = 2
 """Micro-batches an agent waits for its step at least: the last of a wave is not full, which more of them make up for."""
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from league.model import ops
 from league.model.generic import Prompt
+from league.model.memory import give_back
 from league.model.stack import Fused, Stack
 from league.model.weights import DOWN, GATE_UP, OUT, QKV
 from league.types import Version
@@ -21,7 +22,7 @@ from league.types import Version
 if TYPE_CHECKING:
     from league.model.fused import FusedEngine
 
-PREFILL_TOKENS = 4096
+PREFILL_TOKENS = 2048
 """Distinct prompt tokens computed at a time: bounds memory, and sharing holds inside each part."""
 BLOCK = 32
 """Rows' own buffers grow by this many tokens and are always read whole: batched products copy operands that are not contiguous, which
@@ -106,13 +107,13 @@ class FusedSession:
         kv = (len(d.layers), 2, len(prompts), d.kv_heads, longest, d.head_size)
         self.shared = torch.zeros(kv, dtype=d.dtype, device=device)
         self.reserve = max(reserve, 1)
-        room = min(BLOCK, self.reserve)
-        self.own = torch.zeros((len(d.layers), 2, rows, d.kv_heads, room, d.head_size), dtype=d.dtype, device=device)
         self.used = 0
         with torch.inference_mode():
             pads = torch.arange(longest, device=device)[None] >= torch.tensor(lengths, device=device)[:, None]
             self.pads = pads[:, None, None] if bool(pads.any()) else None
             self.logits = self._prefill(prompts)[self.prompt]
+            room = min(BLOCK, self.reserve)
+            self.own = torch.zeros((len(d.layers), 2, rows, d.kv_heads, room, d.head_size), dtype=d.dtype, device=device)
             self._layout()
 
     def _prefill(self, prompts: Sequence[Prompt]) -> Tensor:
@@ -120,8 +121,11 @@ class FusedSession:
         logits = torch.empty(len(prompts), len(self.decoder.head.weight), dtype=self.decoder.dtype, device=self.positions.device)
         rows = [(prompt.tokens, ()) for prompt in prompts]
         versions = [prompt.version or Version("", -1) for prompt in prompts]
-        for micro in self.engine.plan(rows, versions, PREFILL_TOKENS):
+        parts = self.engine.plan(rows, versions, PREFILL_TOKENS)
+        for micro in parts:
             logits[list(micro.order)] = self._prefill_part(prompts, micro.order)
+            if len(parts) > 1:
+                give_back()  # parts differ in shape, and what one leaves behind does not fit the next
         return logits
 
     def _prefill_part(self, prompts: Sequence[Prompt], part: Sequence[int]) -> Tensor:
