@@ -25,6 +25,9 @@ from league.model.memory import give_back
 from league.model.sampling import Shape
 from league.types import Hyper, Sample, Sampling, Version
 
+WAVE = 2
+"""Full micro-batches in a wave of agents. More cost memory for gradients; fewer leave more micro-batches that are not full."""
+
 
 @dataclass(frozen=True)
 class AgentUpdate:
@@ -52,10 +55,6 @@ class _Weighted:
     sample: Sample
     owner: int
     weight: float
-
-
-WAVE = 2
-"""Micro-batches an agent waits for its step at least: the last of a wave is not full, which more of them make up for."""
 
 
 def update(
