@@ -94,20 +94,19 @@ def peak(args: argparse.Namespace) -> dict:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
     base, bank = load(args, agents=args.agents)
-    loaded = resident()
+    result = {"loaded": resident()}
     asked = prompts_for(args.agents, 64, 64, 128)
-    reached: dict[str, list[float]] = {"rollout": [], "update": []}
     for turn in range(3):
         replies: list[tuple[Reply, ...]] = LocalBackend(base, bank).generate(
             [Request(v, m, 1, Sampling(max_tokens=16), seed=turn * len(asked) + i) for i, (v, m) in enumerate(asked)]
         )
-        reached["rollout"].append(resident())
+        result.setdefault("after_rollout", resident())
         give_back()  # as a round does between its phases
         samples = [Sample(v.agent, r.prompt_tokens, r.tokens, (), 1.0) for (v, _), (r,) in zip(asked, replies, strict=True)]
         update(base, bank, samples, {s.agent: Hyper(1e-5) for s in samples}, Objective())
-        reached["update"].append(resident())
+        result.setdefault("after_update", resident())
         give_back()
-    result = {"loaded": loaded, "after_rollout": reached["rollout"][0], "after_update": reached["update"][0], "third_round": resident()}
+    result["third_round"] = resident()
     print(json.dumps(result))
     return result
 

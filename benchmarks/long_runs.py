@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import theilslopes
 
 from league.assembly import League, limits_of, restore
 from league.config import Config, parse_config
@@ -98,7 +99,9 @@ def fill(base: BaseModel | None) -> None:
     """
     for number in range(60_000):
         sys.intern(f"filler{number}")
-    for first in range(0, 12_000 if base is not None else 0, 100):
+    if base is None:
+        return
+    for first in range(0, 12_000, 100):
         base.tokenizer.encode(" ".join(f"word{number}" for number in range(first, first + 100)))
 
 
@@ -142,9 +145,7 @@ def slope(readings: np.ndarray) -> float:
 
 def median_slope(readings: np.ndarray) -> float:
     """Bytes a round, the median over all pairs of readings."""
-    first, second = np.triu_indices(len(readings), 1)
-    gaps = readings[second] - readings[first]
-    return float(np.median(gaps[:, 1] / gaps[:, 0]))
+    return float(theilslopes(readings[:, 1], readings[:, 0])[0])
 
 
 def resume_seconds(config: Config) -> dict[str, float]:

@@ -5,6 +5,7 @@ hold the result, so an edit would change nothing, or would give stored numbers a
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from league.config.sections import AgentConfig, Config
@@ -25,7 +26,7 @@ def unsettled(before: Config, now: Config) -> tuple[str, ...]:
 
 def _pairs(before: Config, now: Config) -> Iterator[tuple[str, Any, Any]]:
     for path in WHOLE:
-        yield path, _at(before, path), _at(now, path)
+        yield path, attrgetter(path)(before), attrgetter(path)(now)
     for name in before.domains.keys() & now.domains.keys():
         yield f"domains.{name}", before.domains[name], now.domains[name]
     gone = before.agents.keys() - now.agents.keys()
@@ -40,13 +41,6 @@ def _left(agent: AgentConfig, gone: set[str]) -> object:
     if not isinstance(agent.targets, tuple):
         return agent.targets
     return tuple(target for target in agent.targets if target not in gone) or "league"
-
-
-def _at(config: Config, path: str) -> Any:
-    value: Any = config
-    for part in path.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ the caller renames.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,16 +70,17 @@ def update(
     An agent whose advantages, loss or gradient are not finite keeps its weights, moments and step count: `diverged` hears why, and the
     others are trained as if it had not been there. Without `diverged` that is raised, at once: agents before it may have been trained.
     """
-    for agent in {sample.agent for sample in samples}:
-        bank.live(agent)
-    _check(base, samples, hyper)
+    by_agent: dict[str, list[Sample]] = {agent: [] for agent in sorted({sample.agent for sample in samples})}
+    for sample in samples:
+        by_agent[sample.agent].append(sample)
+    _check(base, bank, by_agent, hyper)
     engine_for(bank).forget()
     give_back()
     reports: dict[str, AgentUpdate] = {}
-    for wave in _waves(samples, objective.tokens_per_microbatch):
+    for wave in _waves(by_agent, objective.tokens_per_microbatch):
         while wave:
             try:
-                reports |= _train(bank, [sample for agent in wave for sample in wave[agent]], hyper, objective)
+                reports |= _train(bank, wave, hyper, objective)
                 break
             except TrainingDiverged as error:
                 if diverged is None or error.agent is None:
@@ -89,12 +90,11 @@ def update(
     return reports
 
 
-def _waves(samples: Sequence[Sample], budget: int) -> Iterator[dict[str, list[Sample]]]:
-    """Agents with their samples, by name, as many at a time as fill WAVE micro-batches of `budget` tokens (a prompt counts once)."""
+def _waves(by_agent: Mapping[str, list[Sample]], budget: int) -> Iterator[dict[str, list[Sample]]]:
+    """Agents with their samples, as many at a time as fill WAVE micro-batches of `budget` tokens (a prompt counts once)."""
     wave: dict[str, list[Sample]] = {}
     tokens = 0
-    for agent in sorted({sample.agent for sample in samples}):
-        own = [sample for sample in samples if sample.agent == agent]
+    for agent, own in by_agent.items():
         wave[agent] = own
         tokens += sum(map(len, {sample.prompt_tokens for sample in own})) + sum(len(sample.tokens) for sample in own)
         if tokens >= WAVE * budget:
@@ -104,20 +104,22 @@ def _waves(samples: Sequence[Sample], budget: int) -> Iterator[dict[str, list[Sa
         yield wave
 
 
-def _train(bank: AdapterBank, samples: Sequence[Sample], hyper: Mapping[str, Hyper], objective: Objective) -> dict[str, AgentUpdate]:
+def _train(
+    bank: AdapterBank, wave: Mapping[str, Sequence[Sample]], hyper: Mapping[str, Hyper], objective: Objective
+) -> dict[str, AgentUpdate]:
     """One wave. Raises TrainingDiverged, with every agent's state as before, when anything is not finite."""
-    for sample in samples:
-        if not math.isfinite(sample.advantage):
-            raise TrainingDiverged(f"agent {sample.agent}: non-finite advantage {sample.advantage}", sample.agent)
-    agents = sorted({sample.agent for sample in samples})
-    versions = [bank.live(agent) for agent in agents]
-    hypers = [hyper_of(agent, hyper) for agent in agents]
+    for agent, own in wave.items():
+        for sample in own:
+            if not math.isfinite(sample.advantage):
+                raise TrainingDiverged(f"agent {agent}: non-finite advantage {sample.advantage}", agent)
+    versions = [bank.live(agent) for agent in wave]
+    hypers = [hyper_of(agent, hyper) for agent in wave]
     backup = _Backup(bank, versions) if objective.epochs * objective.minibatches > 1 else None
-    totals = [torch.zeros(len(SUMS), dtype=torch.float64) for _ in agents]
-    norms, steps = [0.0] * len(agents), [0] * len(agents)
+    totals = [torch.zeros(len(SUMS), dtype=torch.float64) for _ in wave]
+    norms, steps = [0.0] * len(wave), [0] * len(wave)
     for _ in range(objective.epochs):
         for part in range(objective.minibatches):
-            batch = _minibatch(samples, agents, hypers, objective, part)
+            batch = _minibatch(wave.values(), hypers, objective, part)
             if not batch:
                 continue
             try:
@@ -129,19 +131,19 @@ def _train(bank: AdapterBank, samples: Sequence[Sample], hyper: Mapping[str, Hyp
                 raise
             for owner in grads:
                 totals[owner] += sums[owner]
-    counts = {agent: sum(1 for sample in samples if sample.agent == agent) for agent in agents}
-    return {agent: _report(agent, counts[agent], totals[i], norms[i], steps[i]) for i, agent in enumerate(agents)}
+    return {agent: _report(agent, len(wave[agent]), totals[i], norms[i], steps[i]) for i, agent in enumerate(wave)}
 
 
-def _check(base: BaseModel, samples: Sequence[Sample], hypers: Mapping[str, Hyper]) -> None:
+def _check(base: BaseModel, bank: AdapterBank, by_agent: Mapping[str, Sequence[Sample]], hypers: Mapping[str, Hyper]) -> None:
     """Everything that is the caller's mistake, before anybody is changed."""
-    for agent in sorted({sample.agent for sample in samples}):
+    for agent in by_agent:
+        bank.live(agent)
         hyper = hyper_of(agent, hypers)
         if not 0 <= hyper.learning_rate <= 1:
             raise ConfigError("update", [f"hyper.{agent}.learning_rate: expected between 0 and 1, found {hyper.learning_rate}"])
         if not (math.isfinite(hyper.kl) and hyper.kl >= 0):
             raise ConfigError("update", [f"hyper.{agent}.kl: expected a finite value of at least 0, found {hyper.kl}"])
-    for sample in samples:
+    for sample in (sample for own in by_agent.values() for sample in own):
         if not sample.tokens:
             raise LeagueError(f"agent {sample.agent}: a sample with an empty completion cannot be learned from")
         if not sample.prompt_tokens:
@@ -152,13 +154,11 @@ def _check(base: BaseModel, samples: Sequence[Sample], hypers: Mapping[str, Hype
             raise LeagueError(f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context")
 
 
-def _minibatch(
-    samples: Sequence[Sample], agents: Sequence[str], hypers: Sequence[Hyper], objective: Objective, part: int
-) -> list[_Weighted]:
+def _minibatch(each: Iterable[Sequence[Sample]], hypers: Sequence[Hyper], objective: Objective, part: int) -> list[_Weighted]:
     """Each agent's part-th share of its samples (strided), weighted; samples without any gradient are left out but counted."""
     chosen: list[_Weighted] = []
-    for owner, (agent, hyper) in enumerate(zip(agents, hypers, strict=True)):
-        own = [sample for sample in samples if sample.agent == agent][part :: objective.minibatches]
+    for owner, (whole, hyper) in enumerate(zip(each, hypers, strict=True)):
+        own = whole[part :: objective.minibatches]
         count = len(own) if objective.aggregation == "sequence" else sum(len(sample.tokens) for sample in own)
         chosen.extend(_Weighted(sample, owner, 1 / count) for sample in own if objective.needs(sample.advantage, hyper))
     return chosen
