@@ -2,6 +2,7 @@
 
     pip install comlrl==1.4.3        # in an environment that also has this project
     python -m benchmarks.magrpo_comlrl --texts 24 --out runs/magrpo-comlrl.json
+    python -m benchmarks.magrpo_comlrl --texts 24 --exam 24 --plain-loss     # ours alone, its loss as CoMLRL's: temperature 1, no truncation
 
 Two writers, one turn, G aligned samples, advantages centred only, an update after every `--buffer` texts; no warm-up. Both are scored by the
 paper's reward or, with `--reward hardened`, by the hardened one; both forms are computed, with the base's perplexity, whichever pays. What is compared: the mean training reward by tokens sampled and by CPU-seconds (of the whole
@@ -32,7 +33,7 @@ from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.peft_io import import_peft
 from league.rollouts import play
 from league.seeds import derive
-from league.types import Hyper, Match, Version
+from league.types import Hyper, Match, Sampling, Version
 from tasks.games.replies import ask
 from tasks.writing import WRITERS, Writing
 from tasks.writing_fluency import Perplexity
@@ -72,6 +73,8 @@ def ours(base: BaseModel, args: argparse.Namespace) -> tuple[list[Point], Adapte
             samples += learn_from(episode, score, Credit(), set(WRITERS)).samples
             scores.append(fmean(seat[WRITERS[0]] for seat in score.rewards.values()))
             tokens += tokens_of(episode)
+        if args.plain_loss:
+            samples = [replace(sample, sampling=Sampling(), logprobs=()) for sample in samples]
         if samples:
             update(base, bank, samples, {seat: Hyper(args.rate) for seat in WRITERS}, Objective())
         curve += [(tokens, time.process_time() - start, score) for score in scores]
@@ -172,6 +175,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--exam", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plain-loss", action="store_true", help="ours alone, trained at temperature 1 without truncation")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +184,11 @@ def main() -> None:
     found: dict[str, Any] = {"settings": {key: str(value) for key, value in vars(args).items()}}
     found["ours"], bank, seats = ours(base, args)
     found["ours_exam"] = exam(bank, seats, base, args)
+    if args.plain_loss:
+        print(
+            f"ours, plain loss, seed {args.seed}: all texts {fmean(p[2] for p in found['ours']):.2f}, held out {fmean(found['ours_exam']):.2f}"
+        )
+        return
     found["comlrl"], folders = theirs(base, args, path)
     imported = AdapterBank(base)
     for seat, folder in zip(WRITERS, folders, strict=True):
