@@ -1,16 +1,17 @@
-"""Which domains can a 135M model learn? Base accuracy with 0, 1 and 3 worked examples, experts after warm-up, expert × domain.
+"""Which domains can a 135M model learn? Base accuracy with 0, 1 and 3 worked examples, experts
+after warm-up, expert × domain.
 
     python benchmarks/domains.py base    --out DIR [--domains chain_sum,gcd@2] [--problems 200]
     python benchmarks/domains.py experts --out DIR [--domains …] [--steps 60] [--batch 8] [--matrix 100]
     python benchmarks/domains.py student --out DIR --domains a,b,c,d [--steps 10] [--batch 32] [--problems 64]
     python benchmarks/domains.py table   --out DIR
 
-Each measurement is one JSON file in DIR, and what is already there is not measured again; `table` only reads and prints Markdown.
-Accuracy is greedy on held-out test problems unless said otherwise; examples come from the train split; intervals are Wilson's at 95 %.
-Experts learn worked solutions by supervised steps, all domains of a call in one fused update; `student` is one adapter for all of them,
-asked 4 times at temperature 1 on validation problems, unaided and with one worked example. `name@2` means level 2. Seconds are of CPU,
-one thread.
-Trained experts are kept as PEFT folders in DIR/adapters and loaded again by a later call.
+Each measurement is one JSON file in DIR, and what is already there is not measured again; `table` only reads and
+prints Markdown. Accuracy is greedy on held-out test problems unless said otherwise; examples come from the train
+split; intervals are Wilson's at 95 %. Experts learn worked solutions by supervised steps, all domains of a call in
+one fused update; `student` is one adapter for all of them, asked 4 times at temperature 1 on validation problems,
+unaided and with one worked example. `name@2` means level 2. Seconds are of CPU, one thread. Trained experts are kept
+as PEFT folders in DIR/adapters and loaded again by a later call.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import locate_model
 from league.model.peft_io import export_peft, import_peft
-from league.reporting.measures import proportion
+from league.reporting.queries.estimates import proportion
 from league.seeds import derive
 from league.types import Hyper, Problem, Request, Sample, Sampling, Split, Version
 from tasks.domains import DOMAINS, Domain, make_domain
@@ -58,9 +59,17 @@ class Lab:
         self.spec = LoraSpec(rank=rank, alpha=2.0 * rank)
 
     def measure(
-        self, domain: Domain, version: Version | None, *, shots: int = 0, problems: int = 200, samples: int = 1, split: Split = "test"
+        self,
+        domain: Domain,
+        version: Version | None,
+        *,
+        shots: int = 0,
+        problems: int = 200,
+        samples: int = 1,
+        split: Split = "test",
     ) -> dict[str, object]:
-        """Accuracy on the first `problems` of a split: greedy for one sample, at temperature 1 for several."""
+        """Accuracy on the first `problems` of a split: greedy for one sample, at temperature 1 for
+        several."""
         temperature = 0.0 if samples == 1 else 1.0
         sampling = Sampling(temperature=temperature, max_tokens=domain.max_tokens)
         asked = [domain.problem(split, index) for index in range(domain.size_hint(split, problems))]
@@ -89,16 +98,22 @@ class Lab:
             "example": flat[0].text[:200],
         }
 
-    def target(self, agent: str, domain: Domain, problem: Problem, *, work: bool = True, shots: int = 0, first: int = 0) -> Sample:
-        """A supervised sample: the worked solution (or the bare answer line) after the unaided or the exampled prompt."""
+    def target(
+        self, agent: str, domain: Domain, problem: Problem, *, work: bool = True, shots: int = 0, first: int = 0
+    ) -> Sample:
+        """A supervised sample: the worked solution (or the bare answer line) after the unaided or
+        the exampled prompt."""
         text = domain.solution(problem) if work else f"Answer: {problem.answer}"
         shown = [domain.problem("train", first + offset) for offset in range(shots)]
         prompt = self.base.encode(domain.prompt(problem, [(example, domain.solution(example)) for example in shown]))
         tokens = self.base.tokenizer(text, add_special_tokens=False)["input_ids"]
         return Sample(agent, prompt, (*tokens, self.base.tokenizer.eos_token_id), (), 1.0)
 
-    def train(self, plan: dict[str, list[Domain]], steps: int, batch: int, *, start: int = 0, work: bool = True) -> dict[str, float]:
-        """`steps` fused updates: each agent learns `batch` fresh train problems a step, shared out over its domains."""
+    def train(
+        self, plan: dict[str, list[Domain]], steps: int, batch: int, *, start: int = 0, work: bool = True
+    ) -> dict[str, float]:
+        """`steps` fused updates: each agent learns `batch` fresh train problems a step, shared out
+        over its domains."""
         cpu, loss = time.process_time(), {}
         for step in range(start, start + steps):
             samples = []
@@ -107,11 +122,16 @@ class Lab:
                 for domain in domains:
                     size = domain.size_hint("train", (step + 1) * each)
                     indices = [(step * each + offset) % size for offset in range(each)]
-                    samples += [self.target(agent, domain, domain.problem("train", index), work=work) for index in indices]
+                    samples += [
+                        self.target(agent, domain, domain.problem("train", index), work=work) for index in indices
+                    ]
             hyper = {agent: Hyper(learning_rate=self.learning_rate) for agent in plan}
             reports = update(self.base, self.bank, samples, hyper, Objective(aggregation="token"))
             loss = {agent: report.loss for agent, report in reports.items()}
-            print(f"step {step + 1}: loss {sum(loss.values()) / len(loss):.3f}, {time.process_time() - cpu:.0f} CPU-s", flush=True)
+            print(
+                f"step {step + 1}: loss {sum(loss.values()) / len(loss):.3f}, {time.process_time() - cpu:.0f} CPU-s",
+                flush=True,
+            )
         print(f"trained {steps} steps in {time.process_time() - cpu:.0f} CPU-s, loss {loss}", flush=True)
         return {"cpu_seconds": time.process_time() - cpu, **{f"loss_{agent}": value for agent, value in loss.items()}}
 
@@ -132,9 +152,12 @@ def measure_base(lab: Lab, domains: dict[str, Domain], problems: int) -> None:
 
 
 def measure_experts(lab: Lab, domains: dict[str, Domain], args: argparse.Namespace) -> None:
-    """Train one expert per domain in one fused pass, then each on its own domain, then each on the others'."""
+    """Train one expert per domain in one fused pass, then each on its own domain, then each on the
+    others'."""
     pairs = [(name, name) for name in domains] + [(one, other) for one in domains for other in domains if one != other]
-    pairs = [(one, other) for one, other in pairs if lab.missing(f"expert.{one}.{other}") and (args.matrix or one == other)]
+    pairs = [
+        (one, other) for one, other in pairs if lab.missing(f"expert.{one}.{other}") and (args.matrix or one == other)
+    ]
     needed = {one for one, _ in pairs}
     kept = {name: args.out / "adapters" / adapter(name).agent for name in domains if name in needed}
     fresh = [name for name, folder in kept.items() if not folder.exists()]
@@ -145,7 +168,13 @@ def measure_experts(lab: Lab, domains: dict[str, Domain], args: argparse.Namespa
             import_peft(lab.bank, adapter(name), folder, trainable=False)
     if fresh:
         cost = lab.train({adapter(name).agent: [domains[name]] for name in fresh}, args.steps, args.batch)
-        about = {"steps": args.steps, "batch": args.batch, "experts": fresh, "seed": args.seed, "learning_rate": args.learning_rate}
+        about = {
+            "steps": args.steps,
+            "batch": args.batch,
+            "experts": fresh,
+            "seed": args.seed,
+            "learning_rate": args.learning_rate,
+        }
         lab.record(f"training.{len(fresh)}.{fresh[0]}", {**cost, **about})
         for name in fresh:
             export_peft(lab.bank, adapter(name), kept[name], MODEL)
@@ -155,7 +184,8 @@ def measure_experts(lab: Lab, domains: dict[str, Domain], args: argparse.Namespa
 
 
 def measure_student(lab: Lab, domains: dict[str, Domain], args: argparse.Namespace) -> None:
-    """One adapter for all domains after a short format warm-up: how right, how varied, and what one worked example adds."""
+    """One adapter for all domains after a short format warm-up: how right, how varied, and what one
+    worked example adds."""
     student = Version("student", 0)
     lab.bank.add(student, lab.spec, seed=derive("student", args.seed), trainable=True)
     lab.train({"student": list(domains.values())}, args.steps, args.batch)
@@ -182,14 +212,25 @@ def header(*names: str) -> None:
 
 
 def constant(domain: Domain) -> float:
-    """The share of the commonest answer over 200 test problems: what a model gets that always says the same."""
+    """The share of the commonest answer over 200 test problems: what a model gets that always says
+    the same."""
     answers = [domain.problem("test", index).answer for index in range(domain.size_hint("test", 200))]
     return max(map(answers.count, answers)) / len(answers)
 
 
 def table(out: Path, domains: dict[str, Domain]) -> None:
     """Markdown: accuracy by domain, expert × domain, the warmed student."""
-    header("domain", "field", "same answer always", "base, 0 examples", "1 example", "3 examples", "expert", "tokens", "CPU s")
+    header(
+        "domain",
+        "field",
+        "same answer always",
+        "base, 0 examples",
+        "1 example",
+        "3 examples",
+        "expert",
+        "tokens",
+        "CPU s",
+    )
     shown = [name for name in domains if read(out, f"expert.{name}.{name}") or read(out, f"base.{name}.0")]
     for name in shown:
         domain, expert = domains[name], read(out, f"expert.{name}.{name}")
@@ -201,8 +242,14 @@ def table(out: Path, domains: dict[str, Domain]) -> None:
     experts = [name for name in shown if read(out, f"expert.{name}.{name}")]
     header("expert of \\ asked", *experts)
     for one in experts:
-        print(f"| {one} | " + " | ".join(cell(read(out, f"expert.{one}.{other}"), interval=False) for other in experts) + " |")
-    students = sorted(out.glob("student.*.json"), key=lambda path: (path.stem.split(".")[2], int(path.stem.split(".")[1]), path.stem))
+        print(
+            f"| {one} | "
+            + " | ".join(cell(read(out, f"expert.{one}.{other}"), interval=False) for other in experts)
+            + " |"
+        )
+    students = sorted(
+        out.glob("student.*.json"), key=lambda path: (path.stem.split(".")[2], int(path.stem.split(".")[1]), path.stem)
+    )
     if students:
         header("domain", "steps", "examples", "accuracy at T 1", "groups of 4 with both outcomes", "answered", "tokens")
     for path in students:

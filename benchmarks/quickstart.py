@@ -1,11 +1,12 @@
-"""The main experiment over several seeds, and the honest baseline beside it: writes docs/results/quickstart.md.
+"""The main experiment over several seeds, and the honest baseline beside it: writes
+docs/results/quickstart.md.
 
     python -m benchmarks.quickstart --seeds 1 2 3 [--baseline] [--runs DIR] [key.sub=value …]
 
-Finished runs in DIR are read and not repeated, so the command can be interrupted. Every seed is a process of its own; its wall time and
-largest memory are the operating system's. Gains are paired by test problem; the interval over seeds is Student's t on the seeds' means, and
-the pooled one treats problems of all seeds as one sample (each seed has its own test problems). What stands above the line "Command:" of
-the page is written by hand and kept.
+Finished runs in DIR are read and not repeated, so the command can be interrupted. Every seed is a process of its own;
+its wall time and largest memory are the operating system's. Gains are paired by test problem; the interval over seeds
+is Student's t on the seeds' means, and the pooled one treats problems of all seeds as one sample (each seed has its
+own test problems). What stands above the line "Command:" of the page is written by hand and kept.
 """
 
 import argparse
@@ -19,8 +20,8 @@ import time
 from pathlib import Path
 from statistics import fmean, stdev
 
-from league.reporting.marks import compare_runs, exam, gains, learners, overall_gain, teaching
-from league.reporting.measures import mean, t_quantile
+from league.reporting.queries.estimates import mean, t_quantile
+from league.reporting.queries.exam_results import compare_runs, exam, gains, learners, overall_gain, teaching
 from league.reporting.views import Estimate
 from league.store.reader import RunReader
 
@@ -34,19 +35,34 @@ def play(config: str, name: str, runs: Path, overrides: list[str]) -> None:
     cost = runs / f"{name}.cost.json"
     if cost.exists():
         return
-    command = [sys.executable, "-m", "league", "train", str(ROOT / "configs" / config), f"name={name}", f"runs={runs}", *overrides]
+    command = [
+        sys.executable,
+        "-m",
+        "league",
+        "train",
+        str(ROOT / "configs" / config),
+        f"name={name}",
+        f"runs={runs}",
+        *overrides,
+    ]
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    cost.write_text(json.dumps({"wall_s": time.perf_counter() - started, "cpu_s": cpu, "peak_gb": after.ru_maxrss / 2**20}))
+    cost.write_text(
+        json.dumps({"wall_s": time.perf_counter() - started, "cpu_s": cpu, "peak_gb": after.ru_maxrss / 2**20})
+    )
 
 
 def shown(estimate: Estimate | None, scale: float = 100.0) -> str:
     if estimate is None:
         return "–"
     text = f"{scale * estimate.value:+.1f}"
-    return text if estimate.low is None or estimate.high is None else f"{text} [{scale * estimate.low:+.1f}, {scale * estimate.high:+.1f}]"
+    return (
+        text
+        if estimate.low is None or estimate.high is None
+        else f"{text} [{scale * estimate.low:+.1f}, {scale * estimate.high:+.1f}]"
+    )
 
 
 def level(estimate: Estimate | None) -> str:
@@ -67,12 +83,19 @@ def report(seeds: list[int], runs: Path, overrides: list[str], with_baseline: bo
     for name in names:
         with RunReader.read(runs / name) as reader:
             states[name] = reader.state()
-    command = f"python -m benchmarks.quickstart --seeds {' '.join(map(str, seeds))}{' --baseline' if with_baseline else ''}"
+    command = (
+        f"python -m benchmarks.quickstart --seeds {' '.join(map(str, seeds))}{' --baseline' if with_baseline else ''}"
+    )
     lines = [
         f"Command: `{' '.join([command, *overrides])}`. Machine: {platform.machine()}, {_cores()} cores, Python {platform.python_version()}.",
         "",
     ]
-    lines += _gains(names, states) + _teaching(names, states) + _experts(names[0], states[names[0]]) + _cost(names, states, runs)
+    lines += (
+        _gains(names, states)
+        + _teaching(names, states)
+        + _experts(names[0], states[names[0]])
+        + _cost(names, states, runs)
+    )
     if with_baseline:
         lines += _baseline(seeds, runs)
     return "\n".join(lines) + "\n"
@@ -141,7 +164,9 @@ def _experts(name: str, state: dict) -> list[str]:
         "|---" * (len(start.domains()) + 1) + "|",
     ]
     for agent in start.agents():
-        lines.append(f"| {agent} | " + " | ".join(level(start.accuracy(agent, domain)) for domain in start.domains()) + " |")
+        lines.append(
+            f"| {agent} | " + " | ".join(level(start.accuracy(agent, domain)) for domain in start.domains()) + " |"
+        )
     return [*lines, ""]
 
 
@@ -153,10 +178,19 @@ def _cost(names: list[str], states: dict, runs: Path) -> list[str]:
         "|---" * 9 + "|",
     ]
     for name in names:
-        cost, clock, tokens = json.loads((runs / f"{name}.cost.json").read_text()), states[name]["clock"], states[name]["tokens"]
+        cost, clock, tokens = (
+            json.loads((runs / f"{name}.cost.json").read_text()),
+            states[name]["clock"],
+            states[name]["tokens"],
+        )
         total = sum(clock.values())
         update = clock.get("update", 0) + clock.get("warm-up", 0)
-        shares = [clock.get("generate", 0), update, clock.get("evaluate", 0), sum(clock.get(phase, 0) for phase in OWN_WORK)]
+        shares = [
+            clock.get("generate", 0),
+            update,
+            clock.get("evaluate", 0),
+            sum(clock.get(phase, 0) for phase in OWN_WORK),
+        ]
         lines.append(
             f"| {name} | {cost['wall_s'] / 60:.1f} | {cost['cpu_s'] / 60:.1f} | {cost['peak_gb']:.2f} | "
             + " | ".join(f"{100 * s / total:.1f}%" for s in shares)
@@ -204,7 +238,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument(
-        "--baseline", action="store_true", help="also train configs/baseline_mixed.yaml with the same seeds and as many tokens"
+        "--baseline",
+        action="store_true",
+        help="also train configs/baseline_mixed.yaml with the same seeds and as many tokens",
     )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--report-only", action="store_true")
@@ -220,7 +256,11 @@ def main() -> None:
             shared = [item for item in chosen.overrides if item.startswith(("model.", "evaluation.final_problems"))]
             play("baseline_mixed.yaml", f"baseline-{seed}", chosen.runs, [f"seed={seed}", *limits, *shared])
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    above = OUT.read_text(encoding="utf-8").partition("Command: ")[0] if OUT.is_file() else "# Quickstart: does the league teach?\n\n"
+    above = (
+        OUT.read_text(encoding="utf-8").partition("Command: ")[0]
+        if OUT.is_file()
+        else "# Quickstart: does the league teach?\n\n"
+    )
     OUT.write_text(above + report(chosen.seeds, chosen.runs, chosen.overrides, chosen.baseline), encoding="utf-8")
     print(OUT.read_text())
 

@@ -1,7 +1,8 @@
-"""The `league` program: registers the commands and is the outermost boundary, where errors become messages and exit codes.
+"""The `league` program: registers the commands and is the outermost boundary, where errors become
+messages and exit codes.
 
-0: done. 1: a check found something (verify), or training stopped. 2: the user's error, one message, no traceback. 130: interrupted.
-70: an error nobody foresaw: one message, and the traceback in a file that the message names.
+0: done. 1: a check found something (verify), or training stopped. 2: the user's error, one message, no traceback.
+130: interrupted. 70: an error nobody foresaw: one message, and the traceback in a file that the message names.
 
 Commands import what they need when they run: `--help` and everything that needs no model answers without torch.
 """
@@ -49,17 +50,24 @@ def main() -> None:
         sys.stderr.close()
         raise SystemExit(141) from None
     except OSError as error:
-        _fail(f"error: {error.filename or 'a file'}: {error.strerror or error} (is there room, and may you write there?)", 2)
+        _fail(
+            f"error: {error.filename or 'a file'}: {error.strerror or error} (is there room, and may you write there?)",
+            2,
+        )
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # which is how typer passes an interrupt on
             raise
         _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
     except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
-        _fail(f"internal error: {type(error).__name__}: {error}\nthis is a mistake in league; the details are in {_logged(error)}", 70)
+        _fail(
+            f"internal error: {type(error).__name__}: {error}\nthis is a mistake in league; the details are in {_logged(error)}",
+            70,
+        )
 
 
 def _note(error: threading.ExceptHookArgs) -> None:
-    """What ends a thread (TensorBoard's writer on a full disk) is a line, not a traceback; who needs the thread is told when it is missed."""
+    """What ends a thread (TensorBoard's writer on a full disk) is a line, not a traceback; who
+    needs the thread is told when it is missed."""
     if error.exc_type is not SystemExit:
         typer.echo(f"note: {error.exc_type.__name__}: {error.exc_value}", err=True)
 
@@ -80,7 +88,7 @@ def _logged(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    from league.reporting.transcripts import clean
+    from league.reporting.text.transcripts import clean
 
     typer.echo(clean(message), err=True)  # it may quote a stranger's file, and a terminal obeys control characters
     raise SystemExit(code)

@@ -48,11 +48,13 @@ class DataError(UserError):
 
 
 class BackendError(LeagueError):
-    """A player could not answer for a reason that is not the player's: the match is void, never a loss."""
+    """A player could not answer for a reason that is not the player's: the match is void, never a
+    loss."""
 
 
 class TrainingDiverged(LeagueError):
-    """A non-finite loss, gradient, log-probability or adapter; the message names the agent, `agent` too where it is one agent's."""
+    """A non-finite loss, gradient, log-probability or adapter; the message names the agent, `agent`
+    too where it is one agent's."""
 
     def __init__(self, message: str, agent: str | None = None):
         self.agent = agent
@@ -60,10 +62,11 @@ class TrainingDiverged(LeagueError):
 
 
 class Foreign:
-    """The boundary around code that is not ours: a user's module, a problem generator, a parser of somebody's file.
+    """The boundary around code that is not ours: a user's module, a problem generator, a parser of
+    somebody's file.
 
-    Such code may raise anything. Used as a context manager, it turns whatever comes out into a UserError that says `what` failed and why;
-    our own errors pass.
+    Such code may raise anything. Used as a context manager, it turns whatever comes out into a UserError that says
+    `what` failed and why; our own errors pass.
     """
 
     def __init__(self, what: str):
@@ -71,7 +74,9 @@ class Foreign:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, LeagueError) or not isinstance(error, (Exception, SystemExit)):
             return
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

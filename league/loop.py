@@ -2,8 +2,9 @@
 
     schedule → play → score → update → measure → guard → evolve → commit → report
 
-`train` starts a run, `resume` continues one; both end in `run`, which plays rounds until the config, a limit or a person says stop. A
-round exists when its commit returns, and nothing outside the commit is needed to play the next one.
+`train` starts a run, `resume` continues one; both end in `run`, which plays rounds until the config, a limit or a
+person says stop. A round exists when its commit returns, and nothing outside the commit is needed to play the next
+one.
 """
 
 import time
@@ -13,26 +14,26 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from league import assembly
-from league.assembly import League
-from league.checkpoint import save_adapter, save_optimizer
 from league.config import Config, draft_config
-from league.config.settled import unsettled
-from league.evolving import evolve
-from league.founding import warm_up_all
-from league.guards import guard, measured
+from league.config.fixed import unsettled
 from league.learning.update import AgentUpdate
-from league.limits import reached
-from league.measuring import measure
-from league.preflight import Prepared, prepare
+from league.preflight.checks import Prepared, prepare
 from league.rollouts import outcomes_of, play
-from league.round import Audience, Round, timed
-from league.scheduling import schedule
-from league.signals import Signals
+from league.round.evolve import evolve
+from league.round.guard import guard, measured
+from league.round.learn import learn
+from league.round.measure import measure
+from league.round.schedule import schedule_matches
+from league.round.signals import Signals
+from league.round.stop import reached
+from league.round.values import Audience, Round, timed
+from league.round.versions import reconcile, snapshot
+from league.round.warm_up import warm_up_all
+from league.runtime import assembly
+from league.runtime.assembly import League
+from league.runtime.checkpoint import save_adapter, save_optimizer
 from league.store.records import RoundRecord
 from league.store.run import RunStore
-from league.succession import reconcile, snapshot
-from league.training import learn
 from league.types import BASE, Episode, Score, VersionRow
 
 
@@ -46,7 +47,8 @@ def train(prepared: Prepared, audience: Audience) -> Path:
 
 
 def resume(folder: Path, audience: Audience) -> Path:
-    """Continue a run where its last committed round left it. Raises UserError when the folder does not allow it."""
+    """Continue a run where its last committed round left it. Raises UserError when the folder does
+    not allow it."""
     config = assembly.read_config(folder)
     store = RunStore.open(folder, assembly.limits_of(config))
     try:
@@ -71,7 +73,8 @@ def _unsettled(store: RunStore, config: Config) -> tuple[str, ...]:
 
 
 def run(league: League, audience: Audience) -> None:
-    """Play rounds until the last one, a limit, or a wish to stop; a signal finishes the round, a second one stops at once."""
+    """Play rounds until the last one, a limit, or a wish to stop; a signal finishes the round, a
+    second one stops at once."""
     with Signals() as signals:
         if league.store.latest_round() is None:
             _open_round(league, audience)
@@ -86,12 +89,14 @@ def play_round(league: League, number: int, audience: Audience) -> None:
     """Schedule, play, score, update, measure, guard, evolve, commit, report."""
     now = Round(number)
     with timed(league, now, "schedule"):
-        fixtures = schedule(league, number)
+        fixtures = schedule_matches(league, number)
     with timed(league, now, "generate"):
         audience.phase(league, number, f"playing {len(fixtures)} matches")
         episodes = play(fixtures, league.tasks, league.backend, league.players())
     with timed(league, now, "score"):
-        scores = [league.tasks[episode.match.task].score(episode) if episode.void is None else None for episode in episodes]
+        scores = [
+            league.tasks[episode.match.task].score(episode) if episode.void is None else None for episode in episodes
+        ]
     with timed(league, now, "update"):
         audience.phase(league, number, "updating")
         updates = learn(league, now, episodes, scores)
@@ -112,7 +117,8 @@ def play_round(league: League, number: int, audience: Audience) -> None:
 
 
 def _open_round(league: League, audience: Audience) -> None:
-    """Round 0: warm-up of all agents in one fused pass, their first frozen snapshot, the first exam."""
+    """Round 0: warm-up of all agents in one fused pass, their first frozen snapshot, the first
+    exam."""
     now = Round(0)
     with timed(league, now, "warm-up"):
         trained = warm_up_all(league, lambda step, steps: audience.phase(league, 0, f"warm-up, step {step} of {steps}"))
@@ -135,13 +141,19 @@ def _open_round(league: League, audience: Audience) -> None:
 
 # ------------------------------------------------------------------------------------------- what follows a match
 def _guard(
-    league: League, now: Round, episodes: Sequence[Episode], scores: Sequence[Score | None], updates: Mapping[str, AgentUpdate]
+    league: League,
+    now: Round,
+    episodes: Sequence[Episode],
+    scores: Sequence[Score | None],
+    updates: Mapping[str, AgentUpdate],
 ) -> None:
     """Alarms of the round, and what they lead to."""
     held_out: dict[str, list[float]] = {}
     for mark in now.marks:
         held_out.setdefault(mark.version.agent, []).append(mark.accuracy)
-    quantities = measured(league, episodes, scores, updates, {agent: fmean(values) for agent, values in held_out.items()})
+    quantities = measured(
+        league, episodes, scores, updates, {agent: fmean(values) for agent, values in held_out.items()}
+    )
     now.alarms, rows = guard(league, now.number, quantities, now.broken)
     now.versions += rows
     now.scalars |= {f"alarm/{alarm.agent}/{alarm.sign}": alarm.value for alarm in now.alarms}
@@ -159,7 +171,8 @@ def _move(league: League, now: Round, updates: Mapping[str, AgentUpdate]) -> Non
 
 # ------------------------------------------------------------------------------------------------- measuring
 def _measure(league: League, now: Round, ends: bool) -> None:
-    """On test problems before the first round and after the last (`ends`), on validation problems between."""
+    """On test problems before the first round and after the last (`ends`), on validation problems
+    between."""
     found = measure(league, now.number, now.number == 0 or ends)
     now.marks, now.lessons = list(found.marks), list(found.lessons)
     now.matches += found.matches
@@ -207,7 +220,8 @@ def _commit(league: League, now: Round) -> None:
 
 # -------------------------------------------------------------------------------------------------- the end
 def _finished(league: League, signals: Signals) -> str | None:
-    """Why no further round is played, or None. A limit ends the run once the last exam has been sat: time may run out behind it."""
+    """Why no further round is played, or None. A limit ends the run once the last exam has been
+    sat: time may run out behind it."""
     number = league.store.latest_round() or 0
     if (limit := reached(league, number)) is not None and "end" in league.marks:
         return limit

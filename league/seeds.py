@@ -1,7 +1,8 @@
 """Every random stream of a run, derived from names by hashing.
 
-A stream is addressed by what it is for, (run seed, "round", 3, "match", 7, ...), never by what was drawn before it. So a
-resumed run, a run with more players, or a match replayed alone all draw the same numbers. `hash()` is never used: it is salted.
+A stream is addressed by what it is for, (run seed, "round", 3, "match", 7, ...), never by what was drawn before it.
+So a resumed run, a run with more players, or a match replayed alone all draw the same numbers. `hash()` is never
+used: it is salted.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """The values that cross layers: no torch, no I/O.
 
-A match is data. A task opens it with `Turn`s (decision points); a backend turns each turn's prompts into `Reply`s; the joint
-actions become `Node`s whose siblings are the group; when nobody is left to speak the task scores the tree, and learning folds
-rewards into returns and advantages per seat.
+A match is data. A task opens it with `Turn`s (decision points); a backend turns each turn's prompts into `Reply`s;
+the joint actions become `Node`s whose siblings are the group; when nobody is left to speak the task scores the tree,
+and learning folds rewards into returns and advantages per seat.
 
     Match ──task.open──▶ Turn ──backend──▶ Decision(replies, nodes) ──task.follow──▶ Turn … ──task.score──▶ Score
 """
@@ -41,6 +41,8 @@ class Version:
 
 BASE = Version("base", 0)
 """The base model as a player: its adapter is switched off, it never trains. The name is reserved."""
+EXAM = "exam"
+"""The task name under which exams enter the payoffs. The name is reserved."""
 
 
 # ------------------------------------------------------------------------------------------------- problems
@@ -83,7 +85,8 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt for one player, to be sampled `samples` times; sample j draws from the stream (seed, j)."""
+    """One prompt for one player, to be sampled `samples` times; sample j draws from the stream
+    (seed, j)."""
 
     version: Version | None
     """None is the base model with its adapter switched off: the reference policy."""
@@ -109,10 +112,12 @@ class Reply:
 
 
 class Backend(Protocol):
-    """WHO SPEAKS. One call is one stage of a round: all prompts of all matches, whatever their adapter."""
+    """WHO SPEAKS. One call is one stage of a round: all prompts of all matches, whatever their
+    adapter."""
 
     def generate(self, requests: Sequence[Request]) -> Sequence["tuple[Reply, ...] | BackendError"]:
-        """Answer every request, in order, with its `samples` replies, or with the BackendError that kept its player from answering."""
+        """Answer every request, in order, with its `samples` replies, or with the BackendError that
+        kept its player from answering."""
         ...
 
 
@@ -128,7 +133,8 @@ class Remembering(Protocol):
 # -------------------------------------------------------------------------------------------------- matches
 @dataclass(frozen=True)
 class RewardMix:
-    """How individual, team and competitive rewards combine for one match; stored with it as its situation."""
+    """How individual, team and competitive rewards combine for one match; stored with it as its
+    situation."""
 
     individual: float = 1.0
     team: float = 0.0
@@ -154,8 +160,8 @@ class Match:
 class Turn:
     """A decision point: the seats that speak now and exactly what each sees.
 
-    All seats of one turn speak at once, `samples` times each. `tag` is the task's own label ("explain", "control", "taught");
-    `about` indexes the match's problems where the turn is about one of them.
+    All seats of one turn speak at once, `samples` times each. `tag` is the task's own label ("explain", "control",
+    "taught"); `about` indexes the match's problems where the turn is about one of them.
     """
 
     tag: str
@@ -168,7 +174,8 @@ class Turn:
 
 @dataclass
 class Node:
-    """A joint action: `picks[seat]` indexes that seat's replies; `next` are the decision points that follow."""
+    """A joint action: `picks[seat]` indexes that seat's replies; `next` are the decision points
+    that follow."""
 
     id: int
     picks: Mapping[str, int]
@@ -197,7 +204,8 @@ class Episode:
     """Why the match does not count (a player could not be reached), or None."""
 
     def decisions(self) -> Iterator[tuple[tuple[tuple[Decision, Node], ...], Decision]]:
-        """Walk (path of (decision, node) from the root, decision), parents before children, in playing order."""
+        """Walk (path of (decision, node) from the root, decision), parents before children, in
+        playing order."""
         stack: list[tuple[tuple[tuple[Decision, Node], ...], Decision]] = [((), root) for root in reversed(self.roots)]
         while stack:
             path, decision = stack.pop()
@@ -209,7 +217,8 @@ class Episode:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One relation between two versions in one task, summed over paired items; raw material of the payoffs.
+    """One relation between two versions in one task, summed over paired items; raw material of the
+    payoffs.
 
     relation "contest": wins, draws, losses of `row` against `col`, item by item.
     relation "teaching": row taught col; total and total_sq sum the paired Δ per (explanation, problem) item.
@@ -233,7 +242,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Score:
-    """What the task made of an episode: rewards per node and seat, metrics for people, outcomes for the payoffs.
+    """What the task made of an episode: rewards per node and seat, metrics for people, outcomes for
+    the payoffs.
 
     `void` lists seats whose samples must carry no gradient (an infrastructure failure, a suspected hack).
     """
@@ -260,7 +270,8 @@ class Task(Protocol):
         ...
 
     def seats(self) -> tuple[str, ...]:
-        """Names of the seats, in speaking order. A task for any number of players returns a pattern it documents."""
+        """Names of the seats, in speaking order. A task for any number of players returns a pattern
+        it documents."""
         ...
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
@@ -272,7 +283,8 @@ class Task(Protocol):
         ...
 
     def follow(self, match: Match, path: tuple[tuple[Decision, Node], ...]) -> Sequence[Turn]:
-        """The decision points after the joint action at the end of `path`; empty when nobody is left to speak."""
+        """The decision points after the joint action at the end of `path`; empty when nobody is
+        left to speak."""
         ...
 
     def score(self, episode: Episode) -> Score:
@@ -323,7 +335,8 @@ class VersionRow:
 # ----------------------------------------------------------------------------------------------- what lasts
 @dataclass(frozen=True)
 class MatchResult:
-    """A finished match as it is stored. `transcript` is plain JSON-able data or None when it was not kept."""
+    """A finished match as it is stored. `transcript` is plain JSON-able data or None when it was
+    not kept."""
 
     match: Match
     metrics: Mapping[str, float]

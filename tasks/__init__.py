@@ -1,8 +1,10 @@
-"""The rules of every kind of match: a closed dict of kinds, and a user's own by dotted path ("package.module:Class").
+"""The rules of every kind of match: a closed dict of kinds, and a user's own by dotted path
+("package.module:Class").
 
-A task is pure: it knows no model and no tensors. A kind is a frozen dataclass whose fields are its settings; `name` is the task's name
-in this run, `domains` the run's domains where the kind uses them. It offers `seats`, `problems`, `open`, `follow`, `score` (see
-league.types.Task), `check()`, a list of problems with its settings, and `relation`, the kind of payoff it yields.
+A task is pure: it knows no model and no tensors. A kind is a frozen dataclass whose fields are its settings; `name`
+is the task's name in this run, `domains` the run's domains where the kind uses them. It offers `seats`, `problems`,
+`open`, `follow`, `score` (see league.types.Task), `check()`, a list of problems with its settings, and `relation`,
+the kind of payoff it yields.
 """
 
 import math
@@ -12,16 +14,16 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from league.dotted import find
 from league.errors import Foreign, UserError, nearest
+from league.registry import find
 
 TASKS: dict[str, str] = {
     "teaching": "tasks.teaching:Teaching",
     "contest": "tasks.contest:Contest",
-    "matrix_game": "tasks.matrix_games:MatrixGame",
-    "kuhn_poker": "tasks.kuhn_poker:KuhnPoker",
-    "writing": "tasks.writing:Writing",
-    "coding": "tasks.coding:Coding",
+    "matrix_game": "tasks.games.matrix_games:MatrixGame",
+    "kuhn_poker": "tasks.games.kuhn_poker:KuhnPoker",
+    "writing": "tasks.writing.task:Writing",
+    "coding": "tasks.coding.task:Coding",
 }
 """kind → "module:Class", imported when used: a command that plays no match imports no task."""
 
@@ -36,12 +38,16 @@ def task_class(kind: str) -> type:
     """Look a kind up by name or dotted path. Raises UserError naming the nearest valid kind."""
     where = TASKS.get(kind, kind)
     if ":" not in where:
-        raise UserError(f"unknown task kind '{kind}'{nearest(kind, list(TASKS))} (or your own as 'package.module:Class')")
+        raise UserError(
+            f"unknown task kind '{kind}'{nearest(kind, list(TASKS))} (or your own as 'package.module:Class')"
+        )
     cls = find(where, "task kind")
     expected = f"task kind '{kind}': expected a frozen dataclass with {', '.join(RULES)}"
     if not isinstance(cls, type) or not is_dataclass(cls):
         raise UserError(f"{expected}; found {type(cls).__name__}, which is none")
-    missing = [method for method in RULES if not hasattr(cls, method) and method not in {field.name for field in fields(cls)}]
+    missing = [
+        method for method in RULES if not hasattr(cls, method) and method not in {field.name for field in fields(cls)}
+    ]
     if missing:
         raise UserError(f"{expected}; found none of {', '.join(missing)}")
     return cls
@@ -59,7 +65,8 @@ def seat_names(task: Any, count: int) -> tuple[str, ...]:
 
 
 def check_task(kind: str, settings: Mapping[str, object]) -> list[str]:
-    """Problems with a task's kind and the names and types of its settings, each `key: what is wrong`."""
+    """Problems with a task's kind and the names and types of its settings, each `key: what is
+    wrong`."""
     try:
         return _typed(kind, task_class(kind), settings)[1]
     except UserError as error:
@@ -67,7 +74,8 @@ def check_task(kind: str, settings: Mapping[str, object]) -> list[str]:
 
 
 def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mapping[str, Any]) -> Any:
-    """Build a task with its settings and the run's domains. Raises UserError listing every problem with the settings."""
+    """Build a task with its settings and the run's domains. Raises UserError listing every problem
+    with the settings."""
     cls = task_class(kind)
     values, problems = _typed(kind, cls, settings)
     if not problems:
@@ -83,7 +91,8 @@ def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mappin
 
 
 def _typed(kind: str, cls: type, settings: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
-    """(settings in the types their fields declare, problems). Lax, as the config is: YAML reads `1e-3` as a string."""
+    """(settings in the types their fields declare, problems). Lax, as the config is: YAML reads
+    `1e-3` as a string."""
     with Foreign(f"task kind '{kind}': the types of its fields cannot be read"):
         hints = get_type_hints(cls)
     known = [field.name for field in fields(cls) if field.init and field.name not in RESERVED]

@@ -1,8 +1,9 @@
-"""Contests: any number of agents answer the same problems, unaided; each pair is compared item by item.
+"""Contests: any number of agents answer the same problems, unaided; each pair is compared item by
+item.
 
-Seats are `player-1` … `player-N`, as many as the match assigns; a contest of one seat is plain reinforcement learning on
-correctness (the honest baseline). An item is (problem, sample index): win, draw or loss by who is right, never by the difference of mean
-scores, which would make every contest transitive by construction.
+Seats are `player-1` … `player-N`, as many as the match assigns; a contest of one seat is plain reinforcement learning
+on correctness (the honest baseline). An item is (problem, sample index): win, draw or loss by who is right, never by
+the difference of mean scores, which would make every contest transitive by construction.
 
     own reward   c_i                              weight `individual`
     team         mean over all players            weight `team`
@@ -17,8 +18,8 @@ from statistics import fmean
 
 from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.domains import Domain
+from tasks.multiturn.paths import Path
 from tasks.settings import too_small, without_variety
-from tasks.turns import Path
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ class Contest:
             others = [fmean(right[other, about]) for other in match.seats if other != seat]
             for node, own in zip(decision.nodes, right[seat, about], strict=True):
                 rewards[node.id] = {seat: self._reward(match, own, others)}
-        metrics = {f"accuracy/{seat}": fmean(fmean(right[seat, about]) for about in range(len(match.problems))) for seat in match.seats}
+        metrics = {
+            f"accuracy/{seat}": fmean(fmean(right[seat, about]) for about in range(len(match.problems)))
+            for seat in match.seats
+        }
         metrics["accuracy"] = fmean(metrics.values())
         return Score(rewards, metrics, tuple(self._outcomes(match, right)))
 
@@ -103,7 +107,9 @@ class Contest:
                 if match.seats[first] == match.seats[second]:
                     continue
                 for domain, abouts in by_domain.items():
-                    pairs = [pair for about in abouts for pair in zip(right[first, about], right[second, about], strict=True)]
+                    pairs = [
+                        pair for about in abouts for pair in zip(right[first, about], right[second, about], strict=True)
+                    ]
                     wins, losses = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
                     found.append(
                         Outcome("contest", self.name, match.situation, domain, match.seats[first], match.seats[second],

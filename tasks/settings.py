@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from league.errors import nearest
-from tasks.feedback import TRANSITIONS
+from tasks.multiturn.feedback import TRANSITIONS
 
 
 def unknown(task: Any, choices: Mapping[str, Sequence[str]]) -> list[str]:
@@ -18,12 +18,20 @@ def unknown(task: Any, choices: Mapping[str, Sequence[str]]) -> list[str]:
 
 def too_small(task: Any, least: Mapping[str, int]) -> list[str]:
     """Settings below their least value."""
-    return [f"{key}: must be at least {low}, found {getattr(task, key)}" for key, low in least.items() if getattr(task, key) < low]
+    return [
+        f"{key}: must be at least {low}, found {getattr(task, key)}"
+        for key, low in least.items()
+        if getattr(task, key) < low
+    ]
 
 
 def without_variety(task: Any, *keys: str) -> list[str]:
     """Temperatures at which all samples of a group would be the same."""
-    return [f"{key}: must be above 0 so that samples differ, found {getattr(task, key)}" for key in keys if not getattr(task, key) > 0]
+    return [
+        f"{key}: must be above 0 so that samples differ, found {getattr(task, key)}"
+        for key in keys
+        if not getattr(task, key) > 0
+    ]
 
 
 def check_writers(task: Any, choices: Mapping[str, Sequence[str]]) -> list[str]:

@@ -1,4 +1,5 @@
-"""Teaching: an expert explains a solved problem, a student uses the explanation on similar but different problems.
+"""Teaching: an expert explains a solved problem, a student uses the explanation on similar but
+different problems.
 
     explain   teacher sees problem p of its domain with the true answer and writes G explanations e_g
     control   student answers M similar problems q with no example, K times each            → c₀(q)
@@ -9,8 +10,8 @@
     teacher reward  R_g = mean over q of (c_g(q) − c₀(q)) − penalties (length, wrong final answer, leakage)
     payoff          Δ = c_g(q) − c₀(q), one paired item per q (the mean over g), so items of a match share only p
 
-The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports. In evaluation everybody speaks once,
-greedily: more problems measure better than more samples of one.
+The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports. In evaluation
+everybody speaks once, greedily: more problems measure better than more samples of one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,28 +21,34 @@ from statistics import fmean
 from league.types import Episode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, Turn
 from tasks.domains import Domain
 from tasks.leakage import overlap
+from tasks.multiturn.paths import Path
 from tasks.settings import too_small, without_variety
-from tasks.turns import Path
 
 TEACHER, STUDENT = "teacher", "student"
 
 
 def explain_prompt(domain: Domain, problem: Problem) -> tuple[Message, ...]:
-    """What a teacher sees: the problem with its true answer. Experts are warmed up on this prompt too."""
+    """What a teacher sees: the problem with its true answer. Experts are warmed up on this prompt
+    too."""
     asked = domain.prompt(problem)[-1].content
     text = f"Explain to a student, step by step, how to solve this problem.\n\n{asked}\n\nThe correct answer is {problem.answer}."
     return (Message("user", text),)
 
 
 def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[Problem]:
-    """`count` problems from `start` on (around the end of a small domain), the later ones with other answers than the first.
+    """`count` problems from `start` on (around the end of a small domain), the later ones with
+    other answers than the first.
 
-    Where the next problem has the first one's answer, a similar one from elsewhere in the split takes its place; where answers are
-    so few that another answer would give itself away (yes or no), the next problem stands.
+    Where the next problem has the first one's answer, a similar one from elsewhere in the split takes its place;
+    where answers are so few that another answer would give itself away (yes or no), the next problem stands.
     """
     size = domain.size_hint(split, start + count)
     shown, *others = (domain.problem(split, index % size) for index in range(start, start + count))
-    spare = iter(domain.similar(shown, count)) if domain.kind.open_answers and any(q.answer == shown.answer for q in others) else iter(())
+    spare = (
+        iter(domain.similar(shown, count))
+        if domain.kind.open_answers and any(q.answer == shown.answer for q in others)
+        else iter(())
+    )
     taken = {q.question for q in others}
     picked = [shown]
     for other in others:
@@ -55,7 +62,8 @@ def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[P
 
 @dataclass(frozen=True)
 class Teaching:
-    """Settings of a teaching match. Match.problems is (p, q_1 … q_M, p′): p′ serves the shuffled control."""
+    """Settings of a teaching match. Match.problems is (p, q_1 … q_M, p′): p′ serves the shuffled
+    control."""
 
     name: str
     domains: Mapping[str, Domain]
@@ -67,14 +75,16 @@ class Teaching:
     """K, samples of the student per problem and arm."""
     temperature: float = 1.0
     explanation_temperature: float = 1.0
-    """Experts repeat their warm-up's solutions almost word for word at low temperatures: nothing varies, and a teacher learns nothing."""
+    """Experts repeat their warm-up's solutions almost word for word at low temperatures: nothing
+    varies, and a teacher learns nothing."""
     explanation_tokens: int = 64
     length_penalty: float = 0.1
     """Subtracted when an explanation hits its token cap."""
     wrong_answer_penalty: float = 0.2
     """Subtracted when the explanation ends in another answer than the true one."""
     leak_limit: float = 0.5
-    """An explanation that shares at least this share of 8-grams with the solution of a q earns nothing for it."""
+    """An explanation that shares at least this share of 8-grams with the solution of a q earns
+    nothing for it."""
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
@@ -82,7 +92,11 @@ class Teaching:
         problems += without_variety(self, "temperature", "explanation_temperature")
         if not 0 < self.leak_limit <= 1:
             problems.append(f"leak_limit: must be in (0, 1], found {self.leak_limit}")
-        problems += [f"{key}: must not be negative" for key in ("length_penalty", "wrong_answer_penalty") if getattr(self, key) < 0]
+        problems += [
+            f"{key}: must not be negative"
+            for key in ("length_penalty", "wrong_answer_penalty")
+            if getattr(self, key) < 0
+        ]
         if not self.domains:
             problems.append("domains: a teaching task needs at least one domain")
         return problems
@@ -91,7 +105,8 @@ class Teaching:
         return (TEACHER, STUDENT)
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
-        """The problem set of match number `index`: p, M similar problems with other answers, and another p′."""
+        """The problem set of match number `index`: p, M similar problems with other answers, and
+        another p′."""
         width = self.similar + 2
         return tuple(pick_similar(self.domains[domain], split, index * width, width))
 
@@ -102,7 +117,9 @@ class Teaching:
         turns = [self._explain("explain", domain, shown, 0, match)]
         if match.purpose == "evaluate":
             turns.append(self._explain("explain-other", domain, other, len(similar) + 1, match))
-        turns += [self._answer("control", domain, problem, index, (), match) for index, problem in enumerate(similar, 1)]
+        turns += [
+            self._answer("control", domain, problem, index, (), match) for index, problem in enumerate(similar, 1)
+        ]
         return turns
 
     def follow(self, match: Match, path: Path) -> Sequence[Turn]:
@@ -113,18 +130,28 @@ class Teaching:
         shown, similar, _ = self._parts(match)
         domain = self.domains[shown.domain]
         example = (shown, decision.texts(node)[TEACHER])
-        return [self._answer(arm, domain, problem, index, (example,), match) for index, problem in enumerate(similar, 1)]
+        return [
+            self._answer(arm, domain, problem, index, (example,), match) for index, problem in enumerate(similar, 1)
+        ]
 
     def _parts(self, match: Match) -> tuple[Problem, tuple[Problem, ...], Problem]:
         return match.problems[0], match.problems[1:-1], match.problems[-1]
 
     def _explain(self, tag: str, domain: Domain, problem: Problem, about: int, match: Match) -> Turn:
-        samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.explanations, self.explanation_temperature)
+        samples, temperature = (
+            (1, 0.0) if match.purpose == "evaluate" else (self.explanations, self.explanation_temperature)
+        )
         sampling = Sampling(temperature=temperature, max_tokens=self.explanation_tokens)
         return Turn(tag, {TEACHER: explain_prompt(domain, problem)}, samples, {TEACHER: sampling}, about)
 
     def _answer(
-        self, tag: str, domain: Domain, problem: Problem, about: int, examples: Sequence[tuple[Problem, str]], match: Match
+        self,
+        tag: str,
+        domain: Domain,
+        problem: Problem,
+        about: int,
+        examples: Sequence[tuple[Problem, str]],
+        match: Match,
     ) -> Turn:
         samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.answers, self.temperature)
         sampling = Sampling(temperature=temperature, max_tokens=domain.max_tokens)
@@ -136,7 +163,9 @@ class Teaching:
         shown, similar, _ = self._parts(match)
         domain = self.domains[shown.domain]
         correct = self._correctness(episode, domain)
-        control = {d.turn.about: fmean(correct[n.id] for n in d.nodes) for d in episode.roots if d.turn.tag == "control"}
+        control = {
+            d.turn.about: fmean(correct[n.id] for n in d.nodes) for d in episode.roots if d.turn.tag == "control"
+        }
         explain = next(decision for decision in episode.roots if decision.turn.tag == "explain")
         rewards: dict[int, dict[str, float]] = {node: {STUDENT: value} for node, value in correct.items()}
         taught: dict[int | None, list[float]] = {about: [] for about in control}
@@ -164,7 +193,9 @@ class Teaching:
             "teacher_penalty": fmean(penalties),
             "leaks": float(leaks),
         }
-        shuffled = [d for root in episode.roots if root.turn.tag == "explain-other" for node in root.nodes for d in node.next]
+        shuffled = [
+            d for root in episode.roots if root.turn.tag == "explain-other" for node in root.nodes for d in node.next
+        ]
         if shuffled:
             arm = fmean(correct[node.id] for decision in shuffled for node in decision.nodes)
             metrics |= {"shuffled_accuracy": arm, "shuffled_improvement": arm - metrics["control_accuracy"]}
@@ -189,7 +220,8 @@ class Teaching:
         return penalty
 
     def _outcome(self, match: Match, domain: str, deltas: Sequence[float], right: Sequence[float]) -> Outcome:
-        """wins and losses count the taught arm's right and wrong answers; n, total and total_sq the paired improvements."""
+        """wins and losses count the taught arm's right and wrong answers; n, total and total_sq the
+        paired improvements."""
         return Outcome(
             "teaching", self.name, match.situation, domain, match.seats[TEACHER], match.seats[STUDENT],
             wins=int(sum(right)), losses=len(right) - int(sum(right)), n=len(deltas), total=sum(deltas), total_sq=sum(delta * delta for delta in deltas),

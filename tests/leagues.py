@@ -11,7 +11,8 @@ from tasks.contest import Contest
 
 
 class _Parity:
-    """A domain whose verifier is content with an even number of characters: random weights are right half of the time."""
+    """A domain whose verifier is content with an even number of characters: random weights are
+    right half of the time."""
 
     def __init__(self, domain) -> None:
         self.domain = domain
@@ -22,7 +23,8 @@ class _Parity:
 
 @dataclass(frozen=True)
 class Noise(Contest):
-    """A contest that gives random weights something to learn, so that updates happen in tests of the loop."""
+    """A contest that gives random weights something to learn, so that updates happen in tests of
+    the loop."""
 
     def score(self, episode: Episode) -> Score:
         lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
@@ -33,7 +35,8 @@ class Noise(Contest):
 class Rigged(Noise):
     """Noise to learn from, but results as told: a league on a real model whose payoffs are known.
 
-    "newer": the later step wins. "even": ten games each. Any other word: agents whose name starts with it win, all others are even.
+    "newer": the later step wins. "even": ten games each. Any other word: agents whose name starts with it win, all
+    others are even.
     """
 
     rule: str = "even"
@@ -66,7 +69,11 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
         "model": {"name": str(model), "device": "cpu", "dtype": "float32", "threads": 1},
         "adapter": {"rank": 2, "alpha": 4, "targets": ["q_proj", "v_proj", "down_proj"]},
         "domains": {"sums": {"kind": "chain_sum"}},
-        "agents": {"adder": {"role": "expert", "domain": "sums"}, "ada": {"role": "student"}, "max": {"role": "student"}},
+        "agents": {
+            "adder": {"role": "expert", "domain": "sums"},
+            "ada": {"role": "student"},
+            "max": {"role": "student"},
+        },
         "warmup": {"expert": {"problems": 4, "explain": 0.3}, "student": {"problems": 2, "examples": 0.5}},
         "tasks": {
             "teaching": {
@@ -82,7 +89,13 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
             },
         },
         "learning": {"learning_rate": 0.01},
-        "evaluation": {"every": 2, "problems": 2, "final_problems": 3, "teaching_matches": 1, "final_teaching_matches": 1},
+        "evaluation": {
+            "every": 2,
+            "problems": 2,
+            "final_problems": 3,
+            "teaching_matches": 1,
+            "final_teaching_matches": 1,
+        },
         "league": {"rounds": 3, "snapshot_every": 2, "snapshots_kept": 2},
     }
     for path, value in changes.items():
@@ -97,7 +110,15 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
 def contest(rule: str, matches: int = 6, **more: object) -> dict:
     """One rigged contest as the only task."""
     settings = {"items": 1, "answers": 2, "rule": rule}
-    return {"contest": {"kind": "tests.leagues:Rigged", "matches": matches, "matchmaking": {"uniform": 1.0}, "settings": settings, **more}}
+    return {
+        "contest": {
+            "kind": "tests.leagues:Rigged",
+            "matches": matches,
+            "matchmaking": {"uniform": 1.0},
+            "settings": settings,
+            **more,
+        }
+    }
 
 
 def tiny(model: Path, runs: Path, **changes: object) -> Config:

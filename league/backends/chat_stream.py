@@ -1,8 +1,9 @@
-"""One reply over the wire: a streamed chat completion of an OpenAI-compatible server, read with suspicion.
+"""One reply over the wire: a streamed chat completion of an OpenAI-compatible server, read with
+suspicion.
 
-The server is not trusted: only an event stream with status 200 is read, at most so many bytes of it, never through a redirect (which could
-carry the prompt elsewhere) and never compressed (a small answer could unfold into a huge one). What it says is made safe for
-tokenizers, terminals and the database.
+The server is not trusted: only an event stream with status 200 is read, at most so many bytes of it, never through a
+redirect (which could carry the prompt elsewhere) and never compressed (a small answer could unfold into a huge one).
+What it says is made safe for tokenizers, terminals and the database.
 
 Left out on purpose: when to try again, deadlines and the circuit breaker (`league.backends.remote`).
 """
@@ -23,11 +24,13 @@ CONNECT_SECONDS = 10.0
 AGAIN = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which another attempt makes sense."""
 CHARS_PER_TOKEN = 6
-"""A reply is cut at so many characters per token asked for: a server that ignores the limit must not fill the next player's context."""
+"""A reply is cut at so many characters per token asked for: a server that ignores the limit must
+not fill the next player's context."""
 
 
 class Failed(Exception):
-    """One attempt failed. `again`: another may succeed; `after`: seconds the server asked to wait, if it did."""
+    """One attempt failed. `again`: another may succeed; `after`: seconds the server asked to wait,
+    if it did."""
 
     def __init__(self, reason: str, *, again: bool, after: float | None = None):
         self.again, self.after = again, after
@@ -35,17 +38,22 @@ class Failed(Exception):
 
 
 def connect(config: RemoteConfig, key: str) -> openai.AsyncOpenAI:
-    """A client that tries once, follows no redirect, and refuses whatever is no event stream before reading it."""
+    """A client that tries once, follows no redirect, and refuses whatever is no event stream before
+    reading it."""
     limits = httpx2.Limits(max_connections=config.parallel)
     timeout = httpx2.Timeout(config.deadline, connect=min(CONNECT_SECONDS, config.deadline))
-    http = openai.DefaultAsyncHttpxClient(follow_redirects=False, limits=limits, timeout=timeout, event_hooks={"response": [_admit]})
+    http = openai.DefaultAsyncHttpxClient(
+        follow_redirects=False, limits=limits, timeout=timeout, event_hooks={"response": [_admit]}
+    )
     return openai.AsyncOpenAI(base_url=config.base_url, api_key=key, max_retries=0, timeout=timeout, http_client=http)
 
 
 async def ask(client: openai.AsyncOpenAI, config: RemoteConfig, request: Request, sample: int) -> Reply:
     """One attempt at one sample. Raises Failed."""
     try:
-        async with client.chat.completions.with_streaming_response.create(**arguments(config, request, sample)) as response:
+        async with client.chat.completions.with_streaming_response.create(
+            **arguments(config, request, sample)
+        ) as response:
             return await _read(response.iter_bytes(), request, 1000 * config.max_kilobytes)
     except openai.APIConnectionError as error:
         raise Failed(f"cannot be reached ({_cause(error)})", again=True) from error
@@ -77,7 +85,8 @@ def arguments(config: RemoteConfig, request: Request, sample: int) -> dict[str, 
 
 # ------------------------------------------------------------------------------------------------- admission
 async def _admit(response: httpx2.Response) -> None:
-    """Raises Failed for anything but a plain event stream, having read at most the first bytes of an error."""
+    """Raises Failed for anything but a plain event stream, having read at most the first bytes of
+    an error."""
     kind = response.headers.get("content-type", "no content type").split(";")[0].strip().lower()
     status = response.status_code
     if 300 <= status < 400:
@@ -85,12 +94,17 @@ async def _admit(response: httpx2.Response) -> None:
     if status != 200:
         text = "" if "content-encoding" in response.headers else await _beginning(response)
         after = retry_after(response.headers.get("retry-after"))
-        raise Failed(f"answered with status {status}{': ' + text if text else ''}", again=status in AGAIN or status >= 500, after=after)
+        raise Failed(
+            f"answered with status {status}{': ' + text if text else ''}",
+            again=status in AGAIN or status >= 500,
+            after=after,
+        )
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise Failed("sent a compressed answer although none was accepted", again=False)
     if kind != "text/event-stream":
         raise Failed(
-            f"sent {kind[:60]}; expected text/event-stream (is base_url the address of the API, usually ending in /v1?)", again=True
+            f"sent {kind[:60]}; expected text/event-stream (is base_url the address of the API, usually ending in /v1?)",
+            again=True,
         )
 
 
@@ -128,7 +142,8 @@ def _cause(error: BaseException) -> str:
 
 # --------------------------------------------------------------------------------------------------- reading
 async def _read(chunks: AsyncIterator[bytes], request: Request, most: int) -> Reply:
-    """Put the pieces of a stream together. Raises Failed when it is no chat stream, ends before its end, or goes beyond `most` bytes."""
+    """Put the pieces of a stream together. Raises Failed when it is no chat stream, ends before its
+    end, or goes beyond `most` bytes."""
     size, rest, finish = 0, b"", None
     pieces: list[str] = []
     async for chunk in chunks:
@@ -171,7 +186,8 @@ def _piece(data: bytes) -> tuple[str, str | None]:
 
 
 def _reply(text: str, finish: str, request: Request) -> Reply:
-    """The reply as a local player's would be: safe text, cut at the stop strings and at the length asked for."""
+    """The reply as a local player's would be: safe text, cut at the stop strings and at the length
+    asked for."""
     text = safe(text)
     cuts = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
     if cuts:
@@ -182,14 +198,24 @@ def _reply(text: str, finish: str, request: Request) -> Reply:
     return Reply(text, "length" if finish == "length" else "end")
 
 
-_HIDDEN = {*range(0x00, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0xFEFF} - {0x09, 0x0A}
+_HIDDEN = {
+    *range(0x00, 0x20),
+    *range(0x7F, 0xA0),
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+    0x200E,
+    0x200F,
+    0xFEFF,
+} - {0x09, 0x0A}
 _SAFE: dict[int, str | None] = dict.fromkeys(_HIDDEN, "\ufffd") | {0x0D: None}
 
 
 def safe(text: str) -> str:
-    """Text that any encoder, terminal and database takes: surrogate pairs joined, lone ones and control characters replaced by U+FFFD.
+    """Text that any encoder, terminal and database takes: surrogate pairs joined, lone ones and
+    control characters replaced by U+FFFD.
 
-    Line ends become \\n; tabs stay. Marks that turn the writing direction count as control characters: they make text look like other text.
+    Line ends become \\n; tabs stay. Marks that turn the writing direction count as control characters: they make text
+    look like other text.
     """
     return _encodable(text).replace("\r\n", "\n").translate(_SAFE)
 

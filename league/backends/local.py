@@ -1,8 +1,10 @@
-"""Rollouts from the adapter bank in this process: one mixed-adapter batch for all matches of a stage.
+"""Rollouts from the adapter bank in this process: one mixed-adapter batch for all matches of a
+stage.
 
-Each distinct (version, prompt) is prefilled once and shared by its samples; rows that end leave the batch. Sample j of a request
-draws its uniforms from the stream (request.seed, j) alone, so neither the batch nor its order changes what a row draws. (The logits
-of a row may differ in the last bits between batches of different shape; the same call twice gives the same bits on CPU.)
+Each distinct (version, prompt) is prefilled once and shared by its samples; rows that end leave the batch. Sample j
+of a request draws its uniforms from the stream (request.seed, j) alone, so neither the batch nor its order changes
+what a row draws. (The logits of a row may differ in the last bits between batches of different shape; the same call
+twice gives the same bits on CPU.)
 """
 
 import time
@@ -17,7 +19,7 @@ from league.errors import BackendError, UserError
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import Engine, engine_for
-from league.model.generic import Prompt
+from league.model.generic_engine import Prompt
 from league.model.grammar import Grammars, Guide, unpack
 from league.model.sampling import Shape, draw
 from league.seeds import generator
@@ -26,8 +28,9 @@ from league.types import Reply, Request, Version
 
 @dataclass
 class Stats:
-    """Totals since the backend was made. prompt_tokens counts distinct prompts' tokens (a prompt shared by its samples counts once),
-    reused_tokens those among them (each distinct beginning once) whose keys and values were known from an earlier turn."""
+    """Totals since the backend was made. prompt_tokens counts distinct prompts' tokens (a prompt
+    shared by its samples counts once), reused_tokens those among them (each distinct beginning once) whose keys
+    and values were known from an earlier turn."""
 
     prompt_tokens: int = 0
     reused_tokens: int = 0
@@ -55,9 +58,10 @@ class _Row:
 class LocalBackend:
     """types.Backend over a BaseModel and its AdapterBank.
 
-    max_rows and max_tokens bound a batch: keys and values of one token take 23 kB in SmolLM2-135M, so the default holds 0.6 GB. Rows
-    that have ended leave once fewer than the share `compact` of the batch is left. Within `remembering`, the keys and values of at most
-    `remember` tokens (0.4 GB) are kept from call to call; 0 switches that off.
+    max_rows and max_tokens bound a batch: keys and values of one token take 23 kB in SmolLM2-135M, so the default
+    holds 0.6 GB. Rows that have ended leave once fewer than the share `compact` of the batch is left. Within
+    `remembering`, the keys and values of at most `remember` tokens (0.4 GB) are kept from call to call; 0 switches
+    that off.
     """
 
     def __init__(
@@ -72,7 +76,9 @@ class LocalBackend:
         engine: Engine | None = None,
     ):
         if max_rows < 1 or max_tokens < 1 or remember < 0:
-            raise UserError(f"max_rows {max_rows}, max_tokens {max_tokens}, remember {remember}: expected at least 1, 1 and 0")
+            raise UserError(
+                f"max_rows {max_rows}, max_tokens {max_tokens}, remember {remember}: expected at least 1, 1 and 0"
+            )
         self.base, self.bank, self.compact = base, bank, compact
         self.max_rows, self.max_tokens, self.remember = max_rows, max_tokens, remember
         self.engine = engine or engine_for(bank)
@@ -80,14 +86,19 @@ class LocalBackend:
         self._grammars: Grammars | None = None
 
     def remembering(self) -> AbstractContextManager[None]:
-        """While it lasts, a prompt that begins like what its version has read or said before computes only the rest."""
+        """While it lasts, a prompt that begins like what its version has read or said before
+        computes only the rest."""
         return self.engine.remembering(self.remember)
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
         """Answer every request with its `samples` replies, in order."""
         wall, cpu = time.perf_counter(), time.process_time()
         prompts = [self.base.encode(request.messages) for request in requests]
-        rows = [self._row(request, index, j, len(prompts[index])) for index, request in enumerate(requests) for j in range(request.samples)]
+        rows = [
+            self._row(request, index, j, len(prompts[index]))
+            for index, request in enumerate(requests)
+            for j in range(request.samples)
+        ]
         for group in self._groups(requests, prompts, rows):
             self._decode(requests, prompts, group)
         self.stats.seconds += time.perf_counter() - wall
@@ -122,12 +133,21 @@ class LocalBackend:
                 masks[index] = row.guide.mask()
         return unpack(torch.from_numpy(masks).to(self.base.device), self.base.head.shape[0])
 
-    def _groups(self, requests: Sequence[Request], prompts: list[tuple[int, ...]], rows: list[_Row]) -> list[list[_Row]]:
-        """Batches within max_rows and max_tokens, by version and prompt: few adapters a batch, prefixes that can be shared."""
+    def _groups(
+        self, requests: Sequence[Request], prompts: list[tuple[int, ...]], rows: list[_Row]
+    ) -> list[list[_Row]]:
+        """Batches within max_rows and max_tokens, by version and prompt: few adapters a batch,
+        prefixes that can be shared."""
 
         def order(row: _Row) -> tuple[str, int, tuple[int, ...], int, int]:
             version = requests[row.request].version
-            return (version.agent if version else "", version.step if version else -1, prompts[row.request], row.request, row.sample)
+            return (
+                version.agent if version else "",
+                version.step if version else -1,
+                prompts[row.request],
+                row.request,
+                row.sample,
+            )
 
         groups: list[list[_Row]] = []
         distinct: set[tuple[Version | None, tuple[int, ...]]] = set()
@@ -150,14 +170,18 @@ class LocalBackend:
         for row in rows:
             key = (requests[row.request].version, prompts[row.request])
             distinct[key] = distinct.get(key, 0) + 1
-        session = self.engine.open([Prompt(*key, copies) for key, copies in distinct.items()], max(row.limit for row in rows))
+        session = self.engine.open(
+            [Prompt(*key, copies) for key, copies in distinct.items()], max(row.limit for row in rows)
+        )
         self.stats.prompt_tokens += sum(len(tokens) for _, tokens in distinct)
         self.stats.reused_tokens += session.reused
         shape = Shape.of(settings, self.base.device)
         live, step = list(rows), 0
         with torch.inference_mode():
             while live:
-                uniforms = torch.tensor([row.uniforms[step] if step < row.limit else 0.0 for row in live], dtype=torch.float64)
+                uniforms = torch.tensor(
+                    [row.uniforms[step] if step < row.limit else 0.0 for row in live], dtype=torch.float64
+                )
                 tokens, logprobs = draw(session.logits, shape, uniforms, self._allowed(live))
                 for row, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
                     if row.reply is None:

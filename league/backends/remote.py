@@ -1,11 +1,14 @@
-"""Players behind an OpenAI-compatible server: frozen members of the population that can be slow, wrong, or gone.
+"""Players behind an OpenAI-compatible server: frozen members of the population that can be slow,
+wrong, or gone.
 
-Who cannot answer makes the match void, never a loss: `generate` then returns a BackendError in the place of the replies. A reply has a deadline
-for all its attempts together; failed attempts are repeated after a jittered, doubling wait, or after what Retry-After asks; a player
-that fails again and again is left alone for a while (circuit breaker). The jitter comes from the request's seed, so a replay waits alike.
+Who cannot answer makes the match void, never a loss: `generate` then returns a BackendError in the place of the
+replies. A reply has a deadline for all its attempts together; failed attempts are repeated after a jittered, doubling
+wait, or after what Retry-After asks; a player that fails again and again is left alone for a while (circuit breaker).
+The jitter comes from the request's seed, so a replay waits alike.
 
-Each reply is put into the run's journal before it is used. A round that was interrupted replays them, and is the same round; failures
-are not replayed. Keys are read from the environment by name, and the value is struck out of everything a server says.
+Each reply is put into the run's journal before it is used. A round that was interrupted replays them, and is the same
+round; failures are not replayed. Keys are read from the environment by name, and the value is struck out of
+everything a server says.
 """
 
 import asyncio
@@ -50,7 +53,8 @@ def request_key(config: RemoteConfig, request: Request, sample: int) -> str:
 
 
 def key_of(config: RemoteConfig, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key's value; "" where the server needs none; None when the variable is missing, empty, or cannot be sent in a header."""
+    """The key's value; "" where the server needs none; None when the variable is missing, empty, or
+    cannot be sent in a header."""
     if config.key is None:
         return ""
     value = environment.get(config.key, "").strip()
@@ -86,7 +90,8 @@ class Breaker:
 
 @dataclass
 class RemoteBackend:
-    """types.Backend for the agents in `players`. All their requests of a stage are under way at once, `parallel` per player."""
+    """types.Backend for the agents in `players`. All their requests of a stage are under way at
+    once, `parallel` per player."""
 
     players: Mapping[str, RemoteConfig]
     journal: Journal | None = None
@@ -102,7 +107,9 @@ class RemoteBackend:
             agent = request.version.agent if request.version else ""
             for sample in range(request.samples):
                 if agent not in self.players:
-                    found[place, sample] = BackendError(f"{request.version or 'the base model'} is not a remote player of this run")
+                    found[place, sample] = BackendError(
+                        f"{request.version or 'the base model'} is not a remote player of this run"
+                    )
                     continue
                 key = request_key(self.players[agent], request, sample)
                 known = self.journal.find(key) if self.journal is not None else None
@@ -112,7 +119,10 @@ class RemoteBackend:
                     missing.setdefault(agent, []).append((place, sample))
         if missing:
             found |= asyncio.run(self._ask(requests, missing))
-        return [_together([found[place, sample] for sample in range(request.samples)]) for place, request in enumerate(requests)]
+        return [
+            _together([found[place, sample] for sample in range(request.samples)])
+            for place, request in enumerate(requests)
+        ]
 
     async def _ask(
         self, requests: Sequence[Request], missing: Mapping[str, Sequence[tuple[int, int]]]
@@ -141,7 +151,9 @@ class RemoteBackend:
         config, breaker = self.players[agent], self.breakers.setdefault(agent, Breaker(self.clock))
         async with gate:
             if wait := breaker.closed_for():
-                return BackendError(f"{agent}: not asked, it failed {breaker.failures} times in a row; the next try is in {wait:.0f} s")
+                return BackendError(
+                    f"{agent}: not asked, it failed {breaker.failures} times in a row; the next try is in {wait:.0f} s"
+                )
             answer, after = await self._attempts(client, config, agent, request, sample, key)
             if isinstance(answer, BackendError):
                 breaker.failed(after)

@@ -1,4 +1,5 @@
-"""One backend made of several: each request goes to the one its agent belongs to, each backend still gets one batch a stage."""
+"""One backend made of several: each request goes to the one its agent belongs to, each backend
+still gets one batch a stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,7 +9,8 @@ from league.types import Backend, Remembering, Reply, Request
 
 
 class RouterBackend:
-    """`special` names the agents that have a backend of their own; everyone else, and the base model, goes to `default`."""
+    """`special` names the agents that have a backend of their own; everyone else, and the base
+    model, goes to `default`."""
 
     def __init__(self, default: Backend | None, special: Mapping[str, Backend]):
         self.default, self.special = default, dict(special)
@@ -23,7 +25,9 @@ class RouterBackend:
             yield
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
-        answers: list[tuple[Reply, ...] | BackendError] = [BackendError("nobody answers for this agent")] * len(requests)
+        answers: list[tuple[Reply, ...] | BackendError] = [BackendError("nobody answers for this agent")] * len(
+            requests
+        )
         batches: dict[int, tuple[Backend, list[int]]] = {}
         for place, request in enumerate(requests):
             backend = self.special.get(request.version.agent, self.default) if request.version else self.default

@@ -1,4 +1,5 @@
-"""Players without weights: a mixed strategy over fixed texts, or a user's own function. They are opponents and yardsticks, never trained.
+"""Players without weights: a mixed strategy over fixed texts, or a user's own function. They are
+opponents and yardsticks, never trained.
 
 A reply depends only on (request seed, sample): the same match draws the same replies. Replies carry no tokens.
 """
@@ -7,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from league.dotted import find
 from league.errors import BackendError, Foreign, UserError
+from league.registry import find
 from league.seeds import generator
 from league.types import Message, Reply, Request
 
@@ -17,16 +18,20 @@ Script = Callable[[Sequence[Message], np.random.Generator], str]
 
 
 def mixed_strategy(says: Mapping[str, float]) -> Script:
-    """A script that says each text with its probability. Raises UserError unless the weights are positive in sum."""
+    """A script that says each text with its probability. Raises UserError unless the weights are
+    positive in sum."""
     texts, weights = list(says), np.array([float(weight) for weight in says.values()])
     if not texts or not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-        raise UserError(f"a scripted player needs texts with weights of at least 0 and a positive sum, found {dict(says)}")
+        raise UserError(
+            f"a scripted player needs texts with weights of at least 0 and a positive sum, found {dict(says)}"
+        )
     shares = weights / weights.sum()
     return lambda messages, stream: texts[int(stream.choice(len(texts), p=shares))]
 
 
 def imported(path: str) -> Script:
-    """A user's function by dotted path, "package.module:function". Raises UserError when it cannot be imported."""
+    """A user's function by dotted path, "package.module:function". Raises UserError when it cannot
+    be imported."""
     found = find(path, "script")
     if not callable(found):
         raise UserError(f"script '{path}': expected 'package.module:function' naming a function")

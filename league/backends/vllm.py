@@ -1,10 +1,13 @@
-"""Rollouts by vLLM, with our adapters handed over by path: optional, behind the same interface as LocalBackend.
+"""Rollouts by vLLM, with our adapters handed over by path: optional, behind the same interface as
+LocalBackend.
 
-vLLM computes with other kernels, so its probabilities are not quite ours. Replies carry ours where both agree within `tolerance` per
-token, so that an on-policy ratio is exactly 1; where any token of a reply differs more, the reply carries vLLM's own, the true behaviour
-policy, and an objective with `clip` corrects by the importance ratio. `drift` reports how far apart the two were.
+vLLM computes with other kernels, so its probabilities are not quite ours. Replies carry ours where both agree within
+`tolerance` per token, so that an on-policy ratio is exactly 1; where any token of a reply differs more, the reply
+carries vLLM's own, the true behaviour policy, and an objective with `clip` corrects by the importance ratio. `drift`
+reports how far apart the two were.
 
-`Sampler` is the whole surface used of vLLM; `VllmSampler` is the real one (needs `pip install llm-league[vllm]` and its hardware).
+`Sampler` is the whole surface used of vLLM; `VllmSampler` is the real one (needs `pip install llm-league[vllm]` and
+its hardware).
 """
 
 from collections.abc import Sequence
@@ -23,7 +26,8 @@ from league.types import Reply, Request, Sampling, Version
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter as vLLM knows it: a name, a positive number never reused for other weights, a PEFT folder."""
+    """An adapter as vLLM knows it: a name, a positive number never reused for other weights, a PEFT
+    folder."""
 
     name: str
     number: int
@@ -43,7 +47,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Draw:
-    """One completion: tokens include the end token when finish is "end"; logprobs under the processed (sampling) distribution."""
+    """One completion: tokens include the end token when finish is "end"; logprobs under the
+    processed (sampling) distribution."""
 
     tokens: tuple[int, ...]
     text: str
@@ -55,13 +60,15 @@ class Sampler(Protocol):
     """What is needed of vLLM."""
 
     def sample(self, jobs: Sequence[Job]) -> list[list[Draw]]:
-        """Answer every job with its `samples` draws, in order. Raises BackendError when the engine fails."""
+        """Answer every job with its `samples` draws, in order. Raises BackendError when the engine
+        fails."""
         ...
 
 
 @dataclass
 class Drift:
-    """How far the sampler's log-probabilities were from ours, in all: tokens, largest and summed |difference|, replies kept as theirs."""
+    """How far the sampler's log-probabilities were from ours, in all: tokens, largest and summed
+    |difference|, replies kept as theirs."""
 
     tokens: int = 0
     largest: float = 0.0
@@ -71,7 +78,8 @@ class Drift:
 
 
 class VllmBackend:
-    """types.Backend over a Sampler; weights come from our bank, exported once per version and revision into `spool`."""
+    """types.Backend over a Sampler; weights come from our bank, exported once per version and
+    revision into `spool`."""
 
     def __init__(self, base: BaseModel, bank: AdapterBank, sampler: Sampler, spool: Path, *, tolerance: float = 0.02):
         self.base, self.bank, self.sampler, self.spool, self.tolerance = base, bank, sampler, spool, tolerance
@@ -85,10 +93,20 @@ class VllmBackend:
             prompt = self.base.encode(request.messages)
             if request.sampling.grammar is not None:
                 raise UserError("grammar: the vLLM backend does not take grammars; use the local backend")
-            jobs.append(Job(prompt, self._adapter(request.version), request.sampling, request.samples, derive("vllm", request.seed) >> 32))
+            jobs.append(
+                Job(
+                    prompt,
+                    self._adapter(request.version),
+                    request.sampling,
+                    request.samples,
+                    derive("vllm", request.seed) >> 32,
+                )
+            )
         answers = self.sampler.sample(jobs) if jobs else []
         if [len(draws) for draws in answers] != [job.samples for job in jobs]:
-            raise BackendError(f"vLLM: expected {[job.samples for job in jobs]} replies, got {[len(draws) for draws in answers]}")
+            raise BackendError(
+                f"vLLM: expected {[job.samples for job in jobs]} replies, got {[len(draws) for draws in answers]}"
+            )
         return self._replies(requests, jobs, answers)
 
     def _adapter(self, version: Version | None) -> Adapter | None:
@@ -104,7 +122,9 @@ class VllmBackend:
             self._adapters[key] = Adapter(f"{version}-{number}", number, folder)
         return self._adapters[key]
 
-    def _replies(self, requests: Sequence[Request], jobs: Sequence[Job], answers: list[list[Draw]]) -> list[tuple[Reply, ...]]:
+    def _replies(
+        self, requests: Sequence[Request], jobs: Sequence[Job], answers: list[list[Draw]]
+    ) -> list[tuple[Reply, ...]]:
         flat = [(i, draw) for i, draws in enumerate(answers) for draw in draws if draw.tokens]
         ours = score(
             self.bank,
@@ -115,7 +135,13 @@ class VllmBackend:
         scored = {id(draw): tuple(values.tolist()) for (_, draw), values in zip(flat, ours, strict=True)}
         return [
             tuple(
-                Reply(d.text, d.finish, job.prompt, d.tokens, self._choose(d, scored.get(id(d), ()), job.sampling.temperature <= 0))
+                Reply(
+                    d.text,
+                    d.finish,
+                    job.prompt,
+                    d.tokens,
+                    self._choose(d, scored.get(id(d), ()), job.sampling.temperature <= 0),
+                )
                 for d in draws
             )
             for job, draws in zip(jobs, answers, strict=True)
@@ -145,9 +171,16 @@ class VllmSampler:
         try:
             from vllm import LLM
         except ImportError as error:
-            raise UserError("vLLM is not installed: pip install 'llm-league[vllm]' (it needs a GPU), or use the local backend") from error
+            raise UserError(
+                "vLLM is not installed: pip install 'llm-league[vllm]' (it needs a GPU), or use the local backend"
+            ) from error
         self.llm = LLM(
-            str(model), enable_lora=True, max_loras=max_loras, max_lora_rank=max_rank, logprobs_mode="processed_logprobs", **options
+            str(model),
+            enable_lora=True,
+            max_loras=max_loras,
+            max_lora_rank=max_rank,
+            logprobs_mode="processed_logprobs",
+            **options,
         )
 
     def sample(self, jobs: Sequence[Job]) -> list[list[Draw]]:
@@ -169,7 +202,8 @@ class VllmSampler:
             for job in jobs
         ]
         loras = [
-            None if job.adapter is None else LoRARequest(job.adapter.name, job.adapter.number, str(job.adapter.folder)) for job in jobs
+            None if job.adapter is None else LoRARequest(job.adapter.name, job.adapter.number, str(job.adapter.folder))
+            for job in jobs
         ]
         try:
             outputs = self.llm.generate(prompts, settings, lora_request=loras, use_tqdm=False)
@@ -185,4 +219,9 @@ def _draw(item: Any) -> Draw:
     else:
         finish = "stop" if isinstance(item.stop_reason, str) else "end"
     tokens = tuple(item.token_ids)
-    return Draw(tokens, item.text, finish, tuple(entry[token].logprob for token, entry in zip(tokens, item.logprobs, strict=True)))
+    return Draw(
+        tokens,
+        item.text,
+        finish,
+        tuple(entry[token].logprob for token, entry in zip(tokens, item.logprobs, strict=True)),
+    )

@@ -1,4 +1,5 @@
-"""`league analyze FILE.csv`: cycles, ratings-free rankings and their certainty for any payoff matrix, without a league."""
+"""`league analyze FILE.csv`: cycles, ratings-free rankings and their certainty for any payoff
+matrix, without a league."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +8,15 @@ import typer
 
 
 def analyze(
-    file: Annotated[Path, typer.Argument(help="CSV: first row and first column are names, cells are payoffs of row against column.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV: first row and first column are names, cells are payoffs of row against column.")
+    ],
     antisymmetric: Annotated[
         bool, typer.Option("--antisymmetric", help="Cells are margins in [-1, 1] instead of win probabilities.")
     ] = False,
-    counts: Annotated[bool, typer.Option("--counts", help="Cells are counts w:l or w:d:l; cycles are certified from them.")] = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Cells are counts w:l or w:d:l; cycles are certified from them.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     alpha: Annotated[float, typer.Option(help="With --counts: family-wise error rate of certified edges.")] = 0.05,
 ) -> None:

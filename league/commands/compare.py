@@ -1,4 +1,5 @@
-"""`league compare RUN RUN`: two runs side by side per domain, e.g. a league and the honest baseline."""
+"""`league compare RUN RUN`: two runs side by side per domain, e.g. a league and the honest
+baseline."""
 
 import json
 from dataclasses import asdict
@@ -13,8 +14,9 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Run folder to compare with.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Held-out accuracy of two runs per domain, the difference with its interval, and the tokens each has used."""
-    from league.reporting.marks import compare_runs
+    """Held-out accuracy of two runs per domain, the difference with its interval, and the tokens
+    each has used."""
+    from league.reporting.queries.exam_results import compare_runs
     from league.store.reader import RunReader
 
     with RunReader.read(first) as one, RunReader.read(second) as two:
@@ -25,14 +27,19 @@ def compare(
     if as_json:
         typer.echo(
             json.dumps(
-                {"runs": [str(first), str(second)], "domains": [asdict(row) for row in rows], "tokens": tokens, "without_last_exam": unsat},
+                {
+                    "runs": [str(first), str(second)],
+                    "domains": [asdict(row) for row in rows],
+                    "tokens": tokens,
+                    "without_last_exam": unsat,
+                },
                 indent=2,
             )
         )
         return
     from rich.console import Console
 
-    from league.reporting.tables import comparison_table
+    from league.reporting.text.tables import comparison_table
 
     Console().print(comparison_table(rows, first.resolve().name, second.resolve().name))
     for run, used in tokens.items():

@@ -9,12 +9,15 @@ import typer
 
 def crossplay(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; agents of different runs have trained apart.")],
-    task: Annotated[list[str] | None, typer.Option("--task", help="Cooperation task, may be repeated; by default every one.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Cooperation task, may be repeated; by default every one.")
+    ] = None,
     problems: Annotated[int, typer.Option("--problems", min=1, help="Held-out test problems per pairing.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Every first player with every second player on the same held-out problems, and the self-play gap. Nothing is stored."""
-    from league.crossplay import cross_play
+    """Every first player with every second player on the same held-out problems, and the self-play
+    gap. Nothing is stored."""
+    from league.evaluation.crossplay import cross_play
 
     found = cross_play(runs, task or [], problems)
     view, gap = found.matrix(), dict(zip(("together", "apart", "gap"), found.gap(), strict=True))
@@ -28,7 +31,7 @@ def crossplay(
         return
     from rich.console import Console
 
-    from league.reporting.tables import matrix_table
+    from league.reporting.text.tables import matrix_table
 
     Console().print(matrix_table(view))
     names = {"together": "trained together", "apart": "trained apart", "gap": "self-play gap"}

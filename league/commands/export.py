@@ -1,4 +1,5 @@
-"""`league export RUN`: the best agents as plain PEFT folders, each with a model card of what was measured."""
+"""`league export RUN`: the best agents as plain PEFT folders, each with a model card of what was
+measured."""
 
 import json
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from league.exporting import Exported
+    from league.runtime.export import Exported
 
 
 def export(
@@ -15,14 +16,17 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write one sub-folder per agent into.")],
     best: Annotated[int, typer.Option("--best", min=1, help="How many agents, best first.")] = 1,
     by: Annotated[
-        Literal["accuracy", "rating"], typer.Option("--by", help="Held-out accuracy over all domains, or overall rating.")
+        Literal["accuracy", "rating"],
+        typer.Option("--by", help="Held-out accuracy over all domains, or overall rating."),
     ] = "accuracy",
-    agent: Annotated[list[str] | None, typer.Option("--agent", help="Export these agents instead of the best ones.")] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option("--agent", help="Export these agents instead of the best ones.")
+    ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Write full models with the adapter merged in.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export agents as flat PEFT checkpoints that `PeftModel.from_pretrained` loads unchanged."""
-    from league.exporting import choose, export_agents
+    from league.runtime.export import choose, export_agents
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
@@ -30,7 +34,13 @@ def export(
         done: list[Exported] = export_agents(run, reader, chosen, out, merge=merge)
     if as_json:
         typer.echo(
-            json.dumps([{"agent": e.agent, "version": str(e.version), "folder": str(e.folder), "score": e.score} for e in done], indent=2)
+            json.dumps(
+                [
+                    {"agent": e.agent, "version": str(e.version), "folder": str(e.folder), "score": e.score}
+                    for e in done
+                ],
+                indent=2,
+            )
         )
         return
     for each in done:

@@ -18,8 +18,15 @@ def fetch_model(
     if as_json:
         typer.echo(
             json.dumps(
-                {"path": str(facts.path), "parameters": facts.parameters, "context": facts.context, "weight_hash": facts.weight_hash}
+                {
+                    "path": str(facts.path),
+                    "parameters": facts.parameters,
+                    "context": facts.context,
+                    "weight_hash": facts.weight_hash,
+                }
             )
         )
         return
-    typer.echo(f"{facts.path}  ({facts.parameters / 1e6:.0f}M parameters, context {facts.context}, weights {facts.weight_hash[:12]})")
+    typer.echo(
+        f"{facts.path}  ({facts.parameters / 1e6:.0f}M parameters, context {facts.context}, weights {facts.weight_hash[:12]})"
+    )

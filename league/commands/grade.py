@@ -14,18 +14,28 @@ from league.sandbox.values import Grade, Limits
 
 
 def grade(
-    problems: Annotated[Path, typer.Argument(help="HumanEval problems: JSON lines of task_id, prompt, entry_point, test (.gz allowed).")],
-    samples: Annotated[Path, typer.Argument(help="Answers: JSON lines of task_id, completion (a body, or a whole program).")],
+    problems: Annotated[
+        Path, typer.Argument(help="HumanEval problems: JSON lines of task_id, prompt, entry_point, test (.gz allowed).")
+    ],
+    samples: Annotated[
+        Path, typer.Argument(help="Answers: JSON lines of task_id, completion (a body, or a whole program).")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per sample, in order.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Judges at work at once; 0 means up to one per CPU.")] = 0,
-    timeout: Annotated[float, typer.Option(min=0.1, help="CPU seconds one answer may use, from its definition to its last call.")] = 3.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="CPU seconds one answer may use, from its definition to its last call.")
+    ] = 3.0,
     wall: Annotated[float, typer.Option(min=0.1, help="Wall seconds one answer may take.")] = 10.0,
     memory: Annotated[int, typer.Option(min=16, help="Memory one answer may use, in MiB.")] = 512,
     allow_unconfined: Annotated[
-        bool, typer.Option("--allow-unconfined", help="Grade even where neither namespaces nor Landlock and seccomp confine the code.")
+        bool,
+        typer.Option(
+            "--allow-unconfined", help="Grade even where neither namespaces nor Landlock and seccomp confine the code."
+        ),
     ] = False,
 ) -> None:
-    """Grade model-written code against HumanEval-style tests; print pass, fail or infra for every sample."""
+    """Grade model-written code against HumanEval-style tests; print pass, fail or infra for every
+    sample."""
     table = read_problems(problems)
     answers = read_samples(samples, table)
     limits = Limits(cpu_s=timeout, wall_s=wall, memory_mb=memory)
@@ -61,4 +71,6 @@ def _print_table(answers: list[Sample], grades: list[Grade]) -> None:
     share = f", {counts['pass'] / judged:.1%} of the judged" if judged else ""
     levels = ", ".join(sorted({result.confinement for result in grades})) or "nothing to confine"
     suspects = sum(result.suspect for result in grades)
-    print(f"{counts['pass']} passed{share}; {counts['fail']} failed; {counts['infra']} infra; {suspects} suspect; confinement: {levels}")
+    print(
+        f"{counts['pass']} passed{share}; {counts['fail']} failed; {counts['infra']} infra; {suspects} suspect; confinement: {levels}"
+    )

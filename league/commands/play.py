@@ -9,14 +9,21 @@ import typer
 
 def play(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    agents: Annotated[list[str], typer.Argument(help="One agent or version (name or name@step) per seat; one alone answers unaided.")],
-    task: Annotated[str | None, typer.Option("--task", help="Task of the run; by default the one that fits the number of agents.")] = None,
-    domain: Annotated[str | None, typer.Option("--domain", help="Domain of the problems; by default the teacher's, or the first.")] = None,
+    agents: Annotated[
+        list[str], typer.Argument(help="One agent or version (name or name@step) per seat; one alone answers unaided.")
+    ],
+    task: Annotated[
+        str | None, typer.Option("--task", help="Task of the run; by default the one that fits the number of agents.")
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option("--domain", help="Domain of the problems; by default the teacher's, or the first.")
+    ] = None,
     index: Annotated[int, typer.Option("--index", min=0, help="Which problem set of the test split.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the transcript as JSON.")] = False,
 ) -> None:
-    """Play one match between agents of a run, greedily, on held-out problems, and show it. Nothing is stored."""
-    from league.exhibition import exhibition
+    """Play one match between agents of a run, greedily, on held-out problems, and show it. Nothing
+    is stored."""
+    from league.evaluation.on_demand import exhibition
 
     shown = exhibition(run, agents, task, domain, index)
     _show(shown, as_json)
@@ -24,7 +31,9 @@ def play(
 
 def show_match(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    match: Annotated[str | None, typer.Argument(help="Match id; without it the matches that kept their transcript are listed.")] = None,
+    match: Annotated[
+        str | None, typer.Argument(help="Match id; without it the matches that kept their transcript are listed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the transcript of a stored match, or list those that have one."""
@@ -37,7 +46,10 @@ def show_match(
             if as_json:
                 typer.echo(json.dumps([{"round": number, "match": name} for number, name in kept]))
             else:
-                typer.echo("\n".join(f"round {number:>4}  {name}" for number, name in kept) or "no transcript is kept in this run")
+                typer.echo(
+                    "\n".join(f"round {number:>4}  {name}" for number, name in kept)
+                    or "no transcript is kept in this run"
+                )
             return
         shown = reader.transcript(match)
         if shown is None:
@@ -51,6 +63,6 @@ def _show(shown: object, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from league.reporting.transcripts import transcript_text
+    from league.reporting.text.transcripts import transcript_text
 
     Console().print(transcript_text(shown))

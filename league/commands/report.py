@@ -8,13 +8,17 @@ import typer
 
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; by default report.html in the current folder.")] = None,
-    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Also rebuild the event files, into this empty folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default report.html in the current folder.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", help="Also rebuild the event files, into this empty folder.")
+    ] = None,
 ) -> None:
     """Write the run's report: did it learn, who beats whom, what was said."""
     from league.errors import UserError
-    from league.reporting.assemble import build_report, rebuild_board
-    from league.reporting.html import render
+    from league.reporting.report import build_report, rebuild_board
+    from league.reporting.text.html import render
     from league.store.fs import replace_file
     from league.store.reader import RunReader
 

@@ -1,4 +1,5 @@
-"""Commands that print a table of a run, live or finished: status, payoffs, cycles, ladder, lineage, evaluate. All take --json."""
+"""Commands that print a table of a run, live or finished: status, payoffs, cycles, ladder, lineage,
+evaluate. All take --json."""
 
 import json
 from dataclasses import asdict
@@ -17,31 +18,37 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def status(
-    run: Annotated[Path | None, typer.Argument(help="Run folder, e.g. runs/quickstart; without it the runs in runs/ are listed.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="Run folder, e.g. runs/quickstart; without it the runs in runs/ are listed.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Where a run stands: round, agents, ratings, accuracy, and whether its process is alive."""
-    from league.reporting import from_store
+    from league.reporting.queries import overview
     from league.store.reader import RunReader
 
     if run is None:
         _list_runs(Path("runs"), as_json)
         return
     with RunReader.read(run) as reader:
-        view = from_store.status(reader)
+        view = overview.status(reader)
         beat = reader.heartbeat()
     if as_json:
         _json({**_plain(asdict(view)), "heartbeat": asdict(beat) if beat else None})
         return
-    from league.reporting.tables import status_table
+    from league.reporting.text.tables import status_table
 
     _print(status_table(view))
     if beat is not None:
-        typer.echo(f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}" + ("" if beat.alive else " (process ended)"))
+        typer.echo(
+            f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}"
+            + ("" if beat.alive else " (process ended)")
+        )
 
 
 def _list_runs(folder: Path, as_json: bool) -> None:
-    """Name, round and last phase of every run in a folder, by name; what cannot be read is said in its line."""
+    """Name, round and last phase of every run in a folder, by name; what cannot be read is said in
+    its line."""
     from league.errors import LeagueError
     from league.store.opening import DATABASE
     from league.store.reader import RunReader
@@ -65,7 +72,10 @@ def _list_runs(folder: Path, as_json: bool) -> None:
         _json(rows)
         return
     for row in rows:
-        said = row.get("problem") or f"round {'none' if row['round'] is None else row['round']}, {row['phase'] or 'never started'}"
+        said = (
+            row.get("problem")
+            or f"round {'none' if row['round'] is None else row['round']}, {row['phase'] or 'never started'}"
+        )
         typer.echo(f"{row['run']}: {said}{', alive' if row.get('alive') else ''}")
     if not rows:
         typer.echo(f"no run in {folder.resolve()}")
@@ -74,12 +84,14 @@ def _list_runs(folder: Path, as_json: bool) -> None:
 def payoffs(
     run: Run,
     task: Annotated[str | None, typer.Option("--task", help="One task; by default every one that has payoffs.")] = None,
-    by: Annotated[Literal["agent", "version"], typer.Option("--by", help="Pool an agent's versions, or keep them apart.")] = "agent",
+    by: Annotated[
+        Literal["agent", "version"], typer.Option("--by", help="Pool an agent's versions, or keep them apart.")
+    ] = "agent",
     as_json: Json = False,
 ) -> None:
     """Who beats, teaches or helps whom, with intervals and counts."""
     from league.errors import UserError, nearest
-    from league.reporting import from_store
+    from league.reporting.queries import overview
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
@@ -91,13 +103,15 @@ def payoffs(
         for relation, name in slots:
             if task in (None, name):
                 found = (
-                    from_store.contest_matrix(reader, name, by) if relation == "contest" else from_store.pair_matrix(reader, relation, name)
+                    overview.contest_matrix(reader, name, by)
+                    if relation == "contest"
+                    else overview.pair_matrix(reader, relation, name)
                 )
                 matrices.append((relation, name, found))
     if as_json:
         _json([{"task": name, "relation": relation, **_matrix(matrix)} for relation, name, matrix in matrices])
         return
-    from league.reporting.tables import matrix_table
+    from league.reporting.text.tables import matrix_table
 
     for _, _, matrix in matrices:
         _print(matrix_table(matrix))
@@ -107,13 +121,17 @@ def payoffs(
 
 def cycles(
     run: Run,
-    task: Annotated[str | None, typer.Option("--task", help="The contest to look at; by default the one with most games.")] = None,
-    alpha: Annotated[float, typer.Option("--alpha", min=1e-9, max=0.5, help="Family-wise error rate of certified edges.")] = 0.05,
+    task: Annotated[
+        str | None, typer.Option("--task", help="The contest to look at; by default the one with most games.")
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option("--alpha", min=1e-9, max=0.5, help="Family-wise error rate of certified edges.")
+    ] = 0.05,
     as_json: Json = False,
 ) -> None:
     """Certified non-transitive cycles between versions, with every statistic that goes with them."""
     from league.errors import UserError, nearest
-    from league.reporting import structure
+    from league.reporting.queries import cycles
     from league.reporting.views import Cycles
     from league.store.reader import RunReader
 
@@ -121,46 +139,50 @@ def cycles(
         contests = sorted({name for relation, name, _, _ in reader.payoff_slots() if relation == "contest"})
         if task is not None and task not in contests:
             raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests)}")
-        view = structure.cycles(reader, task, alpha)
+        view = cycles.cycles(reader, task, alpha)
     if as_json:
         _json(_plain(asdict(view or Cycles((), (), (), 0))))
         return
     if view is None:
         typer.echo("no contest has been counted yet")
         return
-    from league.reporting.tables import cycles_view
+    from league.reporting.text.tables import cycles_view
 
     _print(cycles_view(view))
 
 
-def ladder(run: Run, every: Annotated[bool, typer.Option("--all", help="Frozen versions too.")] = False, as_json: Json = False) -> None:
+def ladder(
+    run: Run, every: Annotated[bool, typer.Option("--all", help="Frozen versions too.")] = False, as_json: Json = False
+) -> None:
     """TrueSkill ratings, one ladder per zero-sum task and one overall."""
-    from league.reporting import from_store
+    from league.reporting.queries import overview
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
-        rows = from_store.ladder(reader, every=every)
+        rows = overview.ladder(reader, every=every)
     if as_json:
         _json([asdict(row) for row in rows])
         return
-    from league.reporting.tables import ladder_table
+    from league.reporting.text.tables import ladder_table
 
     _print(ladder_table(rows))
 
 
 def lineage(
-    run: Run, updates: Annotated[bool, typer.Option("--updates", help="Plain updates too.")] = False, as_json: Json = False
+    run: Run,
+    updates: Annotated[bool, typer.Option("--updates", help="Plain updates too.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Which version came from which, when and why."""
-    from league.reporting import from_store
+    from league.reporting.queries import overview
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
-        edges = from_store.lineage(reader, updates=updates or as_json)
+        edges = overview.lineage(reader, updates=updates or as_json)
     if as_json:
         _json([asdict(edge) for edge in edges])
         return
-    from league.reporting.tables import lineage_view
+    from league.reporting.text.tables import lineage_view
 
     _print(lineage_view(edges, all_updates=updates))
 
@@ -175,7 +197,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Held-out accuracy per agent and domain, greedy and unaided, measured now. Nothing is stored."""
-    from league.exhibition import exam_now
+    from league.evaluation.on_demand import exam_now
 
     found: dict[str, Any] = exam_now(run, agents or [], split, problems)
     if as_json:
@@ -183,7 +205,9 @@ def evaluate(
         return
     typer.echo(f"{'agent':<24} {'domain':<20} accuracy  95% interval   ({problems} {split} problems a domain)")
     for row in found["results"]:
-        typer.echo(f"{row['version']:<24} {row['domain']:<20} {row['accuracy']:8.3f}  [{row['low']:.3f}, {row['high']:.3f}]")
+        typer.echo(
+            f"{row['version']:<24} {row['domain']:<20} {row['accuracy']:8.3f}  [{row['low']:.3f}, {row['high']:.3f}]"
+        )
     for reason in found["void"]:
         typer.echo(f"not held: {reason}", err=True)
 

@@ -8,18 +8,20 @@ import typer
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML configuration, e.g. configs/quickstart.yaml.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Settings as key.sub=value, applied after the file.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings as key.sub=value, applied after the file.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Start a run and train it to its end."""
-    from league.preflight import prepare_file
+    from league.preflight.checks import prepare_file
 
     prepared = prepare_file(config, overrides or [])
     checked = prepared.config
     from league.loop import train as start
-    from league.watch import Watch
+    from league.round.report import LiveReport
 
-    with Watch(checked.folder, checked.league.rounds, quiet=quiet) as audience:
+    with LiveReport(checked.folder, checked.league.rounds, quiet=quiet) as audience:
         start(prepared, audience)
 
 
@@ -32,17 +34,17 @@ def resume(
 
     with RunReader.read(run) as reader:
         done, began_with = reader.latest_round(), reader.config_text()
-    from league.assembly import read_config
     from league.loop import resume as go_on
+    from league.round.report import LiveReport
+    from league.runtime.assembly import read_config
     from league.store.environment import changes, differences
-    from league.watch import Watch
 
     rounds = read_config(run).league.rounds
     for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
         typer.echo(f"note: config.yaml was edited: {line}", err=True)
     for line in changes(run):
         typer.echo(f"note: {line}; what follows may differ in the last bits", err=True)
-    with Watch(run, rounds, first=done, quiet=quiet) as audience:
+    with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
         go_on(run, audience)
     with RunReader.read(run) as reader:
         beat = reader.heartbeat()
@@ -68,7 +70,8 @@ def pause(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     off: Annotated[bool, typer.Option("--off", help="Let a paused run go on.")] = False,
 ) -> None:
-    """Ask a live run to wait after its current round, keeping its memory; `league pause RUN --off` lets it go on."""
+    """Ask a live run to wait after its current round, keeping its memory; `league pause RUN --off`
+    lets it go on."""
     from league.store.run import request_stop, withdraw_stop
 
     if off:
@@ -83,7 +86,8 @@ def pause(
 
 
 def _idle(run: Path) -> str | None:
-    """What to say of a run that no process is training, or None: it may be, or another machine's process is."""
+    """What to say of a run that no process is training, or None: it may be, or another machine's
+    process is."""
     import socket
 
     from league.store.lock import owner_alive, read_owner

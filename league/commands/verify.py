@@ -13,10 +13,13 @@ from league.types import Rating
 
 def verify(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    repair: Annotated[bool, typer.Option("--repair", help="Fall back to the newest whole round and say what was dropped.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Fall back to the newest whole round and say what was dropped.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     skip_ratings: Annotated[
-        bool, typer.Option("--skip-ratings", help="Do not rate every game again: that takes about a second per 1,000 games.")
+        bool,
+        typer.Option("--skip-ratings", help="Do not rate every game again: that takes about a second per 1,000 games."),
     ] = False,
 ) -> None:
     """Check every hash, reference, payoff and rating of a run. Exit code 1 when something is wrong."""

@@ -1,6 +1,14 @@
-"""WHAT CAN BE CONFIGURED: strict sections (`sections.py`, `evolution.py`), and how a file and its overrides become one checked `Config` (`reading.py`)."""
+"""WHAT CAN BE CONFIGURED: strict sections (`sections.py`, `evolution.py`), and how a file and its
+overrides become one checked `Config` (`reading.py`)."""
 
-from league.config.evolution import EvolutionConfig, ExploitersConfig, MergingConfig, PbtConfig, RetirementConfig, SnapshotsConfig
+from league.config.evolution import (
+    EvolutionConfig,
+    ExploitersConfig,
+    MergingConfig,
+    PbtConfig,
+    RetirementConfig,
+    SnapshotsConfig,
+)
 from league.config.reading import Draft, draft_config, load_config, load_draft, parse_config
 from league.config.sections import (
     AdapterConfig,

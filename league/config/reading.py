@@ -1,7 +1,7 @@
 """YAML and `key.sub=value` overrides in, one resolved and checked value out.
 
-Every problem is found before anything is loaded or written, and all are listed at once, each with its dotted path and, for a misspelt name,
-the nearest valid one.
+Every problem is found before anything is loaded or written, and all are listed at once, each with its dotted path
+and, for a misspelt name, the nearest valid one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from league.config import plain
+from league.config import yaml_values
 from league.config.references import references
 from league.config.sections import Config
 from league.errors import ConfigError, UserError, nearest
@@ -20,7 +20,8 @@ from league.errors import ConfigError, UserError, nearest
 
 @dataclass(frozen=True)
 class Draft:
-    """What a file says, right or wrong: `problems`, and the well-formed part of it, whose names other layers can check at the same time."""
+    """What a file says, right or wrong: `problems`, and the well-formed part of it, whose names
+    other layers can check at the same time."""
 
     source: str
     config: Config | None
@@ -42,7 +43,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def load_draft(path: Path, overrides: Sequence[str] = ()) -> Draft:
-    """Raises UserError when the file cannot be read; whatever is wrong with its content is in the draft."""
+    """Raises UserError when the file cannot be read; whatever is wrong with its content is in the
+    draft."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a zero byte in the path
@@ -57,7 +59,7 @@ def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Confi
 def draft_config(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
     """Read and check; nothing is raised."""
     try:
-        data = plain.load(text)
+        data = yaml_values.load(text)
     except ValueError as error:
         return Draft(source, None, (f"not valid YAML: {error}",))
     if not isinstance(data, dict):
@@ -74,7 +76,8 @@ EMPTY: Mapping[str, Any] = {"name": "unnamed", "agents": {}, "tasks": {}}
 
 
 def _validate(data: dict[str, Any]) -> tuple[list[str], Config | None]:
-    """(problems of the first look, the config that is left when what is wrong is cut away). `data` is changed."""
+    """(problems of the first look, the config that is left when what is wrong is cut away). `data`
+    is changed."""
     problems: list[str] | None = None
     for _ in range(CUTS):
         try:
@@ -89,7 +92,8 @@ def _validate(data: dict[str, Any]) -> tuple[list[str], Config | None]:
 
 
 def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
-    """Take the deepest key of a wrong value's path out of the data; a missing section becomes an empty one. False where nothing can be done."""
+    """Take the deepest key of a wrong value's path out of the data; a missing section becomes an
+    empty one. False where nothing can be done."""
     if len(place) == 1 and place[0] in EMPTY and place[0] not in data:
         data[place[0]] = EMPTY[place[0]]
         return True
@@ -120,7 +124,7 @@ def _apply(data: dict[str, Any], override: str) -> str | None:
     if not isinstance(place, dict):
         return f"override '{override}': '{'.'.join(parents)}' is not a section"
     try:
-        place[last] = plain.load_name(value) if last == "name" else plain.load(value)
+        place[last] = yaml_values.load_name(value) if last == "name" else yaml_values.load(value)
     except ValueError as error:
         return f"override '{key}': the value is not valid YAML: {error}"
     return None

@@ -1,4 +1,5 @@
-"""What the sections of a config say of one another: names of agents, domains and seats that must exist, keys that belong together.
+"""What the sections of a config say of one another: names of agents, domains and seats that must
+exist, keys that belong together.
 
 Works on raw data, so that these problems are listed together with the wrong shapes.
 """
@@ -25,18 +26,26 @@ def references(data: Mapping[str, Any]) -> list[str]:
             continue
         domain = agent.get("domain")
         if agent.get("role") == "scripted" and (agent.get("says") is None) == (agent.get("script") is None):
-            problems.append(f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')")
+            problems.append(
+                f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')"
+            )
         if agent.get("role") != "scripted" and (agent.get("says") is not None or agent.get("script") is not None):
             problems.append(f"agents.{name}: only agents with role 'scripted' have `says` or `script`")
         if (agent.get("role") == "remote") != (agent.get("remote") is not None):
-            problems.append(f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together")
+            problems.append(
+                f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together"
+            )
         idle = [key for key in ("adapter", "learning_rate", "checkpoint") if agent.get(key) is not None]
         if idle and agent.get("role") in WITHOUT_WEIGHTS:
-            problems.append(f"agents.{name}.{idle[0]}: an agent with role '{agent.get('role')}' has no weights; remove it")
+            problems.append(
+                f"agents.{name}.{idle[0]}: an agent with role '{agent.get('role')}' has no weights; remove it"
+            )
         if agent.get("role") == "expert" and domain is None:
             problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
         if domain is not None and domain not in domains:
-            problems.append(f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}")
+            problems.append(
+                f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}"
+            )
         problems += _targets(name, agent, agents)
     for name, task in tasks.items():
         if not isinstance(task, dict):
@@ -69,7 +78,10 @@ def _targets(name: str, agent: Mapping[str, Any], agents: Mapping[str, Any]) -> 
         return []
     wrong = [target for target in targets if target == name or str(target) not in agents]
     others = [other for other in agents if other != name]
-    problems = [f"agents.{name}.targets: '{target}' is not another agent of this run{nearest(str(target), others)}" for target in wrong]
+    problems = [
+        f"agents.{name}.targets: '{target}' is not another agent of this run{nearest(str(target), others)}"
+        for target in wrong
+    ]
     return problems or ([] if targets else [f"agents.{name}.targets: name at least one agent, or write 'league'"])
 
 

@@ -6,9 +6,9 @@ For seat i at a node (Liu, Liang, Lyu, Amato, arXiv 2508.04652, with the childre
     G_i(reply) = mean of G_i over the nodes that picked the reply   (aligned: one node; cross: all partners' samples)
     A_i(reply) = G_i(reply) − mean over the group's replies         (the siblings)
 
-Options: `normalise` divides by the group's standard deviation (off in the paper), `leave_one_out` takes the baseline over the
-other replies only, which multiplies A by G/(G−1). A group without variance teaches nothing and is dropped, so it costs nothing.
-With one sample per group every advantage is zero: such groups are dropped too.
+Options: `normalise` divides by the group's standard deviation (off in the paper), `leave_one_out` takes the baseline
+over the other replies only, which multiplies A by G/(G−1). A group without variance teaches nothing and is dropped,
+so it costs nothing. With one sample per group every advantage is zero: such groups are dropped too.
 
 Left out on purpose: the loss, which sees only samples.
 """
@@ -22,7 +22,8 @@ from league.errors import TrainingDiverged
 from league.types import Decision, Episode, Node, Sample, Score
 
 SPREAD = 1e-9
-"""A group whose returns differ by less than this has no variance: the difference is floating-point noise."""
+"""A group whose returns differ by less than this has no variance: the difference is floating-point
+noise."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,21 @@ def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozen
             spoken = group.decision.replies[group.seat][reply]
             if spoken.tokens and advantage != 0.0:
                 samples.append(
-                    Sample(agent, spoken.prompt_tokens, spoken.tokens, spoken.logprobs, advantage, group.decision.turn.sampling[group.seat])
+                    Sample(
+                        agent,
+                        spoken.prompt_tokens,
+                        spoken.tokens,
+                        spoken.logprobs,
+                        advantage,
+                        group.decision.turn.sampling[group.seat],
+                    )
                 )
     return Lesson(tuple(samples), total, flat, shown)
 
 
 def merge(lessons: Sequence[Lesson]) -> tuple[list[Sample], float]:
-    """All samples of a round, and the share of groups that had no variance (0 when there were none)."""
+    """All samples of a round, and the share of groups that had no variance (0 when there were
+    none)."""
     samples = [sample for lesson in lessons for sample in lesson.samples]
     total = sum(lesson.groups for lesson in lessons)
     return samples, sum(lesson.flat_groups for lesson in lessons) / total if total else 0.0

@@ -1,4 +1,5 @@
-"""Signs that an agent is going wrong, and when a sign is an alarm. Pure functions of a round's episodes and updates.
+"""Signs that an agent is going wrong, and when a sign is an alarm. Pure functions of a round's
+episodes and updates.
 
     kl            mean k3 to the base per token (only where the KL term is on)
     entropy_low   entropy of the sampling distribution as a share of the agent's first round; alarm *below* the level
@@ -9,8 +10,8 @@
     overfit       accuracy on training problems minus held-out accuracy (0…1), where both were measured
     flat_groups   share of the agent's groups without variance
 
-Each has two levels: warn, and roll back. An agent is never rolled back for what it was born with: where its first round was already beyond the
-level, the alarm stays a warning.
+Each has two levels: warn, and roll back. An agent is never rolled back for what it was born with: where its first
+round was already beyond the level, the alarm stays a warning.
 """
 
 import math
@@ -51,7 +52,8 @@ class Alarm:
 
 @dataclass
 class Guards:
-    """What is remembered between rounds, by agent: the first round's measurements, the last good version, strikes in a row."""
+    """What is remembered between rounds, by agent: the first round's measurements, the last good
+    version, strikes in a row."""
 
     first: dict[str, dict[str, float]] = field(default_factory=dict)
     good: dict[str, Version] = field(default_factory=dict)
@@ -68,7 +70,13 @@ class Guards:
 
     def to_json(self) -> dict[str, Any]:
         good = {agent: str(version) for agent, version in self.good.items()}
-        return {"first": self.first, "good": good, "strikes": self.strikes, "quarantined": self.quarantined, "raised": self.raised}
+        return {
+            "first": self.first,
+            "good": good,
+            "strikes": self.strikes,
+            "quarantined": self.quarantined,
+            "raised": self.raised,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Guards":
@@ -83,8 +91,11 @@ def repeated_share(text: str, n: int = 4) -> float:
     return 1.0 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def speech(episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]) -> dict[str, dict[str, float]]:
-    """agent → length (tokens), capped, repetition, flat_groups and train_accuracy over what it said in these matches."""
+def speech(
+    episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]
+) -> dict[str, dict[str, float]]:
+    """agent → length (tokens), capped, repetition, flat_groups and train_accuracy over what it said
+    in these matches."""
     said: dict[str, list[Reply]] = {}
     groups: dict[str, list[bool]] = {}
     right: dict[str, list[float]] = {}
@@ -115,7 +126,8 @@ def speech(episodes: Sequence[Episode], scores: Sequence[Score | None], agents: 
 
 
 def signs(measured: Mapping[str, float], first: Mapping[str, float]) -> dict[str, float]:
-    """The table's signs from measured quantities and those of the agent's first round; what cannot be known is left out."""
+    """The table's signs from measured quantities and those of the agent's first round; what cannot
+    be known is left out."""
     found = {sign: measured[sign] for sign in ("kl", "capped", "repetition", "flat_groups") if sign in measured}
     for sign, quantity in RELATIVE.items():
         if quantity in measured and first.get(quantity, 0.0) > 0:
@@ -125,8 +137,11 @@ def signs(measured: Mapping[str, float], first: Mapping[str, float]) -> dict[str
     return found
 
 
-def alarms(agent: str, measured: Mapping[str, float], first: Mapping[str, float], levels: Mapping[str, Level]) -> list[Alarm]:
-    """The alarms of one agent's round, each at its highest level. A sign that is not a number is an alarm of its own."""
+def alarms(
+    agent: str, measured: Mapping[str, float], first: Mapping[str, float], levels: Mapping[str, Level]
+) -> list[Alarm]:
+    """The alarms of one agent's round, each at its highest level. A sign that is not a number is an
+    alarm of its own."""
     now, born = signs(measured, first), signs(first, first)
     found = []
     for sign, value in now.items():

@@ -1,19 +1,21 @@
-"""What one update minimises, token by token, and its exact gradient with respect to the hidden states.
+"""What one update minimises, token by token, and its exact gradient with respect to the hidden
+states.
 
 Per agent, over its n samples (sequence aggregation; design: MAGRPO, arXiv 2508.04652, plus the usual options)
 
     L = 1/n Σ_s Σ_t [ −A_s · g(ρ_t) + kl · k3_t − entropy · H_t ]
 
-g(ρ) = log π (its gradient is that of the policy gradient) without clipping; min(ρ A, clip(ρ, 1±ε) A) / A with it, ρ = π / π_behaviour.
-k3 = exp(log π_base − log π) − (log π_base − log π) − 1 (Schulman), H the entropy of the sampling distribution. Token aggregation
-divides by the agent's number of tokens instead of its number of samples.
+g(ρ) = log π (its gradient is that of the policy gradient) without clipping; min(ρ A, clip(ρ, 1±ε) A) / A with it, ρ =
+π / π_behaviour. k3 = exp(log π_base − log π) − (log π_base − log π) − 1 (Schulman), H the entropy of the sampling
+distribution. Token aggregation divides by the agent's number of tokens instead of its number of samples.
 
-π is the distribution that was sampled from: temperature, the grammar if any, then top-k / top-p. A truncated token set is recomputed under
-the current weights, holds the sampled token in any case, and is taken as constant by the gradient. The KL term uses the untruncated
-distribution at the same temperature on both sides. Temperature 0 is taken as 1 (supervised).
+π is the distribution that was sampled from: temperature, the grammar if any, then top-k / top-p. A truncated token
+set is recomputed under the current weights, holds the sampled token in any case, and is taken as constant by the
+gradient. The KL term uses the untruncated distribution at the same temperature on both sides. Temperature 0 is taken
+as 1 (supervised).
 
-Because every term is a function of logits at one position, the gradient reaching the hidden states is known in closed form, so each
-chunk of logits is computed once, used, and freed; logits exist only at positions that carry loss.
+Because every term is a function of logits at one position, the gradient reaching the hidden states is known in closed
+form, so each chunk of logits is computed once, used, and freed; logits exist only at positions that carry loss.
 """
 
 from collections.abc import Mapping
@@ -33,7 +35,8 @@ from league.types import Hyper
 class Objective:
     """Options shared by all agents of an update; what differs between agents is in `Hyper`.
 
-    tokens_per_microbatch bounds memory: activations of about that many tokens exist at a time. checkpointing recomputes them.
+    tokens_per_microbatch bounds memory: activations of about that many tokens exist at a time. checkpointing
+    recomputes them.
     """
 
     aggregation: Literal["sequence", "token"] = "sequence"
@@ -67,8 +70,9 @@ class Objective:
 
 @dataclass(frozen=True)
 class Targets:
-    """Loss positions of one micro-batch, flat, each [N]: target token, behaviour log-probability (NaN where unknown),
-    advantage, weight (1/n or 1/tokens of its agent), KL coefficient, owner (index of the agent), sampling shape."""
+    """Loss positions of one micro-batch, flat, each [N]: target token, behaviour log-probability
+    (NaN where unknown), advantage, weight (1/n or 1/tokens of its agent), KL coefficient, owner (index of the
+    agent), sampling shape."""
 
     tokens: Tensor
     behaviour: Tensor
@@ -82,15 +86,25 @@ class Targets:
 
 
 SUMS = ("loss", "kl", "entropy", "clipped", "logprob", "tokens")
-"""What is summed per agent: weighted loss; and over tokens: k3, entropy, clipped, log-probability, count."""
+"""What is summed per agent: weighted loss; and over tokens: k3, entropy, clipped, log-probability,
+count."""
 
 
 def head_gradient(
-    hidden: Tensor, head: Tensor, targets: Targets, objective: Objective, reference: Tensor | None, agents: int, *, chunk: int = 256
+    hidden: Tensor,
+    head: Tensor,
+    targets: Targets,
+    objective: Objective,
+    reference: Tensor | None,
+    agents: int,
+    *,
+    chunk: int = 256,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradient of the loss at `hidden` [N, h] through head [V, h]; also sums [agents, len(SUMS)] and log-probabilities [N].
+    """Gradient of the loss at `hidden` [N, h] through head [V, h]; also sums [agents, len(SUMS)]
+    and log-probabilities [N].
 
-    `reference` [N]: log-probabilities of the targets under the base at the same temperature, or None when no agent has a KL term.
+    `reference` [N]: log-probabilities of the targets under the base at the same temperature, or None when no agent
+    has a KL term.
     """
     grad = torch.empty_like(hidden)
     sums = torch.zeros(agents, len(SUMS), dtype=torch.float64)
@@ -108,8 +122,11 @@ def head_gradient(
     return grad, sums, logprobs
 
 
-def _slope(scores: Tensor, targets: Targets, objective: Objective, reference: Tensor | None, sums: Tensor) -> tuple[Tensor, Tensor]:
-    """(gradient at the logits, log-probabilities) of some positions' fp32 logits [n, V], which it overwrites; adds to sums."""
+def _slope(
+    scores: Tensor, targets: Targets, objective: Objective, reference: Tensor | None, sums: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(gradient at the logits, log-probabilities) of some positions' fp32 logits [n, V], which it
+    overwrites; adds to sums."""
     if not targets.shape.unit:
         scores /= targets.shape.temperature[:, None]
     chosen = scores.gather(1, targets.tokens[:, None]).squeeze(1)
@@ -173,7 +190,8 @@ def _kl_term(logprob: Tensor, reference: Tensor | None) -> tuple[Tensor, Tensor]
 
 
 def _expectation(probability: Tensor, scores: Tensor, bounded: bool) -> Tensor:
-    """Σ p z per row; excluded tokens (p 0, z −inf) count nothing. With log Z it gives the entropy, log Z − Σ p z, without a logarithm."""
+    """Σ p z per row; excluded tokens (p 0, z −inf) count nothing. With log Z it gives the entropy,
+    log Z − Σ p z, without a logarithm."""
     finite = scores.masked_fill(scores == float("-inf"), 0.0) if bounded else scores
     return (probability * finite).sum(1)
 

@@ -1,7 +1,8 @@
 """Gradient clipping and AdamW on one agent's flat slice.
 
-AdamW (Loshchilov & Hutter, arXiv 1711.05101): decoupled weight decay, bias-corrected moments, ε = 1e-8, in fp32, in place. A finite
-gradient, clipped, and a rate of at most 1 keep a finite slice finite, so the caller checks gradients of all agents before any step.
+AdamW (Loshchilov & Hutter, arXiv 1711.05101): decoupled weight decay, bias-corrected moments, ε = 1e-8, in fp32, in
+place. A finite gradient, clipped, and a rate of at most 1 keep a finite slice finite, so the caller checks gradients
+of all agents before any step.
 """
 
 import torch
@@ -15,7 +16,9 @@ def norm_of(grad: Tensor) -> float:
     return float(torch.linalg.vector_norm(grad, dtype=torch.float64))
 
 
-def adamw(params: Tensor, moments: Tensor, steps: int, grad: Tensor, *, rate: float, betas: tuple[float, float], decay: float) -> None:
+def adamw(
+    params: Tensor, moments: Tensor, steps: int, grad: Tensor, *, rate: float, betas: tuple[float, float], decay: float
+) -> None:
     """The `steps`-th step (from 1) for params [P], moments [2, P] and grad [P]."""
     first, second = betas
     moments[0].lerp_(grad, 1 - first)

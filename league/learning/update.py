@@ -1,9 +1,10 @@
-"""One fused update: forward and backward over samples of many agents, then one optimizer step per agent.
+"""One fused update: forward and backward over samples of many agents, then one optimizer step per
+agent.
 
-A step happens per agent, minibatch and epoch. Gradients are summed in fp32 over micro-batches, so the number of micro-batches does
-not change what is minimised. Agents are trained in waves of a few micro-batches, so that gradients exist for one wave's agents, not for
-the population. An agent whose numbers are not finite keeps its state; agents without samples are untouched. Versions are not advanced:
-the caller renames.
+A step happens per agent, minibatch and epoch. Gradients are summed in fp32 over micro-batches, so the number of
+micro-batches does not change what is minimised. Agents are trained in waves of a few micro-batches, so that gradients
+exist for one wave's agents, not for the population. An agent whose numbers are not finite keeps its state; agents
+without samples are untouched. Versions are not advanced: the caller renames.
 """
 
 import math
@@ -26,12 +27,14 @@ from league.model.sampling import Shape
 from league.types import Hyper, Sample, Sampling, Version
 
 WAVE = 2
-"""Full micro-batches in a wave of agents. More cost memory for gradients; fewer leave more micro-batches that are not full."""
+"""Full micro-batches in a wave of agents. More cost memory for gradients; fewer leave more
+micro-batches that are not full."""
 
 
 @dataclass(frozen=True)
 class AgentUpdate:
-    """What one update did to one agent. Means are over its loss tokens, of all epochs; `grad_norm` is the largest before clipping."""
+    """What one update did to one agent. Means are over its loss tokens, of all epochs; `grad_norm`
+    is the largest before clipping."""
 
     agent: str
     samples: int
@@ -65,10 +68,12 @@ def update(
     objective: Objective,
     diverged: Callable[[TrainingDiverged], None] | None = None,
 ) -> dict[str, AgentUpdate]:
-    """Train every agent named by `samples` on its own samples; see Objective for what is minimised. Reports by agent, in order of name.
+    """Train every agent named by `samples` on its own samples; see Objective for what is minimised.
+    Reports by agent, in order of name.
 
-    An agent whose advantages, loss or gradient are not finite keeps its weights, moments and step count: `diverged` hears why, and the
-    others are trained as if it had not been there. Without `diverged` that is raised, at once: agents before it may have been trained.
+    An agent whose advantages, loss or gradient are not finite keeps its weights, moments and step count: `diverged`
+    hears why, and the others are trained as if it had not been there. Without `diverged` that is raised, at once:
+    agents before it may have been trained.
     """
     by_agent: dict[str, list[Sample]] = {agent: [] for agent in sorted({sample.agent for sample in samples})}
     for sample in samples:
@@ -91,7 +96,8 @@ def update(
 
 
 def _waves(by_agent: Mapping[str, list[Sample]], budget: int) -> Iterator[dict[str, list[Sample]]]:
-    """Agents with their samples, as many at a time as fill WAVE micro-batches of `budget` tokens (a prompt counts once)."""
+    """Agents with their samples, as many at a time as fill WAVE micro-batches of `budget` tokens (a
+    prompt counts once)."""
     wave: dict[str, list[Sample]] = {}
     tokens = 0
     for agent, own in by_agent.items():
@@ -107,7 +113,8 @@ def _waves(by_agent: Mapping[str, list[Sample]], budget: int) -> Iterator[dict[s
 def _train(
     bank: AdapterBank, wave: Mapping[str, Sequence[Sample]], hyper: Mapping[str, Hyper], objective: Objective
 ) -> dict[str, AgentUpdate]:
-    """One wave. Raises TrainingDiverged, with every agent's state as before, when anything is not finite."""
+    """One wave. Raises TrainingDiverged, with every agent's state as before, when anything is not
+    finite."""
     for agent, own in wave.items():
         for sample in own:
             if not math.isfinite(sample.advantage):
@@ -134,13 +141,17 @@ def _train(
     return {agent: _report(agent, len(wave[agent]), totals[i], norms[i], steps[i]) for i, agent in enumerate(wave)}
 
 
-def _check(base: BaseModel, bank: AdapterBank, by_agent: Mapping[str, Sequence[Sample]], hypers: Mapping[str, Hyper]) -> None:
+def _check(
+    base: BaseModel, bank: AdapterBank, by_agent: Mapping[str, Sequence[Sample]], hypers: Mapping[str, Hyper]
+) -> None:
     """Everything that is the caller's mistake, before anybody is changed."""
     for agent in by_agent:
         bank.live(agent)
         hyper = hyper_of(agent, hypers)
         if not 0 <= hyper.learning_rate <= 1:
-            raise ConfigError("update", [f"hyper.{agent}.learning_rate: expected between 0 and 1, found {hyper.learning_rate}"])
+            raise ConfigError(
+                "update", [f"hyper.{agent}.learning_rate: expected between 0 and 1, found {hyper.learning_rate}"]
+            )
         if not (math.isfinite(hyper.kl) and hyper.kl >= 0):
             raise ConfigError("update", [f"hyper.{agent}.kl: expected a finite value of at least 0, found {hyper.kl}"])
     for sample in (sample for own in by_agent.values() for sample in own):
@@ -149,13 +160,20 @@ def _check(base: BaseModel, bank: AdapterBank, by_agent: Mapping[str, Sequence[S
         if not sample.prompt_tokens:
             raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
-            raise LeagueError(f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities")
+            raise LeagueError(
+                f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities"
+            )
         if len(sample.prompt_tokens) + len(sample.tokens) > base.context:
-            raise LeagueError(f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context")
+            raise LeagueError(
+                f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context"
+            )
 
 
-def _minibatch(each: Iterable[Sequence[Sample]], hypers: Sequence[Hyper], objective: Objective, part: int) -> list[_Weighted]:
-    """Each agent's part-th share of its samples (strided), weighted; samples without any gradient are left out but counted."""
+def _minibatch(
+    each: Iterable[Sequence[Sample]], hypers: Sequence[Hyper], objective: Objective, part: int
+) -> list[_Weighted]:
+    """Each agent's part-th share of its samples (strided), weighted; samples without any gradient
+    are left out but counted."""
     chosen: list[_Weighted] = []
     for owner, (whole, hyper) in enumerate(zip(each, hypers, strict=True)):
         own = whole[part :: objective.minibatches]
@@ -165,7 +183,11 @@ def _minibatch(each: Iterable[Sequence[Sample]], hypers: Sequence[Hyper], object
 
 
 def _accumulate(
-    bank: AdapterBank, versions: Sequence[Version], hypers: Sequence[Hyper], objective: Objective, batch: Sequence[_Weighted]
+    bank: AdapterBank,
+    versions: Sequence[Version],
+    hypers: Sequence[Hyper],
+    objective: Objective,
+    batch: Sequence[_Weighted],
 ) -> tuple[dict[int, Tensor], list[Tensor]]:
     """Gradients (flat, fp32) by owner, and the sums of each owner's statistics."""
     owners = sorted({item.owner for item in batch})
@@ -189,7 +211,9 @@ def _accumulate(
                 reference = reference_logprobs(plain.hidden, base.head, targets.tokens, targets.shape)
         forward = engine.run(rows, who, sink, objective.checkpointing)
         with torch.no_grad():
-            grad, part, logprobs = head_gradient(forward.hidden, base.head, targets, objective, reference, len(versions))
+            grad, part, logprobs = head_gradient(
+                forward.hidden, base.head, targets, objective, reference, len(versions)
+            )
         _require_finite(part, versions, logprobs, targets.owner)
         forward.backward(grad)
         sums += part
@@ -223,7 +247,8 @@ def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseMode
 
 
 def _allowed(items: Sequence[_Weighted], base: BaseModel) -> Tensor | None:
-    """Grammar masks of all loss positions, packed; None where no completion was sampled under a grammar."""
+    """Grammar masks of all loss positions, packed; None where no completion was sampled under a
+    grammar."""
     if all(item.sample.sampling.grammar is None for item in items):
         return None
     grammars = Grammars(base)
@@ -268,7 +293,15 @@ def _step(
             grad.mul_(objective.max_grad_norm / found[owner])
         item.steps += 1
         rate, decay = hypers[owner].learning_rate, objective.weight_decay
-        adamw(item.params, item.moments, item.steps, grad.to(item.params.device), rate=rate, betas=objective.betas, decay=decay)
+        adamw(
+            item.params,
+            item.moments,
+            item.steps,
+            grad.to(item.params.device),
+            rate=rate,
+            betas=objective.betas,
+            decay=decay,
+        )
         bank.changed(versions[owner])
         norms[owner] = max(norms[owner], found[owner])
         steps[owner] += 1
@@ -300,4 +333,6 @@ def _report(agent: str, samples: int, totals: Tensor, norm: float, steps: int) -
     tokens = int(value["tokens"])
     mean = {name: value[name] / max(tokens, 1) for name in SUMS}
     loss = value["loss"] / max(steps, 1)
-    return AgentUpdate(agent, samples, tokens, loss, norm, mean["kl"], mean["entropy"], mean["clipped"], mean["logprob"], steps)
+    return AgentUpdate(
+        agent, samples, tokens, loss, norm, mean["kl"], mean["entropy"], mean["clipped"], mean["logprob"], steps
+    )

@@ -1,17 +1,19 @@
 """Where the next match says most about the league's cycles: active sampling of uncertain edges.
 
-Formula. Draw P̃ from the sharpened posterior of every pair (Beta(S(w + ½), S(l + ½)), undrawn games, S = 16). The cost of certifying an edge is the games it still
-needs at the drawn rate, c = max(0, ln(m/α) − ln E) / (ln 2 − H(p̃)), H the entropy in nats: ln E grows by ln 2 − H(p) a game.
-goal "cycle": among the 3-cycles of the drawn graph take the one of least total cost and play its dearest unfinished edge.
-goal "graph": play the uncertified edge of least cost first, so that most edges are certified at any time.
-One draw names one pair: weight 1 (its two orientations share it), with a uniform `floor` over pairs that are not certified.
-S: a league of 16 has 1,120 3-cycles, and the cheapest of so many drawn from S = 1 is nearly always one that luck made cheap; a quarter of
-the standard deviation still corrects what the first games got wrong. Measured: docs/log.md.
-Source: Thompson sampling on the response graph, after Rowland et al. (2019), arXiv 1909.09849 (their rule plays uncertain edges of the
-response graph uniformly; the cost is ours).
+Formula. Draw P̃ from the sharpened posterior of every pair (Beta(S(w + ½), S(l + ½)), undrawn games, S = 16). The
+cost of certifying an edge is the games it still needs at the drawn rate, c = max(0, ln(m/α) − ln E) / (ln 2 − H(p̃)),
+H the entropy in nats: ln E grows by ln 2 − H(p) a game. goal "cycle": among the 3-cycles of the drawn graph take the
+one of least total cost and play its dearest unfinished edge. goal "graph": play the uncertified edge of least cost
+first, so that most edges are certified at any time. One draw names one pair: weight 1 (its two orientations share
+it), with a uniform `floor` over pairs that are not certified. S: a league of 16 has 1,120 3-cycles, and the cheapest
+of so many drawn from S = 1 is nearly always one that luck made cheap; a quarter of the standard deviation still
+corrects what the first games got wrong. Measured: docs/log.md. Source: Thompson sampling on the response graph, after
+Rowland et al. (2019), arXiv 1909.09849 (their rule plays uncertain edges of the response graph uniformly; the cost is
+ours).
 
-Failure case. A pair of exactly equal agents never certifies and has infinite cost: it is left to the floor. Longer cycles are found
-only as far as they contain, or lead the drawn graph to, 3-cycles (in a graph with all pairs decided every cyclic component has one).
+Failure case. A pair of exactly equal agents never certifies and has infinite cost: it is left to the floor. Longer
+cycles are found only as far as they contain, or lead the drawn graph to, 3-cycles (in a graph with all pairs decided
+every cyclic component has one).
 """
 
 import math
@@ -21,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation, with_floor
+from league.matchmaking.pairing import Pairing, RuleContext, with_floor
 from league.payoffs.edges import ALPHA, log_e_value, threshold
 from league.payoffs.matrix import BoolArray, FloatArray
 
@@ -36,7 +38,7 @@ class Active:
     alpha: float = ALPHA
     floor: float = 0.05
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         place = {version: i for i, version in enumerate(dict.fromkeys(v for p in pairings for v in (p.row, p.col)))}
         if len(place) < 2:
             return np.zeros(len(pairings))
@@ -90,7 +92,8 @@ def _information(chance: FloatArray) -> FloatArray:
 
 
 def _cheapest_cycle(chance: FloatArray, cost: FloatArray) -> tuple[int, int, int] | None:
-    """i beats j beats k beats i in the drawn graph with unfinished cost as small as possible but not zero."""
+    """i beats j beats k beats i in the drawn graph with unfinished cost as small as possible but
+    not zero."""
     step = np.where(chance > 0.5, cost, np.inf)
     best, found = np.inf, None
     for i in range(len(step)):

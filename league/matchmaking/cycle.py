@@ -1,11 +1,12 @@
 """Neighbours in a certified cycle: who is known, not guessed, to be part of a rock-paper-scissors.
 
-Formula. Certified edges (`league.payoffs.edges`) between all exact versions the task has seen among the candidates' agents; a pairing
-weighs 1 if row and col, each represented by its newest version inside a cyclic component, are joined by a certified edge of that
-component, and `behind` if it is row that beats col. Source: ours; the idea of training along the cycle is Balduzzi et al. (2019).
+Formula. Certified edges (`league.payoffs.edges`) between all exact versions the task has seen among the candidates'
+agents; a pairing weighs 1 if row and col, each represented by its newest version inside a cyclic component, are
+joined by a certified edge of that component, and `behind` if it is row that beats col. Source: ours; the idea of
+training along the cycle is Balduzzi et al. (2019).
 
-Failure case. Versions move on: a cycle certified between old snapshots may have been left behind. Until something is certified the
-rule has no opinion and the other rules of the mixture take its share.
+Failure case. Versions move on: a cycle certified between old snapshots may have been left behind. Until something is
+certified the rule has no opinion and the other rules of the mixture take its share.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation
+from league.matchmaking.pairing import Pairing, RuleContext
 from league.payoffs.edges import ALPHA, certified_edges
 from league.payoffs.graph import components
 from league.payoffs.matrix import FloatArray
@@ -27,7 +28,7 @@ class CycleNeighbours:
     alpha: float = ALPHA
     behind: float = 0.5
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         agents = {version.agent for pairing in pairings for version in (pairing.row, pairing.col)}
         versions = [version for version in now.view.versions("contest", now.task) if version.agent in agents]
         beats = certified_edges(now.view.counts(now.task, versions), self.alpha)
@@ -39,7 +40,9 @@ class CycleNeighbours:
             for place, pairing in enumerate(pairings):
                 row, col = _newest(pairing.row, inside), _newest(pairing.col, inside)
                 if row is not None and col is not None:
-                    weights[place] = max(weights[place], 1.0 if beats[col, row] else self.behind if beats[row, col] else 0.0)
+                    weights[place] = max(
+                        weights[place], 1.0 if beats[col, row] else self.behind if beats[row, col] else 0.0
+                    )
         return weights
 
 

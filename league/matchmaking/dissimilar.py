@@ -1,10 +1,11 @@
 """Partners and opponents unlike oneself: more to learn from than one's own reflection.
 
-Formula. Distance of the payoff rows of row and col (root mean square over opponents both have met, win rates of the decayed view);
-weights are distances with a uniform `floor`. Pairs whose distance is unknown get the mean of the known ones.
+Formula. Distance of the payoff rows of row and col (root mean square over opponents both have met, win rates of the
+decayed view); weights are distances with a uniform `floor`. Pairs whose distance is unknown get the mean of the known
+ones.
 
-Failure case. With few games distance is mostly noise (about 1/√n each), and two agents that lose to everyone differently weigh as
-much as two that win differently.
+Failure case. With few games distance is mostly noise (about 1/√n each), and two agents that lose to everyone
+differently weigh as much as two that win differently.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation, with_floor
+from league.matchmaking.pairing import Pairing, RuleContext, with_floor
 from league.payoffs.diversity import dissimilarity
 from league.payoffs.matrix import FloatArray
 
@@ -25,7 +26,7 @@ class Dissimilar:
     min_games: float = 4.0
     half_life: float = 10.0
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
         place = {version: i for i, version in enumerate(dict.fromkeys(v for p in pairings for v in (p.row, p.col)))}

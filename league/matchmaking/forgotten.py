@@ -1,10 +1,10 @@
 """Against past versions one used to beat: has anything been forgotten?
 
-Formula. Candidates: pairings whose col is older than the newest version of its agent. Once beaten: some earlier version of row's
-agent had a posterior mean above ½ with at least `min_games` games against that exact col. Among these the weight is
-max(0, ½ − p)², p drawn from the posterior of the decayed view. As games age their weight fades and the posterior widens, so a
-past not met for long comes back to be checked without a separate timer. Source: "forgotten players" of Vinyals et al. (2019), with
-posterior sampling.
+Formula. Candidates: pairings whose col is older than the newest version of its agent. Once beaten: some earlier
+version of row's agent had a posterior mean above ½ with at least `min_games` games against that exact col. Among
+these the weight is max(0, ½ − p)², p drawn from the posterior of the decayed view. As games age their weight fades
+and the posterior widens, so a past not met for long comes back to be checked without a separate timer. Source:
+"forgotten players" of Vinyals et al. (2019), with posterior sampling.
 
 Failure case. A past that was never beaten is not forgotten but unbeaten: it belongs to `pfsp`.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation, index, with_floor
+from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
 from league.payoffs.matrix import BoolArray, FloatArray
 from league.types import Version
 
@@ -27,7 +27,7 @@ class Forgotten:
     min_games: float = 4.0
     half_life: float = 10.0
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
         newest: dict[str, int] = {}
@@ -46,7 +46,7 @@ class Forgotten:
         weights[once] = chosen
         return weights
 
-    def _once_beaten(self, now: Situation, pairings: Sequence[Pairing]) -> BoolArray:
+    def _once_beaten(self, now: RuleContext, pairings: Sequence[Pairing]) -> BoolArray:
         """(P,): did any version of row's agent up to row itself beat that exact col?"""
         known = now.view.versions("contest", now.task)
         found: dict[tuple[Version, Version], bool] = {}

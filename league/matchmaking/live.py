@@ -1,7 +1,9 @@
-"""Agents as they are now, with one another: every reply generated is then a learner's, none a frozen past's.
+"""Agents as they are now, with one another: every reply generated is then a learner's, none a
+frozen past's.
 
-Weight 1 for pairings of two agents in the newest version of each among the candidates, 0 otherwise. A league of one agent has none:
-mix with another rule. Alone it forgets what pasts could do (Balduzzi et al., arXiv 1901.08106), so mix with `pfsp` or `forgotten`.
+Weight 1 for pairings of two agents in the newest version of each among the candidates, 0 otherwise. A league of one
+agent has none: mix with another rule. Alone it forgets what pasts could do (Balduzzi et al., arXiv 1901.08106), so
+mix with `pfsp` or `forgotten`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation
+from league.matchmaking.pairing import Pairing, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
@@ -17,7 +19,7 @@ from league.payoffs.matrix import FloatArray
 class Live:
     """No parameters."""
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         newest: dict[str, int] = {}
         for pairing in pairings:
             for version in (pairing.row, pairing.col):

@@ -1,7 +1,7 @@
 """The values of matchmaking: a candidate pairing, what a rule may look at, and what a rule is.
 
-A rule is a frozen dataclass whose fields are its parameters and which, called, turns candidates into weights. Calling it changes
-nothing; the same random stream gives the same weights.
+A rule is a frozen dataclass whose fields are its parameters and which, called, turns candidates into weights. Calling
+it changes nothing; the same random stream gives the same weights.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pairing:
-    """Who could meet whom: learner against opponent, teacher and student, or two partners; in one domain where the task has any."""
+    """Who could meet whom: learner against opponent, teacher and student, or two partners; in one
+    domain where the task has any."""
 
     row: Version
     col: Version
@@ -27,8 +28,9 @@ class Pairing:
 
 
 @dataclass(frozen=True)
-class Situation:
-    """What a rule may look at: the measurements, the task they must come from, and the number of the round being scheduled."""
+class RuleContext:
+    """What a rule may look at: the measurements, the task they must come from, and the number of
+    the round being scheduled."""
 
     view: PayoffView
     task: str
@@ -36,7 +38,8 @@ class Situation:
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What `compute` gives, computed the first time: a random rule is asked for every match of a round, of which nothing changes but its draw."""
+        """What `compute` gives, computed the first time: a random rule is asked for every match of
+        a round, of which nothing changes but its draw."""
         if key not in self._known:
             self._known[key] = compute()
         found: T = self._known[key]
@@ -44,9 +47,10 @@ class Situation:
 
 
 class Rule(Protocol):
-    """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about them."""
+    """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about
+    them."""
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray: ...
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray: ...
 
 
 def index(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], list[int], list[int]]:
@@ -56,11 +60,17 @@ def index(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], li
     for table in (rows, cols):
         for place, version in enumerate(table):
             table[version] = place
-    return list(rows), list(cols), [rows[pairing.row] for pairing in pairings], [cols[pairing.col] for pairing in pairings]
+    return (
+        list(rows),
+        list(cols),
+        [rows[pairing.row] for pairing in pairings],
+        [cols[pairing.col] for pairing in pairings],
+    )
 
 
 def with_floor(weights: FloatArray, floor: float) -> FloatArray:
-    """Normalise to sum 1 and mix with `floor` of uniform. All-zero weights stay all zero: the rule does not apply."""
+    """Normalise to sum 1 and mix with `floor` of uniform. All-zero weights stay all zero: the rule
+    does not apply."""
     total = weights.sum()
     if len(weights) == 0 or total <= 0:
         return np.zeros(len(weights))

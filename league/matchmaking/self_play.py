@@ -1,4 +1,5 @@
-"""Against oneself as one is now: cheap, always of the right strength, and the reason leagues exist (it goes round in cycles).
+"""Against oneself as one is now: cheap, always of the right strength, and the reason leagues exist
+(it goes round in cycles).
 
 Weight 1 for pairings of an agent with its own newest version among the candidates, 0 otherwise.
 """
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation
+from league.matchmaking.pairing import Pairing, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
@@ -16,7 +17,7 @@ from league.payoffs.matrix import FloatArray
 class SelfPlay:
     """No parameters."""
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         newest: dict[str, int] = {}
         for pairing in pairings:
             newest[pairing.col.agent] = max(newest.get(pairing.col.agent, -1), pairing.col.step)

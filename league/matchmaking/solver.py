@@ -1,11 +1,12 @@
-"""Opponents in proportion to a meta-solver's mixture over the league: Nash-weighted, α-rank-weighted.
+"""Opponents in proportion to a meta-solver's mixture over the league: Nash-weighted,
+α-rank-weighted.
 
-Formula. Margins are posterior means (w − l) / (n + 1) of the decayed view between all candidates, so unknown pairs are ½; the weight of a
-pairing is the mass `SOLVERS[solver]` gives its col among the distinct cols. With a uniform `floor`. Source: Lanctot et al. (2017), PSRO;
-Balduzzi et al. (2019), PSRO_N.
+Formula. Margins are posterior means (w − l) / (n + 1) of the decayed view between all candidates, so unknown pairs
+are ½; the weight of a pairing is the mass `SOLVERS[solver]` gives its col among the distinct cols. With a uniform
+`floor`. Source: Lanctot et al. (2017), PSRO; Balduzzi et al. (2019), PSRO_N.
 
-Failure case. The mixture of an unsure matrix is itself unsure and its support is at most half the league in a generic game: the
-floor is what keeps the rest measured.
+Failure case. The mixture of an unsure matrix is itself unsure and its support is at most half the league in a generic
+game: the floor is what keeps the rest measured.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation, index, with_floor
+from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
 from league.payoffs.matrix import FloatArray
 from league.payoffs.solvers import solver
 
@@ -29,7 +30,7 @@ class SolverWeighted:
     def __post_init__(self) -> None:
         solver(self.solver)
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
         _, cols, _, right = index(pairings)

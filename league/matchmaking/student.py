@@ -1,11 +1,13 @@
 """What a student should be taught next: domains and teachers with which it is sometimes right.
 
-Formula. p = the student's rate of right answers after teacher t's lesson in domain d, drawn from its posterior Beta(right + ½, wrong + ½)
-(decayed view); weight 4 p (1 − p), the variance of the reward and so the size of the policy gradient. A share `floor` stays uniform;
-combinations with fewer than `min_items` effective answers weigh 1. Source: Florensa et al. (2018), "goals of intermediate difficulty".
+Formula. p = the student's rate of right answers after teacher t's lesson in domain d, drawn from its posterior
+Beta(right + ½, wrong + ½) (decayed view); weight 4 p (1 − p), the variance of the reward and so the size of the
+policy gradient. A share `floor` stays uniform; combinations with fewer than `min_items` effective answers weigh 1.
+Source: Florensa et al. (2018), "goals of intermediate difficulty".
 
-Right and wrong are `wins` and `losses` of "teaching" outcomes (the taught arm). Failure case: where a task leaves them 0, every
-combination counts as new and the rule is uniform. A task where guessing is right half the time looks ideal for ever.
+Right and wrong are `wins` and `losses` of "teaching" outcomes (the taught arm). Failure case: where a task leaves
+them 0, every combination counts as new and the rule is uniform. A task where guessing is right half the time looks
+ideal for ever.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation, index, with_floor
+from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
 from league.payoffs.matrix import FloatArray
 
 
@@ -25,7 +27,7 @@ class Student:
     min_items: float = 8.0
     half_life: float = 10.0
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
         rows, cols, left, right = index(pairings)

@@ -1,13 +1,15 @@
 """Which teacher should teach whom: a Thompson bandit on the paired improvement Δ and on its trend.
 
-Formula. For each (teacher, student, domain): Δ ~ Normal(mean, σ²/n_eff) shrunk to a Normal(0, prior²), from the decayed view, and the
-slope of Δ per round from a weighted least-squares line over the last `window` rounds, shrunk to Normal(0, (prior / window / horizon)²).
-Score = drawn Δ + horizon · drawn slope + staleness · √(rounds since they met). The highest wins the match: weight 1 for it, 0 for
-the others, with a uniform `floor`. The slope keeps combinations that teach more and more, not only those that teach much now.
-Source: Thompson (1933); learning progress as a curriculum signal: Graves et al. (2017), "Automated curriculum learning".
+Formula. For each (teacher, student, domain): Δ ~ Normal(mean, σ²/n_eff) shrunk to a Normal(0, prior²), from the
+decayed view, and the slope of Δ per round from a weighted least-squares line over the last `window` rounds, shrunk to
+Normal(0, (prior / window / horizon)²). Score = drawn Δ + horizon · drawn slope + staleness · √(rounds since they
+met). The highest wins the match: weight 1 for it, 0 for the others, with a uniform `floor`. The slope keeps
+combinations that teach more and more, not only those that teach much now. Source: Thompson (1933); learning progress
+as a curriculum signal: Graves et al. (2017), "Automated curriculum learning".
 
-Failure case. Δ can fall because the student has learned everything: that combination is then rightly left, but the same numbers
-appear when a teacher has collapsed. A never-met combination gets the prior and the staleness of the oldest.
+Failure case. Δ can fall because the student has learned everything: that combination is then rightly left, but the
+same numbers appear when a teacher has collapsed. A never-met combination gets the prior and the staleness of the
+oldest.
 """
 
 from collections.abc import Sequence
@@ -15,14 +17,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation, index, with_floor
+from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import History
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """prior: standard deviation of Δ believed before any data. noise: of one paired item. staleness: Δ per √round."""
+    """prior: standard deviation of Δ believed before any data. noise: of one paired item.
+    staleness: Δ per √round."""
 
     prior: float = 0.3
     noise: float = 0.6
@@ -32,7 +35,7 @@ class Teacher:
     floor: float = 0.1
     half_life: float = 5.0
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
         rows, cols, left, right = index(pairings)
@@ -53,11 +56,12 @@ class Teacher:
         score = belief + self.horizon * trend + self.staleness * np.sqrt(np.maximum(waited, 0.0))
         return with_floor((score >= score.max()).astype(float), self.floor)
 
-    def _history(self, now: Situation, pairing: Pairing) -> History:
+    def _history(self, now: RuleContext, pairing: Pairing) -> History:
         return now.view.history(now.task, pairing.row.agent, pairing.col.agent, pairing.domain)
 
     def _slope(self, history: History, now: int) -> tuple[float, float]:
-        """Posterior mean and deviation of dΔ/dround. A slope of prior/window per round is the prior's scale."""
+        """Posterior mean and deviation of dΔ/dround. A slope of prior/window per round is the
+        prior's scale."""
         prior = self.prior / max(self.window, 1) / max(self.horizon, 1.0)
         recent = (history.round > now - 1 - self.window) & (history.n > 0)
         if recent.sum() < 3:

@@ -1,11 +1,12 @@
-"""Everyone equally: the baseline every other rule must beat at what it is for, and the floor under all of them."""
+"""Everyone equally: the baseline every other rule must beat at what it is for, and the floor under
+all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Situation
+from league.matchmaking.pairing import Pairing, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
@@ -13,5 +14,5 @@ from league.payoffs.matrix import FloatArray
 class Uniform:
     """No parameters."""
 
-    def __call__(self, now: Situation, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         return np.ones(len(pairings))

@@ -1,11 +1,11 @@
 """The bank of LoRA adapters over one frozen base.
 
-Each agent owns one flat fp32 vector (its masters) and, while it is trainable, two more (AdamW's moments); nothing else grows with
-the number of agents but a copy in the base's dtype, made when a version first speaks and dropped when it changes. Because an agent
-is one slice, adding, freezing, cloning, dropping or training it cannot touch another.
+Each agent owns one flat fp32 vector (its masters) and, while it is trainable, two more (AdamW's moments); nothing
+else grows with the number of agents but a copy in the base's dtype, made when a version first speaks and dropped when
+it changes. Because an agent is one slice, adding, freezing, cloning, dropping or training it cannot touch another.
 
-Layout of a slice, for rank r: A of every target in the model's order, each [r, in], then B of every target, each [out, r].
-The compute copy holds A and (alpha / r)·B in the base's dtype on the base's device.
+Layout of a slice, for rank r: A of every target in the model's order, each [r, in], then B of every target, each
+[out, r]. The compute copy holds A and (alpha / r)·B in the base's dtype on the base's device.
 """
 
 import math
@@ -117,16 +117,21 @@ class AdapterBank:
         """The agent's one trainable version."""
         found = [version for version in self.trainable() if version.agent == agent]
         if len(found) != 1:
-            raise LeagueError(f"agent {agent!r}: expected exactly one trainable version in the bank, found {[str(v) for v in found]}")
+            raise LeagueError(
+                f"agent {agent!r}: expected exactly one trainable version in the bank, found {[str(v) for v in found]}"
+            )
         return found[0]
 
     def slice(self, version: Version) -> Slice:
         if version not in self._slices:
-            raise LeagueError(f"version {version} is not in the bank{nearest(str(version), [str(v) for v in self._slices])}")
+            raise LeagueError(
+                f"version {version} is not in the bank{nearest(str(version), [str(v) for v in self._slices])}"
+            )
         return self._slices[version]
 
     def add(self, version: Version, spec: LoraSpec, *, seed: int, trainable: bool) -> None:
-        """A new adapter with PEFT's default start: A uniform in ±1/√in (Kaiming, a = √5), B zero, so the agent begins as the base."""
+        """A new adapter with PEFT's default start: A uniform in ±1/√in (Kaiming, a = √5), B zero,
+        so the agent begins as the base."""
         layout = self.layout(spec)
         params = torch.zeros(layout.size)
         for path, entry in layout.entries.items():
@@ -177,11 +182,16 @@ class AdapterBank:
         return {name: view.detach().cpu().clone() for name, view in item.layout.named(item.params).items()}
 
     def optimizer_state(self, version: Version) -> dict[str, Tensor]:
-        """AdamW's `exp_avg` and `exp_avg_sq` (flat, in the slice's layout) and `step`; empty for frozen versions."""
+        """AdamW's `exp_avg` and `exp_avg_sq` (flat, in the slice's layout) and `step`; empty for
+        frozen versions."""
         item = self.slice(version)
         if item.moments is None:
             return {}
-        return {"exp_avg": item.moments[0].clone(), "exp_avg_sq": item.moments[1].clone(), "step": torch.tensor(item.steps)}
+        return {
+            "exp_avg": item.moments[0].clone(),
+            "exp_avg_sq": item.moments[1].clone(),
+            "step": torch.tensor(item.steps),
+        }
 
     def load(
         self,
@@ -202,7 +212,9 @@ class AdapterBank:
         for name, view in views.items():
             value = state[name]
             if tuple(value.shape) != tuple(view.shape):
-                raise AdapterRefused(f"{version}: {name}: expected shape {tuple(view.shape)}, found {tuple(value.shape)}")
+                raise AdapterRefused(
+                    f"{version}: {name}: expected shape {tuple(view.shape)}, found {tuple(value.shape)}"
+                )
             view.copy_(value)
         if not bool(torch.isfinite(params).all()):
             raise AdapterRefused(f"{version}: adapter has non-finite values")
@@ -211,14 +223,17 @@ class AdapterBank:
             for row, name in enumerate(("exp_avg", "exp_avg_sq")):
                 value = optimizer_state[name]
                 if value.numel() != layout.size:
-                    raise AdapterRefused(f"{version}: optimizer {name}: expected {layout.size} values, found {value.numel()}")
+                    raise AdapterRefused(
+                        f"{version}: optimizer {name}: expected {layout.size} values, found {value.numel()}"
+                    )
                 item.moments[row].copy_(value)
             item.steps = int(optimizer_state["step"])
         self._put(version, item)
 
     # --------------------------------------------------------------------------------------------- compute
     def compute(self, version: Version) -> Tensor:
-        """The slice in the base's dtype and on its device, B already scaled; made on first use after a change."""
+        """The slice in the base's dtype and on its device, B already scaled; made on first use
+        after a change."""
         item = self.slice(version)
         if item.compute is None:
             scaled = item.params.clone()
@@ -249,13 +264,18 @@ def _moments(layout: Layout, trainable: bool) -> Tensor | None:
 
 def _build_layout(base: BaseModel, spec: LoraSpec) -> Layout:
     if spec.rank < 1 or not math.isfinite(spec.alpha):
-        raise ConfigError("lora", [f"rank {spec.rank}, alpha {spec.alpha}: expected a rank of at least 1 and a finite alpha"])
+        raise ConfigError(
+            "lora", [f"rank {spec.rank}, alpha {spec.alpha}: expected a rank of at least 1 and a finite alpha"]
+        )
     linears = base.linears(spec.targets)
     present = {path.rsplit(".", 1)[-1] for path in linears}
     missing = [name for name in spec.targets if name not in present]
     if missing or not linears:
         every = sorted({path.rsplit(".", 1)[-1] for path in base.linears(list(_linear_names(base)))} - {"lm_head"})
-        raise ConfigError("lora", [f"targets: {base.name} has no linear layer named {name!r}{nearest(name, every)}" for name in missing])
+        raise ConfigError(
+            "lora",
+            [f"targets: {base.name} has no linear layer named {name!r}{nearest(name, every)}" for name in missing],
+        )
     entries: dict[str, Entry] = {}
     a_size = sum(spec.rank * linear.in_features for linear in linears.values())
     a, b = 0, a_size
@@ -267,11 +287,17 @@ def _build_layout(base: BaseModel, spec: LoraSpec) -> Layout:
 
 
 def _linear_names(base: BaseModel) -> set[str]:
-    return {path.rsplit(".", 1)[-1] for path, module in base.model.named_modules() if isinstance(module, torch.nn.Linear)}
+    return {
+        path.rsplit(".", 1)[-1] for path, module in base.model.named_modules() if isinstance(module, torch.nn.Linear)
+    }
 
 
 def _require_names(version: Version, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or extra:
-        parts = [f"{len(names)} {what}, e.g. {names[0]}" for names, what in ((missing, "missing"), (extra, "unexpected")) if names]
+        parts = [
+            f"{len(names)} {what}, e.g. {names[0]}"
+            for names, what in ((missing, "missing"), (extra, "unexpected"))
+            if names
+        ]
         raise AdapterRefused(f"{version}: adapter tensors do not fit the base and spec: {'; '.join(parts)}")

@@ -1,4 +1,5 @@
-"""The frozen base model: one Hugging Face causal LM and its tokenizer, whatever the number of agents.
+"""The frozen base model: one Hugging Face causal LM and its tokenizer, whatever the number of
+agents.
 
 The only place that decides device, dtype and the number of threads. It knows nothing of adapters; see bank.py.
 """
@@ -14,22 +15,26 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils.logging import disable_progress_bar
 
 from league.errors import ModelUnavailable, UserError
+from league.model.adapter_checks import BaseManifest
 from league.model.folder import check_model
-from league.model.gate import BaseManifest
 from league.types import Message
 
 ENCODED = 200_000
-"""Tokens of prompts remembered, the newest asked for: about 10 MB, enough for the exam of one round, not for the prompts of all rounds."""
+"""Tokens of prompts remembered, the newest asked for: about 10 MB, enough for the exam of one
+round, not for the prompts of all rounds."""
 KERNELS = 256
-"""Compiled matrix products that oneDNN keeps, 0.3 MB each, one per shape. Its own 1,024 take 0.3 GB; a league's rounds need about 130 again
-and again (with 64, half of all calls compile anew: 80 s of a run of 156), and the others seldom or once."""
+"""Compiled matrix products that oneDNN keeps, 0.3 MB each, one per shape. Its own 1,024 take 0.3
+GB; a league's rounds need about 130 again and again (with 64, half of all calls compile anew: 80 s of a run of
+156), and the others seldom or once."""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
 class BaseModel:
     """A frozen causal LM and its tokenizer. Build it with `load`."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, context: int, weight_hash: str, name: str):
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, context: int, weight_hash: str, name: str
+    ):
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.context = context
@@ -44,8 +49,9 @@ class BaseModel:
     def load(cls, path: Path, *, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> "BaseModel":
         """Load a folder that `locate_model` returned.
 
-        device "auto": CUDA, else MPS, else CPU. dtype "auto": bf16 on CUDA and on CPUs with bf16 instructions, else fp32.
-        threads None: the CPU cores this process may use. Raises ModelUnavailable when the folder cannot be read.
+        device "auto": CUDA, else MPS, else CPU. dtype "auto": bf16 on CUDA and on CPUs with bf16 instructions, else
+        fp32. threads None: the CPU cores this process may use. Raises ModelUnavailable when the folder cannot be
+        read.
         """
         set_threads(threads)
         facts = check_model(Path(path))
@@ -56,7 +62,9 @@ class BaseModel:
             tokenizer = AutoTokenizer.from_pretrained(path)
             model = AutoModelForCausalLM.from_pretrained(path, dtype=kind)
         except (OSError, ValueError, KeyError) as error:
-            raise ModelUnavailable(f"model folder {path}: expected a causal LM that transformers can load, found: {error}") from error
+            raise ModelUnavailable(
+                f"model folder {path}: expected a causal LM that transformers can load, found: {error}"
+            ) from error
         torch.nn.Module.to(model, where)
         _own(model)
         return cls(model, tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
@@ -92,7 +100,9 @@ class BaseModel:
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         if not self.tokenizer.chat_template:
-            raise UserError(f"model {self.name}: expected a tokenizer with a chat template, found none (use an instruction-tuned model)")
+            raise UserError(
+                f"model {self.name}: expected a tokenizer with a chat template, found none (use an instruction-tuned model)"
+            )
         turns = [{"role": message.role, "content": message.content} for message in messages]
         ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
         if len(ids) >= self.context:
@@ -108,14 +118,17 @@ class BaseModel:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def manifest(self) -> BaseManifest:
-        """What an adapter must fit; see `league.model.gate`."""
+        """What an adapter must fit; see `league.model.adapter_checks`."""
         if self._manifest is None:
             linears = {path: layer for path, layer in self.model.named_modules() if isinstance(layer, nn.Linear)}
-            self._manifest = BaseManifest(self.weight_hash, {p: (m.out_features, m.in_features) for p, m in linears.items()})
+            self._manifest = BaseManifest(
+                self.weight_hash, {p: (m.out_features, m.in_features) for p, m in linears.items()}
+            )
         return self._manifest
 
     def linears(self, targets: Sequence[str]) -> dict[str, nn.Linear]:
-        """Path → linear layer for every layer whose last name is in `targets`, in the model's own order."""
+        """Path → linear layer for every layer whose last name is in `targets`, in the model's own
+        order."""
         wanted = set(targets)
         return {
             path: module
@@ -125,8 +138,8 @@ class BaseModel:
 
 
 def _own(model: PreTrainedModel) -> None:
-    """Copy parameters out of the file they are mapped from. One left behind keeps all of the file's pages in memory, and the fused
-    engine replaces most of them."""
+    """Copy parameters out of the file they are mapped from. One left behind keeps all of the file's
+    pages in memory, and the fused engine replaces most of them."""
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
 
@@ -139,7 +152,8 @@ def available_cores() -> int:
 
 
 def set_threads(threads: int | None) -> None:
-    """The one place where the number of compute threads is set; OMP_NUM_THREADS wins over the default, not over an argument.
+    """The one place where the number of compute threads is set; OMP_NUM_THREADS wins over the
+    default, not over an argument.
 
     Called before the first product, it also bounds how many kernels the CPU library keeps, which it reads once.
     """
@@ -152,7 +166,9 @@ def set_threads(threads: int | None) -> None:
 def require_device(device: str) -> None:
     """Raises UserError where the tensor library cannot use `device` ("cuda" or "mps") here."""
     if not (torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()):
-        raise UserError(f"model.device: '{device}' is not available to torch {torch.__version__} on this machine; use auto or cpu")
+        raise UserError(
+            f"model.device: '{device}' is not available to torch {torch.__version__} on this machine; use auto or cpu"
+        )
 
 
 def pick_device() -> str:

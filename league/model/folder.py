@@ -1,4 +1,5 @@
-"""What a model folder says about itself without its weights being loaded: facts for checks, and the hash of its weights."""
+"""What a model folder says about itself without its weights being loaded: facts for checks, and the
+hash of its weights."""
 
 import hashlib
 import json
@@ -28,7 +29,8 @@ class ModelFacts:
 
 
 def check_model(path: Path) -> ModelFacts:
-    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights (kept beside it).
+    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights
+    (kept beside it).
 
     Raises ModelUnavailable naming the file that is missing or damaged.
     """
@@ -94,10 +96,14 @@ def is_model_folder(path: Path) -> bool:
 
 def require_model_folder(path: Path) -> None:
     missing = [
-        name for name, there in (("config.json", (path / "config.json").is_file()), ("*.safetensors", weight_files(path))) if not there
+        name
+        for name, there in (("config.json", (path / "config.json").is_file()), ("*.safetensors", weight_files(path)))
+        if not there
     ]
     if missing:
-        raise ModelUnavailable(f"model folder {path}: expected config.json and *.safetensors, missing {' and '.join(missing)}")
+        raise ModelUnavailable(
+            f"model folder {path}: expected config.json and *.safetensors, missing {' and '.join(missing)}"
+        )
 
 
 def _has_chat_template(path: Path) -> bool:
@@ -123,16 +129,21 @@ def _json_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelUnavailable(f"model file {path}: expected JSON, found {error}; fetch the model again") from error
     if not isinstance(found, dict):
-        raise ModelUnavailable(f"model file {path}: expected a JSON object, found {type(found).__name__}; fetch the model again")
+        raise ModelUnavailable(
+            f"model file {path}: expected a JSON object, found {type(found).__name__}; fetch the model again"
+        )
     return found
 
 
 def _elements(file: Path) -> int:
-    """Number of stored elements, from the safetensors header alone. Raises ModelUnavailable for a damaged or cut file."""
+    """Number of stored elements, from the safetensors header alone. Raises ModelUnavailable for a
+    damaged or cut file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="numpy") as opened:
             return sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())
     except (SafetensorError, OSError) as error:
-        raise ModelUnavailable(f"model file {file}: expected safetensors weights, found {error}; fetch the model again") from error
+        raise ModelUnavailable(
+            f"model file {file}: expected safetensors weights, found {error}; fetch the model again"
+        ) from error

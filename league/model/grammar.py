@@ -1,7 +1,8 @@
-"""Grammars (Lark, through llguidance): which tokens may come next. Optional: `pip install llm-league[grammars]`.
+"""Grammars (Lark, through llguidance): which tokens may come next. Optional: `pip install
+llm-league[grammars]`.
 
-A mask is packed, 32 tokens to an int32, because a vocabulary of booleans per token is large. Replaying a completion gives the update the
-same masks that sampling used.
+A mask is packed, 32 tokens to an int32, because a vocabulary of booleans per token is large. Replaying a completion
+gives the update the same masks that sampling used.
 """
 
 from collections.abc import Sequence
@@ -23,11 +24,15 @@ class Grammars:
             import llguidance.hf
             import llguidance.numpy
         except ImportError as error:
-            raise UserError("a grammar was asked for, but llguidance is not installed: pip install 'llm-league[grammars]'") from error
+            raise UserError(
+                "a grammar was asked for, but llguidance is not installed: pip install 'llm-league[grammars]'"
+            ) from error
         self._llguidance: Any = llguidance
         self.words = -(-base.head.shape[0] // 32)
         tokenizer: Any = base.tokenizer
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=base.head.shape[0], eos_token=sorted(base.end_tokens))
+        self._tokenizer = llguidance.hf.from_tokenizer(
+            tokenizer, n_vocab=base.head.shape[0], eos_token=sorted(base.end_tokens)
+        )
         self._compiled: dict[str, Any] = {}
 
     def start(self, grammar: str) -> "Guide":

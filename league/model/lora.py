@@ -1,10 +1,10 @@
 """Adapters inside any Hugging Face forward: the generic path.
 
-Forward hooks on the target linears add each row's own low-rank product, so the model itself is untouched and a row without adapter
-is the base. A batch's rows are sorted by version; `Mix` says which rows belong to whom.
+Forward hooks on the target linears add each row's own low-rank product, so the model itself is untouched and a row
+without adapter is the base. A batch's rows are sorted by version; `Mix` says which rows belong to whom.
 
-Gradients of A and B do not pass through autograd leaves: they are added, in fp32, to a `GradientSink` of each agent while the
-backward pass runs, which makes accumulation over micro-batches exact and keeps agents apart.
+Gradients of A and B do not pass through autograd leaves: they are added, in fp32, to a `GradientSink` of each agent
+while the backward pass runs, which makes accumulation over micro-batches exact and keeps agents apart.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +47,8 @@ def runs_of(rows: Sequence[Version | None]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one run adds to one linear: A [r, in], B [out, r] (scaled), and where their gradients go."""
+    """What one run adds to one linear: A [r, in], B [out, r] (scaled), and where their gradients
+    go."""
 
     start: int
     end: int
@@ -120,7 +121,8 @@ def add_pieces(y: Tensor, x: Tensor, pieces: Sequence[Piece]) -> Tensor:
 
 
 class _AddPieces(torch.autograd.Function):
-    """Forward as above; backward adds dA = (g B)ᵀ x and dB = scale · gᵀ (x Aᵀ) to the sinks and returns dy, dx."""
+    """Forward as above; backward adds dA = (g B)ᵀ x and dB = scale · gᵀ (x Aᵀ) to the sinks and
+    returns dy, dx."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, x: Tensor, pieces: Sequence[Piece]) -> Tensor:

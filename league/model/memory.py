@@ -1,8 +1,8 @@
 """Giving freed memory back to the operating system.
 
-glibc keeps what tensors of a few megabytes leave behind. Generation, updates and exams leave pieces of different sizes, so a process that does them in
-turn grows towards the sum of their peaks, not the largest. Asked between phases, the pages go back; elsewhere than under glibc
-nothing is done.
+glibc keeps what tensors of a few megabytes leave behind. Generation, updates and exams leave pieces of different
+sizes, so a process that does them in turn grows towards the sum of their peaks, not the largest. Asked between
+phases, the pages go back; elsewhere than under glibc nothing is done.
 """
 
 import ctypes

@@ -1,7 +1,8 @@
 """Several adapters as one, by PEFT's own merging.
 
-PEFT merges adapters that hang on a model; here they hang on a skeleton, one linear layer per target that shares the base's memory, so
-the base and its engine are not touched. What is merged are the weights' changes ΔW = (alpha / r) B A:
+PEFT merges adapters that hang on a model; here they hang on a skeleton, one linear layer per target that shares the
+base's memory, so the base and its engine are not touched. What is merged are the weights' changes ΔW = (alpha / r) B
+A:
 
     cat              Σ wᵢ ΔWᵢ exactly; the rank is the sum of the ranks
     svd              Σ wᵢ ΔWᵢ cut to a rank, exact where the rank suffices (Eckart and Young)
@@ -9,9 +10,9 @@ the base and its engine are not touched. What is merged are the weights' changes
     dare_linear_svd  DARE (Yu et al. 2024, arXiv 2311.03099): drop weights at random, rescale the rest, then sum
     dare_ties_svd    DARE's dropping with TIES' election
 
-PEFT's variants without "svd" (linear, ties, dare_linear, dare_ties) merge A and B apart from one another, whose product is not the
-merged change: the error of "linear" is as large as what it merges. They are not offered. Failure case: svd costs one decomposition per
-target, seconds to minutes for a base of billions.
+PEFT's variants without "svd" (linear, ties, dare_linear, dare_ties) merge A and B apart from one another, whose
+product is not the merged change: the error of "linear" is as large as what it merges. They are not offered. Failure
+case: svd costs one decomposition per target, seconds to minutes for a base of billions.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ def merge_adapters(
     seed: int = 0,
     trainable: bool = False,
 ) -> None:
-    """Put the merger of `parents` into the bank as `target`. `weights` default to the mean; `seed` draws DARE's masks.
+    """Put the merger of `parents` into the bank as `target`. `weights` default to the mean; `seed`
+    draws DARE's masks.
 
     Raises ConfigError for an unknown method, LeagueError where parents do not sit on the same layers.
     """
@@ -74,7 +76,8 @@ def merge_adapters(
 
 
 def _hung(bank: AdapterBank, parents: Sequence[Version], paths: Sequence[str]) -> Any:
-    """A PEFT model with the parents' adapters (named p0, p1, …) on a skeleton of the target layers (named 0, 1, …)."""
+    """A PEFT model with the parents' adapters (named p0, p1, …) on a skeleton of the target layers
+    (named 0, 1, …)."""
     from peft import LoraConfig, PeftModel
 
     linears = {path: module for path, module in bank.base.model.named_modules() if isinstance(module, nn.Linear)}

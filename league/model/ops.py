@@ -1,4 +1,5 @@
-"""The decoder's operations, each with its backward written out, so that an update keeps exactly what it needs and no autograd graph.
+"""The decoder's operations, each with its backward written out, so that an update keeps exactly
+what it needs and no autograd graph.
 
 Shapes: N tokens flat, h hidden, H query heads, K key-value heads, D head size. Elementwise backward runs in fp32.
 """
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from league.model.tiles import Batch, Plan
+from league.model.tree_attention import Batch, Plan
 
 
 def rms(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -30,7 +31,8 @@ def rms_backward(grad: Tensor, x: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of x [N, heads, D] with tables [N, 1, D]; the halves pair up (Llama's order)."""
+    """Rotary embedding of x [N, heads, D] with tables [N, 1, D]; the halves pair up (Llama's
+    order)."""
     half = x.shape[-1] // 2
     return torch.cat([-x[..., half:], x[..., :half]], -1).mul_(sin).addcmul_(x, cos)
 
@@ -67,7 +69,8 @@ def gate_backward(grad: Tensor, gate_up: Tensor, active: Tensor, activation: str
 
 
 def _grouped(x: Tensor, batch: Batch, kv_heads: int, zero: Tensor | None = None) -> Tensor:
-    """A batch's rows of x [N, H, D] → [K·J, H/K·Q, D]: the queries that share a key-value head, as rows; rows `zero` become 0."""
+    """A batch's rows of x [N, H, D] → [K·J, H/K·Q, D]: the queries that share a key-value head, as
+    rows; rows `zero` become 0."""
     heads, size = x.shape[1:]
     picked = x.index_select(0, batch.queries)
     if zero is not None and len(zero):
@@ -79,7 +82,9 @@ def _grouped(x: Tensor, batch: Batch, kv_heads: int, zero: Tensor | None = None)
 def _ungrouped(x: Tensor, batch: Batch, kv_heads: int) -> Tensor:
     """Inverse of _grouped: [K·J, H/K·Q, D] → [J·Q, H, D]."""
     size = x.shape[-1]
-    return x.view(kv_heads, batch.count, -1, batch.size, size).permute(1, 3, 0, 2, 4).reshape(len(batch.queries), -1, size)
+    return (
+        x.view(kv_heads, batch.count, -1, batch.size, size).permute(1, 3, 0, 2, 4).reshape(len(batch.queries), -1, size)
+    )
 
 
 def _gather(x: Tensor, batch: Batch) -> Tensor:
@@ -90,12 +95,15 @@ def _gather(x: Tensor, batch: Batch) -> Tensor:
 def _weights(q: Tensor, k: Tensor, batch: Batch, scaling: float, window: int | None) -> Tensor:
     """Attention weights [K·J, H/K·Q, L] of grouped queries and gathered keys."""
     scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scaling)
-    scores.view(-1, batch.count, scores.shape[1] // batch.size, batch.size, k.shape[1]).masked_fill_(batch.blocked[window], -math.inf)
+    scores.view(-1, batch.count, scores.shape[1] // batch.size, batch.size, k.shape[1]).masked_fill_(
+        batch.blocked[window], -math.inf
+    )
     return scores.softmax(-1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, window: int | None) -> Tensor:
-    """Tree attention: q [Q, H, D], k and v [N, K, D] → [Q, H·D]. Grouped heads share one product with their key-value head."""
+    """Tree attention: q [Q, H, D], k and v [N, K, D] → [Q, H·D]. Grouped heads share one product
+    with their key-value head."""
     kv_heads = k.shape[1]
     keys, values = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
     parts = []
@@ -108,7 +116,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, window: 
 def attend_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, plan: Plan, scaling: float, window: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `attend`; the weights are computed again. Keys shared by several tiles gather their gradients in fp32."""
+    """Gradients of `attend`; the weights are computed again. Keys shared by several tiles gather
+    their gradients in fp32."""
     kv_heads = k.shape[1]
     keys, values = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()
     both = torch.zeros(2, *keys.shape, dtype=torch.float32, device=k.device)
@@ -131,4 +140,6 @@ def attend_backward(
 def _spread(total: Tensor, part: Tensor, batch: Batch) -> None:
     """Add a batch's key and value gradients part [2, K, J, L, D] to total [2, K, N, D]."""
     for span in batch.spans:
-        total[:, :, span.first : span.first + span.length] += part[:, :, span.tile, span.column : span.column + span.length]
+        total[:, :, span.first : span.first + span.length] += part[
+            :, :, span.tile, span.column : span.column + span.length
+        ]

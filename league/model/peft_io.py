@@ -1,7 +1,7 @@
 """Adapters as plain PEFT folders: exact export, guarded import, and a merged full model.
 
-A folder is flat (adapter_model.safetensors, adapter_config.json), names no local path, and loads unchanged in PEFT and vLLM. What may come
-in is the gate's to say (`league.model.gate`).
+A folder is flat (adapter_model.safetensors, adapter_config.json), names no local path, and loads unchanged in PEFT
+and vLLM. What may come in is the gate's to say (`league.model.adapter_checks`).
 """
 
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from league.model.adapter_checks import CONFIG, MANIFEST, WEIGHTS, check_folder
 from league.model.bank import AdapterBank, LoraSpec
-from league.model.gate import CONFIG, MANIFEST, WEIGHTS, check_folder
 from league.types import Version
 
 
@@ -25,12 +25,17 @@ class Imported:
 
 
 def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: str) -> None:
-    """Write the fp32 masters of `version` as a flat PEFT folder. `base_name` is a public name or hub id, never a local path."""
+    """Write the fp32 masters of `version` as a flat PEFT folder. `base_name` is a public name or
+    hub id, never a local path."""
     from peft import LoraConfig
 
     spec = bank.spec(version)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in bank.state(version).items()}, folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(
+        {name: value.contiguous() for name, value in bank.state(version).items()},
+        folder / WEIGHTS,
+        metadata={"format": "pt"},
+    )
     config = LoraConfig(
         r=spec.rank,
         lora_alpha=int(spec.alpha) if float(spec.alpha).is_integer() else spec.alpha,  # type: ignore[arg-type]
@@ -43,7 +48,9 @@ def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: st
     config.save_pretrained(str(folder))
     path = folder / CONFIG
     settings = json.loads(path.read_text())
-    settings["target_modules"] = sorted(settings["target_modules"])  # a set in PEFT: sorted, so that equal adapters give equal files
+    settings["target_modules"] = sorted(
+        settings["target_modules"]
+    )  # a set in PEFT: sorted, so that equal adapters give equal files
     path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     manifest = {
         "base": base_name,
@@ -56,15 +63,19 @@ def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: st
 
 
 def import_peft(bank: AdapterBank, version: Version, folder: Path, *, trainable: bool) -> Imported:
-    """Put a PEFT folder into the bank. Raises AdapterRefused, naming file and reason, before anything is changed."""
+    """Put a PEFT folder into the bank. Raises AdapterRefused, naming file and reason, before
+    anything is changed."""
     passed = check_folder(version.agent, folder, bank.base.manifest())
     spec = LoraSpec(passed.rank, passed.alpha, passed.targets)
-    bank.load(version, spec, {name: torch.from_numpy(array.copy()) for name, array in passed.tensors.items()}, None, trainable)
+    bank.load(
+        version, spec, {name: torch.from_numpy(array.copy()) for name, array in passed.tensors.items()}, None, trainable
+    )
     return Imported(spec, passed.base_weight_hash)
 
 
 def merge(bank: AdapterBank, version: Version, folder: Path) -> None:
-    """Write a full model: base weights plus (alpha / r) B A, summed in fp32 and rounded once to the base's dtype."""
+    """Write a full model: base weights plus (alpha / r) B A, summed in fp32 and rounded once to the
+    base's dtype."""
     item = bank.slice(version)
     layout, scale = item.layout, item.layout.spec.scale
     weights = {name: value.detach() for name, value in bank.base.model.state_dict().items()}

@@ -1,7 +1,7 @@
 """The distribution that is sampled from, and one way to draw from it with one uniform per row.
 
-Scores are logits / temperature; temperature 0 means greedy and is scored at temperature 1. Truncation follows: top-k first, then
-top-p on what is left (the order of transformers). Tokens that tie with the last one kept are kept.
+Scores are logits / temperature; temperature 0 means greedy and is scored at temperature 1. Truncation follows: top-k
+first, then top-p on what is left (the order of transformers). Tokens that tie with the last one kept are kept.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,19 @@ from torch.nn import functional as F
 from league.types import Sampling
 
 BLOCK = 16
-"""Rows of logits worked on at a time on a CPU: 3 MB in fp32 for a vocabulary of 49,152, so that they stay in the cache."""
+"""Rows of logits worked on at a time on a CPU: 3 MB in fp32 for a vocabulary of 49,152, so that
+they stay in the cache."""
 SPAN = 256
 """Tokens of the first level of the inverse CDF."""
 NUCLEUS = 1024
-"""The nucleus is looked for among this many highest scores first; rows that need more are sorted whole."""
+"""The nucleus is looked for among this many highest scores first; rows that need more are sorted
+whole."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Per-row sampling parameters, each [rows]: temperature (1 where greedy), greedy, top_k (0 off), top_p (1 off)."""
+    """Per-row sampling parameters, each [rows]: temperature (1 where greedy), greedy, top_k (0
+    off), top_p (1 off)."""
 
     temperature: Tensor
     greedy: Tensor
@@ -48,11 +51,14 @@ class Shape:
         )
 
     def rows(self, index: Tensor) -> "Shape":
-        return Shape(self.temperature[index], self.greedy[index], self.top_k[index], self.top_p[index], self.plain, self.unit)
+        return Shape(
+            self.temperature[index], self.greedy[index], self.top_k[index], self.top_p[index], self.plain, self.unit
+        )
 
 
 def truncate(scores: Tensor, shape: Shape, forced: Tensor | None = None) -> Tensor:
-    """Set scores [R, V] outside each row's top-k / top-p set to -inf, in place; `forced` [R] are token ids kept in any case."""
+    """Set scores [R, V] outside each row's top-k / top-p set to -inf, in place; `forced` [R] are
+    token ids kept in any case."""
     if shape.plain:
         return scores
     rows = torch.nonzero((shape.top_k > 0) | (shape.top_p < 1)).flatten()
@@ -83,7 +89,8 @@ def _floor(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
 
 
 def _nucleus(top: Tensor, total: Tensor, top_p: Tensor) -> tuple[Tensor, Tensor]:
-    """Score of the first token at which the cumulative probability reaches top_p, and whether it is not among `top`."""
+    """Score of the first token at which the cumulative probability reaches top_p, and whether it is
+    not among `top`."""
     mass = (top - total[:, None]).exp().cumsum(1)
     reached = mass >= top_p[:, None]
     first = reached.to(torch.uint8).argmax(1)
@@ -93,7 +100,8 @@ def _nucleus(top: Tensor, total: Tensor, top_p: Tensor) -> tuple[Tensor, Tensor]
 
 
 def log_total(scores: Tensor, probability: Tensor) -> Tensor:
-    """log Σ exp(scores) per row [R], from scores [R, V] and their softmax: the best score less the log of its probability.
+    """log Σ exp(scores) per row [R], from scores [R, V] and their softmax: the best score less the
+    log of its probability.
 
     Equal to logsumexp; softmax's exponential is several times faster on CPUs.
     """
@@ -101,10 +109,11 @@ def log_total(scores: Tensor, probability: Tensor) -> Tensor:
 
 
 def draw(logits: Tensor, shape: Shape, uniforms: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Draw one token per row of logits [R, V] with uniforms [R] in [0, 1); return tokens [R] and their log-probabilities [R].
+    """Draw one token per row of logits [R, V] with uniforms [R] in [0, 1); return tokens [R] and
+    their log-probabilities [R].
 
-    Inverse CDF in two levels (spans of 256, then inside the span) in double precision: one uniform a row and one pass over V.
-    `allowed` [R, V] masks tokens (grammars); it acts before truncation. Greedy rows take the argmax.
+    Inverse CDF in two levels (spans of 256, then inside the span) in double precision: one uniform a row and one pass
+    over V. `allowed` [R, V] masks tokens (grammars); it acts before truncation. Greedy rows take the argmax.
     """
     if logits.device.type != "cpu" or len(logits) <= BLOCK:
         return _draw(logits, shape, uniforms, allowed)

@@ -1,4 +1,5 @@
-"""Log-probabilities of given completions under our own weights, by the same rule as sampling and the update."""
+"""Log-probabilities of given completions under our own weights, by the same rule as sampling and
+the update."""
 
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from league.model.bank import AdapterBank
 from league.model.engine import engine_for
-from league.model.generic import Row
+from league.model.generic_engine import Row
 from league.model.sampling import Shape, truncate
 from league.types import Sampling, Version
 
@@ -15,11 +16,18 @@ TOKENS = 8192
 
 
 def score(
-    bank: AdapterBank, rows: Sequence[Row], versions: Sequence[Version | None], settings: Sequence[Sampling], *, chunk: int = 256
+    bank: AdapterBank,
+    rows: Sequence[Row],
+    versions: Sequence[Version | None],
+    settings: Sequence[Sampling],
+    *,
+    chunk: int = 256,
 ) -> list[Tensor]:
-    """Per row: log π(token) [completion] under the row's sampling distribution (temperature, top-k, top-p; greedy is scored at 1).
+    """Per row: log π(token) [completion] under the row's sampling distribution (temperature, top-k,
+    top-p; greedy is scored at 1).
 
-    A token outside its truncated set is scored as if it alone had been added to the set. Rows must have non-empty completions.
+    A token outside its truncated set is scored as if it alone had been added to the set. Rows must have non-empty
+    completions.
     """
     engine, found = engine_for(bank), [torch.empty(0)] * len(rows)
     keyed = [version if version is not None else Version("", -1) for version in versions]

@@ -1,16 +1,17 @@
 """α-rank: the long-run mass of a population in which mutants take over monomorphic states.
 
 Formula. A mutant j enters a population of m copies of i with u = α (M_ji − M_ij) and takes it over with probability
-ρ(u) = (1 − e^−u) / (1 − e^−mu), ρ(0) = 1/m. Moves i → j happen at ρ / (N − 1); the answer is the stationary distribution.
-At α → ∞: 1 for a better mutant, 1/m for a tie, 0 for a worse one. Source: Omidshafiei et al. (2019), arXiv 1903.01373,
-single population.
+ρ(u) = (1 − e^−u) / (1 − e^−mu), ρ(0) = 1/m. Moves i → j happen at ρ / (N − 1); the answer is the stationary
+distribution. At α → ∞: 1 for a better mutant, 1/m for a tie, 0 for a worse one. Source: Omidshafiei et al. (2019),
+arXiv 1903.01373, single population.
 
-Numerics: ρ through `expm1` for either sign, so nothing overflows or cancels; the stationary distribution by the elimination of
-Grassmann, Taksar and Heyman (1985), which subtracts nothing and keeps relative precision for tiny masses.
+Numerics: ρ through `expm1` for either sign, so nothing overflows or cancels; the stationary distribution by the
+elimination of Grassmann, Taksar and Heyman (1985), which subtracts nothing and keeps relative precision for tiny
+masses.
 
-Failure case. NaN (a pair that never met) allows no move either way, so several closed classes may exist; the result is then the
-long-run occupation of a start drawn uniformly, and depends on that choice. On a complete matrix at least one direction of every
-pair is open, hence one closed class only.
+Failure case. NaN (a pair that never met) allows no move either way, so several closed classes may exist; the result
+is then the long-run occupation of a start drawn uniformly, and depends on that choice. On a complete matrix at least
+one direction of every pair is open, hence one closed class only.
 """
 
 import numpy as np
@@ -25,11 +26,13 @@ POPULATION = 50
 def alpha_rank(payoff: FloatArray, alpha: float | None = None, population: int = POPULATION) -> FloatArray:
     """Mass per agent (N,), summing to 1; empty for no agents.
 
-    payoff (N, N): M of row against column, for instance margins or win probabilities. alpha: selection strength, None for the
-    large-α limit. population: m ≥ 2. Raises DataError on bad parameters.
+    payoff (N, N): M of row against column, for instance margins or win probabilities. alpha: selection strength, None
+    for the large-α limit. population: m ≥ 2. Raises DataError on bad parameters.
     """
     if population < 2 or (alpha is not None and not (np.isfinite(alpha) and alpha >= 0)):
-        raise DataError(f"alpha-rank needs a population of at least 2 and a finite alpha of 0 or more; found {population} and {alpha}")
+        raise DataError(
+            f"alpha-rank needs a population of at least 2 and a finite alpha of 0 or more; found {population} and {alpha}"
+        )
     gain = np.asarray(payoff - payoff.T, dtype=float).T
     with np.errstate(invalid="ignore"):
         rate = _limit(gain, population) if alpha is None else _fixation(alpha * gain, population)
@@ -52,7 +55,8 @@ def _fixation(strength: FloatArray, population: int) -> FloatArray:
 
 
 def occupation(rate: FloatArray) -> FloatArray:
-    """Long-run mass (N,) of the chain with off-diagonal rates (N, N), from a uniform start; closed classes share by absorption."""
+    """Long-run mass (N,) of the chain with off-diagonal rates (N, N), from a uniform start; closed
+    classes share by absorption."""
     size = len(rate)
     if size == 0:
         return np.zeros(0)
@@ -82,7 +86,8 @@ def _absorption(rate: FloatArray, closed: list[list[int]]) -> FloatArray:
 
 
 def stationary(rate: FloatArray) -> FloatArray:
-    """Stationary distribution (K,) of an irreducible chain with off-diagonal rates (K, K), by GTH elimination."""
+    """Stationary distribution (K,) of an irreducible chain with off-diagonal rates (K, K), by GTH
+    elimination."""
     work = np.array(rate, dtype=float)
     np.fill_diagonal(work, 0.0)
     size = len(work)

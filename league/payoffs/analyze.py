@@ -1,12 +1,14 @@
-"""Everything the analysis says about one payoff matrix: what `league analyze` prints and the live league stores each round.
+"""Everything the analysis says about one payoff matrix: what `league analyze` prints and the live
+league stores each round.
 
-With counts, `components`, `cycles`, `three_cycles` and the mixtures describe the observed rates; what is established beyond the
-error rate α, at every time at once, is in `certified_edges`, `certified_components` and `certified_cycles`. `certified` is then
-true if and only if at least one cycle consists of certified edges alone. Without counts the matrix is exact: `certified` is true
-and the certified parts repeat the observed ones.
+With counts, `components`, `cycles`, `three_cycles` and the mixtures describe the observed rates; what is established
+beyond the error rate α, at every time at once, is in `certified_edges`, `certified_components` and
+`certified_cycles`. `certified` is then true if and only if at least one cycle consists of certified edges alone.
+Without counts the matrix is exact: `certified` is true and the certified parts repeat the observed ones.
 
-Where pairs never met, α-rank, Nash and exploitability would rest on invented values: they are None and `notes` says why.
-`exploitability` is that of the Nash mixture reported beside it: what the best single agent wins against it, 0 up to rounding.
+Where pairs never met, α-rank, Nash and exploitability would rest on invented values: they are None and `notes` says
+why. `exploitability` is that of the Nash mixture reported beside it: what the best single agent wins against it, 0 up
+to rounding.
 """
 
 import json
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 BOOTSTRAPPED = 200
-"""Largest league whose shares get bootstrap intervals and whose ladder is tested: resampling costs O(N²) to O(N³) a replicate."""
+"""Largest league whose shares get bootstrap intervals and whose ladder is tested: resampling costs
+O(N²) to O(N³) a replicate."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,9 @@ class AnalysisResult:
             "effective_diversity": self.diversity,
             "certified": self.certified,
             "certified_at": None if self.matrix.counts is None else self.alpha,
-            "certified_edges": [[names[i], names[j]] for i, j in zip(winners, losers, strict=True)] if self.matrix.counts else None,
+            "certified_edges": [[names[i], names[j]] for i, j in zip(winners, losers, strict=True)]
+            if self.matrix.counts
+            else None,
             "certified_components": named(self.certified_components),
             "certified_cycles": named(self.certified_cycles.found),
             "bradley_terry_p_value": self.ladder_p_value,
@@ -109,7 +114,8 @@ class AnalysisResult:
 
 
 def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) -> AnalysisResult:
-    """Analyse one matrix. Deterministic: `seed` draws the bootstraps of a counted matrix, left out beyond 200 agents."""
+    """Analyse one matrix. Deterministic: `seed` draws the bootstraps of a counted matrix, left out
+    beyond 200 agents."""
     beats = dominance(matrix.margin)
     certified = beats if matrix.counts is None else certified_edges(matrix.counts, alpha)
     cycles = bounded_cycles(beats)
@@ -120,7 +126,9 @@ def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) ->
         rank, nash = alpha_rank(matrix.margin), max_entropy_nash(matrix.margin)
         exploit, diversity = exploitability(matrix.margin, nash), effective_diversity(matrix.margin, nash)
     ladder = (
-        fit_bradley_terry(matrix.counts, min(199, 6000 // len(matrix)), seed) if matrix.counts and 0 < len(matrix) <= BOOTSTRAPPED else None
+        fit_bradley_terry(matrix.counts, min(199, 6000 // len(matrix)), seed)
+        if matrix.counts and 0 < len(matrix) <= BOOTSTRAPPED
+        else None
     )
     return AnalysisResult(
         matrix=matrix,
@@ -141,7 +149,8 @@ def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) ->
 
 
 def analyze_file(path: str | Path, mode: Mode = "probability", alpha: float = ALPHA) -> AnalysisResult:
-    """Read and analyse a CSV file. Raises DataError (a UserError) on anything that is not such a matrix."""
+    """Read and analyse a CSV file. Raises DataError (a UserError) on anything that is not such a
+    matrix."""
     return analyze_matrix(read_matrix(path, mode), alpha)
 
 
@@ -186,12 +195,16 @@ def _sentences(result: AnalysisResult) -> list[str]:
             band = f" [{split.interval[0]:.3f}, {split.interval[1]:.3f}]" if split.interval else ""
             lines.append(f"cyclic share ({label}): {split.cyclic:.4f}{band}")
     if result.exploitability is not None:
-        lines.append(f"exploitability of the Nash mixture: {result.exploitability:.2g}; effective diversity {result.diversity:.4f}")
+        lines.append(
+            f"exploitability of the Nash mixture: {result.exploitability:.2g}; effective diversity {result.diversity:.4f}"
+        )
     if result.matrix.counts is None:
         lines.append("the matrix was taken as exact; use --counts to have cycles certified")
     elif result.certified:
         certified = [_listed([names[i] for i in group]) for group in result.certified_components if len(group) > 1]
-        lines.append(f"CERTIFIED cyclic groups (family-wise error {result.alpha:g}, at any time): " + "; ".join(certified))
+        lines.append(
+            f"CERTIFIED cyclic groups (family-wise error {result.alpha:g}, at any time): " + "; ".join(certified)
+        )
     else:
         lines.append("no cycle is certified: whatever cycles are listed above may be chance")
     if result.ladder_p_value is not None:

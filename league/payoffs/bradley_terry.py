@@ -1,11 +1,14 @@
-"""Is one number per agent enough? Bradley-Terry fit and the likelihood-ratio test against a free win rate per pair.
+"""Is one number per agent enough? Bradley-Terry fit and the likelihood-ratio test against a free
+win rate per pair.
 
-Formula. P(i beats j) = σ(θ_i − θ_j), Σθ = 0, fitted by Newton's method on the log-likelihood Σ w_ij ln σ(θ_i − θ_j) with a ridge of
-1e-6 that keeps unbeaten agents finite (the curvature gets 1e-10 of its size on top: counts of 10¹² would swallow the ridge). LR = 2 (ℓ_free − ℓ_BT); its null distribution is a parametric bootstrap from the fit,
-p = (1 + #{LR* ≥ LR}) / (1 + B), because χ² is far off with few games a pair. Source: Bradley, Terry (1952); Hunter (2004).
+Formula. P(i beats j) = σ(θ_i − θ_j), Σθ = 0, fitted by Newton's method on the log-likelihood Σ w_ij ln σ(θ_i − θ_j)
+with a ridge of 1e-6 that keeps unbeaten agents finite (the curvature gets 1e-10 of its size on top: counts of 10¹²
+would swallow the ridge). LR = 2 (ℓ_free − ℓ_BT); its null distribution is a parametric bootstrap from the fit, p = (1
++ #{LR* ≥ LR}) / (1 + B), because χ² is far off with few games a pair. Source: Bradley, Terry (1952); Hunter (2004).
 
-Failure case. A small p says "not a ladder", not "a cycle": any other link function rejects too. It is a trigger for more
-matches, never a certificate, and it is not valid when looked at repeatedly. Draws count half a win each and make it conservative.
+Failure case. A small p says "not a ladder", not "a cycle": any other link function rejects too. It is a trigger for
+more matches, never a certificate, and it is not valid when looked at repeatedly. Draws count half a win each and make
+it conservative.
 """
 
 from dataclasses import dataclass
@@ -16,12 +19,14 @@ from league.payoffs.matrix import Counts, FloatArray
 
 RIDGE = 1e-6
 BELIEVED = 10**8
-"""Games of one pair beyond which rounding (and the ridge) weigh as much in LR as what it tests: no p-value."""
+"""Games of one pair beyond which rounding (and the ridge) weigh as much in LR as what it tests: no
+p-value."""
 
 
 @dataclass(frozen=True)
 class BradleyTerry:
-    """strength θ (N,) in logits, mean 0; `bounded` is false for agents that only the ridge keeps finite."""
+    """strength θ (N,) in logits, mean 0; `bounded` is false for agents that only the ridge keeps
+    finite."""
 
     strength: FloatArray
     likelihood_ratio: float
@@ -30,7 +35,8 @@ class BradleyTerry:
 
 
 def fit_bradley_terry(counts: Counts, replicates: int = 199, seed: int = 0) -> BradleyTerry | None:
-    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the p-value."""
+    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the
+    p-value."""
     wins = counts.wins + counts.draws / 2
     if not wins.any():
         return None
@@ -62,7 +68,8 @@ def _p_value(counts: Counts, strength: FloatArray, observed: float, replicates: 
 
 
 def _fit(wins: FloatArray, start: FloatArray | None = None) -> FloatArray:
-    """θ (B, N) for wins (B, N, N), all at once; steps are limited to 2 logits, which makes Newton safe here."""
+    """θ (B, N) for wins (B, N, N), all at once; steps are limited to 2 logits, which makes Newton
+    safe here."""
     batch, size, _ = wins.shape
     theta = np.zeros((batch, size)) if start is None else np.tile(np.clip(start, -12, 12), (batch, 1))
     games = wins + wins.swapaxes(1, 2)

@@ -1,8 +1,9 @@
 """Read a payoff matrix from a CSV file: first row and first column are names, cells are payoffs.
 
-No pandas, because `league analyze` must answer quickly. Understands a byte-order mark, quoted names, comma, semicolon or tab
-between cells, a decimal comma where the separator is not the comma, blank lines and trailing empty columns. Rows may come in
-another order than the columns. It never guesses a value: what is missing or contradictory raises DataError with its place.
+No pandas, because `league analyze` must answer quickly. Understands a byte-order mark, quoted names, comma, semicolon
+or tab between cells, a decimal comma where the separator is not the comma, blank lines and trailing empty columns.
+Rows may come in another order than the columns. It never guesses a value: what is missing or contradictory raises
+DataError with its place.
 """
 
 import csv
@@ -21,7 +22,8 @@ MISSING = {"", "nan", "na", "n/a", "-", "none", "null"}
 
 
 def read_matrix(path: str | Path, mode: Mode) -> PayoffMatrix:
-    """Read `path`. Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l` (blank: never played).
+    """Read `path`. Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l`
+    (blank: never played).
 
     Raises DataError (file, row and column in the message).
     """
@@ -58,7 +60,8 @@ def parse_matrix(text: str, mode: Mode) -> PayoffMatrix:
 
 
 def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
-    """Names, cells [N][N] as stripped text in the order of the columns, and whether a comma may be a decimal mark."""
+    """Names, cells [N][N] as stripped text in the order of the columns, and whether a comma may be
+    a decimal mark."""
     if "\x00" in text:
         raise DataError("expected a text file; found zero bytes")
     lines = [line for line in text.splitlines() if line.strip()]
@@ -66,7 +69,10 @@ def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
         raise DataError("the file is empty; expected a first row of names and one row per agent")
     separator = max(",;\t", key=lambda mark: lines[0].count(mark))
     try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=separator, strict=True)]
+        rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=separator, strict=True)
+        ]
     except csv.Error as error:
         raise DataError(f"not a readable CSV table: {error}") from error
     rows = [row for row in rows if any(row)]
@@ -86,13 +92,16 @@ def _named(rows: list[list[str]]) -> int:
 
 
 def _trim(rows: list[list[str]], width: int) -> list[list[str]]:
-    """Drop empty cells past the named columns, fill short rows; a value past the named columns is an error."""
+    """Drop empty cells past the named columns, fill short rows; a value past the named columns is
+    an error."""
     named = 1 + _named(rows)
     out = []
     for number, row in enumerate(rows, start=1):
         extra = [cell for cell in row[named:] if cell]
         if extra:
-            raise DataError(f"row {number} ('{row[0]}') has more cells than there are names in the first row: '{extra[0]}'")
+            raise DataError(
+                f"row {number} ('{row[0]}') has more cells than there are names in the first row: '{extra[0]}'"
+            )
         out.append(row[:named] + [""] * (named - len(row)))
     return out
 
@@ -109,7 +118,9 @@ def _check_names(corner: str, columns: list[str], labels: list[str]) -> None:
                     f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: take it out"
                 )
             if names.count(name) > 1:
-                raise DataError(f"names must be unique; {kind} '{name}' appears {names.count(name)} times: rename one of them")
+                raise DataError(
+                    f"names must be unique; {kind} '{name}' appears {names.count(name)} times: rename one of them"
+                )
     if len(columns) != len(labels):
         raise DataError(f"the matrix is not square: {len(labels)} named rows and {len(columns)} named columns")
     if set(columns) != set(labels):
@@ -138,7 +149,8 @@ def _number(cell: str, row: str, column: str, decimal_comma: bool) -> float:
 
 
 def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, FloatArray]:
-    """wins (N, N) of row against column and draws (N, N); one blank side of a pair is filled from the other."""
+    """wins (N, N) of row against column and draws (N, N); one blank side of a pair is filled from
+    the other."""
     size = len(names)
     wins, draws = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):
@@ -162,7 +174,9 @@ def _count(cell: str, row: str, column: str) -> tuple[int, ...] | None:
     parts = cell.split(":")
     digits = [part.strip() for part in parts]
     if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in digits):
-        raise DataError(f"row '{row}', column '{column}': expected counts w:l or w:d:l (whole numbers, 0 or more); found '{cell}'")
+        raise DataError(
+            f"row '{row}', column '{column}': expected counts w:l or w:d:l (whole numbers, 0 or more); found '{cell}'"
+        )
     if any(len(part) > 12 for part in digits):
         raise DataError(f"row '{row}', column '{column}': counts beyond 10¹² are not believable; found '{cell}'")
     values = tuple(int(part) for part in digits)

@@ -1,9 +1,10 @@
 """Components and short cycles of a dominance graph; an edge i → j means "i beats j".
 
-Components are Tarjan's (1972), without recursion. Cycles of length ≤ 5 are listed shortest first, each once, starting at its
-lowest index. In a graph without 2-cycles every closed walk of length ≤ 5 is a simple cycle (3 + 2 would need a 2-cycle), so a
-search pruned by "a walk of exactly the remaining length leads home" never visits a dead end: cost is proportional to output.
-Failure case: with `limit` reached the list is a prefix and `truncated` says so; `three_cycles` is always the full count.
+Components are Tarjan's (1972), without recursion. Cycles of length ≤ 5 are listed shortest first, each once, starting
+at its lowest index. In a graph without 2-cycles every closed walk of length ≤ 5 is a simple cycle (3 + 2 would need a
+2-cycle), so a search pruned by "a walk of exactly the remaining length leads home" never visits a dead end: cost is
+proportional to output. Failure case: with `limit` reached the list is a prefix and `truncated` says so;
+`three_cycles` is always the full count.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Cycles:
 
 
 def components(beats: BoolArray) -> list[list[int]]:
-    """Strongly connected components, largest first (ties: lowest index first), members ascending. beats (N, N)."""
+    """Strongly connected components, largest first (ties: lowest index first), members ascending.
+    beats (N, N)."""
     size = len(beats)
     children = [np.flatnonzero(row).tolist() for row in beats]
     index = [-1] * size
@@ -73,7 +75,8 @@ def three_cycles(beats: BoolArray) -> int:
 
 
 def bounded_cycles(beats: BoolArray, max_length: int = MAX_LENGTH, limit: int = MAX_CYCLES) -> Cycles:
-    """All simple cycles of length ≤ `max_length`, at most `limit`. Raises DataError on 2-cycles or a length outside 3…5."""
+    """All simple cycles of length ≤ `max_length`, at most `limit`. Raises DataError on 2-cycles or
+    a length outside 3…5."""
     if (beats & beats.T).any():
         raise DataError("a dominance graph cannot have two agents that beat each other, or one that beats itself")
     if not 3 <= max_length <= MAX_LENGTH:
@@ -91,7 +94,8 @@ def bounded_cycles(beats: BoolArray, max_length: int = MAX_LENGTH, limit: int = 
 
 
 def _extend(beats: BoolArray, start: int, length: int, limit: int, found: list[tuple[int, ...]]) -> bool:
-    """Append the cycles of exactly `length` whose lowest index is `start`; True when one more than `limit` exists."""
+    """Append the cycles of exactly `length` whose lowest index is `start`; True when one more than
+    `limit` exists."""
     later = beats.copy()
     later[:start] = False
     later[:, :start] = False
@@ -112,7 +116,7 @@ def _extend(beats: BoolArray, start: int, length: int, limit: int, found: list[t
 
 
 def has_loops(played: BoolArray) -> bool:
-    """Whether the played pairs (N, N, symmetric) close any loop: without one a cyclic share of 0 would be a fact about the schedule, not about
-    the agents."""
+    """Whether the played pairs (N, N, symmetric) close any loop: without one a cyclic share of 0
+    would be a fact about the schedule, not about the agents."""
     off_diagonal = played & ~np.eye(len(played), dtype=bool)
     return int(off_diagonal.sum()) // 2 > len(played) - len(components(off_diagonal))

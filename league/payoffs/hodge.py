@@ -4,18 +4,20 @@ Formula. A flow Y (antisymmetric, weight w_e on played edges) splits orthogonall
 
     Y = grad f + curl part + harmonic part,   f = argmin Σ_e w_e (f_i − f_j − Y_ij)²
 
-The cyclic share is (curl + harmonic) / total energy. The harmonic part (cycles that no triangles fill) exists only where pairs
-were never played. Flow: the margin ("probability") or ln(p / (1 − p)) ("logit", in which an Elo ladder has share 0).
-Source: Jiang, Lim, Yao, Ye (2011), "Statistical ranking and combinatorial Hodge theory".
+The cyclic share is (curl + harmonic) / total energy. The harmonic part (cycles that no triangles fill) exists only
+where pairs were never played. Flow: the margin ("probability") or ln(p / (1 − p)) ("logit", in which an Elo ladder
+has share 0). Source: Jiang, Lim, Yao, Ye (2011), "Statistical ranking and combinatorial Hodge theory".
 
-Noise. Counts add Σ w_e v_e of expected energy, split by leverages h_e = w_e (L⁺_ii + L⁺_jj − 2 L⁺_ij) into gradient (h_e) and cyclic
-(1 − h_e); both floors are subtracted. The interval is a parametric bootstrap, whose replicates carry the noise twice and so get
-twice the floor; it is moved so that its median is the estimate. Weights are games played, so a pair met once hardly matters.
+Noise. Counts add Σ w_e v_e of expected energy, split by leverages h_e = w_e (L⁺_ii + L⁺_jj − 2 L⁺_ij) into gradient
+(h_e) and cyclic (1 − h_e); both floors are subtracted. The interval is a parametric bootstrap, whose replicates carry
+the noise twice and so get twice the floor; it is moved so that its median is the estimate. Weights are games played,
+so a pair met once hardly matters.
 
-Failure cases. None ("undefined") with fewer than two agents, no played pair, no energy, where pairs never met and those that did close no
-loop (nothing could have been cyclic), or with energy that equal players would show (Σ (w−l)²/(w+l) within 1.645 standard errors of its mean). Logits are None where one is infinite: an exact 0 or 1, or a played
-pair without a single upset, whose share would come from the pseudo-count. With unequal schedules the share describes the games
-played, not all pairs equally.
+Failure cases. None ("undefined") with fewer than two agents, no played pair, no energy, where pairs never met and
+those that did close no loop (nothing could have been cyclic), or with energy that equal players would show (Σ
+(w−l)²/(w+l) within 1.645 standard errors of its mean). Logits are None where one is infinite: an exact 0 or 1, or a
+played pair without a single upset, whose share would come from the pseudo-count. With unequal schedules the share
+describes the games played, not all pairs equally.
 """
 
 from dataclasses import dataclass
@@ -33,7 +35,8 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class HodgeSplit:
-    """Shares of the energy: gradient + curl + harmonic = 1, cyclic = curl + harmonic. `potential` (N,) has mean 0.
+    """Shares of the energy: gradient + curl + harmonic = 1, cyclic = curl + harmonic. `potential`
+    (N,) has mean 0.
 
     `interval` is the bootstrap 90% interval of `cyclic`, None for an exact matrix.
     """
@@ -55,7 +58,8 @@ class _Flow:
 
 
 def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed: int = 0) -> HodgeSplit | None:
-    """Decompose `matrix` in `space`; None means undefined (see the module). `seed` draws the bootstrap of a counted matrix."""
+    """Decompose `matrix` in `space`; None means undefined (see the module). `seed` draws the
+    bootstrap of a counted matrix."""
     flow = _counted(matrix.counts, space) if matrix.counts else _exact(matrix, space)
     if flow is None or len(matrix) < 2 or (matrix.counts and not has_signal(matrix.counts)):
         return None
@@ -72,12 +76,17 @@ def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed:
         return None
     residual = np.where(flow.weight > 0, flow.value - (potential[:, None] - potential[None, :]), 0.0)
     hole = _harmonic_fraction(residual, flow.weight) * cyclic
-    interval = _bootstrap(matrix.counts, space, flow, inverse, cyclic, replicates, seed) if matrix.counts and replicates else None
+    interval = (
+        _bootstrap(matrix.counts, space, flow, inverse, cyclic, replicates, seed)
+        if matrix.counts and replicates
+        else None
+    )
     return HodgeSplit(cyclic, cyclic - hole, hole, potential - potential.mean(), interval)
 
 
 def has_signal(counts: Counts, deviations: float = 1.645) -> bool:
-    """Do the undrawn games differ from coin flips? z of Σ (w−l)²/(w+l), mean 1 and variance 2 − 2/(w+l) per pair, one-sided 5%."""
+    """Do the undrawn games differ from coin flips? z of Σ (w−l)²/(w+l), mean 1 and variance 2 −
+    2/(w+l) per pair, one-sided 5%."""
     rows, cols = np.triu_indices(len(counts.wins), 1)
     wins, losses = counts.wins[rows, cols], counts.wins[cols, rows]
     undrawn = wins + losses
@@ -101,13 +110,16 @@ def _exact(matrix: PayoffMatrix, space: Space) -> _Flow | None:
 
 
 def _counted(counts: Counts, space: Space) -> _Flow | None:
-    """Margins with their multinomial variance, or Haldane-Anscombe logits with theirs; weights are games."""
+    """Margins with their multinomial variance, or Haldane-Anscombe logits with theirs; weights are
+    games."""
     if space == "logit" and (counts.played & (counts.wins + counts.draws == 0)).any():
         return None
     return _Flow(*_values(counts.wins, counts.wins.T, counts.draws, space))
 
 
-def _values(wins: FloatArray, losses: FloatArray, draws: FloatArray, space: Space) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _values(
+    wins: FloatArray, losses: FloatArray, draws: FloatArray, space: Space
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     games = wins + losses + draws
     safe = np.maximum(games, 1.0)
     if space == "probability":
@@ -148,7 +160,8 @@ def _share(gradient: float, cyclic: float) -> float | None:
 
 
 def _harmonic_fraction(residual: FloatArray, weight: FloatArray) -> float:
-    """Harmonic energy over residual energy, by conjugate gradients on the curl-curl operator (matrix form, O(N³) a step).
+    """Harmonic energy over residual energy, by conjugate gradients on the curl-curl operator
+    (matrix form, O(N³) a step).
 
     With F antisymmetric on the edge mask M and C = M M (common neighbours): Σ_triangles curl = M∘(C∘F − M F − F M).
     """
@@ -190,12 +203,15 @@ def _harmonic_fraction(residual: FloatArray, weight: FloatArray) -> float:
 def _bootstrap(
     counts: Counts, space: Space, flow: _Flow, inverse: FloatArray, share: float, replicates: int, seed: int
 ) -> tuple[float, float] | None:
-    """5% and 95% quantiles of the share over parametric replicates of the counts, moved to have their median at `share`."""
+    """5% and 95% quantiles of the share over parametric replicates of the counts, moved to have
+    their median at `share`."""
     size = len(counts.wins)
     rows, cols = np.triu_indices(size, 1)
     games = counts.games[rows, cols].astype(int)
     prior = np.maximum(games, 1)
-    chances = np.stack([counts.wins[rows, cols], counts.draws[rows, cols], counts.wins[cols, rows]], axis=1) / prior[:, None]
+    chances = (
+        np.stack([counts.wins[rows, cols], counts.draws[rows, cols], counts.wins[cols, rows]], axis=1) / prior[:, None]
+    )
     chances[games == 0] = (0.5, 0.0, 0.5)
     rng = np.random.default_rng(seed)
     gradient_floor, cyclic_floor = _floors(flow, inverse)

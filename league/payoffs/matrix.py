@@ -21,7 +21,8 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Counts:
-    """Wins, draws and losses of row against column, each (N, N); `losses` is `wins` transposed, the diagonal is 0."""
+    """Wins, draws and losses of row against column, each (N, N); `losses` is `wins` transposed, the
+    diagonal is 0."""
 
     wins: FloatArray
     draws: FloatArray
@@ -41,7 +42,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class PayoffMatrix:
-    """Who beats whom. `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair never met."""
+    """Who beats whom. `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair
+    never met."""
 
     names: tuple[str, ...]
     margin: FloatArray
@@ -71,7 +73,8 @@ class PayoffMatrix:
 
 
 def dominance(margin: FloatArray) -> BoolArray:
-    """Strict dominance (N, N): row beats column by more than `TIE`. Unknown pairs dominate neither way."""
+    """Strict dominance (N, N): row beats column by more than `TIE`. Unknown pairs dominate neither
+    way."""
     with np.errstate(invalid="ignore"):
         return np.asarray(margin > TIE)
 
@@ -86,18 +89,23 @@ def from_margin(names: Sequence[str], margin: FloatArray, tolerance: float = 2e-
 
 
 def from_probabilities(names: Sequence[str], win: FloatArray, tolerance: float = 2e-6) -> PayoffMatrix:
-    """An exact matrix of win probabilities (draws count half) with P + Pᵀ = 1. Raises DataError on a matrix that is none."""
+    """An exact matrix of win probabilities (draws count half) with P + Pᵀ = 1. Raises DataError on
+    a matrix that is none."""
     win = np.asarray(win, dtype=float)
     _check_shape(names, win)
     _check_values(names, win, 0.0, 1.0)
-    _check_pairs(names, np.abs(win + win.T - 1.0), tolerance, "P + Pᵀ must be 1 (and P must be 0.5, or empty, on the diagonal)")
+    _check_pairs(
+        names, np.abs(win + win.T - 1.0), tolerance, "P + Pᵀ must be 1 (and P must be 0.5, or empty, on the diagonal)"
+    )
     return PayoffMatrix(tuple(names), win - win.T)
 
 
 def from_counts(names: Sequence[str], wins: FloatArray, draws: FloatArray | None = None) -> PayoffMatrix:
-    """A counted matrix; margin is (w − l) / n, NaN for pairs that never met. The diagonal (self-play) is ignored.
+    """A counted matrix; margin is (w − l) / n, NaN for pairs that never met. The diagonal
+    (self-play) is ignored.
 
-    wins (N, N): wins of row against column. draws (N, N): symmetric. Raises DataError on negative or asymmetric counts.
+    wins (N, N): wins of row against column. draws (N, N): symmetric. Raises DataError on negative or asymmetric
+    counts.
     """
     wins = np.array(wins, dtype=float)
     draws = np.zeros_like(wins) if draws is None else np.array(draws, dtype=float)
@@ -114,7 +122,8 @@ def from_counts(names: Sequence[str], wins: FloatArray, draws: FloatArray | None
 
 
 def majority(scores: FloatArray) -> FloatArray:
-    """Margins (N, N) by majority over domains: share of domains where row scores higher minus share where it scores lower.
+    """Margins (N, N) by majority over domains: share of domains where row scores higher minus share
+    where it scores lower.
 
     scores (N, D). Unlike the difference of mean scores, which is transitive by construction, majority can be cyclic
     (Condorcet): scores (3,2,1), (1,3,2), (2,1,3) have equal means and a rock-paper-scissors majority.
@@ -127,7 +136,9 @@ def majority(scores: FloatArray) -> FloatArray:
 
 def _check_shape(names: Sequence[str], table: FloatArray) -> None:
     if table.shape != (len(names), len(names)):
-        raise DataError(f"expected a square matrix with one row and one column per name ({len(names)}); found shape {table.shape}")
+        raise DataError(
+            f"expected a square matrix with one row and one column per name ({len(names)}); found shape {table.shape}"
+        )
     seen: set[str] = set()
     for name in names:
         if not name.strip():

@@ -1,4 +1,5 @@
-"""Nash equilibria of matrix games: the maximum-entropy one of a symmetric zero-sum game, and any one of an asymmetric game.
+"""Nash equilibria of matrix games: the maximum-entropy one of a symmetric zero-sum game, and any
+one of an asymmetric game.
 
 Symmetric game, margins A = −Aᵀ: the equilibria are {p ≥ 0, 1ᵀp = 1, A p ≤ 0}. Two steps:
 
@@ -7,11 +8,12 @@ Symmetric game, margins A = −Aᵀ: the equilibria are {p ≥ 0, 1ᵀp = 1, A p
 2. On that face the equilibria are {A_SS p = 0, A_outside p ≤ 0}; the most even of them maximises −Σ p ln p (unique, by strict
    concavity; the choice of Balduzzi et al. (2018), "Re-evaluating evaluation"), by Newton steps in the null space.
 
-The rectangular game uses the skew-symmetric game of Gale, Kuhn and Tucker (1950). Numpy only: scipy's `linprog` costs 0.4 s of
-start-up and returns an arbitrary vertex.
+The rectangular game uses the skew-symmetric game of Gale, Kuhn and Tucker (1950). Numpy only: scipy's `linprog` costs
+0.4 s of start-up and returns an arbitrary vertex.
 
-Failure case. Equilibria are discontinuous in A: two agents that differ by about 1e-9 are clones here. Values estimated from few
-games move the support wildly; the mixture is a summary of the matrix given, not of the truth behind it.
+Failure case. Equilibria are discontinuous in A: two agents that differ by about 1e-9 are clones here. Values
+estimated from few games move the support wildly; the mixture is a summary of the matrix given, not of the truth
+behind it.
 """
 
 from dataclasses import dataclass
@@ -35,13 +37,16 @@ class MatrixGame:
 
 
 def max_entropy_nash(margin: FloatArray) -> FloatArray:
-    """The maximum-entropy Nash mixture (N,) of the symmetric zero-sum game with margins (N, N), antisymmetric and finite.
+    """The maximum-entropy Nash mixture (N,) of the symmetric zero-sum game with margins (N, N),
+    antisymmetric and finite.
 
     Raises DataError on unknown (NaN) or asymmetric margins.
     """
     margin = np.asarray(margin, dtype=float)
     if not np.isfinite(margin).all() or not np.allclose(margin, -margin.T, atol=1e-9):
-        raise DataError("a Nash mixture needs a complete antisymmetric matrix; estimate or play the missing pairs first")
+        raise DataError(
+            "a Nash mixture needs a complete antisymmetric matrix; estimate or play the missing pairs first"
+        )
     size = len(margin)
     if size == 0:
         return np.zeros(0)
@@ -58,7 +63,8 @@ def max_entropy_nash(margin: FloatArray) -> FloatArray:
 
 
 def solve_matrix_game(payoff: FloatArray) -> MatrixGame:
-    """Value and optimal mixtures of the zero-sum game `payoff` (R, C) to the row player. Raises DataError if empty or not finite."""
+    """Value and optimal mixtures of the zero-sum game `payoff` (R, C) to the row player. Raises
+    DataError if empty or not finite."""
     payoff = np.asarray(payoff, dtype=float)
     if payoff.ndim != 2 or payoff.size == 0 or not np.isfinite(payoff).all():
         raise DataError("a matrix game needs at least one finite row and column")
@@ -120,7 +126,8 @@ def _boundary(x: FloatArray, dx: FloatArray, s: FloatArray, ds: FloatArray) -> f
 
 
 def _most_even(game: FloatArray, support: IndexArray, start: FloatArray) -> FloatArray:
-    """Maximise −Σ p ln p on the face of equilibria with the given support, from the interior point `start` (K,)."""
+    """Maximise −Σ p ln p on the face of equilibria with the given support, from the interior point
+    `start` (K,)."""
     within = game[np.ix_(support, support)]
     outside = np.setdiff1d(np.arange(len(game)), support)
     equal = np.vstack([within, np.ones((1, len(support)))])
@@ -139,7 +146,8 @@ def _most_even(game: FloatArray, support: IndexArray, start: FloatArray) -> Floa
 
 
 def _newton(start: FloatArray, free: FloatArray, rows: FloatArray) -> FloatArray:
-    """Minimise Σ p ln p over p = start + free z subject to rows p ≤ 0: primal-dual interior point (Boyd, Vandenberghe, 11.7)."""
+    """Minimise Σ p ln p over p = start + free z subject to rows p ≤ 0: primal-dual interior point
+    (Boyd, Vandenberghe, 11.7)."""
     p = start.copy()
     reduced = rows @ free
     dims, bounds = free.shape[1], len(rows)
@@ -164,10 +172,17 @@ def _newton(start: FloatArray, free: FloatArray, rows: FloatArray) -> FloatArray
         except np.linalg.LinAlgError:  # at the limit of precision; p is feasible and the best so far
             break
         dp, dprice = free @ move[:dims], move[dims:]
-        worst = max(float((-dp / p).max()), float((rows @ dp / slack).max(initial=0.0)), float((-dprice / price).max(initial=0.0)))
+        worst = max(
+            float((-dp / p).max()),
+            float((rows @ dp / slack).max(initial=0.0)),
+            float((-dprice / price).max(initial=0.0)),
+        )
         length = min(1.0, 0.99 / max(worst, 1e-300))
         norm = float(np.linalg.norm(now))
-        while length > 1e-9 and np.linalg.norm(residual(p + length * dp, price + length * dprice, goal)) > (1 - 0.01 * length) * norm:
+        while (
+            length > 1e-9
+            and np.linalg.norm(residual(p + length * dp, price + length * dprice, goal)) > (1 - 0.01 * length) * norm
+        ):
             length /= 2.0
         if length <= 1e-9:
             break

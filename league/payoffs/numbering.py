@@ -1,4 +1,5 @@
-"""Numbers for what a payoff view tells apart: slots and versions, and each cell's slot, row and column packed into one number."""
+"""Numbers for what a payoff view tells apart: slots and versions, and each cell's slot, row and
+column packed into one number."""
 
 import numpy as np
 
@@ -41,11 +42,14 @@ class Names:
         return self._agents.get(name, -1)
 
     def ranks(self) -> IndexArray:
-        """(V,): each version's place among all, by agent and step: an order that does not depend on who came first."""
+        """(V,): each version's place among all, by agent and step: an order that does not depend on
+        who came first."""
         if self._ranked[0] != len(self.versions):
             agents, steps = self.columns()
             places = {name: place for place, name in enumerate(sorted(self._agents))}
-            by_name = np.array([places[name] for name in self._agents], dtype=np.int64)[agents] if len(agents) else agents
+            by_name = (
+                np.array([places[name] for name in self._agents], dtype=np.int64)[agents] if len(agents) else agents
+            )
             ranks = np.empty(len(agents), dtype=np.intp)
             ranks[np.lexsort((steps, by_name))] = np.arange(len(agents))
             self._ranked = (len(self.versions), ranks)

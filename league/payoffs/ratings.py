@@ -1,13 +1,15 @@
-"""Ratings: TrueSkill, per task and overall, behind one small interface; a value, recomputable from stored outcomes in their order.
+"""Ratings: TrueSkill, per task and overall, behind one small interface; a value, recomputable from
+stored outcomes in their order.
 
-The update is the `trueskill` package's (Herbrich, Minka, Graepel 2006), with its own constants and a 10% chance of a draw between equals. Its
-plain floats fail (FloatingPointError) at a mean gap of some hundred points; there its arbitrary-precision backend answers instead, up to
-a gap of `WIDEST`.
+The update is the `trueskill` package's (Herbrich, Minka, Graepel 2006), with its own constants and a 10% chance of a
+draw between equals. Its plain floats fail (FloatingPointError) at a mean gap of some hundred points; there its
+arbitrary-precision backend answers instead, up to a gap of `WIDEST`.
 
-Only contests are rated: a teaching Δ or a joint return is no game someone wins. Each task has its own ladder, "overall" pools the
-contests of all tasks by the same games. A rating belongs to an agent as it moves through its versions: `update` carries it on from
-the agent's newest older version, a frozen past keeps its own. Failure case: on a cyclic league a rating is the average over
-whoever was met, and says nothing about who beats whom; games within one outcome are independent only given the pair.
+Only contests are rated: a teaching Δ or a joint return is no game someone wins. Each task has its own ladder,
+"overall" pools the contests of all tasks by the same games. A rating belongs to an agent as it moves through its
+versions: `update` carries it on from the agent's newest older version, a frozen past keeps its own. Failure case: on
+a cyclic league a rating is the average over whoever was met, and says nothing about who beats whom; games within one
+outcome are independent only given the pair.
 """
 
 from bisect import bisect_left
@@ -23,12 +25,14 @@ BETA, TAU = SIGMA / 2.0, SIGMA / 100.0
 DRAWS = 0.10
 """Chance of a draw between equals."""
 WIDEST = 1000.0
-"""Mean gap beyond which two players count as that far apart: 120 times the spread of a beginner's belief."""
+"""Mean gap beyond which two players count as that far apart: 120 times the spread of a beginner's
+belief."""
 OVERALL = "overall"
 
 
 class Rater(Protocol):
-    """One game: beliefs (mu, sigma) of two players and the result for the first (1, 0.5 or 0) → new beliefs."""
+    """One game: beliefs (mu, sigma) of two players and the result for the first (1, 0.5 or 0) → new
+    beliefs."""
 
     def __call__(self, first: "Belief", second: "Belief", result: float) -> tuple["Belief", "Belief"]: ...
 
@@ -58,11 +62,15 @@ def trueskill(first: Belief, second: Belief, result: float) -> tuple[Belief, Bel
 
 
 def _rated(backend: str | None, winner: Belief, loser: Belief, drawn: bool) -> list[tuple[float, float]]:
-    """New (mu, sigma) of both. A gap beyond WIDEST is rated as WIDEST, and the change is added to the true means."""
+    """New (mu, sigma) of both. A gap beyond WIDEST is rated as WIDEST, and the change is added to
+    the true means."""
     environment = _environment(backend)
     gap = winner.mu - loser.mu
     shift = gap - min(max(gap, -WIDEST), WIDEST)
-    players = (environment.create_rating(winner.mu - shift, winner.sigma), environment.create_rating(loser.mu, loser.sigma))
+    players = (
+        environment.create_rating(winner.mu - shift, winner.sigma),
+        environment.create_rating(loser.mu, loser.sigma),
+    )
     first, second = environment.rate_1vs1(*players, drawn=drawn)
     return [(float(first.mu) + shift, float(first.sigma)), (float(second.mu), float(second.sigma))]
 
@@ -76,13 +84,15 @@ def _environment(backend: str | None) -> Any:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Beliefs per ladder and version. `Ratings()` knows nobody; a version nobody has met is rated (25, 25/3)."""
+    """Beliefs per ladder and version. `Ratings()` knows nobody; a version nobody has met is rated
+    (25, 25/3)."""
 
     beliefs: Mapping[str, Mapping[Version, Belief]] = field(default_factory=dict)
     rater: Rater = trueskill
 
     def update(self, outcomes: Iterable[Outcome]) -> "Ratings":
-        """The ratings after these outcomes, game by game in their order (wins, losses and draws of one outcome interleaved)."""
+        """The ratings after these outcomes, game by game in their order (wins, losses and draws of
+        one outcome interleaved)."""
         beliefs = {ladder: dict(table) for ladder, table in self.beliefs.items()}
         steps: dict[str, dict[str, list[int]]] = {}
         for outcome in outcomes:
@@ -100,7 +110,8 @@ class Ratings:
         return Ratings(beliefs, self.rater)
 
     def of(self, ladder: str, version: Version) -> Belief:
-        """The belief about a version, carried on from its newest older version when it has not played."""
+        """The belief about a version, carried on from its newest older version when it has not
+        played."""
         table = self.beliefs.get(ladder, {})
         return _carried(table, version, _steps(table))
 
@@ -114,7 +125,8 @@ class Ratings:
         return tuple(found)
 
     def kept(self, present: Iterable[Version]) -> "Ratings":
-        """Only what a later update or question about the `present` versions can need: their own beliefs, or those they carry on.
+        """Only what a later update or question about the `present` versions can need: their own
+        beliefs, or those they carry on.
 
         The others stay in the database; a run that lasts does not carry them along.
         """
@@ -167,7 +179,12 @@ def _source(table: Mapping[Version, Belief], version: Version, steps: Mapping[st
 
 
 def interleaved(wins: int, draws: int, losses: int) -> list[float]:
-    """Results of the first player, spread evenly: the order inside one outcome is not known and must not look like a streak."""
+    """Results of the first player, spread evenly: the order inside one outcome is not known and
+    must not look like a streak."""
     total = wins + draws + losses
-    spread = [((i + 0.5) / count, result) for count, result in ((wins, 1.0), (draws, 0.5), (losses, 0.0)) for i in range(count)]
+    spread = [
+        ((i + 0.5) / count, result)
+        for count, result in ((wins, 1.0), (draws, 0.5), (losses, 0.0))
+        for i in range(count)
+    ]
     return [result for _, result in sorted(spread)] if total else []

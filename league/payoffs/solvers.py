@@ -1,4 +1,5 @@
-"""The closed dict of meta-solvers: complete margins (N, N) → a mixture (N,) over the league that sums to 1.
+"""The closed dict of meta-solvers: complete margins (N, N) → a mixture (N,) over the league that
+sums to 1.
 
 A new solver goes into its own file and one line here. Unknown names are errors that name the nearest valid one.
 """

@@ -1,15 +1,18 @@
 """Who teaches whom: the additive fit of teacher-student improvement and what it leaves over.
 
-Formula. Δ_ts = μ + a_t + b_s + I_ts with Σa = Σb = 0, fitted by least squares weighted by the number of paired items of each cell
-(the mean of its Δ per item). Interaction share: the part of the variation of Δ between cells that no additive table explains,
+Formula. Δ_ts = μ + a_t + b_s + I_ts with Σa = Σb = 0, fitted by least squares weighted by the number of paired items
+of each cell (the mean of its Δ per item). Interaction share: the part of the variation of Δ between cells that no
+additive table explains,
 
     share = Σ w I² / Σ w (Δ − μ̄)²   with its expected noise Σ w σ²/n taken from numerator and denominator,
 
-where σ² is the pooled within-cell variance. 0: good teachers are good for everyone; 1: it only matters who meets whom.
+where σ² is the pooled within-cell variance. 0: good teachers are good for everyone; 1: it only matters who meets
+whom.
 
-Failure cases. None ("undefined") when no cell is left over to disagree with the additive table, when the variation does not
-exceed what noise alone shows (F test by normal approximation, one-sided 5%), or when cells fall apart into groups that share
-neither teacher nor student. A teacher that met one student only has a_t and I_ts confounded: its I is 0 by convention.
+Failure cases. None ("undefined") when no cell is left over to disagree with the additive table, when the variation
+does not exceed what noise alone shows (F test by normal approximation, one-sided 5%), or when cells fall apart into
+groups that share neither teacher nor student. A teacher that met one student only has a_t and I_ts confounded: its I
+is 0 by convention.
 """
 
 from dataclasses import dataclass
@@ -21,7 +24,8 @@ from league.payoffs.matrix import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class TeachingFit:
-    """mean μ, teacher effects (T,), student effects (S,), interaction (T, S; NaN where they never met).
+    """mean μ, teacher effects (T,), student effects (S,), interaction (T, S; NaN where they never
+    met).
 
     `standard_error` (T, S) belongs to the cell means; `interaction_share` is None where undefined.
     """
@@ -53,7 +57,8 @@ def fit_teaching(n: FloatArray, total: FloatArray, total_sq: FloatArray) -> Teac
 
 
 def _additive(n: FloatArray, cell: FloatArray, met: BoolArray) -> tuple[float, FloatArray, FloatArray]:
-    """Weighted least squares with sum-to-zero effects; the minimum-norm solution where cells leave something open."""
+    """Weighted least squares with sum-to-zero effects; the minimum-norm solution where cells leave
+    something open."""
     teachers, students = n.shape
     rows, cols = np.nonzero(met)
     design = np.zeros((len(rows) + 2, 1 + teachers + students))
@@ -70,7 +75,9 @@ def _additive(n: FloatArray, cell: FloatArray, met: BoolArray) -> tuple[float, F
     return float(effects[0]), effects[1 : 1 + teachers], effects[1 + teachers :]
 
 
-def _interaction_share(n: FloatArray, cell: FloatArray, interaction: FloatArray, met: BoolArray, variance: float) -> float | None:
+def _interaction_share(
+    n: FloatArray, cell: FloatArray, interaction: FloatArray, met: BoolArray, variance: float
+) -> float | None:
     cells = int(met.sum())
     used_teachers, used_students = int(met.any(axis=1).sum()), int(met.any(axis=0).sum())
     groups = _groups(met)
@@ -87,7 +94,8 @@ def _interaction_share(n: FloatArray, cell: FloatArray, interaction: FloatArray,
 
 
 def _groups(met: BoolArray) -> int:
-    """Connected components of the bipartite graph of who met whom, counting only those who met someone."""
+    """Connected components of the bipartite graph of who met whom, counting only those who met
+    someone."""
     todo, groups = {int(t) for t in np.flatnonzero(met.any(axis=1))}, 0
     while todo:
         groups += 1

@@ -1,14 +1,16 @@
-"""What a league has measured so far, in memory: summed outcomes per pair of versions, with views of any slice of them.
+"""What a league has measured so far, in memory: summed outcomes per pair of versions, with views of
+any slice of them.
 
-`PayoffView` is a value: `add` returns a new view and leaves the old one as it was. Nothing here is estimated. It holds what the database's payoff
-table holds, cell for cell, so a resumed run reads it from there instead of replaying every outcome, and a long run does not grow: `replaced`
-takes the table's cells over again once those of versions that left long ago were dropped (`league.store.commit`). Beside the sums, the outcomes
-of the last `HISTORY` rounds are kept one by one, for trends and for evolution. No answer depends on the order in which things were added.
+`PayoffView` is a value: `add` returns a new view and leaves the old one as it was. Nothing here is estimated. It
+holds what the database's payoff table holds, cell for cell, so a resumed run reads it from there instead of replaying
+every outcome, and a long run does not grow: `replaced` takes the table's cells over again once those of versions that
+left long ago were dropped (`league.store.commit`). Beside the sums, the outcomes of the last `HISTORY` rounds are
+kept one by one, for trends and for evolution. No answer depends on the order in which things were added.
 
-Payoffs are between immutable versions, but a live agent is a new version after every update. A query with a half-life therefore
-pools, for version a@s, the games of a@t (t ≤ s) with weight ½^((s − t) / half_life): a decayed view. It reports the effective
-number of games n_eff = (Σ w n)² / Σ w² n (Kish), which is what intervals must use. Failure case: pooling is biased whenever
-strength moved within a half-life; nothing is ever certified from a decayed view.
+Payoffs are between immutable versions, but a live agent is a new version after every update. A query with a half-life
+therefore pools, for version a@s, the games of a@t (t ≤ s) with weight ½^((s − t) / half_life): a decayed view. It
+reports the effective number of games n_eff = (Σ w n)² / Σ w² n (Kish), which is what intervals must use. Failure
+case: pooling is biased whenever strength moved within a half-life; nothing is ever certified from a decayed view.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +32,8 @@ Cell = tuple[Slot, Version, Version, tuple[float, float, float, float, float, fl
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over outcomes of rows (R) against columns (C), each (R, C); weighted where a half-life was asked for.
+    """Sums over outcomes of rows (R) against columns (C), each (R, C); weighted where a half-life
+    was asked for.
 
     `n_eff` counts games for contests and paired items otherwise.
     """
@@ -108,7 +111,8 @@ class PayoffView:
         return replace(view, _recent=recent, _items=self._items)
 
     def trimmed(self, number: int) -> "PayoffView":
-        """The view after the commit of round `number`: of older rounds than the last `HISTORY` only the sums stay."""
+        """The view after the commit of round `number`: of older rounds than the last `HISTORY` only
+        the sums stay."""
         first = int(np.searchsorted(self._recent[:, ROUND], number - HISTORY + 1))
         return replace(self, _recent=self._recent[first:].copy(), _items=self._items[first:].copy()) if first else self
 
@@ -122,7 +126,9 @@ class PayoffView:
         sums = np.zeros((len(packed), 6))
         sums[np.searchsorted(packed, self._packed)] = self._sums
         values = [(o.wins, o.draws, o.losses, o.n, o.total, o.total_sq) for o in found]
-        np.add.at(sums, np.searchsorted(packed, keys), np.array(values, dtype=float))  # one after the other, as the database adds
+        np.add.at(
+            sums, np.searchsorted(packed, keys), np.array(values, dtype=float)
+        )  # one after the other, as the database adds
         view = PayoffView(self._names, packed, sums, self._recent, self._items)
         return view._remember([(number, outcome) for outcome in found])
 
@@ -139,7 +145,9 @@ class PayoffView:
         )
 
     def _key(self, outcome: Outcome) -> int:
-        return pack(self._names.slot(slot_of(outcome)), self._names.version(outcome.row), self._names.version(outcome.col))
+        return pack(
+            self._names.slot(slot_of(outcome)), self._names.version(outcome.row), self._names.version(outcome.col)
+        )
 
     @property
     def size(self) -> int:
@@ -169,7 +177,8 @@ class PayoffView:
         domain: str | None = None,
         half_life: float = 0.0,
     ) -> Sums:
-        """Sums of `rows` against `cols` (outcomes stored as row against column only). None pools tasks, situations or domains.
+        """Sums of `rows` against `cols` (outcomes stored as row against column only). None pools
+        tasks, situations or domains.
 
         half_life: in steps of an agent; 0 counts only the very versions asked for.
         """
@@ -178,9 +187,13 @@ class PayoffView:
         used_rows, used_cols = self._used(keys[:, ROW]), self._used(keys[:, COL])
         shape = (len(used_rows), len(used_cols))
         ranks = self._names.ranks()
-        cell = np.searchsorted(ranks[used_rows], ranks[keys[:, ROW]]) * shape[1] + np.searchsorted(ranks[used_cols], ranks[keys[:, COL]])
+        cell = np.searchsorted(ranks[used_rows], ranks[keys[:, ROW]]) * shape[1] + np.searchsorted(
+            ranks[used_cols], ranks[keys[:, COL]]
+        )
         left, right = row_weight[:, used_rows], col_weight[:, used_cols]
-        tables = [np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float) for column in sums.T]
+        tables = [
+            np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float) for column in sums.T
+        ]
         games = tables[3] if relation != "contest" else tables[0] + tables[1] + tables[2]
         wins, draws, losses, n, total, total_sq = (_pooled(left, table, right) for table in tables)
         weight, squares = _pooled(left, games, right), _pooled(left**2, games, right**2)
@@ -188,9 +201,16 @@ class PayoffView:
         return Sums(wins, draws, losses, n, total, total_sq, n_eff)
 
     def last_met(
-        self, task: str | None, rows: Sequence[Version], cols: Sequence[Version], *, domain: str | None = None, half_life: float = 0.0
+        self,
+        task: str | None,
+        rows: Sequence[Version],
+        cols: Sequence[Version],
+        *,
+        domain: str | None = None,
+        half_life: float = 0.0,
     ) -> FloatArray:
-        """(R, C): newest round with a lesson that `sums` would count, −1 where there was none in the last `HISTORY` rounds."""
+        """(R, C): newest round with a lesson that `sums` would count, −1 where there was none in
+        the last `HISTORY` rounds."""
         row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
         keys = self._recent[np.isin(self._recent[:, SLOT], self._slot_ids("teaching", task, None, domain))]
         last = np.full((len(rows), len(cols)), -1.0)
@@ -201,9 +221,16 @@ class PayoffView:
         return last
 
     def meetings(
-        self, task: str | None, rows: Sequence[Version], cols: Sequence[Version], *, situation: str | None = None, half_life: float = 0.0
+        self,
+        task: str | None,
+        rows: Sequence[Version],
+        cols: Sequence[Version],
+        *,
+        situation: str | None = None,
+        half_life: float = 0.0,
     ) -> Sums:
-        """Contests of `rows` against `cols`, whichever side each was stored on. Meetings of a version with itself are left out."""
+        """Contests of `rows` against `cols`, whichever side each was stored on. Meetings of a
+        version with itself are left out."""
         there = self.sums("contest", task, rows, cols, situation=situation, half_life=half_life)
         back = self.sums("contest", task, cols, rows, situation=situation, half_life=half_life)
         squares = _squares(there) + _squares(back).T
@@ -228,7 +255,8 @@ class PayoffView:
         return Counts(met.wins, met.draws)
 
     def history(self, task: str | None, row: str, col: str, domain: str | None = None) -> History:
-        """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, over all their versions, in playing order."""
+        """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, over all their
+        versions, in playing order."""
         keys = self._recent
         agents, _ = self._names.columns()
         chosen = np.isin(keys[:, SLOT], self._slot_ids("teaching", task, None, domain))
@@ -237,7 +265,8 @@ class PayoffView:
         return History(keys[chosen, ROUND], items[:, 3], items[:, 4], items[:, 5])
 
     def recent(self, relation: Relation, task: str | None, since: int) -> list[Played]:
-        """The outcomes of rounds `since` and later, oldest first, at most of the last `HISTORY` rounds."""
+        """The outcomes of rounds `since` and later, oldest first, at most of the last `HISTORY`
+        rounds."""
         first = int(np.searchsorted(self._recent[:, ROUND], since))
         keys, items = self._recent[first:], self._items[first:]
         chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))
@@ -256,10 +285,13 @@ class PayoffView:
         row_weight: FloatArray,
         col_weight: FloatArray,
     ) -> tuple[IndexArray, FloatArray]:
-        """Keys (M, 3) and sums (M, 6) of a slice between versions that carry weight, in an order of their names."""
+        """Keys (M, 3) and sums (M, 6) of a slice between versions that carry weight, in an order of
+        their names."""
         keys = unpacked(self._packed)
         chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, situation, domain))
-        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, ROW]] & (col_weight.max(axis=0, initial=0.0) > 0)[keys[:, COL]]
+        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, ROW]] & (col_weight.max(axis=0, initial=0.0) > 0)[
+            keys[:, COL]
+        ]
         keys, ranks = keys[chosen], self._names.ranks()
         order = np.lexsort((ranks[keys[:, COL]], ranks[keys[:, ROW]], self._names.slot_ranks()[keys[:, SLOT]]))
         return keys[order], self._sums[chosen][order]
@@ -272,11 +304,14 @@ class PayoffView:
     def _slot_ids(self, relation: str | None, task: str | None, situation: str | None, domain: str | None) -> list[int]:
         wanted = (relation, task, situation, domain)
         return [
-            key for slot, key in self._names.slots.items() if all(want in (None, have) for want, have in zip(wanted, slot, strict=True))
+            key
+            for slot, key in self._names.slots.items()
+            if all(want in (None, have) for want, have in zip(wanted, slot, strict=True))
         ]
 
     def _weights(self, versions: Sequence[Version], half_life: float) -> FloatArray:
-        """Weight (V, known versions) of each known version in the decayed view of each asked version."""
+        """Weight (V, known versions) of each known version in the decayed view of each asked
+        version."""
         known = self._names.versions
         weight = np.zeros((len(versions), len(known)))
         if half_life <= 0:
@@ -299,7 +334,8 @@ def _squares(sums: Sums) -> FloatArray:
 
 
 def _pooled(left: FloatArray, table: FloatArray, right: FloatArray) -> FloatArray:
-    """left (R, U) · table (U, V) · rightᵀ (V, C); by indexing where each row of left and right selects one entry at most."""
+    """left (R, U) · table (U, V) · rightᵀ (V, C); by indexing where each row of left and right
+    selects one entry at most."""
     if 0 in left.shape or 0 in right.shape:
         return np.zeros((len(left), len(right)))
     if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left, right)):

@@ -1,4 +1,5 @@
-"""What evolution remembers between rounds. It is part of the round's state, so a resumed run goes on exactly where it was."""
+"""What evolution remembers between rounds. It is part of the round's state, so a resumed run goes
+on exactly where it was."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,19 +8,22 @@ from typing import Any
 from league.types import Hyper, Version
 
 REMEMBERED = 1000
-"""Retired versions named in the round's state, for the lineage: a league that lasts retires some every round."""
+"""Retired versions named in the round's state, for the lineage: a league that lasts retires some
+every round."""
 
 
 @dataclass
 class Evolution:
-    """By agent: when it was frozen last, where its present line of weights began, where it began at all."""
+    """By agent: when it was frozen last, where its present line of weights began, where it began at
+    all."""
 
     frozen_at: dict[str, int] = field(default_factory=dict)
     """Round of the last snapshot."""
     frozen_before: dict[str, int] = field(default_factory=dict)
     """Round of the snapshot before that one."""
     since: dict[str, int] = field(default_factory=dict)
-    """Step at which the present line of weights began: a reset or an exploit cuts it, and games before say nothing of the agent now."""
+    """Step at which the present line of weights began: a reset or an exploit cuts it, and games
+    before say nothing of the agent now."""
     origin: dict[str, Version] = field(default_factory=dict)
     """The frozen version of the warm-up's weights, kept on disk because it is named here."""
     start: dict[str, Hyper] = field(default_factory=dict)

@@ -1,7 +1,8 @@
-"""The population as a value: who plays, at which version, with which hyper-parameters, and which frozen pasts remain as opponents.
+"""The population as a value: who plays, at which version, with which hyper-parameters, and which
+frozen pasts remain as opponents.
 
-It holds no weights (the bank does) and does no I/O: every change returns a new value, and `to_json` / `from_json` carry it through the
-database exactly.
+It holds no weights (the bank does) and does no I/O: every change returns a new value, and `to_json` / `from_json`
+carry it through the database exactly.
 """
 
 from collections.abc import Mapping
@@ -24,9 +25,11 @@ class Member:
     """The domain an expert, or a remote player, teaches; None for who learns all."""
     system: str | None = None
     targets: tuple[str, ...] | Literal["league"] | None = None
-    """Whom an exploiter is there to beat: these agents, everyone's frozen past, or nobody in particular."""
+    """Whom an exploiter is there to beat: these agents, everyone's frozen past, or nobody in
+    particular."""
     twin: Version | None = None
-    """The frozen past that still has the very weights of `version`: a snapshot taken just now. Meeting it would be meeting oneself."""
+    """The frozen past that still has the very weights of `version`: a snapshot taken just now.
+    Meeting it would be meeting oneself."""
 
     @property
     def has_weights(self) -> bool:
@@ -55,7 +58,10 @@ class Population:
 
     def moved(self, versions: Mapping[str, Version]) -> "Population":
         """The population after an update: some members at a new version."""
-        members = {name: replace(m, version=versions[name], twin=None) if name in versions else m for name, m in self.members.items()}
+        members = {
+            name: replace(m, version=versions[name], twin=None) if name in versions else m
+            for name, m in self.members.items()
+        }
         return replace(self, members=members)
 
     def changed(self, name: str, **fields: Any) -> "Population":
@@ -66,7 +72,8 @@ class Population:
         return replace(self, members={**self.members, member.name: member})
 
     def without(self, names: frozenset[str]) -> "Population":
-        """The population after these agents left it with all their pasts. What they played stays in the payoffs."""
+        """The population after these agents left it with all their pasts. What they played stays in
+        the payoffs."""
         return Population(
             {name: m for name, m in self.members.items() if name not in names},
             {name: pasts for name, pasts in self.pasts.items() if name not in names},
@@ -74,15 +81,25 @@ class Population:
 
     def retired(self, versions: frozenset[Version]) -> "Population":
         """The population without these pasts."""
-        return replace(self, pasts={name: tuple(v for v in pasts if v not in versions) for name, pasts in self.pasts.items()})
+        return replace(
+            self, pasts={name: tuple(v for v in pasts if v not in versions) for name, pasts in self.pasts.items()}
+        )
 
-    def snapshot(self, agent: str, frozen: Version, successor: Version, keep: int) -> tuple["Population", tuple[Version, ...]]:
-        """The live version becomes a frozen past and the agent goes on as `successor`; also returns the pasts that leave.
+    def snapshot(
+        self, agent: str, frozen: Version, successor: Version, keep: int
+    ) -> tuple["Population", tuple[Version, ...]]:
+        """The live version becomes a frozen past and the agent goes on as `successor`; also returns
+        the pasts that leave.
 
-        Of more than `keep` pasts the first and the most recent stay: the first is the measure of progress, the recent ones are opponents.
+        Of more than `keep` pasts the first and the most recent stay: the first is the measure of progress, the recent
+        ones are opponents.
         """
         history = (*self.pasts.get(agent, ()), frozen)
-        kept = history if len(history) <= keep else (history[:1] + history[len(history) - keep + 1 :] if keep > 1 else history[-1:])
+        kept = (
+            history
+            if len(history) <= keep
+            else (history[:1] + history[len(history) - keep + 1 :] if keep > 1 else history[-1:])
+        )
         population = replace(self, pasts={**self.pasts, agent: kept}).moved({agent: successor})
         population = population.changed(agent, twin=frozen if frozen in kept else None)
         return population, tuple(version for version in history if version not in kept)

@@ -1,17 +1,20 @@
-"""Population-based training (Jaderberg et al. 2017, arXiv 1711.09846), with a posterior instead of a truncation.
+"""Population-based training (Jaderberg et al. 2017, arXiv 1711.09846), with a posterior instead of
+a truncation.
 
-Exploit. An agent takes over another's weights and optimizer only where P(other is better) > confidence. Better means: the mean advantage
-over the opponents both have met,
+Exploit. An agent takes over another's weights and optimizer only where P(other is better) > confidence. Better means:
+the mean advantage over the opponents both have met,
 
     D = mean over k of (p_jk − p_ik),  p ~ Beta(w + d/2 + ½, l + d/2 + ½),  games between the two count as the opponent 2 p_ji − 1,
 
-whose posterior is taken as normal with the sum of the Beta variances; for Δ and joint returns D is the difference of means. Only agents that
-nobody surely beats are copied, so in a sure cycle, where everyone is beaten, nobody is copied and the cycle stays.
+whose posterior is taken as normal with the sum of the Beta variances; for Δ and joint returns D is the difference of
+means. Only agents that nobody surely beats are copied, so in a sure cycle, where everyone is beaten, nobody is copied
+and the cycle stays.
 
-Explore. Learning rate, KL and temperature are each multiplied or divided by `factor`, within `spread` of where the agent began.
+Explore. Learning rate, KL and temperature are each multiplied or divided by `factor`, within `spread` of where the
+agent began.
 
-Failure case. Agents that are equally good never exploit, so their hyper-parameters never change; P(better) of several pairs, looked at
-again and again, errs more often than 1 − confidence in one of them.
+Failure case. Agents that are equally good never exploit, so their hyper-parameters never change; P(better) of several
+pairs, looked at again and again, errs more often than 1 − confidence in one of them.
 """
 
 from collections.abc import Sequence
@@ -19,22 +22,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from league.population.standing import Bools, Floats, Items
+from league.population.tallies import Bools, Floats, Items
 from league.types import Hyper
 
 
 def better(wins: Floats, draws: Floats, losses: Floats, between: Floats, min_games: float) -> Floats:
     """P[i, j] that j is better than i, (N, N), NaN where unknown.
 
-    wins, draws, losses (N, C): agents against opponents outside the group. between (N, N, 3): wins, draws, losses of i against j.
-    Unknown: fewer than `min_games` games of either against what both have met.
+    wins, draws, losses (N, C): agents against opponents outside the group. between (N, N, 3): wins, draws, losses of
+    i against j. Unknown: fewer than `min_games` games of either against what both have met.
     """
     from scipy.special import ndtr
 
     games = wins + draws + losses
     met = (games > 0).astype(float)
     mean, variance = _beta(wins, draws, losses)
-    sums, spreads, counts = (mean * met) @ met.T, (variance * met) @ met.T, games @ met.T  # [i, j]: of i, over what j has met, too
+    sums, spreads, counts = (
+        (mean * met) @ met.T,
+        (variance * met) @ met.T,
+        games @ met.T,
+    )  # [i, j]: of i, over what j has met, too
     own = between.sum(axis=2)
     own_mean, own_variance = _beta(between[..., 0], between[..., 1], between[..., 2])
     gap = sums.T - sums + np.where(own > 0, 1.0 - 2.0 * own_mean, 0.0)
@@ -59,7 +66,8 @@ def better_by_items(items: Sequence[Items], min_items: float) -> Floats:
 
 
 def exploits(chance: Floats, confidence: float) -> list[tuple[int, int]]:
-    """(who takes over, from whom) by P[i, j]: from the surest better one that is itself surely beaten by nobody."""
+    """(who takes over, from whom) by P[i, j]: from the surest better one that is itself surely
+    beaten by nobody."""
     sure: Bools = np.nan_to_num(chance, nan=0.0) > np.full_like(chance, confidence)
     unbeaten = ~np.asarray(sure.any(axis=1))
     found = []
@@ -71,7 +79,8 @@ def exploits(chance: Floats, confidence: float) -> list[tuple[int, int]]:
 
 
 def explore(donor: Hyper, start: Hyper, factor: float, spread: float, rng: np.random.Generator) -> Hyper:
-    """The donor's hyper-parameters, each one step up or down, within [start / spread, start · spread]; a KL of 0 stays 0."""
+    """The donor's hyper-parameters, each one step up or down, within [start / spread, start ·
+    spread]; a KL of 0 stays 0."""
     found = {}
     for name in ("learning_rate", "kl", "temperature"):
         value = getattr(donor, name) * (factor if rng.random() < 0.5 else 1.0 / factor)

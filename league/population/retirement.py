@@ -1,30 +1,35 @@
-"""Which frozen versions the league can do without: dominated, outside every certified cycle, and near a clone that stays.
+"""Which frozen versions the league can do without: dominated, outside every certified cycle, and
+near a clone that stays.
 
-Dominated: some version certainly beats it, and is not certainly beaten by anyone the candidate certainly beats. Outside cycles: its
-component of the certified graph is itself alone. Near a clone: another version that stays has nearly the same payoff row (root mean square
-difference over the opponents both have met often enough). All three together: what is retired has taught the league what it could, is
-no part of a rock-paper-scissors, and leaves a stand-in behind. Failure case: with few games rows are noise of 1/√n, so nothing is
-near a clone and nothing is retired; that errs on the safe side.
+Dominated: some version certainly beats it, and is not certainly beaten by anyone the candidate certainly beats.
+Outside cycles: its component of the certified graph is itself alone. Near a clone: another version that stays has
+nearly the same payoff row (root mean square difference over the opponents both have met often enough). All three
+together: what is retired has taught the league what it could, is no part of a rock-paper-scissors, and leaves a
+stand-in behind. Failure case: with few games rows are noise of 1/√n, so nothing is near a clone and nothing is
+retired; that errs on the safe side.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from league.population.standing import Bools, Floats
+from league.population.tallies import Bools, Floats
 
 
 def dominated(beats: Bools) -> Bools:
-    """(N,): versions that someone certainly beats who is not certainly beaten by one of their own victims. beats (N, N), certified."""
+    """(N,): versions that someone certainly beats who is not certainly beaten by one of their own
+    victims. beats (N, N), certified."""
     edges = beats.astype(np.float32)
     avenged = edges @ edges > 0  # [v, u]: v certainly beats someone who certainly beats u
     return np.asarray((beats.T & ~avenged).any(axis=1))
 
 
 def retire(candidates: Sequence[int], beats: Bools, cyclic: Bools, distance: Floats, most: float) -> list[int]:
-    """The candidates to retire, in the order given, each leaving its nearest clone behind, which then stays.
+    """The candidates to retire, in the order given, each leaving its nearest clone behind, which
+    then stays.
 
-    beats (N, N): certified edges. cyclic (N,): inside a certified cycle. distance (N, N): of payoff rows, NaN where unknown.
+    beats (N, N): certified edges. cyclic (N,): inside a certified cycle. distance (N, N): of payoff rows, NaN where
+    unknown.
     """
     lost = dominated(beats)
     gone: list[int] = []

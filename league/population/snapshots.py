@@ -1,22 +1,25 @@
-"""When to freeze an agent: as soon as it is surely better than its frozen past, or when its time is up.
+"""When to freeze an agent: as soon as it is surely better than its frozen past, or when its time is
+up.
 
-A past that is surely beaten is worth keeping apart from the present: it is a different opponent. A past that is not is a copy with
-noise, and each copy costs matches for ever. The bound is one-sided and posterior; looking every round makes early snapshots more frequent
-than 1 − confidence suggests, which costs a snapshot and nothing else. Failure case: against a cyclic past an agent never surely
-wins, and only the time-out freezes it.
+A past that is surely beaten is worth keeping apart from the present: it is a different opponent. A past that is not
+is a copy with noise, and each copy costs matches for ever. The bound is one-sided and posterior; looking every round
+makes early snapshots more frequent than 1 − confidence suggests, which costs a snapshot and nothing else. Failure
+case: against a cyclic past an agent never surely wins, and only the time-out freezes it.
 """
 
 from league.config import ExploitersConfig, SnapshotsConfig
-from league.population.standing import Games, Items, gain_bound
+from league.population.tallies import Games, Items, gain_bound
 
 PROGRESS, TIMEOUT = "progress", "time-out"
 
 
 def beats_its_past(games: Games, rule: SnapshotsConfig | ExploitersConfig) -> bool:
-    """Whether the lower bound of the win rate against the past (exploiters: the targets) exceeds the rule's."""
+    """Whether the lower bound of the win rate against the past (exploiters: the targets) exceeds
+    the rule's."""
     return games.count >= rule.min_games and games.lower_bound(rule.confidence) > rule.win_rate
 
 
 def does_better_than_before(before: Items, now: Items, rule: SnapshotsConfig) -> bool:
-    """Whether Δ, or the joint return, of this lap surely exceeds that of the lap before by the rule's gain."""
+    """Whether Δ, or the joint return, of this lap surely exceeds that of the lap before by the
+    rule's gain."""
     return min(before.n, now.n) >= rule.min_games and gain_bound(before, now, rule.confidence) > rule.gain

@@ -1,8 +1,10 @@
-"""The thin layer that writes figures, scalars and transcripts where TensorBoard reads them. Never a source of truth.
+"""The thin layer that writes figures, scalars and transcripts where TensorBoard reads them. Never a
+source of truth.
 
-No duplicated steps: on resume `Board(folder, purge_step=next round)` tells TensorBoard to forget what a killed run wrote beyond its last
-commit. Small files: a scalar costs about 45 bytes, a card's figure 5–25 kB, so the caller draws figures every k rounds. No histograms.
-Writes events directly, so that a board can be rebuilt from the store where torch is not loaded.
+No duplicated steps: on resume `Board(folder, purge_step=next round)` tells TensorBoard to forget what a killed run
+wrote beyond its last commit. Small files: a scalar costs about 45 bytes, a card's figure 5–25 kB, so the caller draws
+figures every k rounds. No histograms. Writes events directly, so that a board can be rebuilt from the store where
+torch is not loaded.
 """
 
 import io
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from league.reporting.transcripts import transcript_markdown
+from league.reporting.text.transcripts import transcript_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +41,11 @@ LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class Board:
-    """One run's event files in `folder`. Use as a context manager, or close it: the last events are only then on disk.
+    """One run's event files in `folder`. Use as a context manager, or close it: the last events are
+    only then on disk.
 
-    `purge_step` is the first step this run will write: everything an earlier process wrote from there on is forgotten.
+    `purge_step` is the first step this run will write: everything an earlier process wrote from there on is
+    forgotten.
     """
 
     def __init__(self, folder: Path | str, purge_step: int | None = None):
@@ -64,10 +68,15 @@ class Board:
         self._events.add_event(Event(wall_time=time.time(), step=round, summary=summary))
 
     def scalars(self, round: int, values: Mapping[str, float | None]) -> None:
-        """Write every value that is known, as one event (None and NaN are left out: a gap, not a zero)."""
+        """Write every value that is known, as one event (None and NaN are left out: a gap, not a
+        zero)."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        known = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items() if value is not None and value == value]
+        known = [
+            Summary.Value(tag=tag, simple_value=value)
+            for tag, value in values.items()
+            if value is not None and value == value
+        ]
         if known:
             self._write(Summary(value=known), round)
 
@@ -81,14 +90,17 @@ class Board:
         return len(png)
 
     def transcript(self, tag: str, round: int, data: object) -> None:
-        """Write one stored transcript as Markdown, whole turns up to TRANSCRIPT_LIMIT. Raises DataError for another shape."""
+        """Write one stored transcript as Markdown, whole turns up to TRANSCRIPT_LIMIT. Raises
+        DataError for another shape."""
         self.text(tag, round, transcript_markdown(data, TRANSCRIPT_LIMIT))
 
     def text(self, tag: str, round: int, markdown: str) -> None:
         """Write Markdown as it is; text from models must have gone through `transcripts.fence`."""
         from tensorboard.plugins.text.metadata import create_summary_metadata
 
-        self._bytes(f"{tag}/text_summary", round, markdown.encode(), create_summary_metadata(display_name=tag, description=""))
+        self._bytes(
+            f"{tag}/text_summary", round, markdown.encode(), create_summary_metadata(display_name=tag, description="")
+        )
 
     def _layout(self) -> None:
         """The custom-scalars page: charts that overlay several tags."""
@@ -97,7 +109,9 @@ class Board:
 
         categories = []
         for title, charts in LAYOUT.items():
-            drawn = [Chart(title=name, multiline=MultilineChartContent(tag=list(tags))) for name, tags in charts.items()]
+            drawn = [
+                Chart(title=name, multiline=MultilineChartContent(tag=list(tags))) for name, tags in charts.items()
+            ]
             categories.append(Category(title=title, chart=drawn))
         self._bytes(CONFIG_SUMMARY_TAG, 0, Layout(category=categories).SerializeToString(), create_summary_metadata())
 
@@ -126,8 +140,8 @@ class Board:
 def small_png(figure: "Figure") -> tuple[bytes, int, int]:
     """(PNG bytes, width, height), as a palette image: a third of the size.
 
-    The palette holds the most frequent colours exactly (background, cells, lines must not shift) and a median cut for the rest
-    (anti-aliased edges, colour bars).
+    The palette holds the most frequent colours exactly (background, cells, lines must not shift) and a median cut for
+    the rest (anti-aliased edges, colour bars).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

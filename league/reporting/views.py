@@ -1,4 +1,5 @@
-"""The values that pictures and tables are drawn from: small, frozen, plain. Filled by `from_store`, or by anyone's own numbers.
+"""The values that pictures and tables are drawn from: small, frozen, plain. Filled by `from_store`,
+or by anyone's own numbers.
 
 Unknown is NaN in arrays and None elsewhere; it is drawn as blank, never as a number.
 """
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from league.errors import DataError
 
 Scale = Literal["signed", "winrate", "share", "points", "count"]
-"""How a matrix is coloured: signed −1…1 about 0; winrate 0…1 about ½; share 0…1 (accuracy); points about 0, in percentage points;
-count from 0 up."""
+"""How a matrix is coloured: signed −1…1 about 0; winrate 0…1 about ½; share 0…1 (accuracy); points
+about 0, in percentage points; count from 0 up."""
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% interval; low and high are None where no interval is known (NaN is taken as None)."""
+    """A number with its 95% interval; low and high are None where no interval is known (NaN is
+    taken as None)."""
 
     value: float
     low: float | None = None
@@ -40,7 +42,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows × columns of estimates. `values`, `low`, `high`, `n` have shape (rows, cols); NaN is unknown.
+    """Rows × columns of estimates. `values`, `low`, `high`, `n` have shape (rows, cols); NaN is
+    unknown.
 
     Raises DataError when the shapes disagree.
     """
@@ -57,7 +60,8 @@ class Matrix:
     row_axis: str = "row"
     col_axis: str = "column"
     reach: float | None = None
-    """Scale "points": full colour at ± this value, shared by matrices to be compared; None takes the largest value, at least 10."""
+    """Scale "points": full colour at ± this value, shared by matrices to be compared; None takes
+    the largest value, at least 10."""
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.cols))
@@ -67,7 +71,9 @@ class Matrix:
                 continue
             array = np.asarray(array, dtype=np.float64)
             if array.shape != shape:
-                raise DataError(f"matrix '{self.title}': {name} has shape {array.shape}, expected {shape} (rows × columns)")
+                raise DataError(
+                    f"matrix '{self.title}': {name} has shape {array.shape}, expected {shape} (rows × columns)"
+                )
             object.__setattr__(self, name, array)
 
     @property
@@ -93,7 +99,8 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Series:
-    """One line over rounds: `rounds`, `values` and, where known, `low` and `high` have the same length."""
+    """One line over rounds: `rounds`, `values` and, where known, `low` and `high` have the same
+    length."""
 
     name: str
     rounds: tuple[int, ...]
@@ -109,7 +116,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines that share an axis. `baseline` is drawn dashed, under its label; `bounds` fixes the y axis."""
+    """Lines that share an axis. `baseline` is drawn dashed, under its label; `bounds` fixes the y
+    axis."""
 
     title: str
     unit: str
@@ -133,7 +141,8 @@ class LadderRow:
 
 @dataclass(frozen=True)
 class CertifiedEdge:
-    """`winner` beats `loser` beyond doubt; `rate` is the winner's win rate, `n` the number of games."""
+    """`winner` beats `loser` beyond doubt; `rate` is the winner's win rate, `n` the number of
+    games."""
 
     winner: str
     loser: str
@@ -143,7 +152,8 @@ class CertifiedEdge:
 
 @dataclass(frozen=True)
 class Cycles:
-    """What is certain about who beats whom. `cycles` are bounded in length; each lists its agents in beating order."""
+    """What is certain about who beats whom. `cycles` are bounded in length; each lists its agents
+    in beating order."""
 
     names: tuple[str, ...]
     edges: tuple[CertifiedEdge, ...]
@@ -151,7 +161,8 @@ class Cycles:
     pairs: int
     truncated: bool = False
     statistics: Mapping[str, Estimate | None] = field(default_factory=dict)
-    """Further results by name (cyclic share, p-value, exploitability); None is shown as "undefined"."""
+    """Further results by name (cyclic share, p-value, exploitability); None is shown as
+    "undefined"."""
     unmet: int = 0
     """Pairs that never met: while there are any, mixtures and what rests on them are undefined."""
 
@@ -171,7 +182,8 @@ class LineageEdge:
 
 @dataclass(frozen=True)
 class Gain:
-    """Held-out accuracy of one agent in one domain, first and last measurement on the same problems, and the paired gain."""
+    """Held-out accuracy of one agent in one domain, first and last measurement on the same
+    problems, and the paired gain."""
 
     agent: str
     domain: str
@@ -192,7 +204,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RoundLine:
-    """What one round's line says. Fractions are 0…1, `delta` in percentage points; None is left blank."""
+    """What one round's line says. Fractions are 0…1, `delta` in percentage points; None is left
+    blank."""
 
     round: int
     rewards: Mapping[str, float]
@@ -205,7 +218,8 @@ class RoundLine:
     shares: Mapping[str, float] = field(default_factory=dict)
     """Share of the round's wall time by activity ("generate", "update", "other")."""
     used: float = 0.0
-    """Share of the run's nearest limit in tokens or hours that is spent, 0…1; 0 where there is none."""
+    """Share of the run's nearest limit in tokens or hours that is spent, 0…1; 0 where there is
+    none."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +261,8 @@ class Report:
     teaching: Estimate | None = None
     """Mean Δ caused by teaching at the end, in percentage points."""
     teaching_lesson: Estimate | None = None
-    """The part of Δ beyond a shuffled explanation: the lesson rather than the template, in percentage points."""
+    """The part of Δ beyond a shuffled explanation: the lesson rather than the template, in
+    percentage points."""
     teaching_held_out: Estimate | None = None
     """Δ with the held-out student, a frozen self that never trains."""
     teaching_gain: Estimate | None = None

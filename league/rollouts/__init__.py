@@ -1,4 +1,5 @@
-"""WHAT HAPPENED: matches played stage by stage into episode trees, and trees as transcripts and results."""
+"""WHAT HAPPENED: matches played stage by stage into episode trees, and trees as transcripts and
+results."""
 
 from league.rollouts.play import Player, play
 from league.rollouts.results import outcomes_of, play_unseen, result_of

@@ -1,8 +1,8 @@
 """Plays matches stage by stage: every stage is one batch over all matches, whatever the adapter.
 
-A stage is the set of decision points that are open now, in every match of the round. Their prompts go to the backend together;
-the replies become the siblings of a node; the task says which decision points follow. Seeds come from the match and the place in
-the tree, so a match draws the same replies whoever else plays in the round.
+A stage is the set of decision points that are open now, in every match of the round. Their prompts go to the backend
+together; the replies become the siblings of a node; the task says which decision points follow. Seeds come from the
+match and the place in the tree, so a match draws the same replies whoever else plays in the round.
 
 Left out on purpose: scoring (the task's), credit (learning's), and how text is made (the backend's).
 """
@@ -14,7 +14,21 @@ from itertools import product
 
 from league.errors import BackendError
 from league.seeds import derive
-from league.types import BASE, Backend, Decision, Episode, Match, Message, Node, Remembering, Reply, Request, Task, Turn, Version
+from league.types import (
+    BASE,
+    Backend,
+    Decision,
+    Episode,
+    Match,
+    Message,
+    Node,
+    Remembering,
+    Reply,
+    Request,
+    Task,
+    Turn,
+    Version,
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,13 @@ def _play_stage(tables: Sequence[_Table], backend: Backend, players: Mapping[str
             if failed and table.episode.void is None:
                 table.episode.void = str(failed[0])
             if table.episode.void is None:
-                _grow(table, path, turn, {seat: reply for seat, reply in replies.items() if not isinstance(reply, BackendError)}, players)
+                _grow(
+                    table,
+                    path,
+                    turn,
+                    {seat: reply for seat, reply in replies.items() if not isinstance(reply, BackendError)},
+                    players,
+                )
         if table.episode.void is not None:
             table.open = []
 
@@ -89,7 +109,8 @@ def _requests(table: _Table, number: int, turn: Turn, players: Mapping[str, Play
 
 
 def _instructed(prompt: tuple[Message, ...], system: str) -> tuple[Message, ...]:
-    """The player's own instructions before the task's, in one system message: templates know only one."""
+    """The player's own instructions before the task's, in one system message: templates know only
+    one."""
     if prompt and prompt[0].role == "system":
         return (Message("system", f"{system}\n\n{prompt[0].content}"), *prompt[1:])
     return (Message("system", system), *prompt)
@@ -112,7 +133,9 @@ def _grow(
         table.episode.roots.append(decision)
     for node in decision.nodes:
         here = path + ((decision, node),)
-        table.open.extend((here, _personal(following, table.match, players)) for following in table.task.follow(table.match, here))
+        table.open.extend(
+            (here, _personal(following, table.match, players)) for following in table.task.follow(table.match, here)
+        )
 
 
 def _joint_actions(turn: Turn) -> list[dict[str, int]]:

@@ -13,7 +13,9 @@ def result_of(episode: Episode, score: Score | None, shown: object | None = None
     return MatchResult(episode.match, score.metrics, score.outcomes, shown)
 
 
-def play_unseen(matches: Sequence[Match], tasks: Mapping[str, Task], backend: Backend, players: Mapping[str, Player]) -> list[MatchResult]:
+def play_unseen(
+    matches: Sequence[Match], tasks: Mapping[str, Task], backend: Backend, players: Mapping[str, Player]
+) -> list[MatchResult]:
     """Play and score; nothing is kept of what was said."""
     return [
         result_of(episode, tasks[episode.match.task].score(episode) if episode.void is None else None)

@@ -8,8 +8,8 @@ from league.types import Episode, Score
 def transcript(episode: Episode, score: Score, advantages: Mapping[tuple[int, str], float]) -> dict[str, object]:
     """Everything that was said, in playing order: JSON-able.
 
-    Turns are grouped by decision and seat; `path` names the replies that led there ("explain#2/taught"), so a reader can
-    follow one branch. `reward` is the immediate reward of the reply's first node.
+    Turns are grouped by decision and seat; `path` names the replies that led there ("explain#2/taught"), so a reader
+    can follow one branch. `reward` is the immediate reward of the reply's first node.
     """
     match = episode.match
     turns = []
@@ -23,7 +23,9 @@ def transcript(episode: Episode, score: Score, advantages: Mapping[tuple[int, st
                     "tag": decision.turn.tag,
                     "seat": seat,
                     "about": decision.turn.about,
-                    "prompt": [{"role": message.role, "content": message.content} for message in decision.turn.prompts[seat]],
+                    "prompt": [
+                        {"role": message.role, "content": message.content} for message in decision.turn.prompts[seat]
+                    ],
                     "replies": [
                         {
                             "text": reply.text,
@@ -43,7 +45,9 @@ def transcript(episode: Episode, score: Score, advantages: Mapping[tuple[int, st
         "task": match.task,
         "situation": match.situation,
         "seats": {seat: str(version) for seat, version in match.seats.items()},
-        "problems": [{"key": problem.key, "question": problem.question, "answer": problem.answer} for problem in match.problems],
+        "problems": [
+            {"key": problem.key, "question": problem.question, "answer": problem.answer} for problem in match.problems
+        ],
         "turns": turns,
         "metrics": dict(score.metrics),
     }

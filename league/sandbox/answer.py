@@ -1,7 +1,8 @@
-"""The process of one answer: confine, receive the code, define it, answer calls. Everything after `define` is hostile territory.
+"""The process of one answer: confine, receive the code, define it, answer calls. Everything after
+`define` is hostile territory.
 
-Nothing here is relied upon once foreign code has run: a forged frame can only say "call n returned this plain value", which
-the answer may say anyway.
+Nothing here is relied upon once foreign code has run: a forged frame can only say "call n returned this plain value",
+which the answer may say anyway.
 """
 
 import ast
@@ -96,7 +97,8 @@ def _limit(plan: Plan) -> None:
 
 
 def _install_filter(plan: Plan, layers: dict[str, Any]) -> int:
-    """Return the listener's descriptor, or 0 when there is none (another listener already watches this process, or no seccomp)."""
+    """Return the listener's descriptor, or 0 when there is none (another listener already watches
+    this process, or no seccomp)."""
     if plan.listening_filter:
         try:
             listener = kernel.seccomp_install(plan.listening_filter, listen=True)
@@ -114,7 +116,8 @@ def _install_filter(plan: Plan, layers: dict[str, Any]) -> int:
 
 
 class _Granted(importlib.abc.MetaPathFinder):
-    """Finds exactly the granted libraries, without a search path that would open all installed packages."""
+    """Finds exactly the granted libraries, without a search path that would open all installed
+    packages."""
 
     def __init__(self, libraries: dict[str, str]):
         self.libraries = libraries
@@ -123,7 +126,9 @@ class _Granted(importlib.abc.MetaPathFinder):
         folder = self.libraries.get(name) if path is None else None
         if folder is None:
             return None
-        return importlib.util.spec_from_file_location(name, f"{folder}/__init__.py", submodule_search_locations=[folder])
+        return importlib.util.spec_from_file_location(
+            name, f"{folder}/__init__.py", submodule_search_locations=[folder]
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- serving
@@ -159,7 +164,8 @@ def _define(message: dict[str, Any], namespace: dict[str, Any]) -> None:
 
 
 def _whole(completion: str, entry_point: str) -> bool:
-    """Whether a completion is a program of its own (it parses alone and binds the entry point) or continues the prompt's body."""
+    """Whether a completion is a program of its own (it parses alone and binds the entry point) or
+    continues the prompt's body."""
     first = next((line for line in completion.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
     if first[:1].isspace() or entry_point not in completion:
         return False

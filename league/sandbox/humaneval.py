@@ -1,4 +1,5 @@
-"""HumanEval's own files: problems (`task_id, prompt, entry_point, test`) and samples (`task_id, completion`), JSON lines, plain or .gz.
+"""HumanEval's own files: problems (`task_id, prompt, entry_point, test`) and samples (`task_id,
+completion`), JSON lines, plain or .gz.
 
 Everything wrong with a file is reported at once, by line, before anything is graded.
 """
@@ -108,7 +109,11 @@ def _has(record: Any, keys: tuple[str, ...], line: int, complaints: _Complaints)
         complaints.add(line, f"expected a JSON object, found {type(record).__name__}")
         return False
     wrong = [f"{key} is missing" for key in keys if key not in record]
-    wrong += [f"{key} must be a string, found {type(record[key]).__name__}" for key in keys if not isinstance(record.get(key, ""), str)]
+    wrong += [
+        f"{key} must be a string, found {type(record[key]).__name__}"
+        for key in keys
+        if not isinstance(record.get(key, ""), str)
+    ]
     for what in wrong:
         complaints.add(line, what)
     return not wrong
@@ -122,7 +127,9 @@ def _records(path: Path, complaints: _Complaints) -> Iterator[tuple[int, Any]]:
         try:
             yield number, json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
-            complaints.add(number, f"not UTF-8: byte {raw[error.start]:#04x} at position {error.start}; save the file as UTF-8")
+            complaints.add(
+                number, f"not UTF-8: byte {raw[error.start]:#04x} at position {error.start}; save the file as UTF-8"
+            )
         except json.JSONDecodeError as error:
             complaints.add(number, f"not JSON: {error.msg} at column {error.colno}")
         except (RecursionError, ValueError) as error:

@@ -1,11 +1,12 @@
-"""The trusted side of one answer: runs the dataset's own `check(candidate)` where `candidate` asks the answer's process.
+"""The trusted side of one answer: runs the dataset's own `check(candidate)` where `candidate` asks
+the answer's process.
 
-Only this process knows the tests. The names a check uses from the prompt (`poly`, `encode_cyclic`, …) come from the prompt itself,
-never from the answer. All calls of one check go to one process, so an answer may cache, and its state ends with it; arguments are
-copies, so an answer that mutates them cannot touch what the check compares with.
+Only this process knows the tests. The names a check uses from the prompt (`poly`, `encode_cyclic`, …) come from the
+prompt itself, never from the answer. All calls of one check go to one process, so an answer may cache, and its state
+ends with it; arguments are copies, so an answer that mutates them cannot touch what the check compares with.
 
-Runs as a child of the pool: JSON lines in on stdin, JSON lines out on the original stdout. It is killed and replaced when a check
-hangs in C on a value that an answer returned; its own memory and CPU time are bounded too.
+Runs as a child of the pool: JSON lines in on stdin, JSON lines out on the original stdout. It is killed and replaced
+when a check hangs in C on a value that an answer returned; its own memory and CPU time are bounded too.
 """
 
 import builtins
@@ -33,9 +34,12 @@ JUDGE_MEMORY = 3 << 30
 _EXCEPTIONS = {
     name: kind
     for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, (StopIteration, StopAsyncIteration))
+    if isinstance(kind, type)
+    and issubclass(kind, Exception)
+    and not issubclass(kind, (StopIteration, StopAsyncIteration))
 }
-"""Raised again in the check as they are. Not StopIteration: to `all(map(candidate, cases))` it says that there are no more cases."""
+"""Raised again in the check as they are. Not StopIteration: to `all(map(candidate, cases))` it says
+that there are no more cases."""
 
 
 class DatasetFault(Ended):
@@ -70,7 +74,12 @@ class Run:
         problem = self.trial.problem
         self.answer.start_clock()
         reply = self.answer.exchange(
-            {"prompt": problem.prompt, "preamble": self.trial.preamble, "completion": completion, "entry_point": problem.entry_point}
+            {
+                "prompt": problem.prompt,
+                "preamble": self.trial.preamble,
+                "completion": completion,
+                "entry_point": problem.entry_point,
+            }
         )
         if "failed" in reply:
             raise Ended("fail", f"definition: {_named(reply['failed'])}")
@@ -78,9 +87,11 @@ class Run:
             raise Ended("fail", f"definition: {problem.entry_point} is not a function")
 
     def check(self) -> None:
-        """Run the dataset's check; counts in `passed` and `failed` when `every`. Raises Ended, or what the check raises.
+        """Run the dataset's check; counts in `passed` and `failed` when `every`. Raises Ended, or
+        what the check raises.
 
-        Until the answer is first called it can have no part in what happens, so that is the dataset's fault and "infra".
+        Until the answer is first called it can have no part in what happens, so that is the dataset's fault and
+        "infra".
         """
 
         def candidate(*args: Any, **kwargs: Any) -> Any:
@@ -109,8 +120,9 @@ class Run:
         self.returned = True
 
     def count(self) -> tuple[int, int]:
-        """(assertions that held, how many there were). Of a check that stopped on the way nobody knows how often its loops would have gone
-        round: what was asserted more than once counts as not held, and what stopped it as one more."""
+        """(assertions that held, how many there were). Of a check that stopped on the way nobody
+        knows how often its loops would have gone round: what was asserted more than once counts as not held, and
+        what stopped it as one more."""
         seen = sum(self.held.values()) + self.failed
         if self.returned:
             return sum(self.held.values()), max(self.trial.asserts, seen + (self.over is not None and not self.failed))
@@ -228,7 +240,14 @@ class Judge:
         if isinstance(trial, str):
             return Grade("infra", trial, (), self.level)
         if len(completion) > MAX_CODE:
-            return Grade("fail", f"the code is longer than {MAX_CODE} characters", (), self.level, 0, trial.asserts if every else 0)
+            return Grade(
+                "fail",
+                f"the code is longer than {MAX_CODE} characters",
+                (),
+                self.level,
+                0,
+                trial.asserts if every else 0,
+            )
         for attempt in range(RETRIES + 1):
             try:
                 grade = self._attempt(trial, completion, every)

@@ -1,7 +1,9 @@
-"""The zygote's own world: user, PID, mount, network, IPC and UTS namespaces, and a root that holds only the interpreter.
+"""The zygote's own world: user, PID, mount, network, IPC and UTS namespaces, and a root that holds
+only the interpreter.
 
-`enter` is called once, by the single-threaded zygote. Each answer then gets a PID namespace of its own (`fresh_pids`), so that
-killing its first process kills everything it started. Raises OSError where the system does not allow namespaces.
+`enter` is called once, by the single-threaded zygote. Each answer then gets a PID namespace of its own
+(`fresh_pids`), so that killing its first process kills everything it started. Raises OSError where the system does
+not allow namespaces.
 """
 
 import os
@@ -10,15 +12,23 @@ from pathlib import Path
 
 from league.sandbox import kernel
 
-_FLAGS = kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+_FLAGS = (
+    kernel.CLONE_NEWUSER
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+)
 _HIDDEN = ("site-packages", "dist-packages", "test")
 """Installed packages may hold data sets with their solutions; Python's own tests are of no use."""
 DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
 
 
 def readable_paths(libraries: list[str]) -> list[str]:
-    """What an answer may read: the standard library without its site-packages (installed packages include data sets with
-    their solutions), the shared objects it needs, and the folders of the libraries it was granted."""
+    """What an answer may read: the standard library without its site-packages (installed packages
+    include data sets with their solutions), the shared objects it needs, and the folders of the libraries it was
+    granted."""
     paths = []
     for name in ("stdlib", "platstdlib"):
         folder = Path(sysconfig.get_path(name))
@@ -34,11 +44,14 @@ def _mapped_objects() -> set[str]:
     """The shared objects this interpreter runs on."""
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
         fields = (line.split(maxsplit=5) for line in file)
-        return {parts[5].strip() for parts in fields if len(parts) == 6 and ".so" in parts[5] and parts[5].startswith("/")}
+        return {
+            parts[5].strip() for parts in fields if len(parts) == 6 and ".so" in parts[5] and parts[5].startswith("/")
+        }
 
 
 def unshare_all() -> None:
-    """Enter new namespaces as an unprivileged user of the outside. The next child is the first process of the PID namespace."""
+    """Enter new namespaces as an unprivileged user of the outside. The next child is the first
+    process of the PID namespace."""
     user, group = os.geteuid(), os.getegid()
     kernel.unshare(_FLAGS)
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {user} 1"), ("gid_map", f"1000 {group} 1")):
@@ -47,7 +60,8 @@ def unshare_all() -> None:
 
 
 def replace_root(paths: list[str]) -> None:
-    """Make a read-only root that holds only `paths` and three devices: a tmpfs, into which they are bound from the old root."""
+    """Make a read-only root that holds only `paths` and three devices: a tmpfs, into which they are
+    bound from the old root."""
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
     wanted = sorted({*folders, *(path for path in paths if not _below(path, folders)), *DEVICES})
     sources = {path: os.path.realpath(path) for path in wanted}
@@ -60,7 +74,9 @@ def replace_root(paths: list[str]) -> None:
     for folder in folders:
         for hidden in _HIDDEN:
             if os.path.isdir(f"{folder}/{hidden}"):
-                kernel.mount("tmpfs", f"{folder}/{hidden}", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,nr_inodes=2")
+                kernel.mount(
+                    "tmpfs", f"{folder}/{hidden}", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,nr_inodes=2"
+                )
     kernel.detach("/old-root")
     os.rmdir("/old-root")
     kernel.mount_read_only("/")
@@ -82,6 +98,7 @@ def _bind(source: str, target: str) -> None:
 
 
 def fresh_pids(own: int) -> None:
-    """Make the next child the first process of a new PID namespace. `own` is a descriptor of /proc/<zygote>/ns/pid."""
+    """Make the next child the first process of a new PID namespace. `own` is a descriptor of
+    /proc/<zygote>/ns/pid."""
     kernel.setns(own, kernel.CLONE_NEWPID)
     kernel.unshare(kernel.CLONE_NEWPID)

@@ -101,7 +101,8 @@ class _Judge:
             return 0.0
 
     def hangs(self) -> bool:
-        """Whether the check itself is stuck in C, where its alarm cannot reach it, on values the answer returned."""
+        """Whether the check itself is stuck in C, where its alarm cannot reach it, on values the
+        answer returned."""
         return self.cpu_seconds() - self.cpu_at_start > 2 * self.limits.check_cpu_s + 1
 
     def kill(self) -> None:
@@ -136,11 +137,13 @@ class _Judge:
 class Grader:
     """Grades model-written code. Use as a context manager, or call `close`.
 
-    `at_most` caps the confinement. Raises Unconfined from `start` when Landlock and seccomp cannot both be had, nor namespaces with
-    one of them, unless `allow_unconfined`.
+    `at_most` caps the confinement. Raises Unconfined from `start` when Landlock and seccomp cannot both be had, nor
+    namespaces with one of them, unless `allow_unconfined`.
     """
 
-    def __init__(self, workers: int = 1, limits: Limits = Limits(), allow_unconfined: bool = False, at_most: Level = "full"):
+    def __init__(
+        self, workers: int = 1, limits: Limits = Limits(), allow_unconfined: bool = False, at_most: Level = "full"
+    ):
         if workers < 1:
             raise UserError(f"workers must be at least 1, found {workers}")
         if at_most not in LEVELS:
@@ -158,7 +161,9 @@ class Grader:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def start(self) -> None:
@@ -166,7 +171,9 @@ class Grader:
         if self._judges:
             return
         if sys.platform != "linux":
-            raise Unconfined(f"grading model-written code needs Linux, found {sys.platform}; run it in a Linux container or machine")
+            raise Unconfined(
+                f"grading model-written code needs Linux, found {sys.platform}; run it in a Linux container or machine"
+            )
         self._launch(1)
 
     def close(self) -> None:
@@ -194,7 +201,8 @@ class Grader:
 
     # ------------------------------------------------------------------------------------------------ inside
     def _launch(self, count: int) -> list[_Judge]:
-        """Start `count` judges beside one another and wait until all are ready; one that dies while starting is replaced."""
+        """Start `count` judges beside one another and wait until all are ready; one that dies while
+        starting is replaced."""
         ready: list[_Judge] = []
         starting: list[_Judge] = []
         try:
@@ -259,7 +267,9 @@ class Grader:
                 if judge.ticket is not None and (time.monotonic() > judge.deadline or judge.hangs()):
                     self._replace(selector, judge, waiting, grades)
 
-    def _collect(self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]) -> None:
+    def _collect(
+        self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]
+    ) -> None:
         messages = judge.read()
         if messages is None:
             self._replace(selector, judge, waiting, grades)
@@ -270,7 +280,9 @@ class Grader:
                 grades[judge.ticket.index] = Grade(**{**data, "signs": tuple(data["signs"])})
                 judge.ticket = None
 
-    def _replace(self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]) -> None:
+    def _replace(
+        self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]
+    ) -> None:
         """Kill a judge that died or hangs, start another, and try its answer again or settle it."""
         ticket = judge.ticket
         hangs = judge.hangs()

@@ -1,8 +1,10 @@
-"""The system calls an answer may make: an allow-list as a BPF filter, and the notifications of what it denies.
+"""The system calls an answer may make: an allow-list as a BPF filter, and the notifications of what
+it denies.
 
-Default deny. What an answer has no honest use for (processes, sockets, signals, files it could write, ptrace, limits, mounts)
-is refused with EPERM; with a listener the kernel also tells the judge, so an attempt is on record and cannot be hidden by
-the answer. Opening files and starting threads go through the listener too: Landlock decides about the file, the judge keeps count.
+Default deny. What an answer has no honest use for (processes, sockets, signals, files it could write, ptrace, limits,
+mounts) is refused with EPERM; with a listener the kernel also tells the judge, so an attempt is on record and cannot
+be hidden by the answer. Opening files and starting threads go through the listener too: Landlock decides about the
+file, the judge keeps count.
 """
 
 import struct
@@ -98,7 +100,8 @@ def _give(action: int) -> _Step:
 
 
 def _when(name: str, body: list[_Step]) -> list[_Step]:
-    """`body` must end in a return; the number of the call is in the accumulator before and, when not taken, after."""
+    """`body` must end in a return; the number of the call is in the accumulator before and, when
+    not taken, after."""
     if name not in SYSCALLS:
         return []
     return [(_EQUAL, 0, len(body), SYSCALLS[name]), *body]
@@ -125,9 +128,15 @@ def available() -> bool:
 
 
 def build(listen: bool, landlock: bool) -> bytes:
-    """The filter as `struct sock_filter[]`. Without a listener denials are silent; without Landlock files open read-only."""
+    """The filter as `struct sock_filter[]`. Without a listener denials are silent; without Landlock
+    files open read-only."""
     deny = _NOTIFY if listen else _ERRNO | _EPERM
-    steps: list[_Step] = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, _ARCHITECTURES[MACHINE]), _give(_KILL), (_LOAD, 0, 0, _NR)]
+    steps: list[_Step] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, 1, 0, _ARCHITECTURES[MACHINE]),
+        _give(_KILL),
+        (_LOAD, 0, 0, _NR),
+    ]
     if MACHINE == "x86_64":  # the x32 calls share the architecture
         steps += [(_GREATER_EQUAL, 0, 1, 0x40000000), _give(_ERRNO | _ENOSYS)]
     for name in _ALLOWED:

@@ -1,6 +1,8 @@
-"""One grader for the whole process, started when first needed and closed at exit, that remembers its grades.
+"""One grader for the whole process, started when first needed and closed at exit, that remembers
+its grades.
 
-Feedback between turns and the score of a match ask about the same programs. Infrastructure failures are not remembered.
+Feedback between turns and the score of a match ask about the same programs. Infrastructure failures are not
+remembered.
 """
 
 import atexit
@@ -40,7 +42,8 @@ class RememberingGrader:
 
 @cache
 def shared_grader() -> RememberingGrader:
-    """The process's own grader. Raises Unconfined on first use where model-written code cannot be confined."""
+    """The process's own grader. Raises Unconfined on first use where model-written code cannot be
+    confined."""
     grader = Grader(workers=os.cpu_count() or 1, limits=LIMITS)
     grader.start()
     atexit.register(grader.close)

@@ -8,7 +8,8 @@ from league.sandbox.values import CodeProblem
 
 
 class Trial:
-    """A problem, compiled once: the prompt's definitions, the check as it is and with its assertions counted, the visible examples.
+    """A problem, compiled once: the prompt's definitions, the check as it is and with its
+    assertions counted, the visible examples.
 
     Raises SyntaxError or ValueError when the dataset's own code is not Python.
     """
@@ -31,10 +32,13 @@ def _compile_prompt(problem: CodeProblem) -> CodeType:
 
 
 def _preamble(problem: CodeProblem) -> str:
-    """What the prompt defines before the entry point: imports and helpers a whole-program answer may lean on."""
+    """What the prompt defines before the entry point: imports and helpers a whole-program answer
+    may lean on."""
     lines = problem.prompt.splitlines(keepends=True)
     for index, line in enumerate(lines):
-        if line.startswith((f"def {problem.entry_point}(", f"async def {problem.entry_point}(", f"class {problem.entry_point}")):
+        if line.startswith(
+            (f"def {problem.entry_point}(", f"async def {problem.entry_point}(", f"class {problem.entry_point}")
+        ):
             start = index
             while start and lines[start - 1].startswith("@"):
                 start -= 1

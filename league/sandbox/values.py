@@ -19,7 +19,8 @@ posix   anything less: resource limits and closed descriptors only; refused unle
 
 @dataclass(frozen=True)
 class CodeProblem:
-    """One problem in HumanEval's format. `test` defines `check(candidate)`; the prompt ends inside `entry_point`'s body."""
+    """One problem in HumanEval's format. `test` defines `check(candidate)`; the prompt ends inside
+    `entry_point`'s body."""
 
     task_id: str
     prompt: str
@@ -29,7 +30,8 @@ class CodeProblem:
 
 @dataclass(frozen=True)
 class Job:
-    """One answer to grade. With `every`, all assertions are tried and counted; else the first failure decides."""
+    """One answer to grade. With `every`, all assertions are tried and counted; else the first
+    failure decides."""
 
     problem: CodeProblem
     completion: str
@@ -41,9 +43,11 @@ class Limits:
     """What one answer may use, from its definition to its last call."""
 
     cpu_s: float = 3.0
-    """CPU time of the answer: the limit that decides, because it does not depend on the machine's load."""
+    """CPU time of the answer: the limit that decides, because it does not depend on the machine's
+    load."""
     wall_s: float = 10.0
-    """Wall time, for answers that sleep. An answer that was only starved of CPU is "infra", not "fail"."""
+    """Wall time, for answers that sleep. An answer that was only starved of CPU is "infra", not
+    "fail"."""
     memory_mb: int = 512
     """Address space on top of the interpreter's."""
     check_cpu_s: float = 5.0
@@ -62,7 +66,8 @@ class Grade:
     """Why the answer is suspected of attacking the grader; empty for an honest one."""
     confinement: Level
     passed: int = 0
-    """Assertions of the check that held, and how many there are; 0 and 0 unless the job asked for `every`."""
+    """Assertions of the check that held, and how many there are; 0 and 0 unless the job asked for
+    `every`."""
     total: int = 0
 
     @property
@@ -71,7 +76,8 @@ class Grade:
 
     @property
     def fraction(self) -> float:
-        """Share of the check's assertions that held, in [0, 1]; 1 exactly when the verdict is a pass."""
+        """Share of the check's assertions that held, in [0, 1]; 1 exactly when the verdict is a
+        pass."""
         if self.verdict == "pass":
             return 1.0
         return self.passed / self.total if self.total else 0.0

@@ -1,4 +1,5 @@
-"""The judge's handle on its zygote: start it with the strongest confinement the system allows, take answers, bury them."""
+"""The judge's handle on its zygote: start it with the strongest confinement the system allows, take
+answers, bury them."""
 
 import contextlib
 import importlib.util
@@ -19,7 +20,8 @@ from league.sandbox.zygote import Options
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.append({root!r}); from league.sandbox.zygote import main; main()"
 LIBRARIES = ("numpy",)
-"""Installed packages an answer may import; reading any other is refused, for data sets come with their solutions."""
+"""Installed packages an answer may import; reading any other is refused, for data sets come with
+their solutions."""
 LAYERS: dict[Level, tuple[str, ...]] = {
     "full": ("namespaces", "landlock", "seccomp", "listen"),
     "ns": ("namespaces", "seccomp", "listen"),
@@ -40,7 +42,8 @@ class Burial:
 
 
 class Warm:
-    """Owns one zygote. `at_most` caps the confinement (for tests and for measuring what each layer costs)."""
+    """Owns one zygote. `at_most` caps the confinement (for tests and for measuring what each layer
+    costs)."""
 
     def __init__(self, limits: Limits, at_most: Level = "full"):
         self.limits = limits
@@ -73,7 +76,9 @@ class Warm:
         environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2"}
         environment |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         command = [sys.executable, "-s", "-S", "-P", "-B", "-c", _BOOT.format(root=_ROOT), options.dump()]
-        self.process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(
+            command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, start_new_session=True
+        )
         theirs.close()
         mine.settimeout(_START_S)
         self.control = mine
@@ -103,7 +108,8 @@ class Warm:
 
     # --------------------------------------------------------------------------------------------- answers
     def take(self) -> Answer:
-        """An armed answer waiting for its code; the next one is forked meanwhile. Raises Ended("infra")."""
+        """An armed answer waiting for its code; the next one is forked meanwhile. Raises
+        Ended("infra")."""
         if self.control is None:
             self.start()
         if not self._spawned and not self._requested:

@@ -1,7 +1,8 @@
 """The warm parent: a preloaded interpreter that forks one confined answer at a time and buries it.
 
-It never sees a test, an expected value or another answer's code, so there is nothing to find in the memory its children inherit.
-Started by the judge as `python -c … <json options>` with its control socket (SEQPACKET) as standard input.
+It never sees a test, an expected value or another answer's code, so there is nothing to find in the memory its
+children inherit. Started by the judge as `python -c … <json options>` with its control socket (SEQPACKET) as standard
+input.
 
     judge → zygote   b"spawn"           zygote → judge   {"spawned": handle} with [channel, pidfd], or {"error": text}
     judge → zygote   b"bury <handle>"   zygote → judge   {"buried": handle, "status": n, "cpu": seconds, "memory": bytes}
@@ -27,7 +28,8 @@ threading time traceback types typing unicodedata warnings
 
 @dataclass(frozen=True)
 class Options:
-    """What the judge asks of its zygote. `layers` names the confinement to try: "namespaces", "landlock", "seccomp", "listen"."""
+    """What the judge asks of its zygote. `layers` names the confinement to try: "namespaces",
+    "landlock", "seccomp", "listen"."""
 
     memory_mb: int
     cpu_s: float
@@ -67,7 +69,9 @@ class Zygote:
         os.dup2(1, 2)
         gc.collect()
         gc.freeze()
-        self._tell({"hello": True, "namespaces": self.own_pids is not None, "readable": self.readable, "notes": self.notes})
+        self._tell(
+            {"hello": True, "namespaces": self.own_pids is not None, "readable": self.readable, "notes": self.notes}
+        )
         while True:
             command = self.control.recv(256)
             if not command:
@@ -92,7 +96,9 @@ class Zygote:
             program = seccomp.build(listen=True, landlock=ruleset >= 0) if "listen" in layers else b""
         elif "seccomp" in layers:
             self.notes.append(f"seccomp: no table for {kernel.MACHINE}")
-        return answer.Plan(self.address_space, self.options.cpu_s, ruleset, program, silent, dict(self.options.libraries))
+        return answer.Plan(
+            self.address_space, self.options.cpu_s, ruleset, program, silent, dict(self.options.libraries)
+        )
 
     def _volunteer_for_oom(self) -> None:
         try:
@@ -102,7 +108,8 @@ class Zygote:
             self.notes.append(f"oom_score_adj: {error}")
 
     def _enter_namespaces(self) -> None:
-        """Fork into fresh namespaces; the outer process only waits, and dies with the inner one or with the judge."""
+        """Fork into fresh namespaces; the outer process only waits, and dies with the inner one or
+        with the judge."""
         try:
             namespaces.unshare_all()
         except PermissionError as error:
@@ -140,7 +147,9 @@ class Zygote:
     def _bury(self, pid: int) -> None:
         """Kill an answer and whatever it left, and wait until nothing of it is alive."""
         status, usage = self._kill(pid)
-        self._tell({"buried": pid, "status": status, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024})
+        self._tell(
+            {"buried": pid, "status": status, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
+        )
 
     def _kill(self, pid: int) -> tuple[int, resource.struct_rusage]:
         os.kill(pid, signal.SIGKILL)
@@ -179,7 +188,8 @@ def _descendants() -> set[int]:
 
 
 def _childless(spared: set[int]) -> bool:
-    """Whether `spared`, which have run no foreign code, are our only children: a quick look where the kernel offers one."""
+    """Whether `spared`, which have run no foreign code, are our only children: a quick look where
+    the kernel offers one."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
             return {int(word) for word in file.read().split()} <= spared
@@ -188,7 +198,8 @@ def _childless(spared: set[int]) -> bool:
 
 
 def _sweep(spared: set[int]) -> None:
-    """Without a PID namespace: stop, then kill, all that was reparented to us but `spared`, until nothing is left."""
+    """Without a PID namespace: stop, then kill, all that was reparented to us but `spared`, until
+    nothing is left."""
     if _childless(spared):
         return
     for _ in range(200):

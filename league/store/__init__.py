@@ -1,1 +1,2 @@
-"""WHAT LASTS: the database, the blobs, the lock, the commit and its proofs. Nothing here imports torch."""
+"""WHAT LASTS: the database, the blobs, the lock, the commit and its proofs. Nothing here imports
+torch."""

@@ -1,8 +1,9 @@
 """Content-addressed blobs: `blobs/<sha256>/` holds `tensors.safetensors` and `meta.json`.
 
 The hash covers both files, so a name is a promise about the content and every read checks it. A blob is written to a
-temporary folder, fsynced, renamed to its hash, and the parent fsynced: it exists whole or not at all. Metadata is kept in
-JSON with sorted keys, because safetensors writes its own metadata in a random order, which would change the hash.
+temporary folder, fsynced, renamed to its hash, and the parent fsynced: it exists whole or not at all. Metadata is
+kept in JSON with sorted keys, because safetensors writes its own metadata in a random order, which would change the
+hash.
 """
 
 import hashlib
@@ -29,7 +30,8 @@ class BlobDamaged(RunFolderError):
 
 
 def pack(tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> dict[str, bytes]:
-    """The files of a blob, byte-identical for equal content. Tensors are numpy arrays of any shape, on little-endian types."""
+    """The files of a blob, byte-identical for equal content. Tensors are numpy arrays of any shape,
+    on little-endian types."""
     from safetensors.numpy import save
 
     for name, tensor in tensors.items():
@@ -70,7 +72,8 @@ class BlobStore:
         return sum(entry.stat().st_size for entry in os.scandir(folder)) if folder.is_dir() else 0
 
     def write_blob(self, tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> str:
-        """Store tensors and metadata durably; returns the sha256. Writing the same content again is free.
+        """Store tensors and metadata durably; returns the sha256. Writing the same content again is
+        free.
 
         Raises RunFolderError when the disk is full; nothing of the blob is left then.
         """
@@ -120,19 +123,26 @@ class BlobStore:
                 raise BlobDamaged(f"blob {folder} is a link; expected a folder (run `league verify --repair`)")
             names = sorted(os.listdir(folder))
             if names != [META, TENSORS]:
-                raise BlobDamaged(f"blob {folder} holds {names}; expected {[META, TENSORS]} (run `league verify --repair`)")
+                raise BlobDamaged(
+                    f"blob {folder} holds {names}; expected {[META, TENSORS]} (run `league verify --repair`)"
+                )
             return {name: (folder / name).read_bytes() for name in names}
         except OSError as error:
-            raise BlobDamaged(f"blob {folder} cannot be read: {error.strerror} (run `league verify --repair`)") from error
+            raise BlobDamaged(
+                f"blob {folder} cannot be read: {error.strerror} (run `league verify --repair`)"
+            ) from error
 
     def _compare(self, sha: str, files: Mapping[str, bytes]) -> str | None:
         found = digest(files)
         if found != sha:
-            return f"blob {self.path(sha)} is damaged: its content hashes to {found[:12]}… (run `league verify --repair`)"
+            return (
+                f"blob {self.path(sha)} is damaged: its content hashes to {found[:12]}… (run `league verify --repair`)"
+            )
         return None
 
     def remove(self, sha: str) -> int:
-        """Delete a blob; returns the bytes freed. Renamed away first, so that no half-deleted blob bears a hash."""
+        """Delete a blob; returns the bytes freed. Renamed away first, so that no half-deleted blob
+        bears a hash."""
         size = self.size(sha)
         doomed = self.folder / f".del-{sha}-{os.getpid()}-{next(_serial)}"
         if self.has(sha):
@@ -141,7 +151,8 @@ class BlobStore:
         return size
 
     def sweep(self) -> int:
-        """Delete what an interrupted write or delete left behind; only the writer calls this. Returns the count."""
+        """Delete what an interrupted write or delete left behind; only the writer calls this.
+        Returns the count."""
         leftovers = [entry.path for entry in os.scandir(self.folder) if entry.name.startswith((".tmp-", ".del-"))]
         for path in leftovers:
             fs.remove_tree(Path(path))

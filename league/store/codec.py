@@ -1,4 +1,5 @@
-"""Compact blocks: JSON under zlib for matches, details, state and figures; (uint16 id, float64) pairs for scalars.
+"""Compact blocks: JSON under zlib for matches, details, state and figures; (uint16 id, float64)
+pairs for scalars.
 
 NaN and infinity are refused here, so nothing non-finite reaches the database. JSON keeps Python floats exactly.
 """
@@ -49,7 +50,9 @@ def unpack_scalars(block: bytes) -> np.ndarray:
     return np.frombuffer(block, SCALAR)
 
 
-def pack_matches(matches: Sequence[MatchResult], version_id: Callable[[Version], int], slot_id: Callable[[Outcome], int]) -> bytes:
+def pack_matches(
+    matches: Sequence[MatchResult], version_id: Callable[[Version], int], slot_id: Callable[[Outcome], int]
+) -> bytes:
     """The part of a round's matches that is kept for ever."""
     rows = []
     for result in matches:
@@ -64,7 +67,17 @@ def pack_matches(matches: Sequence[MatchResult], version_id: Callable[[Version],
                 {seat: version_id(version) for seat, version in match.seats.items()},
                 result.void,
                 [
-                    [slot_id(o), version_id(o.row), version_id(o.col), o.wins, o.draws, o.losses, o.n, o.total, o.total_sq]
+                    [
+                        slot_id(o),
+                        version_id(o.row),
+                        version_id(o.col),
+                        o.wins,
+                        o.draws,
+                        o.losses,
+                        o.n,
+                        o.total,
+                        o.total_sq,
+                    ]
                     for o in result.outcomes
                 ],
             ]
@@ -74,7 +87,9 @@ def pack_matches(matches: Sequence[MatchResult], version_id: Callable[[Version],
 
 def pack_rows(rows: Sequence[Sequence[Any]]) -> bytes:
     """Match rows as columns, which compress a third better: equal things lie side by side."""
-    names, task, purpose, situation, rewards, seats, void, outcomes = [list(column) for column in zip(*rows, strict=True)] or [[]] * 8
+    names, task, purpose, situation, rewards, seats, void, outcomes = [
+        list(column) for column in zip(*rows, strict=True)
+    ] or [[]] * 8
     flat = [outcome for group in outcomes for outcome in group]
     columns = {
         "match": [names, task, purpose, situation, rewards, void],
@@ -87,7 +102,8 @@ def pack_rows(rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def unpack_rows(block: bytes, what: str) -> list[list[Any]]:
-    """Back to one row per match: id, task, purpose, situation, rewards, {seat: version id}, void, outcomes by database ids."""
+    """Back to one row per match: id, task, purpose, situation, rewards, {seat: version id}, void,
+    outcomes by database ids."""
     columns = unpack_json(block, what)
     try:
         cast, flat = iter(columns["cast"]), iter(list(row) for row in zip(*columns["outcomes"], strict=True))
@@ -126,7 +142,9 @@ def unpack_matches(
                 rewards=(rewards[0], rewards[1], rewards[2]),
                 seats={seat: version(key) for seat, key in seats.items()},
                 void=void,
-                outcomes=tuple(Outcome(*slot(key), version(row), version(col), *numbers) for key, row, col, *numbers in outcomes),
+                outcomes=tuple(
+                    Outcome(*slot(key), version(row), version(col), *numbers) for key, row, col, *numbers in outcomes
+                ),
                 seed=seed,
                 problems=tuple(problems) if problems is not None else None,
                 metrics=metrics,

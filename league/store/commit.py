@@ -1,8 +1,8 @@
 """One round as one transaction: everything a round is, or nothing of it.
 
-The blobs a record names are on the disk, renamed and fsynced, before `write_round` begins, so whatever the database says
-exists does exist. Trimming of what the limits no longer keep happens in the same transaction, except for files, which are
-deleted after the commit (`garbage.py`).
+The blobs a record names are on the disk, renamed and fsynced, before `write_round` begins, so whatever the database
+says exists does exist. Trimming of what the limits no longer keep happens in the same transaction, except for files,
+which are deleted after the commit (`garbage.py`).
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from league.errors import LeagueError
 from league.store import codec, fs
-from league.store.content import checkpoint_digest, rating_sum, round_digest
+from league.store.digests import checkpoint_digest, rating_sum, round_digest
 from league.store.garbage import versions_in
 from league.store.reader import RunReader
 from league.store.records import Limits, RoundRecord
@@ -63,7 +63,9 @@ class RoundWriter:
                 (version.agent, version.step),
             ).fetchone()
             if row is None:
-                raise LeagueError(f"version {version} is not stored; put its VersionRow into the record of the round that makes it")
+                raise LeagueError(
+                    f"version {version} is not stored; put its VersionRow into the record of the round that makes it"
+                )
             self._versions[version] = row[0]
         return self._versions[version]
 
@@ -78,7 +80,9 @@ class RoundWriter:
         row = self.db.execute(f"SELECT id FROM {table} WHERE {where}", key).fetchone()
         if row is None:
             marks = ",".join("?" * len(columns))
-            cursor = fs.execute(self.db, f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}) RETURNING id", key)
+            cursor = fs.execute(
+                self.db, f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks}) RETURNING id", key
+            )
             row = cursor.fetchone()
         return int(row[0])
 
@@ -117,7 +121,9 @@ class RoundWriter:
         if record.matches and self.limits.detail_rounds:
             fs.execute(self.db, "INSERT INTO details VALUES (?,?)", (record.round, codec.pack_details(record.matches)))
         if record.figures is not None and self.limits.figure_rounds:
-            fs.execute(self.db, "INSERT INTO figures VALUES (?,?)", (record.round, codec.pack_json(record.figures, "figures")))
+            fs.execute(
+                self.db, "INSERT INTO figures VALUES (?,?)", (record.round, codec.pack_json(record.figures, "figures"))
+            )
         rows = []
         for result in record.matches:
             if result.transcript is not None and self.limits.transcript_rounds and self.limits.transcript_megabytes:
@@ -127,7 +133,17 @@ class RoundWriter:
 
     def _write_payoffs(self, record: RoundRecord) -> None:
         rows = [
-            (self.slot_id(o), self.version_id(o.row), self.version_id(o.col), o.wins, o.draws, o.losses, o.n, o.total, o.total_sq)
+            (
+                self.slot_id(o),
+                self.version_id(o.row),
+                self.version_id(o.col),
+                o.wins,
+                o.draws,
+                o.losses,
+                o.n,
+                o.total,
+                o.total_sq,
+            )
             for o in counted(record.matches)
         ]
         fs.executemany(self.db, UPSERT_PAYOFF, rows)
@@ -180,7 +196,8 @@ class RoundWriter:
         self._bring_back(record.round)
 
     def _bring_back(self, now: int) -> None:
-        """A version that left and is a member again keeps its cells; if they were trimmed, the table is built anew."""
+        """A version that left and is a member again keeps its cells; if they were trimmed, the
+        table is built anew."""
         back = "retired IS NOT NULL AND id IN (SELECT version FROM live WHERE round = ?)"
         oldest = self.db.execute(f"SELECT min(retired) FROM versions WHERE {back}", (now,)).fetchone()[0]
         if oldest is not None:
@@ -202,8 +219,13 @@ class RoundWriter:
             trim_payoffs(self.reader, now, limits)
 
     def _cap_transcripts(self) -> None:
-        excess = self.db.execute("SELECT coalesce(sum(bytes), 0) FROM transcripts").fetchone()[0] - self.limits.transcript_megabytes * 1e6
-        for number, size in self.db.execute("SELECT round, sum(bytes) FROM transcripts GROUP BY round ORDER BY round").fetchall():
+        excess = (
+            self.db.execute("SELECT coalesce(sum(bytes), 0) FROM transcripts").fetchone()[0]
+            - self.limits.transcript_megabytes * 1e6
+        )
+        for number, size in self.db.execute(
+            "SELECT round, sum(bytes) FROM transcripts GROUP BY round ORDER BY round"
+        ).fetchall():
             if excess <= 0:
                 return
             fs.execute(self.db, "DELETE FROM transcripts WHERE round = ?", (number,))
@@ -214,7 +236,9 @@ def seal(reader: RunReader, number: int) -> None:
     """Store the digests of a round and its checkpoint, computed from what the database now says."""
     fs.execute(reader.db, "UPDATE rounds SET digest = ? WHERE round = ?", (round_digest(reader, number), number))
     if number in reader.kept_rounds():
-        fs.execute(reader.db, "UPDATE checkpoints SET digest = ? WHERE round = ?", (checkpoint_digest(reader, number), number))
+        fs.execute(
+            reader.db, "UPDATE checkpoints SET digest = ? WHERE round = ?", (checkpoint_digest(reader, number), number)
+        )
 
 
 def counted(matches: Iterable[MatchResult]) -> Iterable[Outcome]:
@@ -223,12 +247,16 @@ def counted(matches: Iterable[MatchResult]) -> Iterable[Outcome]:
 
 
 def stale_rule(now: int, limits: Limits) -> tuple[str, int]:
-    """SQL condition on `versions` for those whose payoff cells the table no longer keeps, and its parameter."""
-    return "retired <= ? AND id NOT IN (SELECT version FROM pins)", (now // TRIM_EVERY) * TRIM_EVERY - limits.payoff_rounds
+    """SQL condition on `versions` for those whose payoff cells the table no longer keeps, and its
+    parameter."""
+    return "retired <= ? AND id NOT IN (SELECT version FROM pins)", (
+        now // TRIM_EVERY
+    ) * TRIM_EVERY - limits.payoff_rounds
 
 
 def trim_payoffs(reader: RunReader, now: int, limits: Limits) -> None:
-    """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the rounds' blocks.
+    """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the
+    rounds' blocks.
 
     Who is named in the round's state (frozen pasts that are still met) has not left.
     """
@@ -246,7 +274,8 @@ def rebuild_payoffs(reader: RunReader) -> None:
 
 
 def check_record(record: RoundRecord) -> None:
-    """Refuse what must never be committed, before the transaction writes anything. Raises LeagueError."""
+    """Refuse what must never be committed, before the transaction writes anything. Raises
+    LeagueError."""
     for outcome in (o for result in record.matches for o in result.outcomes):
         if not (math.isfinite(outcome.total) and math.isfinite(outcome.total_sq)):
             raise LeagueError(f"outcome {outcome.row} – {outcome.col} in task '{outcome.task}' is not finite")

@@ -1,4 +1,5 @@
-"""What the bits of a run depend on besides its config: recorded at its start, and compared when it is resumed."""
+"""What the bits of a run depend on besides its config: recorded at its start, and compared when it
+is resumed."""
 
 import os
 import platform
@@ -8,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from league import __version__
-from league.config.plain import load
+from league.config.yaml_values import load
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "safetensors", "trueskill", "reasoning-gym")
 EXACT = ("python", "machine", "threads", *PACKAGES)
@@ -40,7 +41,9 @@ def changes(folder: Path) -> list[str]:
     try:
         text = (folder / "versions.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return [f"versions.txt cannot be read ({error}), so nobody knows whether the machine or a library changed since this run began"]
+        return [
+            f"versions.txt cannot be read ({error}), so nobody knows whether the machine or a library changed since this run began"
+        ]
     recorded = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     now = describe()
     if recorded.get("threads") == now["threads"] == "default":  # then as many as there are cores
@@ -50,20 +53,27 @@ def changes(folder: Path) -> list[str]:
 
 
 def differences(before: str, now: str) -> list[str]:
-    """What changed from one configuration (YAML) to another, one line each: "learning.kl was 0.0, is 0.1"."""
+    """What changed from one configuration (YAML) to another, one line each: "learning.kl was 0.0,
+    is 0.1"."""
     try:
         old, new = (_flat(load(text)) for text in (before, now))
     except ValueError as error:
         return [f"what changed cannot be told, one of the two is damaged: {error}"]
     keys = dict.fromkeys([*old, *new])
-    return [f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}" for key in keys if old.get(key) != new.get(key)]
+    return [
+        f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
 
 
 def _flat(value: object, path: str = "") -> dict[str, object]:
     """Dotted path → value."""
     if not isinstance(value, dict):
         return {path: value}
-    return {place: leaf for key, inner in value.items() for place, leaf in _flat(inner, f"{path}.{key}".lstrip(".")).items()}
+    return {
+        place: leaf for key, inner in value.items() for place, leaf in _flat(inner, f"{path}.{key}".lstrip(".")).items()
+    }
 
 
 def _processor() -> str:

@@ -1,7 +1,8 @@
-"""Deleting blobs nothing needs any more. Only after a commit, so a crash can leave too much, never too little.
+"""Deleting blobs nothing needs any more. Only after a commit, so a crash can leave too much, never
+too little.
 
-Kept: adapters and optimizers of every member in every kept round; pinned versions; and whatever a kept round's state names,
-as a hash or as `agent@step` (an evolution may hold on to a last good version).
+Kept: adapters and optimizers of every member in every kept round; pinned versions; and whatever a kept round's state
+names, as a hash or as `agent@step` (an evolution may hold on to a last good version).
 """
 
 import re
@@ -29,7 +30,8 @@ def versions_in(connection: sqlite3.Connection, state: object) -> dict[int, str]
     found = {}
     for name, step in sorted(set(_VERSION.findall(str(state)))):
         row = connection.execute(
-            "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?", (name, int(step))
+            "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
+            (name, int(step)),
         ).fetchone()
         if row is not None:
             found[int(row[0])] = f"{name}@{step}"
@@ -48,7 +50,8 @@ def wanted(connection: sqlite3.Connection) -> set[str]:
 
 
 def collect(connection: sqlite3.Connection, blobs: BlobStore) -> Collected:
-    """Take unwanted blobs out of the database, then off the disk; also those no committed round ever named."""
+    """Take unwanted blobs out of the database, then off the disk; also those no committed round
+    ever named."""
     keep = wanted(connection)
     known = {row[0].hex() for row in connection.execute("SELECT sha FROM blobs")}
     unwanted = sorted(known - keep)

@@ -1,8 +1,10 @@
-"""The journal of what remote players replied in the round under way: `journal/<round>.jsonl`, one fsynced line a reply.
+"""The journal of what remote players replied in the round under way: `journal/<round>.jsonl`, one
+fsynced line a reply.
 
-A reply is durable before it is used, so a round that was interrupted replays what it had already heard and ends the same. A reply counts
-for its round only: the same question in a later round is asked again, whether or not the run was interrupted between. Lines that are
-torn or damaged are as if they were never written. Once a round is committed its journal only serves a fall back to the round before.
+A reply is durable before it is used, so a round that was interrupted replays what it had already heard and ends the
+same. A reply counts for its round only: the same question in a later round is asked again, whether or not the run was
+interrupted between. Lines that are torn or damaged are as if they were never written. Once a round is committed its
+journal only serves a fall back to the round before.
 """
 
 import json

@@ -1,6 +1,7 @@
 """One writer per run folder, by flock; the file says who holds it. Readers never touch the lock.
 
-The lock belongs to the open file, which a forked child would share and so keep after its parent died: children close it.
+The lock belongs to the open file, which a forked child would share and so keep after its parent died: children close
+it.
 """
 
 import fcntl
@@ -13,7 +14,8 @@ from league.errors import RunFolderError
 
 
 def _started(pid: int) -> str | None:
-    """The kernel's start time of a process (to tell a recycled pid), None when there is no such process."""
+    """The kernel's start time of a process (to tell a recycled pid), None when there is no such
+    process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -70,11 +72,16 @@ def read_owner(path: Path) -> dict | None:
         owner = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
         return None
-    return owner if isinstance(owner, dict) and {"pid", "host", "started"} <= owner.keys() and isinstance(owner["pid"], int) else None
+    return (
+        owner
+        if isinstance(owner, dict) and {"pid", "host", "started"} <= owner.keys() and isinstance(owner["pid"], int)
+        else None
+    )
 
 
 def owner_alive(path: Path) -> bool:
-    """Whether the process named in the lock file still runs on this machine (False for other machines)."""
+    """Whether the process named in the lock file still runs on this machine (False for other
+    machines)."""
     owner = read_owner(path)
     if owner is None or owner["host"] != socket.gethostname():
         return False

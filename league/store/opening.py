@@ -1,4 +1,5 @@
-"""Finding a run's database and opening it without writing: on a live run, on a read-only folder, from an older version of this code."""
+"""Finding a run's database and opening it without writing: on a live run, on a read-only folder,
+from an older version of this code."""
 
 import shutil
 import sqlite3
@@ -18,17 +19,21 @@ def require_run(folder: Path) -> Path:
     try:
         exists, whole = folder.exists(), (folder / DATABASE).is_file()
     except (OSError, ValueError) as error:  # no permission, a name too long, a zero byte in it
-        raise RunFolderError(f"cannot look into {str(folder)[:200]!r}: {error}; expected a run folder you may read") from error
+        raise RunFolderError(
+            f"cannot look into {str(folder)[:200]!r}: {error}; expected a run folder you may read"
+        ) from error
     if not exists:
-        raise RunFolderError(f"no run folder at {folder}; expected the folder that `league train` printed (usually runs/<name>)")
+        raise RunFolderError(
+            f"no run folder at {folder}; expected the folder that `league train` printed (usually runs/<name>)"
+        )
     if not whole:
         raise RunFolderError(f"{folder} is not a run folder: it holds no {DATABASE}")
     return folder / DATABASE
 
 
 def open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection that never writes. Where even SQLite's index file cannot be made (a read-only folder), read the
-    file as immutable, or a private copy when a write-ahead log lies beside it."""
+    """A connection that never writes. Where even SQLite's index file cannot be made (a read-only
+    folder), read the file as immutable, or a private copy when a write-ahead log lies beside it."""
     address = f"file:{quote(str(path.absolute()))}"
     try:
         connection = _connect(f"{address}?mode=ro")
@@ -48,7 +53,8 @@ def open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def migrated_copy(connection: sqlite3.Connection, scratch: Path | None) -> tuple[sqlite3.Connection, Path]:
-    """A private copy of an older database, brought up to date; the run itself is migrated by its next writer."""
+    """A private copy of an older database, brought up to date; the run itself is migrated by its
+    next writer."""
     scratch = scratch or Path(tempfile.mkdtemp(prefix="league-read-"))
     copy = sqlite3.connect(scratch / "migrated.db", isolation_level=None)
     try:

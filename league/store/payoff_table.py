@@ -1,7 +1,8 @@
-"""The payoff table: sums per (relation, task, situation, domain, row version, col version), kept up at each commit.
+"""The payoff table: sums per (relation, task, situation, domain, row version, col version), kept up
+at each commit.
 
-Reading 1,000 × 1,000 cells from it takes a fraction of what grouping the raw outcomes would. `recompute_payoffs` does that
-grouping, in the order of the commits, so both agree to the last bit; `league verify` compares them.
+Reading 1,000 × 1,000 cells from it takes a fraction of what grouping the raw outcomes would. `recompute_payoffs` does
+that grouping, in the order of the commits, so both agree to the last bit; `league verify` compares them.
 """
 
 import sqlite3
@@ -28,7 +29,8 @@ class PayoffQueries:
     db: sqlite3.Connection
 
     def payoffs(self, relation: str, task: str, situation: str | None = None, members: bool = False) -> PayoffCells:
-        """All cells of one relation in one task; `members`: only between current members of the population."""
+        """All cells of one relation in one task; `members`: only between current members of the
+        population."""
         slots = self._slots(relation, task, situation)
         live = "(SELECT version FROM live WHERE round = (SELECT max(round) FROM rounds))"
         only = f" AND row IN {live} AND col IN {live}" if members else ""
@@ -39,7 +41,8 @@ class PayoffQueries:
         """The cells in which one version is row or col."""
         slots = self._slots(relation, task, situation)
         found = self.db.execute(
-            "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?", (version.agent, version.step)
+            "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
+            (version.agent, version.step),
         ).fetchone()
         key = found[0] if found else -1
         query = (
@@ -67,7 +70,10 @@ class PayoffQueries:
             slot=np.searchsorted(order, cells["slot"]),
             row=np.searchsorted(ids, cells["row"]),
             col=np.searchsorted(ids, cells["col"]),
-            **{name: np.ascontiguousarray(cells[name]) for name in ("wins", "draws", "losses", "n", "total", "total_sq")},
+            **{
+                name: np.ascontiguousarray(cells[name])
+                for name in ("wins", "draws", "losses", "n", "total", "total_sq")
+            },
         )
 
     def _named(self, ids: np.ndarray) -> tuple[Version, ...]:
@@ -79,7 +85,8 @@ class PayoffQueries:
         return tuple(names[key] for key in ids.tolist())
 
     def recompute_payoffs(self) -> Sums:
-        """Every cell summed again from the stored outcomes, by database ids: what the table would be without trimming."""
+        """Every cell summed again from the stored outcomes, by database ids: what the table would
+        be without trimming."""
         sums: Sums = {}
         for number, block in self.db.execute("SELECT round, block FROM rounds ORDER BY round"):
             for match in codec.unpack_rows(block, f"matches of round {number}"):
@@ -91,9 +98,13 @@ class PayoffQueries:
 
     def payoff_cells(self) -> Iterator[tuple[Slot, Version, Version, tuple[int, int, int, int, float, float]]]:
         """The whole table with names: slot, row, col, (wins, draws, losses, n, total, total_sq)."""
-        slots = {row[0]: tuple(row[1:]) for row in self.db.execute("SELECT id, relation, task, situation, domain FROM slots")}
+        slots = {
+            row[0]: tuple(row[1:]) for row in self.db.execute("SELECT id, relation, task, situation, domain FROM slots")
+        }
         used = "SELECT row FROM payoffs UNION SELECT col FROM payoffs"
-        names = self.db.execute(f"SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id IN ({used})")
+        names = self.db.execute(
+            f"SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id IN ({used})"
+        )
         versions = {key: Version(name, step) for key, name, step in names}
         for slot, row, col, *sums in self.db.execute(f"SELECT {_COLUMNS} FROM payoffs"):
             yield slots[slot], versions[row], versions[col], tuple(sums)

@@ -1,7 +1,8 @@
-"""Reading a run: safe on a live run, on a folder this process may not write, and in every command that needs no model.
+"""Reading a run: safe on a live run, on a folder this process may not write, and in every command
+that needs no model.
 
-Each query is one short read, so a reader never holds the write-ahead log back. The writer (`run.RunStore`) has the same
-queries on its own connection.
+Each query is one short read, so a reader never holds the write-ahead log back. The writer (`run.RunStore`) has the
+same queries on its own connection.
 """
 
 import json
@@ -64,7 +65,9 @@ class RunReader(PayoffQueries):
     def __enter__(self) -> "RunReader":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # ------------------------------------------------------------------------------------------- the round
@@ -92,7 +95,9 @@ class RunReader(PayoffQueries):
 
     def state(self, number: int | None = None) -> dict[str, Any]:
         """The state committed with a round (default: the newest); {} before the first."""
-        row = self.db.execute("SELECT round, state FROM checkpoints WHERE round <= ? ORDER BY round DESC LIMIT 1", (_or_last(number),))
+        row = self.db.execute(
+            "SELECT round, state FROM checkpoints WHERE round <= ? ORDER BY round DESC LIMIT 1", (_or_last(number),)
+        )
         found = row.fetchone()
         if found is None or (number is not None and found[0] != number):
             if number is not None:
@@ -101,7 +106,8 @@ class RunReader(PayoffQueries):
         return codec.unpack_json(found[1], f"state of round {found[0]}")
 
     def begun(self) -> dict[str, Any]:
-        """The newest state. Raises RunFolderError before the first committed round, when there is nothing to look at."""
+        """The newest state. Raises RunFolderError before the first committed round, when there is
+        nothing to look at."""
         state = self.state()
         if not state:
             raise RunFolderError(f"{self.folder} has no committed round yet; `league resume {self.folder}` plays it")
@@ -118,8 +124,11 @@ class RunReader(PayoffQueries):
         return {name: Version(name, step) for name, step in rows}
 
     # -------------------------------------------------------------------------------------------- versions
-    def versions(self, agent: str | None = None, since: int = 0, until: int | None = None, lineage: bool = False) -> list[VersionRow]:
-        """Versions in order of creation; of one agent, of rounds since…until (inclusive), or without plain updates (`lineage`)."""
+    def versions(
+        self, agent: str | None = None, since: int = 0, until: int | None = None, lineage: bool = False
+    ) -> list[VersionRow]:
+        """Versions in order of creation; of one agent, of rounds since…until (inclusive), or
+        without plain updates (`lineage`)."""
         where = ["v.round BETWEEN ? AND ?"]
         parameters: list[object] = [since, _or_last(until)]
         if agent is not None:
@@ -147,7 +156,9 @@ class RunReader(PayoffQueries):
             for child, name, step in self.db.execute(query, (min(r[0] for r in rows), max(r[0] for r in rows))):
                 parents.setdefault(child, []).append(Version(name, step))
         return [
-            VersionRow(Version(name, step), role, number, _hex(blob), _hex(optimizer), tuple(parents.get(key, ())), reason)
+            VersionRow(
+                Version(name, step), role, number, _hex(blob), _hex(optimizer), tuple(parents.get(key, ())), reason
+            )
             for key, name, step, role, number, blob, optimizer, reason in rows
         ]
 
@@ -178,7 +189,8 @@ class RunReader(PayoffQueries):
     def ratings(self, ladder: str | None = None) -> list[Rating]:
         """The last rating of every version that was ever rated, best mu first.
 
-        A member's present version may have none: after an update or a snapshot it carries on that of its newest rated one.
+        A member's present version may have none: after an update or a snapshot it carries on that of its newest rated
+        one.
         """
         query = (
             "SELECT d.name, a.name, v.step, r.mu, r.sigma, r.games, max(r.round) FROM ratings r JOIN ladders d ON d.id = r.ladder "
@@ -189,13 +201,17 @@ class RunReader(PayoffQueries):
         return [Rating(name, Version(agent, step), mu, sigma, games) for name, agent, step, mu, sigma, games, _ in rows]
 
     def rating_history(self, ladder: str, since: int = 0) -> list[tuple[int, Rating]]:
-        """(round, rating) as committed; superseded ratings of one version are kept only a few rounds."""
+        """(round, rating) as committed; superseded ratings of one version are kept only a few
+        rounds."""
         query = (
             "SELECT r.round, a.name, v.step, r.mu, r.sigma, r.games FROM ratings r JOIN ladders d ON d.id = r.ladder "
             "JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent WHERE d.name = ? AND r.round >= ? ORDER BY r.round, a.name"
         )
         rows = self.db.execute(query, (ladder, since))
-        return [(number, Rating(ladder, Version(agent, step), mu, sigma, games)) for number, agent, step, mu, sigma, games in rows]
+        return [
+            (number, Rating(ladder, Version(agent, step), mu, sigma, games))
+            for number, agent, step, mu, sigma, games in rows
+        ]
 
     def scalar_names(self) -> list[str]:
         return [row[0] for row in self.db.execute("SELECT name FROM scalar_names ORDER BY name")]
@@ -229,16 +245,26 @@ class RunReader(PayoffQueries):
 
     # --------------------------------------------------------------------------------------------- matches
     def matches(
-        self, since: int = 0, until: int | None = None, task: str | None = None, agent: str | None = None, newest_first: bool = False
+        self,
+        since: int = 0,
+        until: int | None = None,
+        task: str | None = None,
+        agent: str | None = None,
+        newest_first: bool = False,
     ) -> Iterator[StoredMatch]:
-        """Matches of rounds since…until (inclusive), in playing order or newest round first, of one task or with one agent."""
+        """Matches of rounds since…until (inclusive), in playing order or newest round first, of one
+        task or with one agent."""
         numbers = [
             row[0]
-            for row in self.db.execute("SELECT round FROM rounds WHERE round BETWEEN ? AND ? ORDER BY round", (since, _or_last(until)))
+            for row in self.db.execute(
+                "SELECT round FROM rounds WHERE round BETWEEN ? AND ? ORDER BY round", (since, _or_last(until))
+            )
         ]
         for number in reversed(numbers) if newest_first else numbers:
             for match in self._round_matches(number):
-                if (task is None or match.task == task) and (agent is None or any(v.agent == agent for v in match.seats.values())):
+                if (task is None or match.task == task) and (
+                    agent is None or any(v.agent == agent for v in match.seats.values())
+                ):
                     yield match
 
     def _round_matches(self, number: int) -> list[StoredMatch]:
@@ -249,7 +275,8 @@ class RunReader(PayoffQueries):
         return codec.unpack_matches(number, rows, details, self.version_name, self.slot_name)
 
     def outcomes(self, since: int = 0, until: int | None = None) -> Iterator[PlayedOutcome]:
-        """Outcomes that count, in the order they were committed: the raw material of payoffs and ratings."""
+        """Outcomes that count, in the order they were committed: the raw material of payoffs and
+        ratings."""
         for match in self.matches(since, until):
             if match.void is None:
                 for outcome in match.outcomes:
@@ -272,11 +299,15 @@ class RunReader(PayoffQueries):
         if key not in self._names:
             if len(self._names) > NAMES_CACHED:
                 self._names.clear()
-            query = "SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id BETWEEN ? AND ?"
+            query = (
+                "SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id BETWEEN ? AND ?"
+            )
             for found, name, step in self.db.execute(query, (key - 500, key + 500)):
                 self._names[found] = Version(name, step)
         if key not in self._names:
-            raise RunFolderError(f"a match of {self.folder} names version {key}, which does not exist (run `league verify --repair`)")
+            raise RunFolderError(
+                f"a match of {self.folder} names version {key}, which does not exist (run `league verify --repair`)"
+            )
         return self._names[key]
 
     def slot_name(self, key: int) -> tuple[str, str, str, str]:
@@ -285,7 +316,9 @@ class RunReader(PayoffQueries):
             query = "SELECT id, relation, task, situation, domain FROM slots"
             self._slot_names = {row[0]: row[1:] for row in self.db.execute(query)}
         if key not in self._slot_names:
-            raise RunFolderError(f"an outcome of {self.folder} names slot {key}, which does not exist (run `league verify --repair`)")
+            raise RunFolderError(
+                f"an outcome of {self.folder} names slot {key}, which does not exist (run `league verify --repair`)"
+            )
         return self._slot_names[key]
 
     def forget(self) -> None:
@@ -295,7 +328,8 @@ class RunReader(PayoffQueries):
 
     # ----------------------------------------------------------------------------------------- signs of life
     def heartbeat(self) -> Heartbeat | None:
-        """The writer's last sign of life; alive with an old heartbeat is stalled, or in a slow phase (see `phase`)."""
+        """The writer's last sign of life; alive with an old heartbeat is stalled, or in a slow
+        phase (see `phase`)."""
         owner = read_owner(self.folder / "lock")
         try:
             beat: Mapping[str, Any] = json.loads((self.folder / "heartbeat.json").read_text())

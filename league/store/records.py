@@ -8,8 +8,8 @@ import numpy as np
 from league.types import Match, MatchResult, Outcome, Rating, Role, Version, VersionRow
 
 CLOCK = "clock"
-"""Top-level key of `RoundRecord.state`, and prefix `clock/` of scalar names, for times that differ from run to run:
-`run_digest` leaves them out."""
+"""Top-level key of `RoundRecord.state`, and prefix `clock/` of scalar names, for times that differ
+from run to run: `run_digest` leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Limits:
     rounds: int = 2
     """Rounds whose weights, optimizer and state are kept to fall back to (at least 2)."""
     payoff_rounds: int = 1000
-    """Payoff cells of a version that left the league stay in the table this long; its outcomes stay for ever."""
+    """Payoff cells of a version that left the league stay in the table this long; its outcomes stay
+    for ever."""
     detail_rounds: int = 1000
     """Seeds, problems and metrics of single matches."""
     transcript_rounds: int = 1000
@@ -31,7 +32,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """Everything that makes a round exist, committed in one transaction. Blobs named here are already written."""
+    """Everything that makes a round exist, committed in one transaction. Blobs named here are
+    already written."""
 
     round: int
     versions: tuple[VersionRow, ...]
@@ -61,7 +63,8 @@ class PlayedOutcome:
 
 @dataclass(frozen=True)
 class StoredMatch:
-    """A match as kept for ever, with its details while `Limits.detail_rounds` lasts (None afterwards)."""
+    """A match as kept for ever, with its details while `Limits.detail_rounds` lasts (None
+    afterwards)."""
 
     id: str
     round: int
@@ -94,7 +97,8 @@ class AgentRow:
 
 @dataclass(frozen=True)
 class PayoffCells:
-    """Payoff cells as parallel arrays of length N; `row` and `col` index `versions`, `slot` indexes `slots`."""
+    """Payoff cells as parallel arrays of length N; `row` and `col` index `versions`, `slot` indexes
+    `slots`."""
 
     versions: tuple[Version, ...]
     slots: tuple[tuple[str, str], ...]
@@ -110,7 +114,8 @@ class PayoffCells:
     total_sq: np.ndarray
 
     def dense(self, name: str) -> np.ndarray:
-        """Sum one column over slots into a (V, V) matrix; unseen pairs are 0 (see `dense("n")` or wins+draws+losses)."""
+        """Sum one column over slots into a (V, V) matrix; unseen pairs are 0 (see `dense("n")` or
+        wins+draws+losses)."""
         values = getattr(self, name)
         size = len(self.versions)
         flat = np.bincount(self.row.astype(np.int64) * size + self.col, weights=values, minlength=size * size)
@@ -119,7 +124,8 @@ class PayoffCells:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The writer's last sign of life. `alive`: the process that holds the run still exists on this machine."""
+    """The writer's last sign of life. `alive`: the process that holds the run still exists on this
+    machine."""
 
     pid: int
     round: int

@@ -1,8 +1,9 @@
 """`league verify --repair`: back to the newest kept round that is whole, saying what was dropped.
 
-The damaged database stays beside the mended one as `league.db.damaged-<time>`. A database whose pages are broken is first copied
-row by row into a fresh one, as far as it can be read. Older rounds whose matches are damaged lose those matches, and payoffs are
-summed again without them. When no kept round is whole, nothing is changed and RunFolderError says so.
+The damaged database stays beside the mended one as `league.db.damaged-<time>`. A database whose pages are broken is
+first copied row by row into a fresh one, as far as it can be read. Older rounds whose matches are damaged lose those
+matches, and payoffs are summed again without them. When no kept round is whole, nothing is changed and RunFolderError
+says so.
 """
 
 import shutil
@@ -20,17 +21,39 @@ from league.store.opening import DATABASE, require_run
 from league.store.reader import RunReader
 from league.store.records import VerifyReport
 from league.store.run import connect
-from league.store.verify import Rate, check_checkpoint, check_rating_rows, check_ratings, check_round, check_structure, verify
+from league.store.verify import (
+    Rate,
+    check_checkpoint,
+    check_rating_rows,
+    check_ratings,
+    check_round,
+    check_structure,
+    verify,
+)
 from league.types import Rating
 
 TABLES = (
-    *("meta", "rounds", "agents", "versions", "parents", "checkpoints", "live", "pins", "blobs", "slots", "payoffs", "ladders"),
+    *(
+        "meta",
+        "rounds",
+        "agents",
+        "versions",
+        "parents",
+        "checkpoints",
+        "live",
+        "pins",
+        "blobs",
+        "slots",
+        "payoffs",
+        "ladders",
+    ),
     *("ratings", "scalar_names", "details", "figures", "transcripts"),
 )
 
 
 def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
-    """Mend a run folder; takes its lock. Returns the report of the mended folder, `dropped` telling what was lost."""
+    """Mend a run folder; takes its lock. Returns the report of the mended folder, `dropped` telling
+    what was lost."""
     folder = Path(folder)
     path = require_run(folder)
     lock = RunLock(folder / "lock")
@@ -45,7 +68,9 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
             _mend(folder, work, rate, dropped)
             _swap(folder, path, work, dropped)
         except schema.DAMAGE as error:
-            raise RunFolderError(f"{folder} cannot be repaired: {error}; nothing was changed; restore it from a copy") from error
+            raise RunFolderError(
+                f"{folder} cannot be repaired: {error}; nothing was changed; restore it from a copy"
+            ) from error
         finally:
             for leftover in folder.glob(f".{DATABASE}.mending*"):
                 leftover.unlink()
@@ -192,10 +217,15 @@ def _drop_lost_blobs(reader: RunReader, dropped: list[str]) -> None:
     known = {row[0].hex() for row in db.execute("SELECT sha FROM blobs")}
     named = {raw.hex() for row in db.execute("SELECT blob, optimizer FROM versions") for raw in row if raw is not None}
     db.execute("DELETE FROM blobs")
-    db.executemany("INSERT INTO blobs VALUES (?,?)", [(bytes.fromhex(sha), reader.blobs.size(sha)) for sha in whole if sha in named])
+    db.executemany(
+        "INSERT INTO blobs VALUES (?,?)",
+        [(bytes.fromhex(sha), reader.blobs.size(sha)) for sha in whole if sha in named],
+    )
     for sha in sorted(known - set(whole)):
         dropped.append(f"blob {sha[:12]}…")
-    lost = "SELECT id FROM versions WHERE blob NOT IN (SELECT sha FROM blobs) OR optimizer NOT IN (SELECT sha FROM blobs)"
+    lost = (
+        "SELECT id FROM versions WHERE blob NOT IN (SELECT sha FROM blobs) OR optimizer NOT IN (SELECT sha FROM blobs)"
+    )
     for (why,) in db.execute(f"DELETE FROM pins WHERE version IN ({lost}) RETURNING why").fetchall():
         dropped.append(f"a version pinned for '{why}'")
 
@@ -212,7 +242,7 @@ def _mend_ratings(reader: RunReader, rate: Rate | None, dropped: list[str]) -> N
 
 
 def _insert_rating(reader: RunReader, number: int, rating: Rating) -> None:
-    from league.store.content import rating_sum
+    from league.store.digests import rating_sum
 
     reader.db.execute("INSERT OR IGNORE INTO ladders (name) VALUES (?)", (rating.ladder,))
     ladder_id = reader.db.execute("SELECT id FROM ladders WHERE name = ?", (rating.ladder,)).fetchone()[0]
@@ -233,12 +263,16 @@ def _mend_config(reader: RunReader, folder: Path) -> None:
         except (OSError, UnicodeDecodeError):
             text = ""
         if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
-            raise RunFolderError(f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy")
+            raise RunFolderError(
+                f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy"
+            )
         reader.db.execute("UPDATE meta SET value = ? WHERE key = 'config'", (text,))
     try:
         fs.replace_file(folder / "config.yaml", text.encode())
     except OSError as error:
-        raise RunFolderError(f"{folder} cannot be repaired: config.yaml: {error.strerror}; nothing was changed; move it away") from error
+        raise RunFolderError(
+            f"{folder} cannot be repaired: config.yaml: {error.strerror}; nothing was changed; move it away"
+        ) from error
 
 
 def _swap(folder: Path, path: Path, work: Path, dropped: list[str]) -> None:

@@ -1,4 +1,5 @@
-"""The run folder and its one writer: create, open, commit, collect garbage, heartbeat, events, stop.
+"""The run folder and its one writer: create, open, commit, collect garbage, heartbeat, events,
+stop.
 
 runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  (tb/, exports/: others')
 """
@@ -33,7 +34,8 @@ _VERSION_ID = "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE
 
 
 class RunStore(RunReader):
-    """The writer of one run: everything `RunReader` answers, and `commit`. At most one per folder exists at a time."""
+    """The writer of one run: everything `RunReader` answers, and `commit`. At most one per folder
+    exists at a time."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, lock: RunLock, limits: Limits):
         super().__init__(folder, connection)
@@ -43,7 +45,8 @@ class RunStore(RunReader):
 
     @classmethod
     def create(cls, folder: Path, config_yaml: str, limits: Limits | None = None) -> "RunStore":
-        """Make a new run folder, whole or not at all. Raises RunFolderError when something is in the way."""
+        """Make a new run folder, whole or not at all. Raises RunFolderError when something is in
+        the way."""
         folder = Path(folder)
         if folder.is_symlink() or folder.is_file():
             raise RunFolderError(
@@ -63,7 +66,9 @@ class RunStore(RunReader):
             fs.rename(staging, folder)
         except (OSError, sqlite3.OperationalError) as error:
             fs.remove_tree(staging)
-            raise RunFolderError(f"cannot create run folder {folder}: {error} (is there room, and is the name still free?)") from error
+            raise RunFolderError(
+                f"cannot create run folder {folder}: {error} (is there room, and is the name still free?)"
+            ) from error
         except BaseException:
             fs.remove_tree(staging)
             raise
@@ -72,7 +77,8 @@ class RunStore(RunReader):
 
     @classmethod
     def open(cls, folder: Path, limits: Limits | None = None) -> "RunStore":
-        """Take the run for writing: lock, migrate (with a backup), sweep what an interrupted write left.
+        """Take the run for writing: lock, migrate (with a backup), sweep what an interrupted write
+        left.
 
         Raises RunFolderError when it is in use, newer than this code, damaged or no run.
         """
@@ -80,7 +86,9 @@ class RunStore(RunReader):
         path = require_run(folder)
         limits = limits or Limits()
         if limits.rounds < 2:
-            raise LeagueError(f"Limits.rounds is {limits.rounds}; at least 2 rounds are kept, to have one to fall back to")
+            raise LeagueError(
+                f"Limits.rounds is {limits.rounds}; at least 2 rounds are kept, to have one to fall back to"
+            )
         lock = RunLock(folder / "lock")
         try:
             connection = connect(path)
@@ -110,7 +118,8 @@ class RunStore(RunReader):
 
     # -------------------------------------------------------------------------------------------- the commit
     def commit(self, record: RoundRecord) -> None:
-        """Make the round exist: one transaction, on the disk when this returns. On any error nothing has changed."""
+        """Make the round exist: one transaction, on the disk when this returns. On any error
+        nothing has changed."""
         latest = self.latest_round()
         if record.round != (0 if latest is None else latest + 1) and not (latest is None and record.round == 1):
             raise LeagueError(f"round {record.round} cannot follow round {latest}")
@@ -127,7 +136,9 @@ class RunStore(RunReader):
             ) from error
         except sqlite3.IntegrityError as error:
             self._roll_back()
-            raise LeagueError(f"the record of round {record.round} contradicts what is stored: {error}; nothing of it was kept") from error
+            raise LeagueError(
+                f"the record of round {record.round} contradicts what is stored: {error}; nothing of it was kept"
+            ) from error
         except BaseException:
             self._roll_back()
             raise
@@ -144,7 +155,8 @@ class RunStore(RunReader):
             return collect(self.db, self.blobs)
 
     def adopt_config(self, text: str) -> None:
-        """The run goes on with this configuration, which a person may have edited since: from here on it is the one to compare with."""
+        """The run goes on with this configuration, which a person may have edited since: from here
+        on it is the one to compare with."""
         if text == self.config_text():
             return
         self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
@@ -175,7 +187,11 @@ class RunStore(RunReader):
 
     def unpin(self, version: Version, why: str) -> None:
         with _disk(self.folder):
-            fs.execute(self.db, f"DELETE FROM pins WHERE version = ({_VERSION_ID}) AND why = ?", (version.agent, version.step, why))
+            fs.execute(
+                self.db,
+                f"DELETE FROM pins WHERE version = ({_VERSION_ID}) AND why = ?",
+                (version.agent, version.step, why),
+            )
 
     # ------------------------------------------------------------------------------------------ signs of life
     def beat(self, number: int, phase: str) -> None:
@@ -185,10 +201,13 @@ class RunStore(RunReader):
             fs.replace_file(self.folder / "heartbeat.json", text.encode())
 
     def event(self, kind: str, **fields: object) -> None:
-        """Append one line to events.jsonl, for machines. A line torn by a crash is closed by the next one."""
+        """Append one line to events.jsonl, for machines. A line torn by a crash is closed by the
+        next one."""
         line = json.dumps({"at": round(time.time(), 3), "event": kind, **fields}, default=str, ensure_ascii=True)
         with _disk(self.folder):
-            descriptor = os.open(self.folder / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+            descriptor = os.open(
+                self.folder / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644
+            )
             try:
                 size = os.fstat(descriptor).st_size
                 torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
@@ -207,7 +226,8 @@ class RunStore(RunReader):
 
 
 def request_stop(folder: Path, reason: str = "stop requested", wish: str = "stop") -> None:
-    """Ask the writer to finish its round and end ("stop") or wait ("pause"); needs no lock. `reason` goes into its log."""
+    """Ask the writer to finish its round and end ("stop") or wait ("pause"); needs no lock.
+    `reason` goes into its log."""
     require_run(Path(folder))
     if wish not in ("stop", "pause"):
         raise LeagueError(f"unknown wish {wish!r}; expected 'stop' or 'pause'")
@@ -223,7 +243,9 @@ def withdraw_stop(folder: Path) -> None:
     try:
         (Path(folder) / "stop").unlink(missing_ok=True)
     except OSError as error:
-        raise RunFolderError(f"cannot take the request in {folder} back: stop: {error.strerror} (remove it by hand)") from error
+        raise RunFolderError(
+            f"cannot take the request in {folder} back: stop: {error.strerror} (remove it by hand)"
+        ) from error
 
 
 @contextmanager
@@ -232,12 +254,16 @@ def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        raise RunFolderError(f"{folder} cannot be written: {error} (free space or mend the disk, then `league resume {folder}`)") from error
+        raise RunFolderError(
+            f"{folder} cannot be written: {error} (free space or mend the disk, then `league resume {folder}`)"
+        ) from error
 
 
 def _furnish(staging: Path, config_yaml: str) -> None:
     fs.write_file(staging / "config.yaml", config_yaml.encode())
-    fs.write_file(staging / "versions.txt", "".join(f"{name}: {value}\n" for name, value in describe().items()).encode())
+    fs.write_file(
+        staging / "versions.txt", "".join(f"{name}: {value}\n" for name, value in describe().items()).encode()
+    )
     fs.write_file(staging / "events.jsonl", b"")
     (staging / "blobs").mkdir()
     connection = connect(staging / DATABASE)
@@ -269,5 +295,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_size_limit = 16000000")
     except schema.DAMAGE as error:
         connection.close()
-        raise RunFolderError(f"{path} cannot be opened for writing: {error} (run `league verify {path.parent} --repair`)") from error
+        raise RunFolderError(
+            f"{path} cannot be opened for writing: {error} (run `league verify {path.parent} --repair`)"
+        ) from error
     return connection

@@ -1,10 +1,10 @@
 """The database's schema and its migrations.
 
-`user_version` counts migrations applied. Before migrating, the file is copied to `league.db.v<N>.bak`; a database newer than
-this code is refused. NaN would become NULL silently in SQLite, so every number is NOT NULL and bounded.
+`user_version` counts migrations applied. Before migrating, the file is copied to `league.db.v<N>.bak`; a database
+newer than this code is refused. NaN would become NULL silently in SQLite, so every number is NOT NULL and bounded.
 
-Matches are kept as one compressed block a round (about 20 bytes a match instead of 150), with database ids of versions and
-slots inside; `league verify` checks those references, as SQLite checks the foreign keys of the tables.
+Matches are kept as one compressed block a round (about 20 bytes a match instead of 150), with database ids of
+versions and slots inside; `league verify` checks those references, as SQLite checks the foreign keys of the tables.
 """
 
 import sqlite3
@@ -126,12 +126,15 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     """The database's version; refuses one written by newer code."""
     found = user_version(connection)
     if found > len(MIGRATIONS):
-        raise RunFolderError(f"{path} has schema {found}, newer than this code's {len(MIGRATIONS)}; use the newer `league` that wrote it")
+        raise RunFolderError(
+            f"{path} has schema {found}, newer than this code's {len(MIGRATIONS)}; use the newer `league` that wrote it"
+        )
     return found
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> Path | None:
-    """Bring the database up to date, all steps in one transaction; returns the backup's path when there was data."""
+    """Bring the database up to date, all steps in one transaction; returns the backup's path when
+    there was data."""
     found = check(connection, path)
     if found == len(MIGRATIONS):
         return None
@@ -143,7 +146,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> Path | None:
             for statement in _statements(MIGRATIONS[number]):
                 fs.execute(connection, statement)
         if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
-            raise RunFolderError(f"{path}: migrating broke a foreign key of table {broken[0]}; the database is unchanged")
+            raise RunFolderError(
+                f"{path}: migrating broke a foreign key of table {broken[0]}; the database is unchanged"
+            )
         fs.execute(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
         fs.execute(connection, "COMMIT")
     except BaseException:

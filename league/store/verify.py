@@ -1,8 +1,9 @@
-"""Is a run folder sound? Every hash, every reference, every number that can be computed again. Changes nothing.
+"""Is a run folder sound? Every hash, every reference, every number that can be computed again.
+Changes nothing.
 
-Caught: damaged or missing blobs, damaged pages, values changed in place (by each round's digest), broken references, payoffs
-and ratings that do not follow from the matches, members whose frozen weights changed. Not caught: a folder replaced as a whole
-by another sound one.
+Caught: damaged or missing blobs, damaged pages, values changed in place (by each round's digest), broken references,
+payoffs and ratings that do not follow from the matches, members whose frozen weights changed. Not caught: a folder
+replaced as a whole by another sound one.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
 from league.store import codec, schema
-from league.store.content import checkpoint_digest, rating_sum, round_digest
+from league.store.digests import checkpoint_digest, rating_sum, round_digest
 from league.store.garbage import named_in
 from league.store.reader import RunReader
 from league.store.records import PlayedOutcome, VerifyReport
@@ -56,7 +57,11 @@ def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
         report.problems += check_checkpoint(reader, number)
     report.problems += _check_extras(reader)
     report.problems += check_blobs(reader, report)
-    report.checked |= {"rounds": len(numbers), "matches": reader.match_count(), "kept rounds": len(reader.kept_rounds())}
+    report.checked |= {
+        "rounds": len(numbers),
+        "matches": reader.match_count(),
+        "kept rounds": len(reader.kept_rounds()),
+    }
     report.problems += check_rating_rows(reader)
     if not damaged:
         report.problems += check_payoffs(reader, report)
@@ -110,7 +115,8 @@ def check_checkpoint(reader: RunReader, number: int) -> list[str]:
 
 
 def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
-    """Every blob the database says it has, by content; and that members and pinned versions have theirs."""
+    """Every blob the database says it has, by content; and that members and pinned versions have
+    theirs."""
     known = {row[0].hex() for row in reader.db.execute("SELECT sha FROM blobs")}
     problems = [problem for sha in sorted(known) if (problem := reader.blobs.problem(sha))]
     query = (
@@ -130,7 +136,8 @@ def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
 
 
 def check_payoffs(reader: RunReader, report: VerifyReport) -> list[str]:
-    """The table against sums of the stored outcomes. Cells of versions that left the league may have been trimmed."""
+    """The table against sums of the stored outcomes. Cells of versions that left the league may
+    have been trimmed."""
     stored, computed = reader.stored_payoffs(), reader.recompute_payoffs()
     retired = {row[0] for row in reader.db.execute("SELECT id FROM versions WHERE retired IS NOT NULL")}
     report.checked |= {"payoff cells": len(stored)}
@@ -143,7 +150,11 @@ def check_payoffs(reader: RunReader, report: VerifyReport) -> list[str]:
 
 def _cell_problem(reader: RunReader, key: tuple[int, int, int], what: str) -> str:
     relation, task, situation, domain = reader.slot_name(key[0])
-    where = f"{relation} in {task}" + (f" ({situation})" if situation != "default" else "") + (f", {domain}" if domain else "")
+    where = (
+        f"{relation} in {task}"
+        + (f" ({situation})" if situation != "default" else "")
+        + (f", {domain}" if domain else "")
+    )
     return f"payoffs: {reader.version_name(key[1])} – {reader.version_name(key[2])}, {where}: the cell {what}"
 
 
@@ -151,12 +162,15 @@ def check_rating_rows(reader: RunReader) -> list[str]:
     """Rating rows against their checksums."""
     rows = reader.db.execute("SELECT ladder, version, round, mu, sigma, games, crc FROM ratings").fetchall()
     return [
-        f"ratings: the row of {reader.version_name(row[1])} at round {row[2]} was changed" for row in rows if rating_sum(*row[:6]) != row[6]
+        f"ratings: the row of {reader.version_name(row[1])} at round {row[2]} was changed"
+        for row in rows
+        if rating_sum(*row[:6]) != row[6]
     ]
 
 
 def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[str]:
-    """The last rating of every version against ratings recomputed from all outcomes: what members carry on are those of earlier versions."""
+    """The last rating of every version against ratings recomputed from all outcomes: what members
+    carry on are those of earlier versions."""
     computed = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in rate(reader.outcomes())}
     stored = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in reader.ratings()}
     report.checked |= {"ratings": len(stored)}
@@ -165,7 +179,10 @@ def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[s
         other = computed.get(key)
         if other is None or any(abs(a - b) > 1e-9 * max(1.0, abs(b)) for a, b in zip(value, other, strict=True)):
             problems.append(f"ratings: {key[1]} in ladder '{key[0]}' is {value}, but the matches give {other}")
-    return problems + [f"ratings: {version} in ladder '{ladder}' is missing" for ladder, version in sorted(computed.keys() - stored.keys())]
+    return problems + [
+        f"ratings: {version} in ladder '{ladder}' is missing"
+        for ladder, version in sorted(computed.keys() - stored.keys())
+    ]
 
 
 def _check_config(reader: RunReader) -> list[str]:

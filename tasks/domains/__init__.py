@@ -1,7 +1,8 @@
-"""Domains: families of problems with a verifier, levels of difficulty and three splits that cannot overlap.
+"""Domains: families of problems with a verifier, levels of difficulty and three splits that cannot
+overlap.
 
-`DOMAINS` is the closed list. To add one, write a `DomainKind` in the file of its field (docs/domains.md). Nothing here imports
-reasoning-gym until the first problem is drawn, so a config can be checked at once.
+`DOMAINS` is the closed list. To add one, write a `DomainKind` in the file of its field (docs/domains.md). Nothing
+here imports reasoning-gym until the first problem is drawn, so a config can be checked at once.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ DOMAINS: dict[str, DomainKind] = {
 
 
 def check_domain(name: str, level: int = 1, settings: Mapping[str, object] | None = None) -> list[str]:
-    """Everything wrong with a choice of domain, one line each; empty when nothing is. Imports no generator."""
+    """Everything wrong with a choice of domain, one line each; empty when nothing is. Imports no
+    generator."""
     kind = DOMAINS.get(name)
     if kind is None:
         return [f"unknown domain '{name}'{nearest(name, list(DOMAINS))}"]
@@ -34,7 +36,9 @@ def check_domain(name: str, level: int = 1, settings: Mapping[str, object] | Non
             continue
         low, high = kind.knobs[key]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            problems.append(f"domain '{name}': setting '{key}': expected a whole number from {low} to {high}, found {value!r}")
+            problems.append(
+                f"domain '{name}': setting '{key}': expected a whole number from {low} to {high}, found {value!r}"
+            )
     if problems:
         return problems
     merged = {**kind.levels[level - 1].settings, **given}
@@ -49,7 +53,8 @@ def check_domain(name: str, level: int = 1, settings: Mapping[str, object] | Non
 def make_domain(
     name: str, level: int = 1, settings: Mapping[str, object] | None = None, *, seed: int = 0, alias: str | None = None
 ) -> Domain:
-    """A domain ready to give problems, under its kind's name or an alias. Raises ConfigError listing all that `check_domain` finds."""
+    """A domain ready to give problems, under its kind's name or an alias. Raises ConfigError
+    listing all that `check_domain` finds."""
     problems = check_domain(name, level, settings)
     if problems:
         raise ConfigError(f"domain '{name}'", problems)

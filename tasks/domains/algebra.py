@@ -44,7 +44,9 @@ def _equation(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     if slope != 1:
         steps += f" {variable} = {rest} / {slope} = {rest // slope}."
     identity = equation.replace(variable, "?")
-    return Rendered(f"Solve for {variable}: {equation}", entry["answer"], steps.strip() or f"{variable} = {right}.", identity)
+    return Rendered(
+        f"Solve for {variable}: {equation}", entry["answer"], steps.strip() or f"{variable} = {right}.", identity
+    )
 
 
 def _ratio(terms: list[int]) -> int:
@@ -56,7 +58,8 @@ def _ratio(terms: list[int]) -> int:
 
 
 def _sequence(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Keep sequences with one constant difference; with `rules` 2 also those with one whole ratio, with 3 Fibonacci-like ones."""
+    """Keep sequences with one constant difference; with `rules` 2 also those with one whole ratio,
+    with 3 Fibonacci-like ones."""
     terms: list[int] = [int(term) for term in entry["metadata"]["sequence"]]
     shown, answer = terms[:-1], terms[-1]
     if len(set(shown)) < 3:

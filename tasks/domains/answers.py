@@ -1,8 +1,9 @@
 """Reading the final answer out of a reply: strict, linear in time, never a guess.
 
-A reply answers by a line ``Answer: ...``. Nothing else counts as an answer. Several answer lines are accepted only when they
-agree. What follows the marker must be exactly one answer of the domain's form: "19 legs", "7 or 8" and "" are no answers.
-Left out on purpose: looking for the last number, boxed LaTeX, or near misses. They reward luck and hide format failures.
+A reply answers by a line ``Answer: ...``. Nothing else counts as an answer. Several answer lines are accepted only
+when they agree. What follows the marker must be exactly one answer of the domain's form: "19 legs", "7 or 8" and ""
+are no answers. Left out on purpose: looking for the last number, boxed LaTeX, or near misses. They reward luck and
+hide format failures.
 """
 
 import re
@@ -52,10 +53,11 @@ def _fraction(text: str) -> str | None:
 
 
 def normalise(text: str, form: Form) -> str | None:
-    """The one spelling of an answer of this form, or None when `text` is not exactly one such answer.
+    """The one spelling of an answer of this form, or None when `text` is not exactly one such
+    answer.
 
-    Markup around it and a closing full stop are dropped; letters are compared without case. Fractions are not reduced:
-    the domain that asks for them asks for lowest terms.
+    Markup around it and a closing full stop are dropped; letters are compared without case. Fractions are not
+    reduced: the domain that asks for them asks for lowest terms.
     """
     if len(text) > 500:
         return None
@@ -76,7 +78,8 @@ def normalise(text: str, form: Form) -> str | None:
 
 
 def extract(text: str, form: Form) -> str | None:
-    """The normalised final answer of a reply, or None when it is missing, malformed or contradicts itself."""
+    """The normalised final answer of a reply, or None when it is missing, malformed or contradicts
+    itself."""
     if len(text) > MAX_REPLY:
         return None
     found: set[str | None] = set()
@@ -90,7 +93,8 @@ def extract(text: str, form: Form) -> str | None:
 
 
 def without_answer(text: str) -> str:
-    """`text` with every answer line cut at its marker, so that a given answer can be put in its place."""
+    """`text` with every answer line cut at its marker, so that a given answer can be put in its
+    place."""
     lines = []
     for line in text[:MAX_REPLY].splitlines():
         marker = _MARKER.search(line)

@@ -66,7 +66,12 @@ def _lcm(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
         return None
     multiples = ", ".join(str(big * factor) for factor in range(1, times + 1))
     question = f"What is the least common multiple of {numbers[0]} and {numbers[1]}?"
-    return Rendered(question, str(answer), f"Multiples of {big}: {multiples}. {answer} = {small} * {answer // small}.", f"{small}, {big}")
+    return Rendered(
+        question,
+        str(answer),
+        f"Multiples of {big}: {multiples}. {answer} = {small} * {answer // small}.",
+        f"{small}, {big}",
+    )
 
 
 def _fraction(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:

@@ -8,11 +8,14 @@ LEGS = {
     **dict.fromkeys(("snake", "sea slug", "jellyfish", "flatworm", "leech"), 0),
     **dict.fromkeys(("chicken", "bird", "human", "duck"), 2),
     **dict.fromkeys(("dog", "cat", "cow", "horse", "lion", "elephant", "giraffe", "tiger", "deer", "sheep"), 4),
-    **dict.fromkeys(("insect", "ant", "butterfly", "beetle", "bee", "wasp", "grasshopper", "cricket", "cockroach", "firefly"), 6),
+    **dict.fromkeys(
+        ("insect", "ant", "butterfly", "beetle", "bee", "wasp", "grasshopper", "cricket", "cockroach", "firefly"), 6
+    ),
     **dict.fromkeys(("spider", "scorpion"), 8),
     **dict.fromkeys(("crab", "lobster", "shrimp"), 10),
 }
-"""Animals whose number of legs is common knowledge. reasoning-gym also asks for starfish (5 arms), mantis and woodlouse: left out."""
+"""Animals whose number of legs is common knowledge. reasoning-gym also asks for starfish (5 arms),
+mantis and woodlouse: left out."""
 
 _PLURALS = {
     "butterfly": "butterflies",
@@ -27,7 +30,9 @@ def _legs(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     animals: Mapping[str, int] = entry["metadata"]["animals"]
     if not all(animal in LEGS for animal in animals):
         return None
-    named = [f"{count} {animal if count == 1 else _PLURALS.get(animal, animal + 's')}" for animal, count in animals.items()]
+    named = [
+        f"{count} {animal if count == 1 else _PLURALS.get(animal, animal + 's')}" for animal, count in animals.items()
+    ]
     products = [count * LEGS[animal] for animal, count in animals.items()]
     total = sum(products)
     if str(total) != entry["answer"]:
@@ -53,7 +58,8 @@ def _bits(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
 
 
 def _filter(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Say of each number whether it stays. Our wording always says what to keep; numbers equal to the bound are not asked about."""
+    """Say of each number whether it stays. Our wording always says what to keep; numbers equal to
+    the bound are not asked about."""
     data = entry["metadata"]
     numbers = [int(number) for number in data["original_numbers"]]
     bound = int(data["filter_value"])
@@ -109,7 +115,12 @@ KINDS = (
             Level({"min_numbers": 4, "max_numbers": 6, "min_value": 1, "max_value": 999}, 96),
             Level({"min_numbers": 6, "max_numbers": 10, "min_value": -999, "max_value": 999}, 176),
         ),
-        knobs={"min_numbers": (2, 20), "max_numbers": (2, 20), "min_value": (-100_000, 100_000), "max_value": (-100_000, 100_000)},
+        knobs={
+            "min_numbers": (2, 20),
+            "max_numbers": (2, 20),
+            "min_value": (-100_000, 100_000),
+            "max_value": (-100_000, 100_000),
+        },
         render=_filter,
         fixed={"min_decimals": 0, "max_decimals": 0},
     ),

@@ -1,7 +1,8 @@
-"""A domain: a kind with level, settings and seed bound. How its problems are asked, read and judged.
+"""A domain: a kind with level, settings and seed bound. How its problems are asked, read and
+judged.
 
-Right means that the one answer the reply commits to equals the true one exactly. reasoning-gym's own scorers give credit for
-near misses in several families; none is used.
+Right means that the one answer the reply commits to equals the true one exactly. reasoning-gym's own scorers give
+credit for near misses in several families; none is used.
 """
 
 import re
@@ -15,15 +16,18 @@ from tasks.domains.kind import DomainKind
 from tasks.domains.stream import Stream
 
 _CONTROL = re.compile(r"<(?=[^\s\d=])")
-"""Where a control token of a chat template could begin. A space is put after it rather than anything removed, because what is left after
-a removal can form a token again: an explanation is text and must not open a turn of its own."""
+"""Where a control token of a chat template could begin. A space is put after it rather than
+anything removed, because what is left after a removal can form a token again: an explanation is text and must not
+open a turn of its own."""
 
 SIMILAR_POOL = 128
-"""`similar` draws from the block of so many neighbouring indices that holds the problem: cheap, and new problems have new neighbours."""
+"""`similar` draws from the block of so many neighbouring indices that holds the problem: cheap, and
+new problems have new neighbours."""
 
 
 class Domain:
-    """Problems of one kind at one level. Deterministic in (name, level, settings, seed); keeps what it has drawn."""
+    """Problems of one kind at one level. Deterministic in (name, level, settings, seed); keeps what
+    it has drawn."""
 
     def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int, name: str | None = None):
         self.kind = kind
@@ -35,7 +39,8 @@ class Domain:
         self._stream = Stream(kind, level, {**kind.levels[level - 1].settings, **settings}, seed)
 
     def problem(self, split: Split, index: int) -> Problem:
-        """Problem `index` (from 0) of a split; no two indices share a question. Raises DataError where there are not so many."""
+        """Problem `index` (from 0) of a split; no two indices share a question. Raises DataError
+        where there are not so many."""
         found = self._stream.get(split, index)
         solution = f"{found.steps}\nAnswer: {found.answer}" if found.steps else None
         return Problem(self.name, split, index, found.question, found.answer, solution)
@@ -45,14 +50,18 @@ class Domain:
         return self._stream.available(split, wanted)
 
     def similar(self, problem: Problem, k: int) -> tuple[Problem, ...]:
-        """k different problems of the same split and difficulty, none with the answer of `problem` (nor its question).
+        """k different problems of the same split and difficulty, none with the answer of `problem`
+        (nor its question).
 
-        Where answers are few (yes or no), another answer would always be the opposite one and give itself away: there the
-        answers are drawn freely. Deterministic in the problem. Raises DataError when the split has not enough others.
+        Where answers are few (yes or no), another answer would always be the opposite one and give itself away: there
+        the answers are drawn freely. Deterministic in the problem. Raises DataError when the split has not enough
+        others.
         """
         end = self._stream.available(problem.split, (problem.index // SIMILAR_POOL + 1) * SIMILAR_POOL)
         start = max(0, end - SIMILAR_POOL)
-        order = start + generator("similar", self.name, self.level, self._seed, problem.split, problem.index).permutation(end - start)
+        order = start + generator(
+            "similar", self.name, self.level, self._seed, problem.split, problem.index
+        ).permutation(end - start)
         chosen: list[Problem] = []
         for index in order:
             if len(chosen) == k:
@@ -68,9 +77,11 @@ class Domain:
         return tuple(chosen)
 
     def prompt(self, problem: Problem, examples: Sequence[tuple[Problem, str]] = ()) -> tuple[Message, ...]:
-        """How an agent is asked: an instruction with the answer format, worked examples as earlier turns, the question.
+        """How an agent is asked: an instruction with the answer format, worked examples as earlier
+        turns, the question.
 
-        Each example is (problem, explanation): the true answer always stands at its end, whatever the explanation claims.
+        Each example is (problem, explanation): the true answer always stands at its end, whatever the explanation
+        claims.
         """
         system = f"{self.kind.instruction} Work it out briefly, then write the last line as\nAnswer: <answer>"
         messages = [Message("system", system)]
@@ -81,12 +92,14 @@ class Domain:
         return tuple(messages)
 
     def worked(self, problem: Problem, explanation: str) -> str:
-        """An explanation followed by the true answer; its own answer lines are taken out and control tokens broken."""
+        """An explanation followed by the true answer; its own answer lines are taken out and
+        control tokens broken."""
         body = without_answer(_CONTROL.sub("< ", explanation))
         return f"{body}\nAnswer: {problem.answer}" if body else f"Answer: {problem.answer}"
 
     def extract(self, text: str) -> str | None:
-        """The final answer of a reply in its one spelling, or None when missing, malformed or contradictory."""
+        """The final answer of a reply in its one spelling, or None when missing, malformed or
+        contradictory."""
         return extract(text, self.kind.form)
 
     def correct(self, problem: Problem, text: str) -> bool:

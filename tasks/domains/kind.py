@@ -1,8 +1,9 @@
-"""What a kind of domain is: a reasoning-gym generator, our phrasing of its problems, and the shape of an answer.
+"""What a kind of domain is: a reasoning-gym generator, our phrasing of its problems, and the shape
+of an answer.
 
-A kind is data plus one function, `render`, which turns a generated entry into our own wording, the true answer and a short
-worked solution, or into None where the entry is unsound, ambiguous or outside what the kind promises. `render` works the
-answer out again from the entry's numbers; an entry whose two answers differ is never used.
+A kind is data plus one function, `render`, which turns a generated entry into our own wording, the true answer and a
+short worked solution, or into None where the entry is unsound, ambiguous or outside what the kind promises. `render`
+works the answer out again from the entry's numbers; an entry whose two answers differ is never used.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,13 +18,15 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rendered:
-    """One problem in our words. `steps` is the worked solution without its final answer line; None where there is none."""
+    """One problem in our words. `steps` is the worked solution without its final answer line; None
+    where there is none."""
 
     question: str
     answer: str
     steps: str | None
     identity: str | None = None
-    """What makes two problems the same one, where that is wider than the wording (gcd of 4, 6 and of 6, 4)."""
+    """What makes two problems the same one, where that is wider than the wording (gcd of 4, 6 and
+    of 6, 4)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class DomainKind:
     """One sentence that says what to do and how the answer must look."""
     levels: tuple[Level, ...]
     knobs: Mapping[str, tuple[int, int]]
-    """Settings a config may change, with their inclusive bounds; min_x and max_x pairs must be in order."""
+    """Settings a config may change, with their inclusive bounds; min_x and max_x pairs must be in
+    order."""
     render: Callable[[Entry, Mapping[str, int]], Rendered | None]
     fixed: Mapping[str, object] | None = None
     """Generator settings that belong to the kind and are not for users."""

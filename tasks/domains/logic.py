@@ -1,4 +1,5 @@
-"""Logic and reading: brothers and sisters, relations in a family, valid and invalid syllogisms, who did what."""
+"""Logic and reading: brothers and sisters, relations in a family, valid and invalid syllogisms, who
+did what."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ _COUNTS = {"brothers": re.compile(r"(\d+) brothers"), "sisters": re.compile(r"(\
 
 
 def _siblings(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """The Alice-in-Wonderland question, with the sentence it leaves unsaid: all are brothers and sisters of one another.
+    """The Alice-in-Wonderland question, with the sentence it leaves unsaid: all are brothers and
+    sisters of one another.
 
-    The generator also asks about the brother of a man it never introduces; those entries are left out. Half of ours, chosen by
-    the parity of the numbers, ask about her sister's brothers instead, so that adding one is not always right.
+    The generator also asks about the brother of a man it never introduces; those entries are left out. Half of ours,
+    chosen by the parity of the numbers, ask about her sister's brothers instead, so that adding one is not always
+    right.
     """
     text = entry["question"]
     asked = _ASKED.search(text)
@@ -39,7 +42,8 @@ _CHILDREN = re.compile(r"(\w+) is married to (\w+)\. They have (?:a child|childr
 
 
 def relation(story: str, one: str, other: str, men: frozenset[str]) -> str | None:
-    """What `one` is to `other` by the marriages and children a story tells; None where it is not one of the twelve plain relations."""
+    """What `one` is to `other` by the marriages and children a story tells; None where it is not
+    one of the twelve plain relations."""
     spouse: dict[str, str] = {}
     parents: dict[str, set[str]] = {}
     for man, woman in _MARRIED.findall(story):
@@ -89,7 +93,8 @@ def _men() -> frozenset[str]:
 
 
 def _family(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Relations worked out again from the story. reasoning-gym's in-law answers are reversed; they never agree and fall out."""
+    """Relations worked out again from the story. reasoning-gym's in-law answers are reversed; they
+    never agree and fall out."""
     data = entry["metadata"]
     one, other = data["person1"], data["person2"]
     story = entry["question"].split("\n\n")[0]
@@ -104,9 +109,11 @@ _TERMS = re.compile(r"(All|No|Some) (\w+) are (not )?(\w+)")
 
 
 def follows(premises: tuple[str, ...], conclusion: str) -> bool:
-    """Whether the conclusion holds in every world where the premises do and every class has a member (Aristotle's reading).
+    """Whether the conclusion holds in every world where the premises do and every class has a
+    member (Aristotle's reading).
 
-    Worlds are brute-forced: with n classes an individual is one of 2**n types, and a statement depends only on which types exist.
+    Worlds are brute-forced: with n classes an individual is one of 2**n types, and a statement depends only on which
+    types exist.
     """
     read = [_TERMS.fullmatch(text) for text in (*premises, conclusion)]
     statements = [(found[1] + ("-not" if found[3] else ""), found[2], found[4]) for found in read if found]
@@ -131,7 +138,8 @@ def follows(premises: tuple[str, ...], conclusion: str) -> bool:
 
 
 def _syllogism(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Valid or not, by brute force over all worlds; the worked solution links the classes or says that nothing does."""
+    """Valid or not, by brute force over all worlds; the worked solution links the classes or says
+    that nothing does."""
     data = entry["metadata"]
     premises = (data["premise1"], data["premise2"])
     valid = follows(premises, data["conclusion"])
@@ -143,7 +151,9 @@ def _syllogism(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
         return None
     verdict = "must" if valid else "need not"
     steps = f"The link is {middle.pop()}. {data['conclusion']} {verdict} hold."
-    question = f"{premises[0]}. {premises[1]}. Does it follow that {data['conclusion'][0].lower()}{data['conclusion'][1:]}?"
+    question = (
+        f"{premises[0]}. {premises[1]}. Does it follow that {data['conclusion'][0].lower()}{data['conclusion'][1:]}?"
+    )
     return Rendered(question, "yes" if valid else "no", steps)
 
 
@@ -154,7 +164,11 @@ def _needle(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     sentences = [sentence for sentence in story.strip().removesuffix(".").split(". ")]
     fitting = [sentence for sentence in sentences if sentence.endswith(f" {asked}")]
     names = [sentence.split(" ", 1)[0] for sentence in sentences]
-    if len(fitting) != 1 or len(set(names)) < len(names) or not all(re.fullmatch(r"[A-Z][a-z]+", name) for name in names):
+    if (
+        len(fitting) != 1
+        or len(set(names)) < len(names)
+        or not all(re.fullmatch(r"[A-Z][a-z]+", name) for name in names)
+    ):
         return None
     if fitting[0] != f"{entry['answer']} {asked}":
         return None

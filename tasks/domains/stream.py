@@ -1,9 +1,9 @@
 """The stream of distinct problems of a kind and its three splits.
 
-reasoning-gym makes item i from the random seed `seed + i`, so nearby seeds overlap and one stream repeats itself: ranges of
-indices cannot keep splits apart. Here a problem's split is a hash of its identity (its wording, or wider), whatever the level,
-settings or seed, so no two splits can share an instance, not even between two runs. Repeats are skipped, so within a split index → problem
-is one to one.
+reasoning-gym makes item i from the random seed `seed + i`, so nearby seeds overlap and one stream repeats itself:
+ranges of indices cannot keep splits apart. Here a problem's split is a hash of its identity (its wording, or wider),
+whatever the level, settings or seed, so no two splits can share an instance, not even between two runs. Repeats are
+skipped, so within a split index → problem is one to one.
 """
 
 import hashlib
@@ -20,11 +20,13 @@ from tasks.domains.kind import DomainKind, Rendered
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _TENTHS: tuple[Split, ...] = ("train",) * 6 + ("validation",) * 2 + ("test",) * 2
 PATIENCE = 2_000
-"""A stream counts as exhausted after max(PATIENCE, 5 × problems found) draws in a row brought nothing new."""
+"""A stream counts as exhausted after max(PATIENCE, 5 × problems found) draws in a row brought
+nothing new."""
 
 
 def split_of(kind: str, identity: str) -> Split:
-    """Six tenths train, two validation, two test, by sha256 of the kind's name and the problem's identity."""
+    """Six tenths train, two validation, two test, by sha256 of the kind's name and the problem's
+    identity."""
     digest = hashlib.sha256(f"{kind}\x1f{identity}".encode()).digest()
     return _TENTHS[int.from_bytes(digest[:8], "big") % 10]
 
@@ -36,11 +38,13 @@ RENDERED = 256
 
 
 class Stream:
-    """Distinct problems in the order in which they are drawn. Deterministic in (kind, settings, seed).
+    """Distinct problems in the order in which they are drawn. Deterministic in (kind, settings,
+    seed).
 
-    A league that lasts walks through its training problems for ever, so of each problem found only two numbers stay: a 64-bit digest of its
-    identity (two of a million problems collide with odds of 3e-8; one would be skipped) and its place among the draws. After LARGEST of
-    a split the domain counts as exhausted, and who walks on begins again: a resumed league draws all of them anew.
+    A league that lasts walks through its training problems for ever, so of each problem found only two numbers stay:
+    a 64-bit digest of its identity (two of a million problems collide with odds of 3e-8; one would be skipped) and
+    its place among the draws. After LARGEST of a split the domain counts as exhausted, and who walks on begins again:
+    a resumed league draws all of them anew.
     """
 
     def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int):
@@ -56,7 +60,8 @@ class Stream:
         self._dataset: Any = None
 
     def get(self, split: Split, index: int) -> Rendered:
-        """Problem `index` of a split. Raises DataError where the domain has fewer, naming how many there are."""
+        """Problem `index` of a split. Raises DataError where the domain has fewer, naming how many
+        there are."""
         if index < 0:
             raise DataError(f"domain '{self._kind.name}': expected a problem index from 0, found {index}")
         if self.available(split, index + 1) <= index:
@@ -115,4 +120,6 @@ def _dataset(kind: DomainKind, settings: Mapping[str, int], seed: int) -> Any:
     try:
         return reasoning_gym.create_dataset(kind.dataset, seed=seed, size=2**30, **{**(kind.fixed or {}), **known})
     except (AssertionError, TypeError, ValueError) as problem:
-        raise DataError(f"domain '{kind.name}': reasoning-gym refused the settings {dict(settings)}: {problem}") from problem
+        raise DataError(
+            f"domain '{kind.name}': reasoning-gym refused the settings {dict(settings)}: {problem}"
+        ) from problem

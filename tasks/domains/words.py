@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from tasks.domains.kind import DomainKind, Entry, Level, Rendered
 
 _KEPT = {1: 5, 2: 2}
-"""Of the problems whose answer is n, one in _KEPT[n] is kept: unthinned, "1" is right on 73 % of them and nothing need be counted."""
+"""Of the problems whose answer is n, one in _KEPT[n] is kept: unthinned, "1" is right on 73 % of
+them and nothing need be counted."""
 
 
 def _thinned(question: str, answer: int) -> bool:
-    """Whether a problem is dropped to keep answers apart; decided by its wording alone, so the same for every seed and level."""
+    """Whether a problem is dropped to keep answers apart; decided by its wording alone, so the same
+    for every seed and level."""
     digest = hashlib.sha256(f"thin\x1f{question}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % _KEPT.get(answer, 1) != 0
 
@@ -38,11 +40,14 @@ def _backward(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     word: str = entry["metadata"]["word"].lower()
     if not word.isascii() or not word.isalpha() or word == word[::-1] or word[::-1] != entry["answer"].lower():
         return None
-    return Rendered(f"Spell this word backward: {word}", word[::-1], f"{'-'.join(word)} backward is {'-'.join(reversed(word))}.")
+    return Rendered(
+        f"Spell this word backward: {word}", word[::-1], f"{'-'.join(word)} backward is {'-'.join(reversed(word))}."
+    )
 
 
 def _sorting(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Words ordered by their first letters; lists where that is not enough are left to higher levels."""
+    """Words ordered by their first letters; lists where that is not enough are left to higher
+    levels."""
     data = entry["metadata"]
     words: list[str] = list(data["transformed_words"])
     if not all(re.fullmatch(r"[a-z]+", word) for word in words) or len(set(words)) < len(words):
@@ -53,7 +58,9 @@ def _sorting(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     ordered = sorted(words, reverse=descending)
     if ordered != list(data["sorted_words"]):
         return None
-    initials = f"First letters: {', '.join(word[0] for word in words)}. In order: {', '.join(word[0] for word in ordered)}."
+    initials = (
+        f"First letters: {', '.join(word[0] for word in words)}. In order: {', '.join(word[0] for word in ordered)}."
+    )
     order = "from Z to A" if descending else "from A to Z"
     return Rendered(f"Sort these words {order}: {', '.join(words)}", ", ".join(ordered), initials)
 

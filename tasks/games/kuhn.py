@@ -1,10 +1,12 @@
 """Kuhn poker exactly: rules, values, best responses, exploitability, mixtures.
 
-Cards J < Q < K, one each, ante 1. The first player checks or bets 1; after a check the second checks (showdown) or bets; whoever faces
-a bet folds or calls. H. W. Kuhn, "A simplified two-person poker" (1950): the game is worth −1/18 to the first player.
+Cards J < Q < K, one each, ante 1. The first player checks or bets 1; after a check the second checks (showdown) or
+bets; whoever faces a bet folds or calls. H. W. Kuhn, "A simplified two-person poker" (1950): the game is worth −1/18
+to the first player.
 
-An information set is the player's card and the actions so far, "c" a check and "b" a bet: "Q", "Qcb" belong to the first player, "Qc", "Qb"
-to the second. A `Policy` gives, for each of the twelve, the probability of putting the chip in (bet or call).
+An information set is the player's card and the actions so far, "c" a check and "b" a bet: "Q", "Qcb" belong to the
+first player, "Qc", "Qb" to the second. A `Policy` gives, for each of the twelve, the probability of putting the chip
+in (bet or call).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +20,14 @@ Policy = Mapping[str, float]
 
 
 def to_act(history: str) -> int | None:
-    """Position (0 or 1) that acts after `history`, or None at the end. Histories are over c (check, fold) and b (bet, call)."""
+    """Position (0 or 1) that acts after `history`, or None at the end. Histories are over c (check,
+    fold) and b (bet, call)."""
     return {"": 0, "c": 1, "b": 1, "cb": 0}.get(history)
 
 
 def chips(deal: str, history: str) -> float:
-    """Chips won by the first player at the end of `history`: folds lose the ante, showdowns the ante and any bet called."""
+    """Chips won by the first player at the end of `history`: folds lose the ante, showdowns the
+    ante and any bet called."""
     higher = 1.0 if CARDS.index(deal[0]) > CARDS.index(deal[1]) else -1.0
     ends = {"cc": higher, "bc": 1.0, "bb": 2 * higher, "cbc": -1.0, "cbb": 2 * higher}
     return ends[history]
@@ -47,9 +51,11 @@ def value(first: Policy, second: Policy) -> float:
 
 
 def best_response(policy: Policy, position: int) -> tuple[dict[str, float], float]:
-    """A pure best response of `position` to the other's `policy`, and the chips per hand that it earns.
+    """A pure best response of `position` to the other's `policy`, and the chips per hand that it
+    earns.
 
-    Every one of the 2^6 pure plans is tried: small enough to need no argument about order or ties (the first best is kept).
+    Every one of the 2^6 pure plans is tried: small enough to need no argument about order or ties (the first best is
+    kept).
     """
     sets = (FIRST_SETS, SECOND_SETS)[position]
     best: dict[str, float] = {}
@@ -63,7 +69,8 @@ def best_response(policy: Policy, position: int) -> tuple[dict[str, float], floa
 
 
 def exploitability(policy: Policy) -> float:
-    """Mean chips per hand that a best response wins from `policy` over both positions; 0 exactly at equilibrium.
+    """Mean chips per hand that a best response wins from `policy` over both positions; 0 exactly at
+    equilibrium.
 
     This is half of NashConv. The uniform policy's is 11/24.
     """
@@ -80,14 +87,17 @@ def equilibrium(alpha: float = 0.0) -> dict[str, float]:
 
 
 def mixture(policies: Sequence[Policy], weights: Sequence[float]) -> dict[str, float]:
-    """The behaviour of a player that draws one policy per hand: each information set weighted by the policy's own reach of it.
+    """The behaviour of a player that draws one policy per hand: each information set weighted by
+    the policy's own reach of it.
 
-    (Averaging probabilities without the reach is another player: Kuhn's theorem.) Sets nobody reaches keep the plain mean.
+    (Averaging probabilities without the reach is another player: Kuhn's theorem.) Sets nobody reaches keep the plain
+    mean.
     """
     mixed: dict[str, float] = {}
     for infoset in (*FIRST_SETS, *SECOND_SETS):
         reach = [
-            weight * ((1 - policy[infoset[0]]) if infoset.endswith("cb") else 1.0) for policy, weight in zip(policies, weights, strict=True)
+            weight * ((1 - policy[infoset[0]]) if infoset.endswith("cb") else 1.0)
+            for policy, weight in zip(policies, weights, strict=True)
         ]
         if sum(reach) <= 0:
             reach = list(weights)

@@ -31,8 +31,8 @@ class NormalForm:
     def pays(self, own: str | None, other: str | None) -> float:
         """What `own` earns against `other`; None is a forfeit.
 
-        Against a forfeit a contest is won by as much as the other lost, so it stays zero-sum (except when both forfeit: both lose);
-        in a cooperative game the player is left with the worst its move can earn.
+        Against a forfeit a contest is won by as much as the other lost, so it stays zero-sum (except when both
+        forfeit: both lose); in a cooperative game the player is left with the worst its move can earn.
         """
         if own is None:
             return self.forfeit
@@ -43,7 +43,8 @@ class NormalForm:
 
 
 def mixed_strategy(counts: Sequence[float]) -> Array:
-    """Counts or weights of the moves as probabilities. Raises ValueError when there is nothing to normalise."""
+    """Counts or weights of the moves as probabilities. Raises ValueError when there is nothing to
+    normalise."""
     weights_A = np.asarray(counts, dtype=np.float64)
     if weights_A.min() < 0 or not weights_A.sum() > 0:
         raise ValueError(f"a mixed strategy needs non-negative weights with a positive sum, found {weights_A.tolist()}")
@@ -57,7 +58,8 @@ def best_response(payoff_AA: Array, strategy_A: Array) -> tuple[int, float]:
 
 
 def exploitability(payoff_AA: Array, strategy_A: Array) -> float:
-    """max_a (A p)_a − pᵀ A p: what a best response gains over playing p itself; 0 exactly at a symmetric equilibrium.
+    """max_a (A p)_a − pᵀ A p: what a best response gains over playing p itself; 0 exactly at a
+    symmetric equilibrium.
 
     In an antisymmetric game the second term is 0, so this is what an opponent can win.
     """
@@ -109,7 +111,8 @@ PRISONERS_DILEMMA = NormalForm(
 
 
 def blotto(soldiers: int = 5, fields: int = 3) -> NormalForm:
-    """Colonel Blotto: split the soldiers over the fields; more soldiers win a field, more fields won wins the game (+1, 0, −1).
+    """Colonel Blotto: split the soldiers over the fields; more soldiers win a field, more fields
+    won wins the game (+1, 0, −1).
 
     Blotto(5, 3) has 21 moves, one per ordered split.
     """
@@ -128,5 +131,6 @@ def blotto(soldiers: int = 5, fields: int = 3) -> NormalForm:
 
 
 FORMS: dict[str, NormalForm] = {
-    form.name: form for form in (ROCK_PAPER_SCISSORS, BIASED_ROCK_PAPER_SCISSORS, blotto(5, 3), STAG_HUNT, PRISONERS_DILEMMA)
+    form.name: form
+    for form in (ROCK_PAPER_SCISSORS, BIASED_ROCK_PAPER_SCISSORS, blotto(5, 3), STAG_HUNT, PRISONERS_DILEMMA)
 }

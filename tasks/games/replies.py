@@ -1,8 +1,8 @@
 """From words to moves, and from moves to rewards.
 
-A reply is a move only when it is the move's own name and nothing else, up to case, quotes and closing punctuation. Anything
-more ("rock, because …", "not paper", "rock or paper", "rock?") is rejected rather than guessed: a parser that guesses trains
-players to be vague and blurs the payoffs measured from them.
+A reply is a move only when it is the move's own name and nothing else, up to case, quotes and closing punctuation.
+Anything more ("rock, because …", "not paper", "rock or paper", "rock?") is rejected rather than guessed: a parser
+that guesses trains players to be vague and blurs the payoffs measured from them.
 """
 
 import re
@@ -33,7 +33,12 @@ def move_grammar(moves: Sequence[str]) -> str:
 
 def move_sampling(moves: Sequence[str], temperature: float, max_tokens: int, constrained: bool) -> Sampling:
     """How one move is drawn: a short reply of one line, held to the grammar when `constrained`."""
-    return Sampling(temperature=temperature, max_tokens=max_tokens, stop=("\n",), grammar=move_grammar(moves) if constrained else None)
+    return Sampling(
+        temperature=temperature,
+        max_tokens=max_tokens,
+        stop=("\n",),
+        grammar=move_grammar(moves) if constrained else None,
+    )
 
 
 def ask(text: str) -> tuple[Message, ...]:
@@ -41,7 +46,8 @@ def ask(text: str) -> tuple[Message, ...]:
 
 
 def mix_rewards(payoffs: Mapping[str, float], mix: RewardMix) -> dict[str, float]:
-    """The reward of each seat in a situation: individual·u_i + team·mean(u) + competitive·(u_i − mean of the others' u).
+    """The reward of each seat in a situation: individual·u_i + team·mean(u) + competitive·(u_i −
+    mean of the others' u).
 
     With the default mix this is u_i. In a two-player zero-sum game team adds nothing and competitive doubles u_i.
     """
@@ -53,7 +59,9 @@ def mix_rewards(payoffs: Mapping[str, float], mix: RewardMix) -> dict[str, float
     }
 
 
-def check_common(samples: int, temperature: float, max_tokens: int, invalid: str, retries: int, constrained: bool) -> list[str]:
+def check_common(
+    samples: int, temperature: float, max_tokens: int, invalid: str, retries: int, constrained: bool
+) -> list[str]:
     """Problems with the settings that every game has, as lines of ``key: what is wrong (remedy)``."""
     problems = []
     if samples < 1:
@@ -67,7 +75,9 @@ def check_common(samples: int, temperature: float, max_tokens: int, invalid: str
     if retries < 0:
         problems.append(f"retries: {retries} is negative (use 0 or more)")
     if constrained and find_spec("llguidance") is None:
-        problems.append("constrained: grammars need llguidance (pip install 'llm-league[grammars]', or take the setting out)")
+        problems.append(
+            "constrained: grammars need llguidance (pip install 'llm-league[grammars]', or take the setting out)"
+        )
     return problems
 
 
@@ -79,10 +89,11 @@ def cooperation_outcome(match: Match, task: str, domain: str, seats: Sequence[st
 
 
 def contest_outcome(match: Match, task: str, margins: Sequence[float]) -> tuple[Outcome, ...]:
-    """The contest of the seats "row" and "col", the smaller version as the row, or nothing when one version sits in both.
+    """The contest of the seats "row" and "col", the smaller version as the row, or nothing when one
+    version sits in both.
 
-    margins[i] is what "row" earned in play i less what "col" earned: its sign says who won; half of it goes into the total, which is
-    the payoff itself in a zero-sum game.
+    margins[i] is what "row" earned in play i less what "col" earned: its sign says who won; half of it goes into the
+    total, which is the payoff itself in a zero-sum game.
     """
     first, second = match.seats["row"], match.seats["col"]
     if first == second:

@@ -1,7 +1,9 @@
-"""`python -m tests.chaos [--real]`: every fault, the long form. Exit code 1 when anything failed; one JSON line per fault.
+"""`python -m tests.chaos [--real]`: every fault, the long form. Exit code 1 when anything failed;
+one JSON line per fault.
 
-Without arguments it takes some minutes on two cores. `--real` adds the kill loop over `league train` on a tiny real-torch league in which
-everything is in play: AdamW, sampling, matchmaking, snapshots, an exploiter, population-based training, retirement.
+Without arguments it takes some minutes on two cores. `--real` adds the kill loop over `league train` on a tiny
+real-torch league in which everything is in play: AdamW, sampling, matchmaking, snapshots, an exploiter,
+population-based training, retirement.
 """
 
 import json
@@ -19,7 +21,9 @@ from .tiny import write
 def bad(result: dict) -> list[str]:
     """Failures named in a result, wherever they are."""
     found = [*result.get("failures", []), *result.get("missed", []), *result.get("wrong", [])]
-    return found + [kind for kind in result.get("repairs", {}) if kind.isupper() or "UNSOUND" in kind or "DOES NOT" in kind]
+    return found + [
+        kind for kind in result.get("repairs", {}) if kind.isupper() or "UNSOUND" in kind or "DOES NOT" in kind
+    ]
 
 
 def main() -> int:
@@ -49,10 +53,15 @@ def main() -> int:
 
 
 def _control(scratch: Path) -> dict[str, object]:
-    """With the transaction broken on purpose, crash points must fail; a control that finds nothing is itself a failure."""
+    """With the transaction broken on purpose, crash points must fail; a control that finds nothing
+    is itself a failure."""
     result = explore(scratch, stride=3, broken=True)
     caught = len(result["failures"])  # type: ignore[arg-type]
-    return {"tried": result["tried"], "caught": caught, "failures": [] if caught else ["a broken transaction was not noticed"]}
+    return {
+        "tried": result["tried"],
+        "caught": caught,
+        "failures": [] if caught else ["a broken transaction was not noticed"],
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A disk that fills up in the middle of rounds: a small tmpfs where mounts are allowed, else a limit on file sizes.
+"""A disk that fills up in the middle of rounds: a small tmpfs where mounts are allowed, else a
+limit on file sizes.
 
 Each time the run must end with one clear error, stay sound, and go on bit-identically once there is room.
 """
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from league.errors import RunFolderError
-from league.store.content import run_digest
+from league.store.digests import run_digest
 from league.store.verify import verify
 
 from .faults import in_child
@@ -31,7 +32,9 @@ FULL = 7
 def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
     """Mount a tmpfs on `folder`; False where that is not allowed."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder], capture_output=True, check=False
+    )
     try:
         yield done.returncode == 0
     finally:
@@ -40,7 +43,8 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
 
 
 def fill_disk(scratch: Path, sizes: range) -> dict[str, object]:
-    """Runs on disks of growing size until one fits the whole run. Says how many filled up, and what was wrong."""
+    """Runs on disks of growing size until one fits the whole run. Says how many filled up, and what
+    was wrong."""
     run_to(scratch / "whole", ROUNDS, Script())
     expected, failures, filled, at = run_digest(scratch / "whole"), [], 0, []
     disk = scratch / "disk"
@@ -111,7 +115,11 @@ def main() -> None:
     step = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as scratch:
         small = fill_disk(Path(scratch), range(100, 2000, step))
-        print(json.dumps({"tmpfs": small, "file size limit": limit_files(Path(scratch), range(4096, 1_000_000, step * 512))}))
+        print(
+            json.dumps(
+                {"tmpfs": small, "file size limit": limit_files(Path(scratch), range(4096, 1_000_000, step * 512))}
+            )
+        )
 
 
 if __name__ == "__main__":

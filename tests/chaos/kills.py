@@ -1,6 +1,8 @@
-"""The kill loop: SIGKILL at random moments, resume, until the run is done; then compare with a run never disturbed.
+"""The kill loop: SIGKILL at random moments, resume, until the run is done; then compare with a run
+never disturbed.
 
-Works on the scripted league and on `league train` and `league resume` of a real one, both in children of this process.
+Works on the scripted league and on `league train` and `league resume` of a real one, both in children of this
+process.
 """
 
 import json
@@ -16,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from league.store.content import run_digest
+from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.verify import Rate, verify
 
@@ -95,9 +97,16 @@ def _run_and_exit(work: Callable[[], None]) -> None:
 
 
 def kill_loop(
-    start: Callable[[], Child], folder: Path, last: int, kills: int, wait: Callable[[], float], check: Rate | None, log: Kills
+    start: Callable[[], Child],
+    folder: Path,
+    last: int,
+    kills: int,
+    wait: Callable[[], float],
+    check: Rate | None,
+    log: Kills,
 ) -> None:
-    """Start, kill after `wait()` seconds, verify; until round `last` is committed. Afterwards one undisturbed start ends the run."""
+    """Start, kill after `wait()` seconds, verify; until round `last` is committed. Afterwards one
+    undisturbed start ends the run."""
     while log.kills < kills and newest(folder) < last:
         before = newest(folder)
         child = start()
@@ -122,7 +131,8 @@ def kill_loop(
 
 
 def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
-    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that takes.
+    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that
+    takes.
 
     A start is a fork: a fresh interpreter would spend most of its short life on imports, and be killed there.
     """
@@ -149,13 +159,17 @@ def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
     }
 
 
-def real_kills(config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int) -> dict[str, object]:
-    """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives, drawn uniformly.
+def real_kills(
+    config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int
+) -> dict[str, object]:
+    """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives,
+    drawn uniformly.
 
-    The slow imports are done once, here; every start is a fork of this process that runs the command line from its beginning.
+    The slow imports are done once, here; every start is a fork of this process that runs the command line from its
+    beginning.
     """
     import league.loop
-    import league.watch  # noqa: F401  (imported for its cost, not its names)
+    import league.round.report  # noqa: F401  (imported for its cost, not its names)
     from league.cli import main as command_line
 
     rng, log = random.Random(seed), Kills()

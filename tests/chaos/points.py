@@ -1,4 +1,5 @@
-"""Kill at every step of a round's commit and garbage collection, resume, and compare with a run never disturbed."""
+"""Kill at every step of a round's commit and garbage collection, resume, and compare with a run
+never disturbed."""
 
 import json
 import shutil
@@ -8,15 +9,18 @@ import tempfile
 from pathlib import Path
 
 from league.errors import LeagueError
-from league.store.content import run_digest
+from league.store.digests import run_digest
 from league.store.verify import verify
 
 from .faults import Steps, break_transaction, die, in_child
 from .scripted import Script, rate, run_to
 
 
-def explore(scratch: Path, base_rounds: int = 5, more: int = 3, stride: int = 1, broken: bool = False) -> dict[str, object]:
-    """Try every (stride-th) crash point of round `base_rounds`. Returns counts and the failures found.
+def explore(
+    scratch: Path, base_rounds: int = 5, more: int = 3, stride: int = 1, broken: bool = False
+) -> dict[str, object]:
+    """Try every (stride-th) crash point of round `base_rounds`. Returns counts and the failures
+    found.
 
     `broken` breaks the transaction on purpose in the round that crashes: failures are then expected.
     """
@@ -48,7 +52,14 @@ def _count_steps(scratch: Path, base: Path, base_rounds: int, script: Script) ->
 
 
 def _one(
-    folder: Path, base: Path, base_rounds: int, total: int, script: Script, point: tuple[int, str], expected: str, broken: bool
+    folder: Path,
+    base: Path,
+    base_rounds: int,
+    total: int,
+    script: Script,
+    point: tuple[int, str],
+    expected: str,
+    broken: bool,
 ) -> str | None:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(base, folder)

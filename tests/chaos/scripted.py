@@ -1,7 +1,9 @@
-"""A league without a model: every round reads what the last one stored and builds on it, so any lost or doubled piece shows.
+"""A league without a model: every round reads what the last one stored and builds on it, so any
+lost or doubled piece shows.
 
-Adapters and optimizers are read from their blobs and moved, opponents are chosen from the payoff table, ratings follow from the
-outcomes, snapshots freeze and retire, and the state carries a random generator. Two runs are equal only if every piece was.
+Adapters and optimizers are read from their blobs and moved, opponents are chosen from the payoff table, ratings
+follow from the outcomes, snapshots freeze and retire, and the state carries a random generator. Two runs are equal
+only if every piece was.
 """
 
 from collections.abc import Iterable
@@ -29,11 +31,14 @@ class Script:
     snapshots: int = 2
     transcripts: int = 1
     scalars: int = 2
-    limits: Limits = field(default_factory=lambda: Limits(payoff_rounds=4, detail_rounds=5, transcript_rounds=4, figure_rounds=3))
+    limits: Limits = field(
+        default_factory=lambda: Limits(payoff_rounds=4, detail_rounds=5, transcript_rounds=4, figure_rounds=3)
+    )
 
 
 def rate(outcomes: Iterable[PlayedOutcome]) -> Iterable[Rating]:
-    """An Elo per agent, carried from version to version: small, sequential, and sensitive to order. The last one of every version."""
+    """An Elo per agent, carried from version to version: small, sequential, and sensitive to order.
+    The last one of every version."""
     table: dict[str, tuple[float, int]] = {}
     newest: dict[str, Version] = {}
     last: dict[Version, tuple[float, int]] = {}
@@ -70,7 +75,8 @@ def play_round(store: RunStore, script: Script) -> int:
         versions=tuple(fresh) + tuple(snapshots),
         matches=matches,
         ratings=ratings,
-        scalars={f"value/{index}": float(rng.normal()) for index in range(script.scalars)} | {"clock/x": float(np.random.random())},
+        scalars={f"value/{index}": float(rng.normal()) for index in range(script.scalars)}
+        | {"clock/x": float(np.random.random())},
         live=live,
         state={
             "rng": rng.bit_generator.state,
@@ -86,7 +92,9 @@ def play_round(store: RunStore, script: Script) -> int:
     return number
 
 
-def _advance(store: RunStore, script: Script, number: int, rng: np.random.Generator) -> tuple[dict[str, Version], list[VersionRow]]:
+def _advance(
+    store: RunStore, script: Script, number: int, rng: np.random.Generator
+) -> tuple[dict[str, Version], list[VersionRow]]:
     """Every trainable agent makes a step from its stored weights and moments."""
     live, fresh = store.live(), []
     names = [f"agent-{index}" for index in range(script.agents)]
@@ -103,7 +111,9 @@ def _advance(store: RunStore, script: Script, number: int, rng: np.random.Genera
         weights = (weights + 0.1 * moments).astype(np.float32)
         blob = store.blobs.write_blob({"w": weights}, {"agent": name, "kind": "adapter"})
         optimizer = store.blobs.write_blob({"m": moments}, {"agent": name, "kind": "optimizer"})
-        fresh.append(VersionRow(version, "student", number, blob, optimizer, parents, "update" if parents else "created"))
+        fresh.append(
+            VersionRow(version, "student", number, blob, optimizer, parents, "update" if parents else "created")
+        )
         live[name] = version
     return live, fresh
 
@@ -124,11 +134,17 @@ def _evolve(
     return live, snapshots
 
 
-def _match(store: RunStore, script: Script, number: int, index: int, live: dict[str, Version], rng: np.random.Generator) -> MatchResult:
+def _match(
+    store: RunStore, script: Script, number: int, index: int, live: dict[str, Version], rng: np.random.Generator
+) -> MatchResult:
     """The least-played pairing of one agent, then a coin for each item."""
     row = live[f"agent-{index % script.agents}"]
     cells = store.payoff_row(row, "contest", "duel") if script.agents < 8 else None
-    met = {} if cells is None else dict(zip(map(str, cells.versions), np.bincount(cells.col, minlength=len(cells.versions)), strict=False))
+    met = (
+        {}
+        if cells is None
+        else dict(zip(map(str, cells.versions), np.bincount(cells.col, minlength=len(cells.versions)), strict=False))
+    )
     others = sorted(version for version in live.values() if version != row)
     col = min(others, key=lambda version: (met.get(str(version), 0), rng.random()))
     wins = int(rng.integers(0, 4))

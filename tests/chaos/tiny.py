@@ -1,4 +1,5 @@
-"""A league over a tiny random Llama, small enough to be killed hundreds of times: writes the model and its config.
+"""A league over a tiny random Llama, small enough to be killed hundreds of times: writes the model
+and its config.
 
 python -m tests.chaos.tiny FOLDER [brief] [evolving]
 """
@@ -41,11 +42,13 @@ EVOLVING = (
     ("league: {", "evolution:\n  task: contest\n  snapshots: {min_games: 4, confidence: 0.6}\n  exploiters: {timeout: 3}\n"
      "  pbt: {every: 2, min_games: 4, confidence: 0.55}\n  retirement: {every: 2, min_games: 2, distance: 0.5, stored: 2}\nleague: {"),
 )  # fmt: skip
-"""What is replaced in CONFIG so that within some rounds agents are frozen for their progress, take over one another, start again and retire."""
+"""What is replaced in CONFIG so that within some rounds agents are frozen for their progress, take
+over one another, start again and retire."""
 
 
 def write(folder: Path, *, brief: bool = False, evolving: bool = False) -> Path:
-    """Model and config in `folder`; returns the config's path. `brief`: a quarter of all tokens end a reply, so that rounds are cheap."""
+    """Model and config in `folder`; returns the config's path. `brief`: a quarter of all tokens end
+    a reply, so that rounds are cheap."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from conftest import write_tiny_model
 

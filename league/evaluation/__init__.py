@@ -1,0 +1,1 @@
+"""HELD-OUT MEASUREMENT: exams, teaching gains, cross-play, and single matches on request. Nothing here is trained on."""

@@ -1,0 +1,154 @@
+"""One match between chosen versions of a run, for people: played greedily on held-out problems,
+shown, and not stored."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from league.errors import UserError, nearest
+from league.population import Population
+from league.reporting.queries.estimates import proportion
+from league.store.reader import RunReader
+from league.types import BASE, WITHOUT_WEIGHTS, Backend, Match, Version
+from tasks import any_number, seat_names
+
+if TYPE_CHECKING:
+    from league.preflight.checks import Prepared
+
+
+def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str | None, index: int) -> dict[str, object]:
+    """Play and return the transcript. Raises UserError for unknown agents, tasks and domains, and
+    for a wrong number of seats."""
+    from league.learning.advantages import Credit, learn_from
+    from league.preflight.checks import prepare
+    from league.rollouts import play, transcript
+    from league.runtime.assembly import players_of, read_config
+    from league.seeds import derive
+
+    with RunReader.read(run) as reader:
+        population = Population.from_json(reader.begun()["population"])
+        versions = [resolve(reader, name) for name in agents]
+        prepared = prepare(read_config(run), new_run=False, speakers={version.agent for version in versions})
+        rules = _task(prepared.tasks, task, len(versions))
+        seats = _seats(rules, versions)
+        own = (population.members[v.agent].domain for v in versions if v.agent in population.members)
+        chosen = domain or next(filter(None, own), None) or next(iter(prepared.domains), "")
+        if chosen and chosen not in prepared.domains:
+            raise UserError(f"domain '{chosen}' is not in this run{nearest(chosen, list(prepared.domains))}")
+        backend = load_players(reader, prepared, versions)
+    match = Match(
+        "exhibition",
+        rules.name,
+        0,
+        seats,
+        rules.problems("test", index, chosen),
+        derive("exhibition", index),
+        "evaluate",
+    )
+    (episode,) = play([match], {rules.name: rules}, backend, players_of(population))
+    if episode.void is not None:
+        raise UserError(f"the match could not be played: {episode.void}")
+    score = rules.score(episode)
+    return transcript(episode, score, learn_from(episode, score, Credit(), frozenset()).advantages)
+
+
+def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dict[str, object]:
+    """Held-out accuracy of versions of a run, measured now: agent, domain, right, n, accuracy with
+    its interval."""
+    from league.evaluation.exams import sit_exam
+    from league.preflight.checks import prepare
+    from league.runtime.assembly import players_of, read_config
+
+    with RunReader.read(run) as reader:
+        population = Population.from_json(reader.begun()["population"])
+        config = read_config(run)
+        if not config.domains:
+            raise UserError(f"{run} has no domains, so there is no exam to sit; `league payoffs {run}` shows its games")
+        speaking = [version for name, version in reader.live().items() if population.members[name].role != "scripted"]
+        wanted = [resolve(reader, name) for name in agents] or (
+            [*speaking, BASE] if speaking else list(reader.live().values())
+        )
+        evaluation = config.evaluation.model_copy(
+            update={"final_problems" if split == "test" else "problems": problems}
+        )
+        prepared = prepare(
+            config.model_copy(update={"evaluation": evaluation}),
+            new_run=False,
+            speakers={version.agent for version in wanted},
+        )
+        backend = load_players(reader, prepared, wanted)
+    marks, voids = [], []
+    for together in _sittings(wanted, population):
+        sat, result = sit_exam(together, prepared.domains, split, range(problems), backend, players_of(population), 0)  # type: ignore[arg-type]
+        marks += sat
+        voids += [result.void] if result.void is not None else []
+    if voids and not marks:
+        raise UserError(f"the exam could not be held: {voids[0]}")
+    rows = []
+    for mark in marks:
+        estimate = proportion(sum(mark.correct), len(mark.correct))
+        low, high = (estimate.low, estimate.high) if estimate else (None, None)
+        rows.append(
+            {"agent": mark.version.agent, "version": str(mark.version), "domain": mark.domain, "right": sum(mark.correct),
+             "n": len(mark.correct), "accuracy": mark.accuracy, "low": low, "high": high}
+        )  # fmt: skip
+    return {"run": str(run), "split": split, "problems": problems, "results": rows, "void": voids}
+
+
+def _sittings(versions: Sequence[Version], population: Population) -> Iterator[list[Version]]:
+    """Everyone together, but each remote player alone: one that cannot be reached must void nobody
+    else's exam."""
+    remote = {member.name for member in population.with_role("remote")}
+    yield from ([version] for version in versions if version.agent in remote)
+    if here := [version for version in versions if version.agent not in remote]:
+        yield here
+
+
+def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> Backend:
+    """A backend over the base and the named stored versions; scripted and remote agents speak for
+    themselves."""
+    from league.runtime.assembly import backend_for, load_base
+    from league.runtime.checkpoint import load_adapter
+
+    base, bank = load_base(prepared)
+    for version in dict.fromkeys(versions):
+        if bank is not None and version != BASE and (row := reader.version_row(version)).role not in WITHOUT_WEIGHTS:
+            load_adapter(reader, bank, row, trainable=False)
+    return backend_for(prepared, base, bank)
+
+
+def resolve(reader: RunReader, name: str) -> Version:
+    """`name` is the live version, `name@step` a stored one with its weights, `base` the base model."""
+    if name == BASE.agent:
+        return BASE
+    live = reader.live()
+    if name in live:
+        return live[name]
+    stored = [row.version for row in reader.versions() if row.blob and reader.blobs.has(row.blob)]
+    found = {str(version): version for version in (*live.values(), *stored)}
+    if name in found:
+        return found[name]
+    raise UserError(
+        f"'{name}' is neither an agent nor a version with weights of this run{nearest(name, [*live, *found])}"
+    )
+
+
+def _task(tasks: Mapping[str, Any], name: str | None, seats: int) -> Any:
+    if name is not None:
+        if name not in tasks:
+            raise UserError(f"task '{name}' is not in this run{nearest(name, list(tasks))}")
+        return tasks[name]
+    fitting = [task for task in tasks.values() if len(task.seats()) == seats and not any_number(task)]
+    fitting += [task for task in tasks.values() if any_number(task)]
+    if not fitting:
+        raise UserError(f"no task of this run has {seats} seats; choose one with --task ({', '.join(tasks)})")
+    return fitting[0]
+
+
+def _seats(task: Any, versions: Sequence[Version]) -> dict[str, Version]:
+    names = seat_names(task, len(versions))
+    if len(names) != len(versions):
+        raise UserError(
+            f"task '{task.name}' has {len(names)} seats ({', '.join(names)}), {len(versions)} agents were named"
+        )
+    return dict(zip(names, versions, strict=True))

@@ -1,0 +1,107 @@
+"""Whether every prompt with its reply fits the model's context, found before a model is loaded.
+
+Each task is walked along one path with replies of the longest length that it allows, so that prompts which quote
+earlier replies (an explanation, a partner's text, feedback) count with them. The first problem sets stand for the
+others: what a later one may be longer by is left to the check at each prompt.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from league.config import Config
+from league.errors import Foreign, UserError
+from league.model.folder import ModelFacts
+from league.types import Decision, Match, Message, Node, Reply, Turn, Version
+from tasks import any_number, seat_names
+from tasks.domains import Domain
+
+TURN_OVERHEAD = 12
+"""Tokens that a chat template adds around one message, at most."""
+SETS, TURNS = 3, 64
+"""Problem sets looked at per task and domain, and decision points of each."""
+
+Prompt = tuple[tuple[Message, ...], int]
+"""What a seat sees, and the tokens of its longest reply."""
+
+
+def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], tasks: Mapping[str, Any]) -> list[str]:
+    """One line for the longest prompt with reply, where it exceeds the context; one for each task
+    whose rules fail on the way."""
+    file = facts.path / "tokenizer.json"
+    if not file.exists():
+        return []
+    from tokenizers import Tokenizer
+
+    with Foreign(f"model file {file}: expected a tokenizer, found another; fetch the model again"):
+        tokenizer = Tokenizer.from_file(str(file))
+
+    def tokens(text: str) -> int:
+        return len(tokenizer.encode(text).ids)
+
+    system = max((tokens(agent.system) for agent in config.agents.values() if agent.system), default=0)
+    longest, where, problems = 0, "", []
+    places: dict[str, Callable[[], Iterator[Prompt]]] = {
+        f"domain '{name}' with a worked example": lambda domain=domain: _worked(domain)  # type: ignore[misc]
+        for name, domain in domains.items()
+    }
+    filler = _filler(tokens)
+    for name, task in tasks.items():
+        places[f"task '{name}'"] = lambda task=task: _of_task(task, filler)  # type: ignore[misc]
+    for place, prompts in places.items():
+        try:
+            with Foreign(f"{place}: its rules fail"):
+                needed = max(
+                    (
+                        sum(tokens(m.content) + TURN_OVERHEAD for m in prompt) + reply
+                        for prompt, reply in set(prompts())
+                    ),
+                    default=0,
+                )
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        if needed + system > longest:
+            longest, where = needed + system, place
+    if longest > facts.context:
+        problems.append(
+            f"model.name: the longest prompt and reply ({where}) need about {longest} tokens, the context is {facts.context}; "
+            "lower the level or the tokens of a reply, or choose a model with a longer context"
+        )
+    return problems
+
+
+def _filler(tokens: Callable[[str], int]) -> Callable[[int], str]:
+    """count → a text of about so many tokens."""
+    each = max(1.0, tokens(" word" * 16) / 16)
+    return lambda count: " word" * max(1, int(count / each))
+
+
+def _worked(domain: Domain) -> Iterator[Prompt]:
+    for index in range(SETS):
+        problem = domain.problem("train", index)
+        yield domain.prompt(problem, ((problem, domain.solution(problem)),)), domain.max_tokens
+
+
+def _of_task(task: Any, filler: Callable[[int], str]) -> Iterator[Prompt]:
+    """The prompts along one path of the first matches, replies being as long as they may."""
+    seats = seat_names(task, 2) if any_number(task) else task.seats()
+    players = {seat: Version("a", place) for place, seat in enumerate(seats)}
+    for domain in getattr(task, "domains", None) or [""]:
+        for index in range(SETS):
+            match = Match("lengths", task.name, 0, players, tuple(task.problems("train", index, domain)), index)
+            yield from _walk(task, match, filler)
+
+
+def _walk(task: Any, match: Match, filler: Callable[[int], str]) -> Iterator[Prompt]:
+    opened: list[tuple[tuple[tuple[Decision, Node], ...], Turn]] = [((), turn) for turn in task.open(match)]
+    for number in range(TURNS):
+        if not opened:
+            return
+        path, turn = opened.pop()
+        for seat, prompt in turn.prompts.items():
+            yield tuple(prompt), turn.sampling[seat].max_tokens
+        replies = {seat: (Reply(filler(turn.sampling[seat].max_tokens), "length"),) for seat in turn.prompts}
+        decision = Decision(turn, replies, [Node(number, dict.fromkeys(turn.prompts, 0))])
+        here = (*path, (decision, decision.nodes[0]))
+        following: Sequence[Turn] = task.follow(match, here)
+        opened += [(here, each) for each in following]

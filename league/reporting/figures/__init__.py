@@ -1,0 +1,1 @@
+"""Views drawn with matplotlib, for TensorBoard and the report."""

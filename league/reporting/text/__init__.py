@@ -1,0 +1,1 @@
+"""Views as text: terminal tables, transcripts, the HTML report, model cards."""

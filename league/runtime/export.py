@@ -1,0 +1,123 @@
+"""Choosing the best agents of a run and writing them as PEFT folders with a model card. Staged
+beside the target, then renamed."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from league.errors import UserError, nearest
+from league.reporting.queries.card_facts import card_of, measured
+from league.reporting.queries.overview import current_ratings
+from league.reporting.text.model_card import base_name, model_card
+from league.store.reader import RunReader
+from league.types import Version
+
+
+@dataclass(frozen=True)
+class Choice:
+    version: Version
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Exported:
+    agent: str
+    version: Version
+    folder: Path
+    score: float | None
+
+
+def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], names: Sequence[str]) -> list[Choice]:
+    """The named agents, or the `best` first by held-out accuracy (mean over domains) or overall
+    rating. Raises UserError for unknown names."""
+    reader.begun()
+    live = reader.live()
+    scores = (
+        _accuracies(reader)
+        if by == "accuracy"
+        else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in current_ratings(reader, "overall")}
+    )
+    for name in names:
+        if name not in live:
+            raise UserError(f"agent '{name}' is not in this run{nearest(name, list(live))}")
+    able = [name for name, version in live.items() if reader.version_row(version).blob]
+    for name in names:
+        if name not in able:
+            raise UserError(f"agent '{name}' has no weights to export{nearest('', able)}")
+    if not able:
+        raise UserError(f"no agent of {reader.folder} has weights to export")
+    order = list(dict.fromkeys(names)) or sorted(able, key=lambda name: (-scores.get(name, float("-inf")), name))[:best]
+    return [Choice(live[name], scores.get(name)) for name in order]
+
+
+def _accuracies(reader: RunReader) -> dict[str, float]:
+    """agent → held-out accuracy as on its card, mean over domains."""
+    state = reader.state()
+    found = {name: measured(reader, state, version) for name, version in reader.live().items()}
+    return {
+        name: fmean(estimate.value for _, estimate in sat.accuracies)
+        for name, sat in found.items()
+        if sat is not None and sat.accuracies
+    }
+
+
+def export_agents(
+    run: Path, reader: RunReader, chosen: Sequence[Choice], out: Path, *, merge: bool = False
+) -> list[Exported]:
+    """Write every chosen version to `out`/<agent>. Nothing is left behind when one fails; existing
+    folders are refused."""
+    targets = {choice.version: out / choice.version.agent for choice in chosen}
+    for target in targets.values():
+        if target.is_symlink() or target.exists():
+            raise UserError(f"{target} exists; choose another --out, or remove it")
+    if out.is_symlink():
+        raise UserError(f"{out} is a symbolic link; exports never write through a link")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; --out names a folder, to write one sub-folder per agent into")
+    from league.model.bank import AdapterBank
+    from league.model.base import BaseModel
+    from league.model.fetch import locate_model
+    from league.model.peft_io import export_peft
+    from league.model.peft_io import merge as merge_adapter
+    from league.runtime.assembly import read_config
+    from league.runtime.checkpoint import load_adapter
+
+    config = read_config(run)
+    base = BaseModel.load(locate_model(config.model.name), device="cpu", dtype=config.model.dtype)
+    bank = AdapterBank(base)
+    name = base_name(config.model.name)
+    made = not out.exists()
+    staging = _staging(out)
+    try:
+        for choice in chosen:
+            folder = staging / choice.version.agent
+            load_adapter(reader, bank, reader.version_row(choice.version), trainable=False)
+            if merge:
+                merge_adapter(bank, choice.version, folder)
+            else:
+                export_peft(bank, choice.version, folder, name)
+            base.tokenizer.save_pretrained(folder)
+            (folder / "README.md").write_text(
+                model_card(card_of(reader, choice.version, name, run.resolve().name, merge)), encoding="utf-8"
+            )
+        for choice in chosen:
+            (staging / choice.version.agent).rename(targets[choice.version])
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
+    return [Exported(choice.version.agent, choice.version, targets[choice.version], choice.score) for choice in chosen]
+
+
+def _staging(out: Path) -> Path:
+    """An empty folder beside the targets, on the same disk. Raises UserError where `out` cannot be
+    written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    except OSError as error:
+        raise UserError(f"cannot write into {out}: {error.strerror}; name another folder with --out") from error

@@ -1,0 +1,212 @@
+"""Kuhn poker played through text, in duplicate: every deal is played twice, once in each position.
+
+Rules and exact solutions are in `tasks/games/kuhn.py`, the parser in `tasks/games/replies.py`. With all six deals the
+cards add no noise at all; fewer are drawn from the match's seed. Playing a deal both ways removes the advantage of
+the second position from the payoffs, so a result says who plays better and not who sat where.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from league.seeds import generator
+from league.types import Decision, Episode, Match, Message, Node, Problem, Relation, Score, Split, Turn
+from tasks.games import kuhn
+from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
+from tasks.multiturn.paths import Path
+
+SEATS = ("row", "col")
+WORDS = {"": ("check", "bet"), "c": ("check", "bet"), "b": ("fold", "call"), "cb": ("fold", "call")}
+STORY = {
+    "": "You act first.",
+    "c": "The opponent checked.",
+    "b": "The opponent bet.",
+    "cb": "You checked and the opponent bet.",
+}
+FORFEIT = 2.0
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Where a hand stands: `order` are the seats by position; `lost` is the position that
+    forfeited."""
+
+    deal: str
+    order: tuple[str, str]
+    history: str
+    asked: int = 0
+    lost: int | None = None
+
+    @property
+    def position(self) -> int | None:
+        """Who acts now, or None at the end."""
+        return kuhn.to_act(self.history) if self.lost is None else None
+
+    @property
+    def infoset(self) -> str:
+        position = self.position
+        assert position is not None
+        return self.deal[position] + self.history
+
+    def chips(self) -> dict[str, float]:
+        """Chips won by each seat at the end. A forfeit costs two, the most a hand can, so it never
+        passes for a fold."""
+        first = kuhn.chips(self.deal, self.history) if self.lost is None else FORFEIT * (2 * self.lost - 1)
+        return {self.order[0]: first, self.order[1]: -first}
+
+
+@dataclass(frozen=True)
+class KuhnPoker:
+    """Two-player Kuhn poker over `deals` of the six deals, each in both positions."""
+
+    name: str
+    samples: int = 4
+    """Replies at the first decision of a hand: the group."""
+    branch: int = 2
+    """Replies at later decisions, after each earlier action."""
+    deals: int = 6
+    invalid: Invalid = "loss"
+    retries: int = 1
+    temperature: float = 1.0
+    max_tokens: int = 4
+    constrained: bool = False
+    relation: Relation = field(default="contest", init=False)
+
+    def seats(self) -> tuple[str, ...]:
+        return SEATS
+
+    def check(self) -> list[str]:
+        problems = check_common(
+            self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, self.constrained
+        )
+        if self.branch < 1:
+            problems.append(f"branch: {self.branch} replies end the hand early (use 1 or more)")
+        if not 1 <= self.deals <= len(kuhn.DEALS):
+            problems.append(f"deals: {self.deals} is not between 1 and {len(kuhn.DEALS)} (6 plays every deal)")
+        return problems
+
+    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
+        """None: the deals come from the match's seed."""
+        return ()
+
+    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+        """(prompt, move) pairs to learn the format from, not the play: every information set and
+        both its moves alike.
+
+        Either player may be dealt to act first, so every one of `seats` needs all of them.
+        """
+        if not set(seats) & set(SEATS):
+            return []
+        hands = [Hand(deal, SEATS, history) for deal in kuhn.DEALS for history in WORDS]
+        asked = [(ask(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
+        order = generator(seed, "demonstrations", "kuhn").permutation(len(asked))
+        return [asked[order[place % len(asked)]] for place in range(count)]
+
+    # --------------------------------------------------------------------------------------------- playing
+    def open(self, match: Match) -> Sequence[Turn]:
+        drawn = generator(match.seed, "kuhn", "deals").permutation(len(kuhn.DEALS))[: self.deals]
+        deals = [kuhn.DEALS[index] for index in sorted(drawn)]
+        return [self._turn(Hand(deal, order, ""), self.samples) for deal in deals for order in (SEATS, SEATS[::-1])]
+
+    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+        hand = self._hand(path)
+        if hand.position is None:
+            return []
+        return [self._turn(hand, 1 if hand.asked else self.branch)]
+
+    def _turn(self, hand: Hand, samples: int) -> Turn:
+        position = hand.position
+        assert position is not None
+        seat = hand.order[position]
+        sampling = move_sampling(WORDS[hand.history], self.temperature, self.max_tokens, self.constrained)
+        return Turn(
+            f"{hand.deal}/{hand.order[0]}/{hand.history}", {seat: ask(self.prompt(hand))}, samples, {seat: sampling}
+        )
+
+    def prompt(self, hand: Hand) -> str:
+        """What the player to act reads; it depends on its own card and the actions only."""
+        again = " Your last reply was not a move." if hand.asked else ""
+        return (
+            f"Kuhn poker: cards J < Q < K, one each, ante 1, bets of 1. Your card is {hand.infoset[0]}. {STORY[hand.history]}{again} "
+            f"Answer with one word: {' or '.join(WORDS[hand.history])}."
+        )
+
+    def _hand(self, path: Path) -> Hand:
+        """The hand after the replies along `path`."""
+        deal, first, _ = path[0][0].turn.tag.split("/")
+        order = (first, SEATS[1 - SEATS.index(first)])
+        hand = Hand(deal, order, "")
+        for decision, node in path:
+            position = hand.position
+            assert position is not None
+            words = WORDS[hand.history]
+            move = parse_move(decision.texts(node)[order[position]], words)
+            if move is not None:
+                hand = Hand(deal, order, hand.history + "cb"[words.index(move)])
+            elif self.invalid == "resample" and hand.asked < self.retries:
+                hand = Hand(deal, order, hand.history, hand.asked + 1)
+            else:
+                hand = Hand(deal, order, hand.history, lost=position)
+        return hand
+
+    # --------------------------------------------------------------------------------------------- scoring
+    def score(self, episode: Episode) -> Score:
+        rewards: dict[int, dict[str, float]] = {}
+        for path, decision in episode.decisions():
+            for node in decision.nodes:
+                hand = self._hand((*path, (decision, node)))
+                payoffs = hand.chips() if hand.position is None else dict.fromkeys(SEATS, 0.0)
+                rewards[node.id] = mix_rewards(payoffs, episode.match.rewards)
+        totals = list(self._duplicates(episode))
+        return Score(
+            rewards,
+            self._metrics(episode, totals),
+            contest_outcome(episode.match, self.name, [2 * total for total in totals]),
+        )
+
+    def _duplicates(self, episode: Episode) -> Iterator[float]:
+        """Chips of `row` in one deal played both ways: the j-th first reply of each, followed by
+        its first continuation."""
+        for ours, theirs in zip(episode.roots[::2], episode.roots[1::2], strict=True):
+            for nodes in zip(ours.nodes, theirs.nodes, strict=True):
+                yield sum(
+                    self._first_end(root, node).chips()["row"] for root, node in zip((ours, theirs), nodes, strict=True)
+                )
+
+    def _first_end(self, root: Decision, node: Node) -> Hand:
+        path: Path = ((root, node),)
+        while path[-1][1].next:
+            decision = path[-1][1].next[0]
+            path = (*path, (decision, decision.nodes[0]))
+        return self._hand(path)
+
+    def actions(self, episode: Episode) -> dict[str, dict[str, tuple[int, int]]]:
+        """seat → information set → (replies that put the chip in, valid replies): the players'
+        policies as they were played."""
+        bold: Counter[tuple[str, str]] = Counter()
+        valid: Counter[tuple[str, str]] = Counter()
+        for path, decision in episode.decisions():
+            hand = self._hand(path) if path else self._opening(decision)
+            for seat, replies in decision.replies.items():
+                moves = [parse_move(reply.text, WORDS[hand.history]) for reply in replies]
+                valid[seat, hand.infoset] += sum(move is not None for move in moves)
+                bold[seat, hand.infoset] += sum(move == WORDS[hand.history][1] for move in moves)
+        return {
+            seat: {infoset: (bold[seat, infoset], n) for (who, infoset), n in valid.items() if who == seat}
+            for seat in SEATS
+        }
+
+    def _opening(self, root: Decision) -> Hand:
+        deal, first, _ = root.turn.tag.split("/")
+        return Hand(deal, (first, SEATS[1 - SEATS.index(first)]), "")
+
+    def _metrics(self, episode: Episode, totals: list[float]) -> dict[str, float]:
+        """Per seat: chips per hand, the share of replies that are no move, and how often each
+        information set puts the chip in."""
+        mean = sum(totals) / (2 * len(totals))
+        metrics = {"row/payoff": mean, "col/payoff": -mean}
+        for seat, policy in self.actions(episode).items():
+            asked = sum(len(decision.replies[seat]) for _, decision in episode.decisions() if seat in decision.replies)
+            metrics[f"{seat}/invalid"] = 1 - sum(n for _, n in policy.values()) / asked if asked else 0.0
+            metrics |= {f"{seat}/in/{infoset}": count / n for infoset, (count, n) in policy.items() if n}
+        return metrics

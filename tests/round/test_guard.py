@@ -1,0 +1,178 @@
+"""Alarms, each provoked; what they lead to in a real tiny league: warn, roll back to the last good
+version, quarantine after three."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from league.learning.alarms import Level, alarms, repeated_share, signs, speech
+from league.loop import resume, train
+from league.preflight.checks import prepare
+from league.round import guard as guards_module
+from league.store.digests import run_digest
+from league.store.reader import RunReader
+from league.store.run import request_stop
+from league.types import Decision, Episode, Match, Message, Node, Reply, Sampling, Score, Turn, Version
+from tests.conftest import write_tiny_model
+from tests.leagues import Nobody, tiny
+
+LEVELS = {
+    "kl": Level(0.1, 0.5), "entropy_low": Level(0.3, 0.1), "entropy_high": Level(2.0, None), "length": Level(1.5, 3.0),
+    "capped": Level(0.2, 0.5), "repetition": Level(0.3, 0.6), "overfit": Level(0.1, 0.25), "flat_groups": Level(0.95, None),
+}  # fmt: skip
+FIRST = {
+    "kl": 0.0,
+    "entropy": 1.0,
+    "length": 10.0,
+    "capped": 0.0,
+    "repetition": 0.0,
+    "flat_groups": 0.5,
+    "train_accuracy": 0.3,
+    "held_out": 0.3,
+}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "warn", "act", "sign"),
+    [
+        ("kl", 0.2, 0.6, "kl"),
+        ("entropy", 0.2, 0.05, "entropy_low"),
+        ("entropy", 3.0, None, "entropy_high"),
+        ("length", 20.0, 40.0, "length"),
+        ("capped", 0.3, 0.6, "capped"),
+        ("repetition", 0.4, 0.7, "repetition"),
+        ("train_accuracy", 0.45, 0.6, "overfit"),
+        ("flat_groups", 1.0, None, "flat_groups"),
+    ],
+)
+def test_each_sign_at_each_level(quantity: str, warn: float, act: float | None, sign: str) -> None:
+    assert alarms("a", FIRST, FIRST, LEVELS) == []
+    (found,) = alarms("a", {**FIRST, quantity: warn}, FIRST, LEVELS)
+    assert (found.sign, found.action) == (sign, "warn")
+    if act is not None:
+        (found,) = alarms("a", {**FIRST, quantity: act}, FIRST, LEVELS)
+        assert (found.sign, found.action) == (sign, "roll back")
+
+
+def test_nobody_is_rolled_back_for_what_it_was_born_with() -> None:
+    born = {**FIRST, "capped": 0.9}
+    (found,) = alarms("a", born, born, LEVELS)
+    assert (found.sign, found.action) == ("capped", "warn")
+
+
+def test_a_sign_that_is_not_a_number_is_an_alarm() -> None:
+    (found,) = alarms("a", {**FIRST, "kl": math.nan}, FIRST, LEVELS)
+    assert found.action == "roll back"
+
+
+def test_what_cannot_be_known_raises_nothing() -> None:
+    assert signs({"capped": 0.0}, {}) == {"capped": 0.0}
+
+
+def test_repetition() -> None:
+    assert repeated_share("a b c d e f g h") == 0.0
+    assert repeated_share("one two three four " * 5) > 0.6
+    assert repeated_share("too short") == 0.0
+
+
+def test_speech_counts_what_was_said() -> None:
+    turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
+    replies = (Reply("x", "end", (1,), (2, 3), (0.0, 0.0)), Reply("y", "length", (1,), (2, 3, 4, 5), (0.0,) * 4))
+    episode = Episode(
+        Match("m", "t", 1, {"p": Version("ann", 0)}, (), 0),
+        [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])],
+    )
+    found = speech([episode], [Score({0: {"p": 1.0}, 1: {"p": 0.0}}, {})], frozenset({"ann"}))
+    assert found["ann"] == {"length": 3.0, "capped": 0.5, "repetition": 0.0, "flat_groups": 0.0, "train_accuracy": 0.5}
+
+
+# ------------------------------------------------------------------------------------------------ in the league
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
+
+
+def provoked(monkeypatch: pytest.MonkeyPatch, rounds: set[int], agent: str = "ada") -> None:
+    """In these rounds the agent's replies look three times too long."""
+    measured = guards_module.measured
+
+    def longer(league, *arguments):
+        found = measured(league, *arguments)
+        if (league.store.latest_round() or 0) + 1 in rounds and agent in found:
+            found[agent]["length"] = 1000 * league.guards.first[agent]["length"]
+        return found
+
+    monkeypatch.setattr("league.loop.measured", longer)
+
+
+def test_an_alarm_rolls_back_to_the_last_good_version(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provoked(monkeypatch, {3})
+    config = tiny(model, tmp_path, league__rounds=4, league__snapshot_every=10)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        rows = {row.version: row for row in reader.versions("ada")}
+        (back,) = [row for row in rows.values() if row.reason == "rollback"]
+        bad, good = back.parents
+        assert rows[good].round == 2 or rows[good].reason == "snapshot"
+        assert back.blob == rows[good].blob, "the same weights, bit by bit"
+        assert rows[bad].blob is None, "the bad weights are not kept"
+        assert not [row for row in reader.versions("max") if row.reason == "rollback"]
+        assert "alarm/ada/length" in reader.scalar_names()
+
+
+def test_three_strikes_take_an_agent_out_of_training(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provoked(monkeypatch, {2, 3, 4})
+    config = tiny(model, tmp_path, league__rounds=6, league__snapshot_every=10)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        state = reader.state()
+        assert state["guards"]["quarantined"] == ["ada"]
+        assert {m["name"]: m["trains"] for m in state["population"]["members"]} == {
+            "adder": True,
+            "ada": False,
+            "max": True,
+        }
+        assert max(row.round for row in reader.versions("ada")) == 4, "after its quarantine nothing of it changes"
+
+
+def test_a_run_with_alarms_resumes_as_the_same_run(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provoked(monkeypatch, {3})
+
+    class Stop(Nobody):
+        def round(self, league, report) -> None:
+            if report.round in (2, 3):
+                request_stop(league.store.folder)
+
+    whole, parts = tiny(model, tmp_path / "a", league__rounds=4), tiny(model, tmp_path / "b", league__rounds=4)
+    train(prepare(whole), Nobody())
+    train(prepare(parts), Stop())
+    resume(parts.folder, Stop())
+    resume(parts.folder, Nobody())
+    assert run_digest(whole.folder) == run_digest(parts.folder)
+
+
+def test_a_non_finite_update_leaves_the_agent_as_it_was_and_the_others_go_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from league.learning.update import update
+
+    def broken(base, bank, samples, hyper, objective, diverged):
+        spoilt = [dataclasses.replace(s, advantage=float("inf")) if s.agent == "ada" else s for s in samples]
+        return update(base, bank, spoilt, hyper, objective, diverged)
+
+    monkeypatch.setattr("league.round.learn.update", broken)
+    config = tiny(model, tmp_path, league__rounds=4, league__snapshot_every=10)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert not [row for row in reader.versions("ada") if row.reason == "update"]
+        assert [row for row in reader.versions("max") if row.reason == "update"]
+        assert "alarm/ada/non_finite" in reader.scalar_names()
+        assert reader.state()["guards"]["quarantined"] == ["ada"]
