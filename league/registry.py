@@ -1,17 +1,153 @@
-"""A user's own task or script by dotted path: "package.module:name", imported with every failure
-told in one line."""
+"""Things built from a name and settings: tasks, domains, matchmaking rules, solvers, or a user's own.
+
+A `Registry` is a closed list of kinds. A user's own kind stands outside it, as a dotted path "package.module:Name";
+the folder of the config and the current folder are looked in too (`look_in`). `build` is the one way to make any of
+them. Settings are validated by pydantic in lax mode, because YAML reads `1e-3` as a string; bounds are pydantic's
+`Field` in the annotation of a setting.
+"""
 
 import importlib
-from typing import Any
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from league.errors import Foreign, UserError
+from annotated_types import Ge, Le
+from pydantic import TypeAdapter, ValidationError
+
+from league.errors import Foreign, UserError, nearest
+
+T = TypeVar("T")
+INJECTED = {"injected": True}
+"""Metadata of a dataclass field that the run fills in, so that no config may."""
+Schema = Mapping[str, Any]
+"""Setting → its annotation, bounds included."""
+
+
+def fields_of(made: Any) -> Schema:
+    """The settings of a dataclass: its fields, but for `name`, `domains` and what is INJECTED, which the run gives."""
+    hints = get_type_hints(made, include_extras=True)
+    own = (f for f in fields(made) if f.init and f.name not in ("name", "domains") and not f.metadata.get("injected"))
+    return {each.name: hints[each.name] for each in own}
+
+
+def call(made: Any, **arguments: Any) -> Any:
+    """Make a thing by calling what its name stands for."""
+    return made(**arguments)
+
+
+@dataclass(frozen=True)
+class Registry(Generic[T]):
+    """A closed list of kinds of one sort of thing, with how such a thing is checked and made."""
+
+    what: str
+    """The config's words for it, e.g. "task kind"."""
+    entries: Mapping[str, Any]
+    """Name → the kind itself, or "module:Name", imported when used."""
+    expected: str
+    """What a user's own must be, in words."""
+    accepts: Callable[[Any], bool]
+    """Whether what a path names is such a kind."""
+    schema: Callable[[Any], Schema] = fields_of
+    make: Callable[..., T] = call
+    """(kind, what the run gives and the settings by keyword) → the thing."""
+
+    def find(self, kind: str) -> Any:
+        """What a name or a dotted path stands for. Raises UserError that names the nearest valid name."""
+        found = self.entries.get(kind, kind)
+        if isinstance(found, str):
+            if ":" not in found:
+                known = nearest(kind, list(self.entries))
+                raise UserError(f"unknown {self.what} '{kind}'{known} (or your own as 'package.module:Name')")
+            found = find(found, self.what)
+        if not self.accepts(found):
+            raise UserError(f"{self.what} '{kind}': expected {self.expected}; found {_described(found)}")
+        return found
+
+
+def check(registry: Registry[Any], kind: str, settings: Mapping[str, Any]) -> list[str]:
+    """Problems with a kind and its settings: `kind: …`, or `settings.KEY: …`; empty when it can be built."""
+    try:
+        return _validated(registry, kind, registry.find(kind), settings)[1]
+    except UserError as error:
+        return [f"kind: {error}"]
+
+
+def build(registry: Registry[T], kind: str, settings: Mapping[str, Any], **given: Any) -> T:
+    """The thing itself, from its settings and what the run gives it. Raises UserError, a line for each problem."""
+    found = registry.find(kind)
+    values, problems = _validated(registry, kind, found, settings)
+    if problems:
+        raise UserError("\n".join(problems))
+    with Foreign(f"{registry.what} '{kind}' cannot be made"):
+        return registry.make(found, **given, **values)
+
+
+def _validated(
+    registry: Registry[Any], kind: str, found: Any, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """(settings in their declared types, problems)."""
+    with Foreign(f"{registry.what} '{kind}': the types of its settings cannot be read"):
+        schema = registry.schema(found)
+    values, problems = {}, []
+    for key, value in settings.items():
+        if key not in schema:
+            hint = nearest(key, list(schema)) if schema else f"; this {registry.what} has no settings"
+            problems.append(f"settings.{key}: unknown setting of {registry.what} '{kind}'{hint}")
+            continue
+        with Foreign(f"{registry.what} '{kind}': its setting '{key}' cannot be read"):
+            try:
+                values[key] = TypeAdapter(schema[key]).validate_python(value)
+            except ValidationError as error:
+                problems.append(f"settings.{key}: {_wrong(schema[key], error, value)}")
+                continue
+        if isinstance(values[key], float) and not math.isfinite(values[key]):
+            problems.append(f"settings.{key}: expected a finite number, found {value!r}")
+        if isinstance(value, bool) and not isinstance(values[key], bool):
+            problems.append(f"settings.{key}: expected a number, found {value!r}")
+    return values, problems
+
+
+def _wrong(annotation: Any, error: ValidationError, value: Any) -> str:
+    """What is wrong with a value, with all its choices or both its bounds."""
+    inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(inner) is Literal:
+        choices = [str(choice) for choice in get_args(inner)]
+        return f"'{value}' is not one of {', '.join(choices)}{nearest(str(value), choices)}"
+    low, high = _bounds(annotation)
+    if error.errors()[0]["type"].startswith(("greater", "less")) and low is not None and high is not None:
+        return f"must lie in [{low:g}, {high:g}], found {value}"
+    return f"{error.errors()[0]['msg'].lower()}, found {value!r}"
+
+
+def _bounds(annotation: Any) -> tuple[float | None, float | None]:
+    """(least, largest) value that pydantic's `Field` allows."""
+    marks = [mark for field in get_args(annotation)[1:] for mark in getattr(field, "metadata", ())]
+    found = {type(mark): mark for mark in marks}
+    low, high = found.get(Ge), found.get(Le)
+    return (None if low is None else float(low.ge)), (None if high is None else float(high.le))
 
 
 def find(path: str, what: str) -> Any:
-    """The object that `path` names; `what` is the config's word for it. Raises UserError for a path
-    of another shape and for a module that cannot be imported, whatever it raises."""
+    """The object that "package.module:name" names; `what` is the config's word for it.
+
+    Raises UserError for a path of another shape and for a module that cannot be imported, whatever it raises.
+    """
     module, _, name = path.partition(":")
     if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise UserError(f"{what} '{path}': expected 'package.module:name'")
     with Foreign(f"{what} '{path}' cannot be imported"):
         return getattr(importlib.import_module(module), name)
+
+
+def look_in(*folders: Path) -> None:
+    """Let dotted paths also name modules in these folders, behind what is installed."""
+    for folder in dict.fromkeys(str(folder.resolve()) for folder in folders):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def _described(found: Any) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__

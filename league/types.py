@@ -194,6 +194,10 @@ class Decision:
         return {seat: self.replies[seat][pick].text for seat, pick in node.picks.items()}
 
 
+TreePath = tuple[tuple[Decision, Node], ...]
+"""From a root of the tree to a joint action: each decision with the node chosen there."""
+
+
 @dataclass
 class Episode:
     """The tree of one match: several roots, because a control arm is a decision point of its own."""
@@ -203,10 +207,10 @@ class Episode:
     void: str | None = None
     """Why the match does not count (a player could not be reached), or None."""
 
-    def decisions(self) -> Iterator[tuple[tuple[tuple[Decision, Node], ...], Decision]]:
+    def decisions(self) -> Iterator[tuple[TreePath, Decision]]:
         """Walk (path of (decision, node) from the root, decision), parents before children, in
         playing order."""
-        stack: list[tuple[tuple[tuple[Decision, Node], ...], Decision]] = [((), root) for root in reversed(self.roots)]
+        stack: list[tuple[TreePath, Decision]] = [((), root) for root in reversed(self.roots)]
         while stack:
             path, decision = stack.pop()
             yield path, decision
@@ -254,42 +258,6 @@ class Score:
     outcomes: tuple[Outcome, ...] = ()
     void: frozenset[tuple[int, str]] = frozenset()
     """(node id, seat) pairs to leave out of learning."""
-
-
-class Task(Protocol):
-    """The rules of one kind of match. Pure: no model, no tensors, no I/O, no state between calls."""
-
-    @property
-    def name(self) -> str:
-        """The task's name in its run."""
-        ...
-
-    @property
-    def relation(self) -> Relation:
-        """The kind of payoff its matches yield."""
-        ...
-
-    def seats(self) -> tuple[str, ...]:
-        """Names of the seats, in speaking order. A task for any number of players returns a pattern
-        it documents."""
-        ...
-
-    def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
-        """The problem set of match number `index`; `domain` is "" for tasks without domains."""
-        ...
-
-    def open(self, match: Match) -> Sequence[Turn]:
-        """The decision points at the root."""
-        ...
-
-    def follow(self, match: Match, path: tuple[tuple[Decision, Node], ...]) -> Sequence[Turn]:
-        """The decision points after the joint action at the end of `path`; empty when nobody is
-        left to speak."""
-        ...
-
-    def score(self, episode: Episode) -> Score:
-        """Rewards, metrics and outcomes of a finished tree."""
-        ...
 
 
 # ------------------------------------------------------------------------------------------------- learning

@@ -15,19 +15,18 @@ each of the others' c being its mean over samples on the same problem.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import ClassVar
 
-from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, Turn
-from tasks.domains import Domain
-from tasks.multiturn.paths import Path
+from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
 from tasks.settings import too_small, without_variety
+from tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Contest:
+class Contest(Task):
     """Settings of a contest. Match.problems are the items, of one or several domains."""
 
-    name: str
-    domains: Mapping[str, Domain]
+    uses_domains: ClassVar[bool] = True
     items: int = 4
     """Problems per match."""
     answers: int = 4
@@ -64,7 +63,7 @@ class Contest:
             turns += [Turn("answer", {seat: prompt}, samples, {seat: sampling}, about) for seat in match.seats]
         return turns
 
-    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         return ()
 
     def score(self, episode: Episode) -> Score:

@@ -14,15 +14,16 @@ The teacher never sees q. c₀ cancels in the teacher's advantage but is what th
 everybody speaks once, greedily: more problems measure better than more samples of one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import ClassVar
 
-from league.types import Episode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, Turn
+from league.types import Episode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
 from tasks.domains import Domain
 from tasks.leakage import overlap
-from tasks.multiturn.paths import Path
 from tasks.settings import too_small, without_variety
+from tasks.task import Task
 
 TEACHER, STUDENT = "teacher", "student"
 
@@ -61,12 +62,11 @@ def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[P
 
 
 @dataclass(frozen=True)
-class Teaching:
+class Teaching(Task):
     """Settings of a teaching match. Match.problems is (p, q_1 … q_M, p′): p′ serves the shuffled
     control."""
 
-    name: str
-    domains: Mapping[str, Domain]
+    uses_domains: ClassVar[bool] = True
     explanations: int = 4
     """G, samples of the teacher."""
     similar: int = 2
@@ -122,7 +122,7 @@ class Teaching:
         ]
         return turns
 
-    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         decision, node = path[-1]
         arm = {"explain": "taught", "explain-other": "shuffled"}.get(decision.turn.tag)
         if arm is None:

@@ -14,7 +14,7 @@ Its interval is a bootstrap over problems (the pairings are all there are). Noth
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from league.model.bank import AdapterBank
     from league.preflight.checks import Prepared
     from league.rollouts import Player
+    from tasks import Task
 
 REPLICATES = 2000
 
@@ -114,7 +115,7 @@ class _Team:
     name: str
     run: Path
     prepared: "Prepared"
-    rules: Any
+    rules: "Task"
     seats: dict[str, list[str]]
     prefix: str
     """Labels of its players begin so: empty where one run is looked at."""

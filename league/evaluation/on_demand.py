@@ -3,17 +3,17 @@ shown, and not stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from league.errors import UserError, nearest
 from league.population import Population
 from league.reporting.queries.estimates import proportion
 from league.store.reader import RunReader
 from league.types import BASE, WITHOUT_WEIGHTS, Backend, Match, Version
-from tasks import any_number, seat_names
 
 if TYPE_CHECKING:
     from league.preflight.checks import Prepared
+    from tasks import Task
 
 
 def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str | None, index: int) -> dict[str, object]:
@@ -133,20 +133,20 @@ def resolve(reader: RunReader, name: str) -> Version:
     )
 
 
-def _task(tasks: Mapping[str, Any], name: str | None, seats: int) -> Any:
+def _task(tasks: "Mapping[str, Task]", name: str | None, seats: int) -> "Task":
     if name is not None:
         if name not in tasks:
             raise UserError(f"task '{name}' is not in this run{nearest(name, list(tasks))}")
         return tasks[name]
-    fitting = [task for task in tasks.values() if len(task.seats()) == seats and not any_number(task)]
-    fitting += [task for task in tasks.values() if any_number(task)]
+    fitting = [task for task in tasks.values() if len(task.seats()) == seats and not task.any_number]
+    fitting += [task for task in tasks.values() if task.any_number]
     if not fitting:
         raise UserError(f"no task of this run has {seats} seats; choose one with --task ({', '.join(tasks)})")
     return fitting[0]
 
 
-def _seats(task: Any, versions: Sequence[Version]) -> dict[str, Version]:
-    names = seat_names(task, len(versions))
+def _seats(task: "Task", versions: Sequence[Version]) -> dict[str, Version]:
+    names = task.seat_names(len(versions))
     if len(names) != len(versions):
         raise UserError(
             f"task '{task.name}' has {len(names)} seats ({', '.join(names)}), {len(versions)} agents were named"

@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext, with_floor
+from league.matchmaking.pairing import ErrorRate, Pairing, Rule, RuleContext, Share, with_floor
 from league.payoffs.edges import ALPHA, log_e_value, threshold
 from league.payoffs.matrix import BoolArray, FloatArray
 
@@ -31,12 +31,12 @@ SHARP = 16.0
 
 
 @dataclass(frozen=True)
-class Active:
+class Active(Rule):
     """alpha: family-wise error rate the edges are to be certified at."""
 
     goal: Literal["cycle", "graph"] = "cycle"
-    alpha: float = ALPHA
-    floor: float = 0.05
+    alpha: ErrorRate = ALPHA
+    floor: Share = 0.05
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         place = {version: i for i, version in enumerate(dict.fromkeys(v for p in pairings for v in (p.row, p.col)))}

@@ -11,10 +11,11 @@ certified the rule has no opinion and the other rules of the mixture take its sh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext
+from league.matchmaking.pairing import ErrorRate, Pairing, Rule, RuleContext, Share
 from league.payoffs.edges import ALPHA, certified_edges
 from league.payoffs.graph import components
 from league.payoffs.matrix import FloatArray
@@ -22,11 +23,13 @@ from league.types import Version
 
 
 @dataclass(frozen=True)
-class CycleNeighbours:
+class CycleNeighbours(Rule):
     """alpha: family-wise error of the edges. behind: weight of a neighbour that row already beats."""
 
-    alpha: float = ALPHA
-    behind: float = 0.5
+    random: ClassVar[bool] = False
+
+    alpha: ErrorRate = ALPHA
+    behind: Share = 0.5
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         agents = {version.agent for pairing in pairings for version in (pairing.row, pairing.col)}

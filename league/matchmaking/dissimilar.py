@@ -10,21 +10,24 @@ differently weigh as much as two that win differently.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, with_floor
 from league.payoffs.diversity import dissimilarity
 from league.payoffs.matrix import FloatArray
 
 
 @dataclass(frozen=True)
-class Dissimilar:
+class Dissimilar(Rule):
     """min_games: effective games before a win rate counts as known."""
 
-    floor: float = 0.1
-    min_games: float = 4.0
-    half_life: float = 10.0
+    random: ClassVar[bool] = False
+
+    floor: Share = 0.1
+    min_games: Count = 4.0
+    half_life: Count = 10.0
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:

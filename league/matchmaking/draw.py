@@ -14,10 +14,8 @@ import numpy as np
 
 from league.errors import DataError
 from league.matchmaking.pairing import Pairing, RuleContext
-from league.matchmaking.rules import STEADY, make_rule
+from league.matchmaking.rules import make_rule
 from league.payoffs.matrix import FloatArray
-
-__all__ = ["make_rule", "draw_pairings"]
 
 
 def draw_pairings(
@@ -43,7 +41,7 @@ def draw_pairings(
     steady: dict[str, FloatArray] = {}
 
     def weigh(name: str) -> FloatArray:
-        if name not in STEADY:
+        if rules[name].random:
             return rules[name](now, pairings, rng)
         if name not in steady:
             steady[name] = rules[name](now, pairings, rng)

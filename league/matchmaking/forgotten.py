@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
 from league.payoffs.matrix import BoolArray, FloatArray
 from league.types import Version
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class Forgotten(Rule):
     """half_life: steps after which a game of an agent's earlier version counts half."""
 
-    floor: float = 0.1
-    min_games: float = 4.0
-    half_life: float = 10.0
+    floor: Share = 0.1
+    min_games: Count = 4.0
+    half_life: Count = 10.0
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:

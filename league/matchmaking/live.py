@@ -8,16 +8,19 @@ mix with `pfsp` or `forgotten`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext
+from league.matchmaking.pairing import Pairing, Rule, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
 @dataclass(frozen=True)
-class Live:
+class Live(Rule):
     """No parameters."""
+
+    random: ClassVar[bool] = False
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         newest: dict[str, int] = {}

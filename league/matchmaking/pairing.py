@@ -4,11 +4,13 @@ A rule is a frozen dataclass whose fields are its parameters and which, called, 
 it changes nothing; the same random stream gives the same weights.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import PayoffView
@@ -46,11 +48,21 @@ class RuleContext:
         return found
 
 
-class Rule(Protocol):
-    """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about
-    them."""
+class Rule(ABC):
+    """A rule of matchmaking: a frozen dataclass whose fields are its parameters, and which weighs candidates."""
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray: ...
+    random: ClassVar[bool] = True
+    """Whether its weights are drawn anew for every match. If not, they are computed once a round."""
+
+    @abstractmethod
+    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+        """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about them."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ErrorRate = Annotated[float, Field(ge=1e-9, le=0.5)]
+Count = Annotated[float, Field(ge=0, le=1e6)]
+"""Games, items or steps; may be a fraction, because old games count less."""
 
 
 def index(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], list[int], list[int]]:

@@ -17,21 +17,21 @@ from typing import Literal
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
 from league.payoffs.matrix import BoolArray, FloatArray
 
 Curve = Literal["variance", "hard", "linear"]
 
 
 @dataclass(frozen=True)
-class Pfsp:
+class Pfsp(Rule):
     """curve: see the module. half_life: steps after which a game of an agent's earlier version
     counts half."""
 
     curve: Curve = "variance"
-    floor: float = 0.1
-    min_games: float = 4.0
-    half_life: float = 10.0
+    floor: Share = 0.1
+    min_games: Count = 4.0
+    half_life: Count = 10.0
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:

@@ -6,16 +6,19 @@ Weight 1 for pairings of an agent with its own newest version among the candidat
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext
+from league.matchmaking.pairing import Pairing, Rule, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
 @dataclass(frozen=True)
-class SelfPlay:
+class SelfPlay(Rule):
     """No parameters."""
+
+    random: ClassVar[bool] = False
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         newest: dict[str, int] = {}

@@ -11,21 +11,24 @@ game: the floor is what keeps the rest measured.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
 from league.payoffs.matrix import FloatArray
 from league.payoffs.solvers import solver
 
 
 @dataclass(frozen=True)
-class SolverWeighted:
+class SolverWeighted(Rule):
     """solver: a name of `league.payoffs.solvers.SOLVERS`."""
 
+    random: ClassVar[bool] = False
+
     solver: str = "nash"
-    floor: float = 0.1
-    half_life: float = 10.0
+    floor: Share = 0.1
+    half_life: Count = 10.0
 
     def __post_init__(self) -> None:
         solver(self.solver)

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
 from league.payoffs.matrix import FloatArray
 
 
 @dataclass(frozen=True)
-class Student:
+class Student(Rule):
     """half_life: steps after which a result of an agent's earlier version counts half."""
 
-    floor: float = 0.1
-    min_items: float = 8.0
-    half_life: float = 10.0
+    floor: Share = 0.1
+    min_items: Count = 8.0
+    half_life: Count = 10.0
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:

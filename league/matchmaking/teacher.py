@@ -14,26 +14,28 @@ oldest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from league.matchmaking.pairing import Pairing, RuleContext, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import History
 
 
 @dataclass(frozen=True)
-class Teacher:
+class Teacher(Rule):
     """prior: standard deviation of Δ believed before any data. noise: of one paired item.
     staleness: Δ per √round."""
 
-    prior: float = 0.3
-    noise: float = 0.6
-    horizon: float = 5.0
-    window: int = 10
-    staleness: float = 0.01
-    floor: float = 0.1
-    half_life: float = 5.0
+    prior: Annotated[float, Field(ge=1e-06, le=10)] = 0.3
+    noise: Annotated[float, Field(ge=1e-06, le=10)] = 0.6
+    horizon: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    window: Annotated[int, Field(ge=3, le=1000000)] = 10
+    staleness: Annotated[float, Field(ge=0, le=10)] = 0.01
+    floor: Share = 0.1
+    half_life: Count = 5.0
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:

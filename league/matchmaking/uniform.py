@@ -3,16 +3,19 @@ all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, RuleContext
+from league.matchmaking.pairing import Pairing, Rule, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Rule):
     """No parameters."""
+
+    random: ClassVar[bool] = False
 
     def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         return np.ones(len(pairings))

@@ -1,35 +1,40 @@
-"""The closed dict of meta-solvers: complete margins (N, N) → a mixture (N,) over the league that
-sums to 1.
+"""The closed list of meta-solvers: complete margins (N, N) → a mixture (N,) over the league that sums to 1.
 
-A new solver goes into its own file and one line here. Unknown names are errors that name the nearest valid one.
+A new solver goes into its own file and one line here; a user's own is named by its dotted path.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from league.errors import DataError, nearest
-from league.payoffs.alpha_rank import alpha_rank
 from league.payoffs.matrix import FloatArray
-from league.payoffs.nash import max_entropy_nash
+from league.registry import Registry, build
 
 Solver = Callable[[FloatArray], FloatArray]
 
 
-def uniform(margin: FloatArray) -> FloatArray:
+def uniform(margin_NN: FloatArray) -> FloatArray:
     """Everyone equally."""
-    return np.full(len(margin), 1.0 / max(1, len(margin)))
+    return np.full(len(margin_NN), 1.0 / max(1, len(margin_NN)))
 
 
-SOLVERS: dict[str, Solver] = {
-    "alpha_rank": alpha_rank,
-    "nash": max_entropy_nash,
-    "uniform": uniform,
+SOLVERS: dict[str, str] = {
+    "alpha_rank": "league.payoffs.alpha_rank:alpha_rank",
+    "nash": "league.payoffs.nash:max_entropy_nash",
+    "uniform": "league.payoffs.solvers:uniform",
 }
+"""Name → "module:function"."""
+
+_REGISTRY: Registry[Solver] = Registry(
+    what="solver",
+    entries=SOLVERS,
+    expected="a function of margins (N, N) that returns a mixture (N,)",
+    accepts=callable,
+    schema=lambda found: {},
+    make=lambda found: found,
+)
 
 
 def solver(name: str) -> Solver:
-    """The solver called `name`. Raises DataError on unknown names."""
-    if name not in SOLVERS:
-        raise DataError(f"unknown solver '{name}'{nearest(name, list(SOLVERS))}")
-    return SOLVERS[name]
+    """The solver of that name or dotted path. Raises UserError on unknown names."""
+    return build(_REGISTRY, name, {})

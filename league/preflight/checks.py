@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
@@ -21,8 +20,9 @@ from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
 from league.preflight.model import device_problems, facts_of, model_problems
 from league.preflight.prompt_lengths import too_long
+from league.registry import look_in
 from league.types import EXAM, WITHOUT_WEIGHTS
-from tasks import any_number, check_task, make_task, seat_names
+from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
 from tasks.teaching import STUDENT, TEACHER, Teaching
 
@@ -35,12 +35,13 @@ class Prepared:
     model: ModelFacts | None
     """None when no agent has weights."""
     domains: Mapping[str, Domain]
-    tasks: Mapping[str, Any]
+    tasks: Mapping[str, Task]
 
 
 def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callable[[str], None] = to_stderr) -> Prepared:
     """A new run from a file: what is wrong with its shapes and with what its well-formed part names
     is listed together."""
+    look_in(Path.cwd(), path.parent)
     draft = load_draft(path, overrides)
     if draft.config is None:
         draft.checked()
@@ -111,9 +112,9 @@ def prepare(
     return Prepared(config, facts, domains, tasks)
 
 
-def _tasks(config: Config, domains: Mapping[str, Domain]) -> tuple[dict[str, Any], list[str]]:
+def _tasks(config: Config, domains: Mapping[str, Domain]) -> tuple[dict[str, Task], list[str]]:
     """(the tasks that can be made, what is wrong with the others)."""
-    tasks: dict[str, Any] = {}
+    tasks: dict[str, Task] = {}
     problems: list[str] = []
     for name, task in config.tasks.items():
         if name == EXAM:
@@ -130,7 +131,7 @@ def _tasks(config: Config, domains: Mapping[str, Domain]) -> tuple[dict[str, Any
     return tasks, problems
 
 
-def _players(config: Config, tasks: Mapping[str, Any], known: Sequence[str]) -> list[str]:
+def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) -> list[str]:
     """Somebody must be there to play every task. Says nothing while agents are wrong."""
     problems: list[str] = []
     if any(line.startswith("agents") for line in known):
@@ -148,7 +149,7 @@ def _players(config: Config, tasks: Mapping[str, Any], known: Sequence[str]) -> 
     return problems
 
 
-def _teaching(name: str, chosen: TaskConfig, task: Any, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
+def _teaching(name: str, chosen: TaskConfig, task: Task, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
     """Teaching needs a teacher with a domain and a student, by role or by name; settings that mean
     nothing to it are no settings."""
     for agent in chosen.seats.get(TEACHER, ()):
@@ -207,12 +208,12 @@ def _names(config: Config) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _seats(name: str, task: Any, config: Config) -> Iterator[str]:
+def _seats(name: str, task: Task, config: Config) -> Iterator[str]:
     """Named seats must exist, and every seat of the task must have somebody who may take it."""
     chosen = config.tasks[name]
     if not chosen.seats:
         return
-    seats = seat_names(task, int(getattr(task, "players", 2)) if any_number(task) else len(task.seats()))
+    seats = task.seat_names(task.seat_count)
     left = task.relation != "teaching" and any(seat not in chosen.seats for seat in seats)
     for agent, about in config.agents.items():
         if about.targets and (
@@ -234,7 +235,7 @@ def _seats(name: str, task: Any, config: Config) -> Iterator[str]:
             yield f"tasks.{name}.seats: nobody may take seat '{seat}'; name agents for it, or add a role to `roles`"
 
 
-def _evolution(config: Config, tasks: Mapping[str, Any]) -> list[str]:
+def _evolution(config: Config, tasks: Mapping[str, Task]) -> list[str]:
     """The task that evolution looks at must exist; only contests say whether a merged agent is as
     good as its parents."""
     chosen = config.evolution

@@ -6,13 +6,12 @@ others: what a later one may be longer by is left to the check at each prompt.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from league.config import Config
 from league.errors import Foreign, UserError
 from league.model.folder import ModelFacts
-from league.types import Decision, Match, Message, Node, Reply, Turn, Version
-from tasks import any_number, seat_names
+from league.types import Decision, Match, Message, Node, Reply, TreePath, Turn, Version
+from tasks import Task
 from tasks.domains import Domain
 
 TURN_OVERHEAD = 12
@@ -24,7 +23,7 @@ Prompt = tuple[tuple[Message, ...], int]
 """What a seat sees, and the tokens of its longest reply."""
 
 
-def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], tasks: Mapping[str, Any]) -> list[str]:
+def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], tasks: Mapping[str, Task]) -> list[str]:
     """One line for the longest prompt with reply, where it exceeds the context; one for each task
     whose rules fail on the way."""
     file = facts.path / "tokenizer.json"
@@ -82,18 +81,18 @@ def _worked(domain: Domain) -> Iterator[Prompt]:
         yield domain.prompt(problem, ((problem, domain.solution(problem)),)), domain.max_tokens
 
 
-def _of_task(task: Any, filler: Callable[[int], str]) -> Iterator[Prompt]:
+def _of_task(task: Task, filler: Callable[[int], str]) -> Iterator[Prompt]:
     """The prompts along one path of the first matches, replies being as long as they may."""
-    seats = seat_names(task, 2) if any_number(task) else task.seats()
+    seats = task.seat_names(2)
     players = {seat: Version("a", place) for place, seat in enumerate(seats)}
-    for domain in getattr(task, "domains", None) or [""]:
+    for domain in task.domain_names:
         for index in range(SETS):
             match = Match("lengths", task.name, 0, players, tuple(task.problems("train", index, domain)), index)
             yield from _walk(task, match, filler)
 
 
-def _walk(task: Any, match: Match, filler: Callable[[int], str]) -> Iterator[Prompt]:
-    opened: list[tuple[tuple[tuple[Decision, Node], ...], Turn]] = [((), turn) for turn in task.open(match)]
+def _walk(task: Task, match: Match, filler: Callable[[int], str]) -> Iterator[Prompt]:
+    opened: list[tuple[TreePath, Turn]] = [((), turn) for turn in task.open(match)]
     for number in range(TURNS):
         if not opened:
             return

@@ -25,10 +25,10 @@ from league.types import (
     Remembering,
     Reply,
     Request,
-    Task,
     Turn,
     Version,
 )
+from tasks import Task
 
 
 @dataclass(frozen=True)

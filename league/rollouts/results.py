@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from league.rollouts.play import Player, play
-from league.types import Backend, Episode, Match, MatchResult, Outcome, Score, Task
+from league.types import Backend, Episode, Match, MatchResult, Outcome, Score
+from tasks import Task
 
 
 def result_of(episode: Episode, score: Score | None, shown: object | None = None) -> MatchResult:

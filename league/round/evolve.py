@@ -30,7 +30,6 @@ from league.round.versions import admit, refuse, retire, snapshot, take_over
 from league.runtime.assembly import League
 from league.seeds import derive, generator
 from league.types import EXAM, Match, MatchResult, Version
-from tasks import seat_names
 
 
 def evolve(league: League, now: Round) -> None:
@@ -211,11 +210,11 @@ def _tried(
         )
         return [result]
     rules = league.tasks[task]
-    domains = list(rules.domains) if hasattr(rules, "domains") else [""]
+    domains = rules.domain_names
     fixtures = []
     for index in range(rule.matches * len(parents)):
         sides = (member.version, parents[index % len(parents)])
-        seats = dict(zip(seat_names(rules, 2), sides if index // len(parents) % 2 else sides[::-1], strict=True))
+        seats = dict(zip(rules.seat_names(2), sides if index // len(parents) % 2 else sides[::-1], strict=True))
         problems = tuple(
             rules.problems("validation", now.number * rule.matches * 2 + index, domains[index % len(domains)])
         )

@@ -17,8 +17,7 @@ from league.round.schedule import open_to
 from league.runtime.assembly import League
 from league.seeds import derive, generator
 from league.types import BASE, Match, MatchResult, Split, Version
-from tasks import seat_names
-from tasks.teaching import STUDENT, TEACHER
+from tasks.teaching import STUDENT, TEACHER, Teaching
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def measure(league: League, number: int, outermost: bool) -> Measurement:
         results.append(result)
     matches = chosen.final_teaching_matches if outermost else chosen.teaching_matches
     for task in league.tasks.values():
-        if task.relation == "teaching" and matches:
+        if isinstance(task, Teaching) and matches:
             taught, played = teach(
                 task, _teaching_pairs(league, task.name), split, matches, league.backend, players, number
             )
@@ -131,7 +130,7 @@ def _version_matches(
     members = {member.name: member for places in open_to(league, name).values() for member in places}.values()
     frozen = [m.version for m in members if not m.trains]
     frozen += [past for m in members for past in league.population.pasts.get(m.name, ())]
-    domains = list(task.domains) if hasattr(task, "domains") else [""]
+    domains = task.domain_names
     pairs = [Pairing(row, col, domain) for row, col in combinations(frozen, 2) for domain in domains]
     if not pairs:
         return
@@ -145,7 +144,7 @@ def _version_matches(
             id=f"{number}-{name}-versions-{batch}-{place}",
             task=name,
             round=number,
-            seats=dict(zip(seat_names(task, 2), sides, strict=True)),
+            seats=dict(zip(task.seat_names(2), sides, strict=True)),
             problems=tuple(task.problems(split, (number + batch) * chosen.matches + place, pairing.domain)),
             seed=derive(league.config.seed, "versions", number, batch, name, place),
             purpose="evaluate",

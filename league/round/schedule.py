@@ -16,7 +16,7 @@ Evaluation matches are not scheduled here: they have their own budget (`league.e
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from league.population.exploiters import targets_of
 from league.runtime.assembly import League
 from league.seeds import derive, generator
 from league.types import Match, RewardMix, Version
-from tasks import any_number, seat_names
+from tasks import Task
 from tasks.teaching import STUDENT, TEACHER
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def pairings(league: League, name: str, stream: np.random.Generator, *, self_pla
     """Every pairing the task allows now, of learners drawn from `stream` where that is a crowd.
     `self_play` adds an agent with itself."""
     task = league.tasks[name]
-    domains = list(task.domains) if hasattr(task, "domains") else [""]
+    domains = task.domain_names
     population = league.population
     places = open_to(league, name)
     if task.relation == "teaching":
@@ -67,7 +67,7 @@ def pairings(league: League, name: str, stream: np.random.Generator, *, self_pla
         return _placed(league, task, list(places.values()), domains, stream, self_play)
     learners = [m.version for m in population.members.values() if m.role in league.config.tasks[name].roles]
     rows = [version for version in learners if population.members[version.agent].trains] or learners
-    if seats_of(task) == 1:
+    if task.seat_count == 1:
         return [Pairing(row, row, domain) for row in rows for domain in domains]
     others = learners if task.relation == "cooperation" else [*learners, *_past_of(league, learners)]
     rows = _few(rows, len(others) * len(domains), stream)
@@ -97,7 +97,7 @@ def open_to(league: League, name: str) -> dict[str, list[Member]]:
     as teachers, students as students, and learners elsewhere."""
     task, chosen, members = league.tasks[name], league.config.tasks[name], league.population.members
     found = {}
-    for seat in seat_names(task, seats_of(task)):
+    for seat in task.seat_names(task.seat_count):
         roles: tuple[str, ...] = chosen.roles
         if task.relation == "teaching":
             roles = ("expert", "remote") if seat == TEACHER else ("student",)
@@ -108,7 +108,7 @@ def open_to(league: League, name: str) -> dict[str, list[Member]]:
 
 def _placed(
     league: League,
-    task: Any,
+    task: Task,
     places: Sequence[Sequence[Member]],
     domains: Sequence[str],
     stream: np.random.Generator,
@@ -144,11 +144,6 @@ def _past_of(league: League, learners: Sequence[Version]) -> list[Version]:
         for past in league.population.pasts.get(version.agent, ())
         if past != members[version.agent].twin
     ]
-
-
-def seats_of(task: Any) -> int:
-    """Number of seats; a task for any number of players says how many it wants (`players`)."""
-    return int(getattr(task, "players", 2)) if any_number(task) else len(task.seats())
 
 
 def _match(
@@ -196,12 +191,12 @@ def _seats(
     task = league.tasks[name]
     if task.relation == "teaching":
         return {TEACHER: pairing.row, STUDENT: pairing.col}
-    count = seats_of(task)
+    count = task.seat_count
     players = [pairing.row, pairing.col][:count]
     if league.config.tasks[name].seats:
         for members in list(open_to(league, name).values())[2:]:
             players.append(members[int(stream.integers(len(members)))].version)
-        return dict(zip(seat_names(task, count), players, strict=True))
+        return dict(zip(task.seat_names(count), players, strict=True))
     spare: list[Version] = []
     if len(players) < count:
         spare += dict.fromkeys(
@@ -209,4 +204,4 @@ def _seats(
         )
     while len(players) < count:
         players.append(spare.pop(int(stream.integers(len(spare)))) if spare else pairing.row)
-    return dict(zip(seat_names(task, count), [players[int(place)] for place in stream.permutation(count)], strict=True))
+    return dict(zip(task.seat_names(count), [players[int(place)] for place in stream.permutation(count)], strict=True))

@@ -30,8 +30,7 @@ def task_of(league: League, member: Member) -> str | None:
 def relation_of(league: League, task: str) -> Relation:
     if task == EXAM:
         return "contest"
-    relation: Relation = league.tasks[task].relation
-    return relation
+    return league.tasks[task].relation
 
 
 def games(league: League, name: str, opponents: Chosen, played: Sequence[Played], since_step: int = 0) -> Games:

@@ -46,7 +46,7 @@ def _demonstrations(league: League, member: Member, count: int) -> Iterator[Targ
     seen from the seats it may take."""
     for name, task in league.tasks.items():
         seats = [seat for seat, members in open_to(league, name).items() if member in members]
-        if count and hasattr(task, "demonstrations") and seats:
+        if count and seats:
             for prompt, reply in task.demonstrations(
                 count, derive(league.config.seed, "demonstrations", name, member.name), seats
             ):

@@ -26,6 +26,7 @@ from league.payoffs.ratings import Ratings
 from league.payoffs.view import HISTORY, PayoffView
 from league.population import Evolution, Member, Population
 from league.preflight.checks import Prepared
+from league.registry import look_in
 from league.rollouts import Player, outcomes_of
 from league.runtime.checkpoint import load_adapter
 from league.seeds import derive
@@ -33,6 +34,7 @@ from league.store.commit import TRIM_EVERY
 from league.store.records import Limits
 from league.store.run import RunStore
 from league.types import BASE, WITHOUT_WEIGHTS, Backend, Hyper, MatchResult, Sampling, Version
+from tasks import Task
 from tasks.domains import Domain
 from tasks.writing.fluency import Perplexity
 
@@ -44,7 +46,7 @@ class League:
 
     config: Config
     domains: Mapping[str, Domain]
-    tasks: Mapping[str, Any]
+    tasks: Mapping[str, Task]
     base: BaseModel | None
     """None when no agent has weights: such a league needs no model."""
     bank: AdapterBank | None
@@ -198,6 +200,7 @@ def read_config(folder: Path) -> Config:
         raise RunFolderError(
             f"{folder} is not a run folder: no config.yaml in it; `league status` without a folder lists the runs"
         )
+    look_in(Path.cwd())
     place = folder.resolve()
     return load_config(path).model_copy(update={"name": place.name, "runs": place.parent})
 
@@ -237,9 +240,9 @@ def backend_for(
     return backend
 
 
-def equipped(task: Any, bank: AdapterBank | None) -> Any:
+def equipped(task: Task, bank: AdapterBank | None) -> Task:
     """Give a task that judges fluency the base model's opinion: tasks know no tensors."""
-    if bank is None or not hasattr(task, "with_fluency"):
+    if bank is None:
         return task
     return task.with_fluency(Perplexity(lambda texts: text_nll(bank, texts)))
 

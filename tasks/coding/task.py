@@ -19,35 +19,39 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
+from league.registry import INJECTED
 from league.sandbox.values import CodeGrader, Job
 from league.seeds import generator
-from league.types import Episode, JointMode, Match, Message, Outcome, Problem, Sampling, Score, Split, Turn
+from league.types import (
+    Episode,
+    JointMode,
+    Match,
+    Message,
+    Outcome,
+    Problem,
+    Relation,
+    Sampling,
+    Score,
+    Split,
+    TreePath,
+    Turn,
+)
 from tasks.coding.feedback import checks
 from tasks.coding.levels import HELPER, MAXIMUM, Levels, own_helper, shape_of
 from tasks.coding.problems import SOURCES, code_problem, problems_of
 from tasks.coding.prompts import CODER, EDITOR, HELP, MAIN, asked, demonstration, review
 from tasks.games.replies import cooperation_outcome, mix_rewards
 from tasks.multiturn.feedback import Transition, continued, told
-from tasks.multiturn.paths import (
-    Path,
-    Stage,
-    by_turn,
-    first_plays,
-    last_said,
-    leaves,
-    until_write,
-    written,
-    wrote_before,
-)
+from tasks.multiturn.paths import Stage, by_turn, first_plays, last_said, leaves, until_write, written, wrote_before
 from tasks.settings import check_writers
+from tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Coding:
+class Coding(Task):
     """Settings of a coding match. Match.problems are the functions to write, one decision tree
     each."""
 
-    name: str
     source: str = "local-1"
     arrangement: Literal["parallel", "sequential", "discussion", "single"] = "parallel"
     transition: Transition = "plain"
@@ -70,9 +74,9 @@ class Coding:
     top_p: float = 0.9
     max_tokens: int = 96
     """Per function; the paper's is 256."""
-    grader: CodeGrader | None = field(default=None, compare=False)
+    grader: CodeGrader | None = field(default=None, compare=False, metadata=INJECTED)
     """Injected with `with_grader`; without one the process's own is used. Never from a config."""
-    relation: str = field(default="cooperation", init=False)
+    relation: Relation = field(default="cooperation", init=False)
 
     def check(self) -> list[str]:
         problems = check_writers(self, {"source": tuple(SOURCES)})
@@ -118,7 +122,7 @@ class Coding:
     def open(self, match: Match) -> Sequence[Turn]:
         return [self._turn(match, about, (), None) for about in range(len(match.problems))]
 
-    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         if len(path) >= len(self._plan):
             return []
         decision, _ = path[-1]
@@ -130,7 +134,7 @@ class Coding:
                 return []
         return [self._turn(match, about, path, levels)]
 
-    def _turn(self, match: Match, about: int, path: Path, levels: Levels | None) -> Turn:
+    def _turn(self, match: Match, about: int, path: TreePath, levels: Levels | None) -> Turn:
         tag, seats = self._plan[len(path)]
         problem = match.problems[about]
         prompts = {seat: self._prompt(problem, path, seat, levels) for seat in seats}
@@ -143,7 +147,7 @@ class Coding:
         samples = 1 if evaluate or tag == "edit" else self.branch if wrote_before(path) else self.samples
         return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about, self.joint)
 
-    def _prompt(self, problem: Problem, path: Path, seat: str, levels: Levels | None) -> tuple[Message, ...]:
+    def _prompt(self, problem: Problem, path: TreePath, seat: str, levels: Levels | None) -> tuple[Message, ...]:
         """What one seat sees: the problem the first time, then its own history with the feedback of
         the last turn."""
         said = last_said(path, seat)
@@ -165,13 +169,13 @@ class Coding:
         return continued(said[0], said[1], feedback, f"Write {what} again, better. Only write code.")
 
     # --------------------------------------------------------------------------------------------- scoring
-    def _texts(self, path: Path) -> tuple[str, str]:
+    def _texts(self, path: TreePath) -> tuple[str, str]:
         """The helper's and the main writer's newest replies; a single coder's counts as both."""
         seats = (CODER, CODER) if self.arrangement == "single" else (HELP, MAIN)
         found = [last_said(path, seat) for seat in seats]
         return (found[0][1] if found[0] else "", found[1][1] if found[1] else "")
 
-    def _judge(self, pairs: Sequence[tuple[Problem, Path]], alone: bool = False) -> list[Levels]:
+    def _judge(self, pairs: Sequence[tuple[Problem, TreePath]], alone: bool = False) -> list[Levels]:
         """Levels of the code at the end of each path, `alone` without the helper; all programs are
         graded in one batch."""
         problems = [code_problem(problem) for problem, _ in pairs]
@@ -210,7 +214,7 @@ class Coding:
                         void |= {(spoken.id, seat) for _, spoken in here for seat in self.writers()}
         return Score(rewards, self._metrics(episode, judged), tuple(self._outcomes(episode, judged)), frozenset(void))
 
-    def _rewards(self, match: Match, path: Path, levels: Levels | None, alone: Levels | None) -> dict[str, float]:
+    def _rewards(self, match: Match, path: TreePath, levels: Levels | None, alone: Levels | None) -> dict[str, float]:
         if levels is None:
             return dict.fromkeys(self.writers(), 0.0)
         each = dict.fromkeys(self.writers(), earned(levels))
@@ -218,7 +222,7 @@ class Coding:
             each = {HELP: own_helper(self._texts(path)[0]), MAIN: earned(alone)}
         return mix_rewards(each, match.rewards)
 
-    def _alone(self, ends: Sequence[tuple[Problem, Path]]) -> dict[int, Levels]:
+    def _alone(self, ends: Sequence[tuple[Problem, TreePath]]) -> dict[int, Levels]:
         """node id → levels of the main function run without its partner's helper; nothing unless
         each writer is rewarded for itself."""
         if self.credit == "joint":

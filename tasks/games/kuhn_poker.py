@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from league.seeds import generator
-from league.types import Decision, Episode, Match, Message, Node, Problem, Relation, Score, Split, Turn
+from league.types import Decision, Episode, Match, Message, Node, Problem, Relation, Score, Split, TreePath, Turn
 from tasks.games import kuhn
 from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
-from tasks.multiturn.paths import Path
+from tasks.task import Task
 
 SEATS = ("row", "col")
 WORDS = {"": ("check", "bet"), "c": ("check", "bet"), "b": ("fold", "call"), "cb": ("fold", "call")}
@@ -56,10 +56,9 @@ class Hand:
 
 
 @dataclass(frozen=True)
-class KuhnPoker:
+class KuhnPoker(Task):
     """Two-player Kuhn poker over `deals` of the six deals, each in both positions."""
 
-    name: str
     samples: int = 4
     """Replies at the first decision of a hand: the group."""
     branch: int = 2
@@ -108,7 +107,7 @@ class KuhnPoker:
         deals = [kuhn.DEALS[index] for index in sorted(drawn)]
         return [self._turn(Hand(deal, order, ""), self.samples) for deal in deals for order in (SEATS, SEATS[::-1])]
 
-    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         hand = self._hand(path)
         if hand.position is None:
             return []
@@ -131,7 +130,7 @@ class KuhnPoker:
             f"Answer with one word: {' or '.join(WORDS[hand.history])}."
         )
 
-    def _hand(self, path: Path) -> Hand:
+    def _hand(self, path: TreePath) -> Hand:
         """The hand after the replies along `path`."""
         deal, first, _ = path[0][0].turn.tag.split("/")
         order = (first, SEATS[1 - SEATS.index(first)])
@@ -174,7 +173,7 @@ class KuhnPoker:
                 )
 
     def _first_end(self, root: Decision, node: Node) -> Hand:
-        path: Path = ((root, node),)
+        path: TreePath = ((root, node),)
         while path[-1][1].next:
             decision = path[-1][1].next[0]
             path = (*path, (decision, decision.nodes[0]))

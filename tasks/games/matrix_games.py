@@ -17,7 +17,7 @@ from typing import Literal
 
 from league.errors import nearest
 from league.seeds import generator
-from league.types import Decision, Episode, JointMode, Match, Message, Outcome, Problem, Score, Split, Turn
+from league.types import Decision, Episode, JointMode, Match, Message, Outcome, Problem, Score, Split, TreePath, Turn
 from tasks.games.normal_form import FORMS, NormalForm
 from tasks.games.replies import (
     Invalid,
@@ -29,7 +29,7 @@ from tasks.games.replies import (
     move_sampling,
     parse_move,
 )
-from tasks.multiturn.paths import Path
+from tasks.task import Task
 
 SEATS = ("row", "col")
 AGAIN = "again"
@@ -37,7 +37,7 @@ Moves = dict[str, str | None]
 
 
 @dataclass(frozen=True)
-class MatrixGame:
+class MatrixGame(Task):
     """A normal-form game over `rounds` rounds; each player sees both players' earlier moves.
 
     Rewards are the game's payoffs round by round, combined by the match's reward mix. A reply that is no move either
@@ -45,7 +45,6 @@ class MatrixGame:
     then.
     """
 
-    name: str
     game: str = "rock-paper-scissors"
     samples: int = 8
     """Replies per seat in the first round: the group."""
@@ -112,7 +111,7 @@ class MatrixGame:
     def open(self, match: Match) -> Sequence[Turn]:
         return [self._turn([], list(SEATS), self.samples, "round 1")]
 
-    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         played = self._rounds(path)
         late = [seat for seat, move in played[-1].items() if move is None]
         if late and self.invalid == "resample" and self._asked_again(path) < self.retries:
@@ -145,7 +144,7 @@ class MatrixGame:
             lines.append(f"Answer with one word: {', '.join(self.form.moves[:-1])} or {self.form.moves[-1]}.")
         return " ".join(lines)
 
-    def _rounds(self, path: Path) -> list[Moves]:
+    def _rounds(self, path: TreePath) -> list[Moves]:
         """The moves of each round along `path`; a repeated question overwrites the forfeit it was
         asked for."""
         rounds: list[Moves] = []
@@ -157,7 +156,7 @@ class MatrixGame:
                 rounds.append(moves)
         return rounds
 
-    def _asked_again(self, path: Path) -> int:
+    def _asked_again(self, path: TreePath) -> int:
         """How many times the current round has been asked again."""
         count = 0
         for decision, _ in reversed(path):
@@ -188,7 +187,7 @@ class MatrixGame:
         for node in root.nodes:
             if node.picks["row"] != node.picks["col"]:
                 continue
-            path: Path = ((root, node),)
+            path: TreePath = ((root, node),)
             while path[-1][1].next:
                 decision = path[-1][1].next[0]
                 path = (*path, (decision, decision.nodes[0]))

@@ -7,15 +7,14 @@ A turn of a task may take several stages (the helper's writer, then the main wri
 
 from collections.abc import Iterator
 
-from league.types import Decision, Episode, Message, Node
+from league.types import Decision, Episode, Message, Node, TreePath
 
-Path = tuple[tuple[Decision, Node], ...]
 Stage = tuple[str, tuple[str, ...]]
 """(tag, seats that speak)."""
 WRITE = "write"
 
 
-def last_said(path: Path, seat: str) -> tuple[tuple[Message, ...], str] | None:
+def last_said(path: TreePath, seat: str) -> tuple[tuple[Message, ...], str] | None:
     """The newest (prompt, reply) of a seat."""
     for decision, node in reversed(path):
         if seat in decision.turn.prompts:
@@ -23,18 +22,18 @@ def last_said(path: Path, seat: str) -> tuple[tuple[Message, ...], str] | None:
     return None
 
 
-def until_write(path: Path) -> Path:
+def until_write(path: TreePath) -> TreePath:
     """The path up to the end of its newest complete turn."""
     end = max(index for index, (decision, _) in enumerate(path) if decision.turn.tag == WRITE)
     return path[: end + 1]
 
 
-def wrote_before(path: Path) -> bool:
+def wrote_before(path: TreePath) -> bool:
     """Whether a turn has been completed along the path."""
     return any(decision.turn.tag == WRITE for decision, _ in path)
 
 
-def written(episode: Episode) -> Iterator[Path]:
+def written(episode: Episode) -> Iterator[TreePath]:
     """The path to every node that ends a turn, in playing order."""
     for path, decision in episode.decisions():
         if decision.turn.tag == WRITE:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Protocol
 
 from league.seeds import generator
+from tasks.task import Fluency
 from tasks.writing.words import STOPWORDS
 
 _TOKEN = re.compile(r"\w+(?:'\w+)?|[.,;:!?]")
@@ -40,12 +40,6 @@ classes seen."""
 SHUFFLES = 6
 RUN = 3
 TRIES = 20
-
-
-class Fluency(Protocol):
-    """Scores texts between 0 (not language) and 1 (reads well)."""
-
-    def __call__(self, texts: Sequence[str]) -> list[float]: ...
 
 
 def ramp(x: float, zero: float, one: float) -> float:

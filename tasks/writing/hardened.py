@@ -22,7 +22,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.writing.fluency import FUNCTION_WORDS, Fluency, ramp, word_order
+from tasks.task import Fluency
+from tasks.writing.fluency import FUNCTION_WORDS, ramp, word_order
 from tasks.writing.rewards import Kind, Levels, paper_reward
 from tasks.writing.words import TRANSITIONS, content_words, words
 

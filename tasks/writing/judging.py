@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from tasks.multiturn.feedback import Check
-from tasks.writing.fluency import Fluency
+from tasks.task import Fluency
 from tasks.writing.hardened import Quality, hardened_reward
 from tasks.writing.rewards import Kind, Levels, paper_reward
 

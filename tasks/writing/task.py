@@ -26,12 +26,25 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
-from league.types import Episode, JointMode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, Turn
+from league.registry import INJECTED
+from league.types import (
+    Episode,
+    JointMode,
+    Match,
+    Message,
+    Outcome,
+    Problem,
+    Relation,
+    Sampling,
+    Score,
+    Split,
+    TreePath,
+    Turn,
+)
 from tasks.games.replies import ask, cooperation_outcome, mix_rewards
 from tasks.multiturn.feedback import Transition, continued, told
 from tasks.multiturn.paths import (
     WRITE,
-    Path,
     Stage,
     by_turn,
     first_plays,
@@ -42,8 +55,9 @@ from tasks.multiturn.paths import (
     wrote_before,
 )
 from tasks.settings import check_writers
+from tasks.task import Fluency, Task
 from tasks.writing.demonstrations import demonstrations
-from tasks.writing.fluency import Fluency, Remembered
+from tasks.writing.fluency import Remembered
 from tasks.writing.hardened import quality, strict_categories
 from tasks.writing.judging import Judged, Pair, checks, judge
 from tasks.writing.prompts import EDITOR_TASK, PROMPTS, SPLIT_LINE
@@ -55,11 +69,10 @@ EDITOR = "editor"
 
 
 @dataclass(frozen=True)
-class Writing:
+class Writing(Task):
     """Settings of a writing match. Match.problems are the texts to write about, one decision tree
     each."""
 
-    name: str
     kind: Literal["tldr", "arxiv"] = "tldr"
     source: str = "docstrings"
     arrangement: Literal["parallel", "sequential", "discussion", "single"] = "parallel"
@@ -82,7 +95,7 @@ class Writing:
     top_p: float = 0.9
     max_tokens: int = 96
     """Per text; the paper's is 256."""
-    fluency: Fluency | None = field(default=None, compare=False)
+    fluency: Fluency | None = field(default=None, compare=False, metadata=INJECTED)
     """The base model's perplexity as a share, injected with `with_fluency`; never from a config."""
     relation: Relation = field(default="cooperation", init=False)
 
@@ -133,7 +146,7 @@ class Writing:
     def open(self, match: Match) -> Sequence[Turn]:
         return [self._turn(match, about, (), None) for about in range(len(match.problems))]
 
-    def follow(self, match: Match, path: Path) -> Sequence[Turn]:
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         if len(path) >= len(self._plan):
             return []
         about = path[-1][0].turn.about or 0
@@ -144,7 +157,7 @@ class Writing:
                 return []
         return [self._turn(match, about, path, judged)]
 
-    def _turn(self, match: Match, about: int, path: Path, judged: Judged | None) -> Turn:
+    def _turn(self, match: Match, about: int, path: TreePath, judged: Judged | None) -> Turn:
         tag, seats = self._plan[len(path)]
         text = match.problems[about].question
         if judged is None and wrote_before(path):  # an editor or the first writer has spoken since
@@ -156,7 +169,7 @@ class Writing:
         samples = 1 if evaluate or tag == "edit" else self.branch if path else self.samples
         return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about, self.joint)
 
-    def _prompt(self, text: str, path: Path, seat: str, judged: Judged | None) -> tuple[Message, ...]:
+    def _prompt(self, text: str, path: TreePath, seat: str, judged: Judged | None) -> tuple[Message, ...]:
         """What one seat sees: the text the first time, then its own history with the feedback on
         the last turn."""
         prompts, said = PROMPTS[self.kind], last_said(path, seat)
@@ -174,7 +187,7 @@ class Writing:
             feedback = f"{feedback}\n\nYour partner wrote:\n{first[1].strip()}".strip()
         return continued(said[0], said[1], feedback, "Write it again, better. Write only the text.")
 
-    def _first(self, text: str, path: Path, seat: str) -> str:
+    def _first(self, text: str, path: TreePath, seat: str) -> str:
         prompts, partner = PROMPTS[self.kind], last_said(path, WRITERS[0])
         if self.arrangement == "single":
             return prompts.both(text)
@@ -205,11 +218,11 @@ class Writing:
                     rewards[node.id] = mix_rewards(earned, episode.match.rewards)
         return Score(rewards, self._metrics(episode, judged), tuple(self._outcomes(episode, judged)))
 
-    def _judge(self, source: str, path: Path) -> Judged:
+    def _judge(self, source: str, path: TreePath) -> Judged:
         """The pair at the end of `path` as feedback sees it: without the base model."""
         return judge(KINDS[self.kind], self.reward, source, self._pair(path), None)
 
-    def _pair(self, path: Path) -> Pair | None:
+    def _pair(self, path: TreePath) -> Pair | None:
         """The newest two texts of `path`, or None when a single writer did not part them."""
         found = [last[1].strip() if (last := last_said(path, seat)) else "" for seat in self.writers()]
         if self.arrangement != "single":

@@ -6,7 +6,8 @@ from itertools import count, product
 
 import numpy as np
 
-from league.types import Decision, Episode, Match, Node, Reply, Task, Turn, Version
+from league.types import Decision, Episode, Match, Node, Reply, Turn, Version
+from tasks import Task
 
 Speaker = Callable[[str, str, np.random.Generator], str]
 
