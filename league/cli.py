@@ -1,8 +1,7 @@
-"""The `league` program: registers the commands and is the outermost boundary, where errors become
-messages and exit codes.
+"""The `league` program: registers the commands, and turns errors into messages and exit codes.
 
-0: done. 1: a check found something (verify), or training stopped. 2: the user's error, one message, no traceback.
-130: interrupted. 70: an error nobody foresaw: one message, and the traceback in a file that the message names.
+0: done. 1: a check found something (verify), or training stopped. 2: the user's error, one message, no traceback. 70:
+an internal error: one message, and the traceback in a file that it names. 130: interrupted.
 
 Commands import what they need when they run: `--help` and everything that needs no model answers without torch.
 """
@@ -21,7 +20,8 @@ from league.store.schema import DAMAGE
 
 app = typer.Typer(
     name="league",
-    help="Train a population of language-model agents that teach, help and beat one another, over one frozen base model.",
+    help="Train a population of language-model agents that teach, help and beat one another, over one frozen base "
+    "model.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,7 +43,8 @@ def main() -> None:
         _fail(f"stopped: {error}", 1)
     except DAMAGE as error:
         _fail(
-            f"error: the run's database is damaged ({error}); `league verify RUN` says where, `--repair` falls back to the newest whole round",
+            f"error: the run's database is damaged ({error}); `league verify RUN` says where, `--repair` falls back "
+            "to the newest whole round",
             2,
         )
     except BrokenPipeError:
@@ -60,14 +61,17 @@ def main() -> None:
         _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
     except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
         _fail(
-            f"internal error: {type(error).__name__}: {error}\nthis is a mistake in league; the details are in {_logged(error)}",
+            f"internal error: {type(error).__name__}: {error}\nthis is a fault in league; the details are in "
+            f"{_logged(error)}",
             70,
         )
 
 
 def _note(error: threading.ExceptHookArgs) -> None:
-    """What ends a thread (TensorBoard's writer on a full disk) is a line, not a traceback; who
-    needs the thread is told when it is missed."""
+    """What ends a thread (TensorBoard's writer on a full disk) is a line, not a traceback.
+
+    Who needs the thread is told when it is missed.
+    """
     if error.exc_type is not SystemExit:
         typer.echo(f"note: {error.exc_type.__name__}: {error.exc_value}", err=True)
 

@@ -48,13 +48,14 @@ class DataError(UserError):
 
 
 class BackendError(LeagueError):
-    """A player could not answer for a reason that is not the player's: the match is void, never a
-    loss."""
+    """A player could not answer for a reason that is not its own: the match is void, never a loss."""
 
 
 class TrainingDiverged(LeagueError):
-    """A non-finite loss, gradient, log-probability or adapter; the message names the agent, `agent`
-    too where it is one agent's."""
+    """A non-finite loss, gradient, log-probability or adapter.
+
+    The message names the agent; so does `agent`, where it is one agent's.
+    """
 
     def __init__(self, message: str, agent: str | None = None):
         self.agent = agent
@@ -62,8 +63,7 @@ class TrainingDiverged(LeagueError):
 
 
 class Foreign:
-    """The boundary around code that is not ours: a user's module, a problem generator, a parser of
-    somebody's file.
+    """The boundary around code that is not ours: a user's module, a generator, a parser of somebody's file.
 
     Such code may raise anything. Used as a context manager, it turns whatever comes out into a UserError that says
     `what` failed and why; our own errors pass.

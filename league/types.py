@@ -14,9 +14,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 from league.errors import BackendError
 
-Role = Literal["expert", "student", "co-player", "exploiter", "past", "scripted", "remote"]
-WITHOUT_WEIGHTS: tuple[Role, ...] = ("scripted", "remote")
-"""Roles that speak without an adapter of ours: never trained, nothing to store or export."""
+PlayerRole = Literal["expert", "student", "co-player", "exploiter", "scripted", "remote"]
+"""Roles that a config may give an agent."""
+Role = Literal[PlayerRole, "past"]
 Split = Literal["train", "validation", "test"]
 JointMode = Literal["aligned", "cross"]
 Relation = Literal["contest", "teaching", "cooperation"]
@@ -43,6 +43,48 @@ BASE = Version("base", 0)
 """The base model as a player: its adapter is switched off, it never trains. The name is reserved."""
 EXAM = "exam"
 """The task name under which exams enter the payoffs. The name is reserved."""
+
+
+# ---------------------------------------------------------------------------------------------------- roles
+@dataclass(frozen=True)
+class Capabilities:
+    """What a role means. Nothing else in the code asks for a role by its name."""
+
+    speaks: Literal["adapter", "script", "server"] = "adapter"
+    """By an adapter of ours, by a function or a mixed strategy, or from behind an API."""
+    specialist: bool = False
+    """Learns one domain, which it must name, and is judged as a teacher."""
+    teaches: bool = False
+    """May take a teacher's seat in a domain of its own."""
+    taught: bool = False
+    """May take a student's seat; its unaided accuracy is a run's result."""
+    joins: bool = True
+    """Plays tasks other than teaching where the config names no roles."""
+    targets: bool = False
+    """May be sent against chosen agents only."""
+    examined: bool = True
+    """Sits exams where nobody is named."""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether an adapter of ours speaks: only then is there something to train, store or export."""
+        return self.speaks == "adapter"
+
+    @property
+    def sits_alone(self) -> bool:
+        """Whether its exam is held apart: a server that cannot be reached must void nobody else's."""
+        return self.speaks == "server"
+
+
+ROLES: Mapping[Role, Capabilities] = {
+    "expert": Capabilities(specialist=True, teaches=True, joins=False),
+    "student": Capabilities(taught=True),
+    "co-player": Capabilities(),
+    "exploiter": Capabilities(targets=True),
+    "past": Capabilities(joins=False),
+    "scripted": Capabilities(speaks="script", examined=False),
+    "remote": Capabilities(speaks="server", teaches=True),
+}
 
 
 # ------------------------------------------------------------------------------------------------- problems
@@ -85,8 +127,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt for one player, to be sampled `samples` times; sample j draws from the stream
-    (seed, j)."""
+    """One prompt for one player, to be sampled `samples` times.
+
+    Sample j draws from the stream (seed, j).
+    """
 
     version: Version | None
     """None is the base model with its adapter switched off: the reference policy."""
@@ -112,12 +156,13 @@ class Reply:
 
 
 class Backend(Protocol):
-    """WHO SPEAKS. One call is one stage of a round: all prompts of all matches, whatever their
-    adapter."""
+    """WHO SPEAKS. One call is one stage of a round: all prompts of all matches, whatever their adapter."""
 
     def generate(self, requests: Sequence[Request]) -> Sequence["tuple[Reply, ...] | BackendError"]:
-        """Answer every request, in order, with its `samples` replies, or with the BackendError that
-        kept its player from answering."""
+        """Answer every request, in order, with its `samples` replies.
+
+        A request whose player could not answer gets the BackendError that says why.
+        """
         ...
 
 
@@ -133,8 +178,10 @@ class Remembering(Protocol):
 # -------------------------------------------------------------------------------------------------- matches
 @dataclass(frozen=True)
 class RewardMix:
-    """How individual, team and competitive rewards combine for one match; stored with it as its
-    situation."""
+    """How individual, team and competitive rewards combine for one match.
+
+    Stored with the match as its situation.
+    """
 
     individual: float = 1.0
     team: float = 0.0
@@ -174,8 +221,10 @@ class Turn:
 
 @dataclass
 class Node:
-    """A joint action: `picks[seat]` indexes that seat's replies; `next` are the decision points
-    that follow."""
+    """A joint action: `picks[seat]` indexes that seat's replies.
+
+    `next` are the decision points that follow.
+    """
 
     id: int
     picks: Mapping[str, int]
@@ -208,8 +257,7 @@ class Episode:
     """Why the match does not count (a player could not be reached), or None."""
 
     def decisions(self) -> Iterator[tuple[TreePath, Decision]]:
-        """Walk (path of (decision, node) from the root, decision), parents before children, in
-        playing order."""
+        """Walk (path, decision) through the tree, parents before children, in playing order."""
         stack: list[tuple[TreePath, Decision]] = [((), root) for root in reversed(self.roots)]
         while stack:
             path, decision = stack.pop()
@@ -221,12 +269,14 @@ class Episode:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One relation between two versions in one task, summed over paired items; raw material of the
-    payoffs.
+    """One relation between two versions in one task, summed over paired items.
 
-    relation "contest": wins, draws, losses of `row` against `col`, item by item.
-    relation "teaching": row taught col; total and total_sq sum the paired Δ per (explanation, problem) item.
-    relation "cooperation": total and total_sq of the joint return.
+    The raw material of the payoffs:
+
+        contest      wins, draws, losses of `row` against `col`, item by item
+        teaching     row taught col; total and total_sq sum the paired Δ per (explanation, problem) item
+        cooperation  total and total_sq of the joint return
+
     `domain` may be "" where a task has none.
     """
 
@@ -246,8 +296,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Score:
-    """What the task made of an episode: rewards per node and seat, metrics for people, outcomes for
-    the payoffs.
+    """What the task made of an episode: rewards per node and seat, metrics, outcomes for the payoffs.
 
     `void` lists seats whose samples must carry no gradient (an infrastructure failure, a suspected hack).
     """
@@ -303,8 +352,10 @@ class VersionRow:
 # ----------------------------------------------------------------------------------------------- what lasts
 @dataclass(frozen=True)
 class MatchResult:
-    """A finished match as it is stored. `transcript` is plain JSON-able data or None when it was
-    not kept."""
+    """A finished match as it is stored.
+
+    `transcript` is plain JSON-able data, or None when it was not kept.
+    """
 
     match: Match
     metrics: Mapping[str, float]

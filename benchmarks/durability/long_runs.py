@@ -35,7 +35,8 @@ from league.payoffs.view import HISTORY
 from league.preflight.checks import prepare
 from league.round.report import LiveReport
 from league.round.values import RoundReport
-from league.runtime.assembly import League, limits_of, restore
+from league.runtime.assembly import limits_of, restore
+from league.runtime.league import League
 from league.store.commit import TRIM_EVERY
 from league.store.run import RunStore
 from tests.chaos.tiny import write
@@ -91,7 +92,7 @@ class Meter(LiveReport):
             give_back()
             self.readings.append((report.round, resident()))
             print(json.dumps({"round": report.round, "MB": round(resident() / 1e6, 2)}), file=sys.stderr, flush=True)
-        self.clock = dict(league.clock)
+        self.clock = dict(report.state.clock)
 
 
 def fill(base: BaseModel | None) -> None:
@@ -159,9 +160,9 @@ def resume_seconds(config: Config) -> dict[str, float]:
     started = time.process_time()
     store = RunStore.open(config.folder, limits_of(config))
     opened = time.process_time()
-    league = restore(prepared, store)
+    _, state = restore(prepared, store)
     done = time.process_time()
-    cells = league.view.size
+    cells = state.view.size
     store.close()
     return {"open": round(opened - started, 3), "restore": round(done - opened, 3), "payoff_cells": float(cells)}
 

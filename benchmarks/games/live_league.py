@@ -52,7 +52,7 @@ from league.payoffs.nash import max_entropy_nash
 from league.preflight.checks import prepare
 from league.reporting.queries.cycles import cycles
 from league.round.values import RoundReport
-from league.runtime.assembly import League
+from league.runtime.league import League
 from league.store.reader import RunReader
 from league.types import Match, Sampling, Turn, Version
 from tasks.games.matrix_games import MatrixGame
@@ -117,11 +117,11 @@ class Curve:
 
     def round(self, league: League, report: RoundReport) -> None:
         task: MatrixGame = league.tasks["game"]
-        live = list(league.population.live().values())
-        pasts = league.population.frozen()
+        live = list(report.state.population.live().values())
+        pasts = report.state.population.frozen()
         self.measure(league, task, [version for version in [*live, *pasts] if version not in self.policies])
         payoff = task.form.payoff_AA
-        met = league.view.meetings("game", pasts, pasts)
+        met = report.state.view.meetings("game", pasts, pasts)
         margin = (met.wins - met.losses) / (met.wins + met.draws + met.losses + 1.0)
         nash = max_entropy_nash((margin - margin.T) / 2.0)
         frozen = np.array([self.policies[past] for past in pasts])

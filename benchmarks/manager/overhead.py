@@ -23,7 +23,7 @@ from league.payoffs.diversity import dissimilarity
 from league.payoffs.edges import certified_edges
 from league.payoffs.matrix import Counts
 from league.payoffs.view import PayoffView
-from league.population import Evolution, Member, Population
+from league.population import Member, Population
 from league.population.pbt import exploits
 from league.population.retirement import retire
 from league.preflight.checks import prepare
@@ -31,7 +31,7 @@ from league.reporting.report import board_figures, build_report
 from league.reporting.time_budget import Allowance
 from league.round.strength import games, who_is_better
 from league.round.values import RoundReport
-from league.runtime.assembly import League
+from league.runtime.league import League, LeagueState
 from league.store.reader import RunReader
 from league.types import Hyper, Outcome, Version
 
@@ -116,12 +116,12 @@ def _look(size: int) -> float:
         ]
         view = view.add(number, outcomes)
     population, tasks = Population(members, pasts), {"game": SimpleNamespace(relation="contest")}
-    league = SimpleNamespace(view=view, population=population, evolution=Evolution(), tasks=tasks)
+    league, state = SimpleNamespace(tasks=tasks), LeagueState(population, view)
     started = time.process_time()
     played = view.recent("contest", "game", 15)
     for name in names:
-        games(league, name, set(pasts[name]).__contains__, played, 2)  # type: ignore[arg-type]
-    exploits(who_is_better(league, list(members.values()), "game", 0, 16.0), 0.95)  # type: ignore[arg-type]
+        games(state, name, set(pasts[name]).__contains__, played, 2)  # type: ignore[arg-type]
+    exploits(who_is_better(league, state, list(members.values()), task="game", since=0, min_games=16.0), 0.95)  # type: ignore[arg-type]
     versions = [*population.frozen(), *population.live().values()]
     met = view.meetings("game", versions, versions)
     beats = certified_edges(Counts(met.wins, met.draws))

@@ -23,9 +23,9 @@ def play(
 ) -> None:
     """Play one match between agents of a run, greedily, on held-out problems, and show it. Nothing
     is stored."""
-    from league.evaluation.on_demand import exhibition
+    from league.evaluation.on_demand import play_once
 
-    shown = exhibition(run, agents, task, domain, index)
+    shown = play_once(run, agents, task=task, domain=domain, index=index)
     _show(shown, as_json)
 
 

@@ -22,7 +22,8 @@ def unsettled(before: Config, now: Config) -> tuple[str, ...]:
     """One line for each such setting that is another now. Agents and domains may have left; who is
     new is not looked at here."""
     return tuple(
-        f"{path}: was {_shown(old)} when the run began, is {_shown(new)}; this cannot change any more: put it back, or start a new run"
+        f"{path}: was {_shown(old)} when the run began, is {_shown(new)}; this cannot change any more: put it back, "
+        "or start a new run"
         for path, old, new in _pairs(before, now)
         if old != new
     )

@@ -140,7 +140,10 @@ def _describe(item: Mapping[str, Any]) -> str:
     if kind == "missing":
         return f"{path}: is required"
     if kind == "string_pattern_mismatch":
-        return f"{path}: a name has lower-case letters, digits, '-' and '_', starts with a letter or digit, at most 64 characters"
+        return (
+            f"{path}: a name has lower-case letters, digits, '-' and '_', starts with a letter or digit, at most "
+            "64 characters"
+        )
     if kind == "literal_error" and isinstance(found, str):
         options = [option.strip(" '") for option in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]
         return f"{path}: '{found}' is not one of {', '.join(options)}{nearest(found, options)}"

@@ -5,10 +5,10 @@ Works on raw data, so that these problems are listed together with the wrong sha
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast, get_args
 
 from league.errors import nearest
-from league.types import BASE, WITHOUT_WEIGHTS
+from league.types import BASE, ROLES, PlayerRole
 
 
 def references(data: Mapping[str, Any]) -> list[str]:
@@ -25,23 +25,7 @@ def references(data: Mapping[str, Any]) -> list[str]:
         if not isinstance(agent, dict):
             continue
         domain = agent.get("domain")
-        if agent.get("role") == "scripted" and (agent.get("says") is None) == (agent.get("script") is None):
-            problems.append(
-                f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')"
-            )
-        if agent.get("role") != "scripted" and (agent.get("says") is not None or agent.get("script") is not None):
-            problems.append(f"agents.{name}: only agents with role 'scripted' have `says` or `script`")
-        if (agent.get("role") == "remote") != (agent.get("remote") is not None):
-            problems.append(
-                f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together"
-            )
-        idle = [key for key in ("adapter", "learning_rate", "checkpoint") if agent.get(key) is not None]
-        if idle and agent.get("role") in WITHOUT_WEIGHTS:
-            problems.append(
-                f"agents.{name}.{idle[0]}: an agent with role '{agent.get('role')}' has no weights; remove it"
-            )
-        if agent.get("role") == "expert" and domain is None:
-            problems.append(f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}")
+        problems += _role(name, agent, list(domains))
         if domain is not None and domain not in domains:
             problems.append(
                 f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}"
@@ -67,14 +51,34 @@ def _seat(place: str, named: Any, agents: Sequence[str]) -> Iterator[str]:
             yield f"{place}: '{agent}' is not an agent of this run{nearest(str(agent), list(agents))}"
 
 
+def _role(name: str, agent: Mapping[str, Any], domains: Sequence[str]) -> Iterator[str]:
+    """What an agent's role demands of its settings, and what it leaves without meaning."""
+    role = agent.get("role")
+    known = isinstance(role, str) and role in get_args(PlayerRole)
+    can = ROLES[cast(PlayerRole, role)] if known else None
+    speaks, scripted = can.speaks if can else None, (agent.get("says") is not None, agent.get("script") is not None)
+    if speaks == "script" and scripted[0] == scripted[1]:
+        yield (
+            f"agents.{name}: a scripted agent needs either `says` (text → weight) "
+            "or `script` ('package.module:function')"
+        )
+    if speaks != "script" and any(scripted):
+        yield f"agents.{name}: only agents with role 'scripted' have `says` or `script`"
+    if (speaks == "server") != (agent.get("remote") is not None):
+        yield f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together"
+    idle = [key for key in ("adapter", "learning_rate", "checkpoint") if agent.get(key) is not None]
+    if idle and can is not None and not can.has_weights:
+        yield f"agents.{name}.{idle[0]}: an agent with role '{role}' has no weights; remove it"
+    if can is not None and can.specialist and agent.get("domain") is None:
+        yield f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}"
+    if agent.get("targets") is not None and not (can is not None and can.targets):
+        yield f"agents.{name}.targets: only agents with role 'exploiter' have targets"
+
+
 def _targets(name: str, agent: Mapping[str, Any], agents: Mapping[str, Any]) -> list[str]:
-    """Only exploiters have targets: known agents other than themselves."""
-    targets = agent.get("targets")
-    if targets is None:
-        return []
-    if agent.get("role") != "exploiter":
-        return [f"agents.{name}.targets: only agents with role 'exploiter' have targets"]
-    if not isinstance(targets, list):
+    """An exploiter's targets are known agents other than itself."""
+    targets, role = agent.get("targets"), agent.get("role")
+    if not isinstance(targets, list) or role not in get_args(PlayerRole) or not ROLES[cast(PlayerRole, role)].targets:
         return []
     wrong = [target for target in targets if target == name or str(target) not in agents]
     others = [other for other in agents if other != name]

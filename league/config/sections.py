@@ -8,7 +8,7 @@ that belong to other layers (task kinds, domain kinds, matchmakers, the model) a
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from league.config.base import Count, Decay, Name, Positive, Rate, Section, Weight
 from league.config.evolution import EvolutionConfig
+from league.types import ROLES, Capabilities, PlayerRole
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -97,13 +98,14 @@ class RemoteConfig(Section):
         if value is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,127}", value):
             raise PydanticCustomError(
                 "secret",
-                "expected the NAME of an environment variable (upper-case letters, digits, '_') that holds the key, not the key",
+                "expected the NAME of an environment variable (upper-case letters, digits, '_') that holds the key, "
+                "not the key",
             )
         return value
 
 
 class AgentConfig(Section):
-    role: Literal["expert", "student", "co-player", "exploiter", "scripted", "remote"]
+    role: PlayerRole
     domain: str | None = None
     """The domain an expert or a remote player teaches; students train on all."""
     system: str | None = None
@@ -123,6 +125,11 @@ class AgentConfig(Section):
     frozen past; null meets anyone."""
     remote: RemoteConfig | None = None
     """Where a remote agent answers."""
+
+    @property
+    def can(self) -> Capabilities:
+        """What its role means."""
+        return ROLES[self.role]
 
 
 class WarmupPhase(Section):
@@ -182,13 +189,7 @@ class TaskConfig(Section):
     """Rule → weight in the mixture."""
     rules: dict[str, dict[str, Any]] = {}
     """Rule → its parameters."""
-    roles: tuple[Literal["expert", "student", "co-player", "exploiter", "scripted", "remote"], ...] = (
-        "student",
-        "co-player",
-        "exploiter",
-        "scripted",
-        "remote",
-    )
+    roles: tuple[PlayerRole, ...] = tuple(role for role in get_args(PlayerRole) if ROLES[role].joins)
     """Who plays, in tasks that are not teaching: experts stay specialists unless named here."""
     seats: dict[str, tuple[str, ...]] = {}
     """Seat → the agents that may take it, in place of everyone with one of the `roles`. Once a seat

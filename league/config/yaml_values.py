@@ -52,7 +52,8 @@ def plain(value: Any) -> Any:
             raise ValueError(f"a whole number of {item.bit_length()} bits; expected at most {WIDEST.bit_length()}")
         if isinstance(item, bytes | set | tuple):
             raise ValueError(
-                f"a value of YAML's kind !!{ {bytes: 'binary', set: 'set', tuple: 'pairs'}[type(item)] }; expected plain values"
+                f"a value of YAML's kind !!{ {bytes: 'binary', set: 'set', tuple: 'pairs'}[type(item)] }; expected "
+                "plain values"
             )
         return item
 

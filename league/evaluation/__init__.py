@@ -1,1 +1,1 @@
-"""HELD-OUT MEASUREMENT: exams, teaching gains, cross-play, and single matches on request. Nothing here is trained on."""
+"""HELD-OUT MEASUREMENT: exams, teaching gains, cross-play, single matches. Never trained on."""

@@ -1,18 +1,19 @@
-"""Do partners only understand those they were trained with? Every first player with every second
-player, on held-out problems.
+"""Cross-play: do partners only understand those they were trained with?
 
-A team is a cooperation task of a run: the agents that its config names for its seats (or, where none is named,
-everybody who plays it). Players of one team have trained together, players of different teams (other tasks, other
-runs) have not. All pairings answer the same test problems from the same random streams, greedily, so what differs
-between two cells is the partner:
+Every first player meets every second player on held-out problems. A team is a cooperation task of a run: the agents
+that its config names for its seats (or, where none is named, everybody who plays it). Players of one team have
+trained together, players of different teams (other tasks, other runs) have not. All pairings answer the same test
+problems from the same random streams, greedily, so what differs between two cells is the partner:
 
-    gap = mean over pairings trained together − mean over pairings trained apart      (0: what was learned is no private language)
+    gap = mean over pairings trained together − mean over pairings trained apart
 
-Its interval is a bootstrap over problems (the pairings are all there are). Nothing is stored.
+A gap of 0 means that what was learned is no private language. Its interval is a bootstrap over problems (the pairings
+are all there are). Nothing is stored.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from league.population import Population
 from league.reporting.views import Estimate, Matrix
 from league.seeds import derive, generator
 from league.store.reader import RunReader
-from league.types import WITHOUT_WEIGHTS, Match, Version
+from league.types import ROLES, Version
 
 if TYPE_CHECKING:
     from league.model.bank import AdapterBank
@@ -37,8 +38,7 @@ REPLICATES = 2000
 
 @dataclass(frozen=True)
 class Seated:
-    """A player as cross-play knows it: its label, the team it trained in, and its version under a
-    name of its own."""
+    """A player in cross-play: its label, the team it trained in, its version under a name of its own."""
 
     label: str
     team: str
@@ -47,8 +47,10 @@ class Seated:
 
 @dataclass(frozen=True)
 class CrossPlay:
-    """returns[r, c, i]: normalised joint return of row player r with column player c on test
-    problem i; NaN where grading failed."""
+    """returns[r, c, i]: normalised joint return of row player r with column player c on problem i.
+
+    NaN where grading failed.
+    """
 
     task: str
     rows: tuple[Seated, ...]
@@ -61,8 +63,7 @@ class CrossPlay:
         return np.array([[float(row.team == col.team) for col in self.cols] for row in self.rows])
 
     def gap(self) -> tuple[Estimate | None, Estimate | None, Estimate | None]:
-        """(together, apart, together − apart) with bootstrap intervals; None where there is no such
-        pairing."""
+        """(together, apart, together − apart) with bootstrap intervals; None without such a pairing."""
         same = self.together > 0
         means = [np.nanmean(self.returns[chosen], axis=0) if chosen.any() else None for chosen in (same, ~same)]
         both = means[0] - means[1] if means[0] is not None and means[1] is not None else None
@@ -96,8 +97,10 @@ class CrossPlay:
 
 
 def _bootstrap(values: FloatArray | None) -> Estimate | None:
-    """Mean over problems with the 2.5% and 97.5% points of its resampled means; no interval for a
-    single problem."""
+    """Mean over problems with the 2.5% and 97.5% points of its resampled means.
+
+    No interval for a single problem.
+    """
     if values is None or np.isnan(values).all():
         return None
     found = values[~np.isnan(values)]
@@ -121,20 +124,21 @@ class _Team:
     """Labels of its players begin so: empty where one run is looked at."""
 
     def seated(self, number: int, bank: "AdapterBank | None", players: "dict[str, Player]") -> dict[str, list[Seated]]:
-        """Its players by seat, their live adapters in the bank under names that cannot clash, their
-        instructions in `players`."""
-        from league.runtime.assembly import players_of
+        """Its players by seat, their live adapters in the bank under names that cannot clash.
+
+        Their instructions go into `players`.
+        """
         from league.runtime.checkpoint import load_adapter
+        from league.runtime.league import players_of
 
         found: dict[str, Seated] = {}
         with RunReader.read(self.run) as reader:
             brought, live = players_of(Population.from_json(reader.state()["population"])), reader.live()
             for agent in dict.fromkeys(agent for named in self.seats.values() for agent in named):
                 row = reader.version_row(live[agent])
-                version = (
-                    row.version if row.role in WITHOUT_WEIGHTS else Version(f"{number}-{agent}"[:64], live[agent].step)
-                )
-                if bank is not None and row.role not in WITHOUT_WEIGHTS:
+                weights = ROLES[row.role].has_weights
+                version = Version(f"{number}-{agent}"[:64], live[agent].step) if weights else row.version
+                if bank is not None and weights:
                     load_adapter(reader, bank, replace(row, version=version), trainable=False)
                 players[version.agent] = brought[agent]
                 found[agent] = Seated(self.prefix + agent, self.name, version)
@@ -142,9 +146,11 @@ class _Team:
 
 
 def cross_play(runs: Sequence[Path], names: Sequence[str], problems: int) -> CrossPlay:
-    """Play it. `names` are tasks of the runs; none means every cooperation task. Raises UserError
-    when they do not go together."""
-    from league.rollouts import play
+    """Play every pairing. `names` are tasks of the runs; none means every cooperation task.
+
+    Raises UserError when they do not go together.
+    """
+    from league.rollouts import make_match, play
     from league.runtime.assembly import backend_for, equipped, load_base
 
     teams = [team for run in dict.fromkeys(runs) for team in _teams(run, names, len(runs) > 1)]
@@ -152,7 +158,8 @@ def cross_play(runs: Sequence[Path], names: Sequence[str], problems: int) -> Cro
     for team in teams:
         if replace(team.rules, name=rules.name) != rules:
             raise UserError(
-                f"the rules of {team.name} are not those of {teams[0].name}: their returns cannot be compared (--task chooses)"
+                f"the rules of {team.name} are not those of {teams[0].name}: their returns cannot be compared "
+                "(--task chooses)"
             )
     base, bank = load_base(prepared)
     players: dict[str, Player] = {}
@@ -161,24 +168,32 @@ def cross_play(runs: Sequence[Path], names: Sequence[str], problems: int) -> Cro
     rows, cols = ({player.version: player for team in seated for player in team[seat]} for seat in (first, second))
     others = {team[first][0].team: {seat: team[seat][0].version for seat in further} for team in seated}
     task = equipped(rules, bank)
+    places = list(product(range(len(rows)), range(len(cols)), range(problems)))
+    row_players, col_players = list(rows.values()), list(cols.values())
     matches = [
-        Match(f"{r}-{c}-{i}", task.name, 0, {first: row.version, second: col.version} | others[row.team], task.problems("test", i, ""),
-              derive("cross-play", i), "evaluate")
-        for r, row in enumerate(rows.values()) for c, col in enumerate(cols.values()) for i in range(problems)
-    ]  # fmt: skip
+        make_match(
+            task.name,
+            at=(0, "cross-play", r, c, i),
+            seats={first: row_players[r].version, second: col_players[c].version} | others[row_players[r].team],
+            problems=task.problems("test", i, ""),
+            seed=derive("cross-play", i),
+            purpose="evaluate",
+        )
+        for r, c, i in places
+    ]
     returns = np.full((len(rows), len(cols), problems), np.nan)
-    for match, episode in zip(
-        matches, play(matches, {task.name: task}, backend_for(prepared, base, bank), players), strict=True
-    ):
-        r, c, i = map(int, match.id.split("-"))
+    episodes = play(matches, {task.name: task}, backend_for(prepared, base, bank), players)
+    for place, episode in zip(places, episodes, strict=True):
         if episode.void is None:
-            returns[r, c, i] = task.score(episode).metrics.get("return", np.nan)
+            returns[place] = task.score(episode).metrics.get("return", np.nan)
     return CrossPlay(task.name, tuple(rows.values()), tuple(cols.values()), returns)
 
 
 def _teams(run: Path, names: Sequence[str], several: bool) -> Iterator[_Team]:
-    """The run's teams. Raises UserError for an unknown task, one without partners, and scripted
-    agents in more than one run."""
+    """The run's teams.
+
+    Raises UserError for an unknown task, one without partners, and scripted agents in more than one run.
+    """
     from league.preflight.checks import prepare
     from league.runtime.assembly import read_config
 
@@ -196,7 +211,7 @@ def _teams(run: Path, names: Sequence[str], several: bool) -> Iterator[_Team]:
         raise UserError(
             f"{run} has no cooperation task for two players (kinds writing and coding): nobody to play with"
         )
-    if several and set(WITHOUT_WEIGHTS) & set(roles.values()):
+    if several and not all(ROLES[role].has_weights for role in roles.values()):
         raise UserError(
             f"{run} has scripted or remote agents, who speak for their own run only: look at one such run at a time"
         )

@@ -1,5 +1,4 @@
-"""One match between chosen versions of a run, for people: played greedily on held-out problems,
-shown, and not stored."""
+"""One match, or one exam, of chosen versions of a run, for people: greedy, on held-out problems, and not stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,20 +8,26 @@ from league.errors import UserError, nearest
 from league.population import Population
 from league.reporting.queries.estimates import proportion
 from league.store.reader import RunReader
-from league.types import BASE, WITHOUT_WEIGHTS, Backend, Match, Version
+from league.types import BASE, ROLES, Backend, Split, Version
 
 if TYPE_CHECKING:
+    from league.evaluation.exams import ExamResult
     from league.preflight.checks import Prepared
     from tasks import Task
 
 
-def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str | None, index: int) -> dict[str, object]:
-    """Play and return the transcript. Raises UserError for unknown agents, tasks and domains, and
-    for a wrong number of seats."""
+def play_once(
+    run: Path, agents: Sequence[str], *, task: str | None, domain: str | None, index: int
+) -> dict[str, object]:
+    """Play one match and return its transcript.
+
+    Raises UserError for unknown agents, tasks and domains, and for a wrong number of seats.
+    """
     from league.learning.advantages import Credit, learn_from
     from league.preflight.checks import prepare
-    from league.rollouts import play, transcript
-    from league.runtime.assembly import players_of, read_config
+    from league.rollouts import make_match, play, transcript
+    from league.runtime.assembly import read_config
+    from league.runtime.league import players_of
     from league.seeds import derive
 
     with RunReader.read(run) as reader:
@@ -36,14 +41,13 @@ def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str |
         if chosen and chosen not in prepared.domains:
             raise UserError(f"domain '{chosen}' is not in this run{nearest(chosen, list(prepared.domains))}")
         backend = load_players(reader, prepared, versions)
-    match = Match(
-        "exhibition",
+    match = make_match(
         rules.name,
-        0,
-        seats,
-        rules.problems("test", index, chosen),
-        derive("exhibition", index),
-        "evaluate",
+        at=(0, "test", index),
+        seats=seats,
+        problems=rules.problems("test", index, chosen),
+        seed=derive("exhibition", index),
+        purpose="evaluate",
     )
     (episode,) = play([match], {rules.name: rules}, backend, players_of(population))
     if episode.void is not None:
@@ -52,19 +56,19 @@ def exhibition(run: Path, agents: Sequence[str], task: str | None, domain: str |
     return transcript(episode, score, learn_from(episode, score, Credit(), frozenset()).advantages)
 
 
-def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dict[str, object]:
-    """Held-out accuracy of versions of a run, measured now: agent, domain, right, n, accuracy with
-    its interval."""
-    from league.evaluation.exams import sit_exam
+def exam_now(run: Path, agents: Sequence[str], split: Split, problems: int) -> dict[str, object]:
+    """Held-out accuracy of versions of a run, measured now, per agent and domain with its interval."""
+    from league.evaluation.exams import hold_exam
     from league.preflight.checks import prepare
-    from league.runtime.assembly import players_of, read_config
+    from league.runtime.assembly import read_config
+    from league.runtime.league import players_of
 
     with RunReader.read(run) as reader:
         population = Population.from_json(reader.begun()["population"])
         config = read_config(run)
         if not config.domains:
             raise UserError(f"{run} has no domains, so there is no exam to sit; `league payoffs {run}` shows its games")
-        speaking = [version for name, version in reader.live().items() if population.members[name].role != "scripted"]
+        speaking = [version for name, version in reader.live().items() if population.members[name].can.examined]
         wanted = [resolve(reader, name) for name in agents] or (
             [*speaking, BASE] if speaking else list(reader.live().values())
         )
@@ -77,42 +81,58 @@ def exam_now(run: Path, agents: Sequence[str], split: str, problems: int) -> dic
             speakers={version.agent for version in wanted},
         )
         backend = load_players(reader, prepared, wanted)
-    marks, voids = [], []
+    exams: list[ExamResult] = []
+    voids: list[str] = []
     for together in _sittings(wanted, population):
-        sat, result = sit_exam(together, prepared.domains, split, range(problems), backend, players_of(population), 0)  # type: ignore[arg-type]
-        marks += sat
+        sat, result = hold_exam(
+            together,
+            prepared.domains,
+            split=split,
+            problems=range(problems),
+            backend=backend,
+            players=players_of(population),
+            number=0,
+        )
+        exams += sat
         voids += [result.void] if result.void is not None else []
-    if voids and not marks:
+    if voids and not exams:
         raise UserError(f"the exam could not be held: {voids[0]}")
-    rows = []
-    for mark in marks:
-        estimate = proportion(sum(mark.correct), len(mark.correct))
-        low, high = (estimate.low, estimate.high) if estimate else (None, None)
-        rows.append(
-            {"agent": mark.version.agent, "version": str(mark.version), "domain": mark.domain, "right": sum(mark.correct),
-             "n": len(mark.correct), "accuracy": mark.accuracy, "low": low, "high": high}
-        )  # fmt: skip
+    rows = [_exam_row(exam) for exam in exams]
     return {"run": str(run), "split": split, "problems": problems, "results": rows, "void": voids}
 
 
+def _exam_row(exam: "ExamResult") -> dict[str, object]:
+    estimate = proportion(sum(exam.correct), len(exam.correct))
+    return {
+        "agent": exam.version.agent,
+        "version": str(exam.version),
+        "domain": exam.domain,
+        "right": sum(exam.correct),
+        "n": len(exam.correct),
+        "accuracy": exam.accuracy,
+        "low": estimate.low if estimate else None,
+        "high": estimate.high if estimate else None,
+    }
+
+
 def _sittings(versions: Sequence[Version], population: Population) -> Iterator[list[Version]]:
-    """Everyone together, but each remote player alone: one that cannot be reached must void nobody
-    else's exam."""
-    remote = {member.name for member in population.with_role("remote")}
-    yield from ([version] for version in versions if version.agent in remote)
-    if here := [version for version in versions if version.agent not in remote]:
-        yield here
+    """Everyone together, but each remote player alone."""
+    alone = {member.name for member in population.members.values() if member.can.sits_alone}
+    yield from ([version] for version in versions if version.agent in alone)
+    if together := [version for version in versions if version.agent not in alone]:
+        yield together
 
 
 def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> Backend:
-    """A backend over the base and the named stored versions; scripted and remote agents speak for
-    themselves."""
+    """A backend over the base and the named stored versions; scripted and remote agents speak for themselves."""
     from league.runtime.assembly import backend_for, load_base
     from league.runtime.checkpoint import load_adapter
 
     base, bank = load_base(prepared)
     for version in dict.fromkeys(versions):
-        if bank is not None and version != BASE and (row := reader.version_row(version)).role not in WITHOUT_WEIGHTS:
+        if bank is None or version == BASE:
+            continue
+        if ROLES[(row := reader.version_row(version)).role].has_weights:
             load_adapter(reader, bank, row, trainable=False)
     return backend_for(prepared, base, bank)
 

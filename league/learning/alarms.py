@@ -16,11 +16,11 @@ round was already beyond the level, the alarm stays a warning.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
-from league.types import Episode, Reply, Score, Version
+from league.types import Episode, Reply, Score
 
 Action = Literal["warn", "roll back", "quarantine"]
 BELOW = frozenset({"entropy_low"})
@@ -48,40 +48,6 @@ class Alarm:
     def __str__(self) -> str:
         side = "below" if self.sign in BELOW else "above"
         return f"{self.agent}: {self.sign} {self.value:.3g} {side} {self.limit:.3g} ({self.action})"
-
-
-@dataclass
-class Guards:
-    """What is remembered between rounds, by agent: the first round's measurements, the last good
-    version, strikes in a row."""
-
-    first: dict[str, dict[str, float]] = field(default_factory=dict)
-    good: dict[str, Version] = field(default_factory=dict)
-    strikes: dict[str, int] = field(default_factory=dict)
-    quarantined: list[str] = field(default_factory=list)
-    raised: list[str] = field(default_factory=list)
-    """The newest round's alarms, in words."""
-
-    def forget(self, agent: str) -> None:
-        """The agent left the league."""
-        for table in (self.first, self.good, self.strikes):
-            table.pop(agent, None)
-        self.quarantined = [name for name in self.quarantined if name != agent]
-
-    def to_json(self) -> dict[str, Any]:
-        good = {agent: str(version) for agent, version in self.good.items()}
-        return {
-            "first": self.first,
-            "good": good,
-            "strikes": self.strikes,
-            "quarantined": self.quarantined,
-            "raised": self.raised,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Guards":
-        good = {agent: Version.parse(name) for agent, name in data["good"].items()}
-        return cls(dict(data["first"]), good, dict(data["strikes"]), list(data["quarantined"]), list(data["raised"]))
 
 
 def repeated_share(text: str, n: int = 4) -> float:

@@ -1,61 +1,81 @@
-"""What evolution remembers between rounds. It is part of the round's state, so a resumed run goes
-on exactly where it was."""
+"""What evolution remembers between rounds. It is part of the round's state, so a resumed run goes on as it was."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from league.types import Hyper, Version
 
 REMEMBERED = 1000
-"""Retired versions named in the round's state, for the lineage: a league that lasts retires some
-every round."""
+"""Retired versions named in the round's state, for the lineage: a league that lasts retires some every round."""
+T = TypeVar("T")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Evolution:
-    """By agent: when it was frozen last, where its present line of weights began, where it began at
-    all."""
+    """By agent: when it was frozen last, where its present line of weights began, where it began at all."""
 
-    frozen_at: dict[str, int] = field(default_factory=dict)
+    frozen_at: Mapping[str, int] = field(default_factory=dict)
     """Round of the last snapshot."""
-    frozen_before: dict[str, int] = field(default_factory=dict)
+    frozen_before: Mapping[str, int] = field(default_factory=dict)
     """Round of the snapshot before that one."""
-    since: dict[str, int] = field(default_factory=dict)
-    """Step at which the present line of weights began: a reset or an exploit cuts it, and games
-    before say nothing of the agent now."""
-    origin: dict[str, Version] = field(default_factory=dict)
+    since: Mapping[str, int] = field(default_factory=dict)
+    """Step at which the present line of weights began.
+
+    A reset or an exploit cuts it, and games before say nothing of the agent now.
+    """
+    origin: Mapping[str, Version] = field(default_factory=dict)
     """The frozen version of the warm-up's weights, kept on disk because it is named here."""
-    start: dict[str, Hyper] = field(default_factory=dict)
+    start: Mapping[str, Hyper] = field(default_factory=dict)
     """Hyper-parameters at the beginning: exploration stays near them."""
-    retired: list[tuple[Version, int]] = field(default_factory=list)
+    retired: tuple[tuple[Version, int], ...] = ()
     """The newest retired versions and their rounds, newest last."""
-    stored: list[Version] = field(default_factory=list)
+    stored: tuple[Version, ...] = ()
     """The newest of them, whose weights stay on disk because the state names them."""
-    merged: list[str] = field(default_factory=list)
+    merged: tuple[str, ...] = ()
     """Agents that were born by merging and live."""
 
-    def begins(self, name: str, origin: Version, hyper: Hyper) -> None:
-        """Remember an agent's beginning, once."""
-        self.origin.setdefault(name, origin)
-        self.start.setdefault(name, hyper)
+    def begun(self, name: str, origin: Version, hyper: Hyper) -> "Evolution":
+        """An agent's beginning, remembered once."""
+        return replace(self, origin={name: origin, **self.origin}, start={name: hyper, **self.start})
 
-    def freezes(self, name: str, number: int) -> None:
-        """Note a snapshot of round `number`."""
-        self.frozen_before[name] = self.frozen_at.get(name, number)
-        self.frozen_at[name] = number
+    def frozen(self, name: str, number: int) -> "Evolution":
+        """A snapshot was made in round `number`."""
+        return replace(
+            self,
+            frozen_before={**self.frozen_before, name: self.frozen_at.get(name, number)},
+            frozen_at={**self.frozen_at, name: number},
+        )
 
-    def retires(self, versions: list[Version], number: int, stored: int) -> None:
-        """Note retired versions; the newest `stored` of all keep their weights."""
-        self.retired = [*self.retired, *((version, number) for version in versions)][-REMEMBERED:]
-        self.stored = [version for version, _ in self.retired][max(0, len(self.retired) - stored) :]
+    def cut(self, name: str, step: int) -> "Evolution":
+        """The agent's present line of weights begins at this step."""
+        return replace(self, since={**self.since, name: step})
 
-    def forgets(self, names: frozenset[str]) -> None:
-        """Agents that left the league."""
-        for table in (self.frozen_at, self.frozen_before, self.since, self.origin, self.start):
-            for name in names & table.keys():
-                del table[name]
-        self.merged = [name for name in self.merged if name not in names]
+    def with_retired(self, versions: Iterable[Version], number: int, stored: int) -> "Evolution":
+        """Versions were retired; the newest `stored` of all keep their weights."""
+        retired = (*self.retired, *((version, number) for version in versions))[-REMEMBERED:]
+        kept = tuple(version for version, _ in retired)[max(0, len(retired) - stored) :]
+        return replace(self, retired=retired, stored=kept)
+
+    def with_merged(self, name: str) -> "Evolution":
+        """A merged agent joined the league."""
+        return replace(self, merged=(*self.merged, name))
+
+    def without(self, names: frozenset[str]) -> "Evolution":
+        """These agents left the league."""
+
+        def left(table: Mapping[str, T]) -> dict[str, T]:
+            return {name: value for name, value in table.items() if name not in names}
+
+        return replace(
+            self,
+            frozen_at=left(self.frozen_at),
+            frozen_before=left(self.frozen_before),
+            since=left(self.since),
+            origin=left(self.origin),
+            start=left(self.start),
+            merged=tuple(name for name in self.merged if name not in names),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -73,12 +93,12 @@ class Evolution:
     def from_json(cls, data: Mapping[str, Any]) -> "Evolution":
         """Runs from before there was evolution have none of it: {} is an empty memory."""
         return cls(
-            dict(data.get("frozen_at", {})),
-            dict(data.get("frozen_before", {})),
-            dict(data.get("since", {})),
-            {name: Version.parse(text) for name, text in data.get("origin", {}).items()},
-            {name: Hyper(**values) for name, values in data.get("start", {}).items()},
-            [(Version(agent, step), number) for agent, step, number in data.get("retired", ())],
-            [Version.parse(text) for text in data.get("stored", ())],
-            list(data.get("merged", ())),
+            frozen_at=dict(data.get("frozen_at", {})),
+            frozen_before=dict(data.get("frozen_before", {})),
+            since=dict(data.get("since", {})),
+            origin={name: Version.parse(text) for name, text in data.get("origin", {}).items()},
+            start={name: Hyper(**values) for name, values in data.get("start", {}).items()},
+            retired=tuple((Version(agent, step), number) for agent, step, number in data.get("retired", ())),
+            stored=tuple(Version.parse(text) for text in data.get("stored", ())),
+            merged=tuple(data.get("merged", ())),
         )

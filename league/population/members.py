@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from league.types import WITHOUT_WEIGHTS, Hyper, Role, Version
+from league.types import ROLES, Capabilities, Hyper, Role, Version
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Member:
     Meeting it would be meeting oneself."""
 
     @property
-    def has_weights(self) -> bool:
-        """Whether an adapter of ours speaks for it."""
-        return self.role not in WITHOUT_WEIGHTS
+    def can(self) -> Capabilities:
+        """What its role means."""
+        return ROLES[self.role]
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,6 @@ class Population:
 
     def trainable(self) -> frozenset[str]:
         return frozenset(member.name for member in self.members.values() if member.trains)
-
-    def with_role(self, *roles: Role) -> tuple[Member, ...]:
-        return tuple(member for member in self.members.values() if member.role in roles)
 
     def live(self) -> dict[str, Version]:
         return {name: member.version for name, member in self.members.items()}

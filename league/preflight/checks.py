@@ -21,7 +21,7 @@ from league.model.folder import ModelFacts
 from league.preflight.model import device_problems, facts_of, model_problems
 from league.preflight.prompt_lengths import too_long
 from league.registry import look_in
-from league.types import EXAM, WITHOUT_WEIGHTS
+from league.types import EXAM
 from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
 from tasks.teaching import STUDENT, TEACHER, Teaching
@@ -39,8 +39,10 @@ class Prepared:
 
 
 def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callable[[str], None] = to_stderr) -> Prepared:
-    """A new run from a file: what is wrong with its shapes and with what its well-formed part names
-    is listed together."""
+    """A new run from a file: all that is wrong with it is listed together.
+
+    Both what is wrong with its shapes, and with what its well-formed part names.
+    """
     look_in(Path.cwd(), path.parent)
     draft = load_draft(path, overrides)
     if draft.config is None:
@@ -60,12 +62,11 @@ def prepare(
     source: str | None = None,
     progress: Callable[[str], None] = to_stderr,
 ) -> Prepared:
-    """Check all and build what needs no weights. Raises ConfigError with every problem at once, or
-    another UserError.
+    """Check all and build what needs no weights.
 
-    `speakers`: the agents that will speak, whose keys must be there; None is everyone. `known` are problems found
-    before, of which `config` is the well-formed rest. What takes a while (downloading a model, drawing problems) is
-    done only where nothing else is wrong.
+    Raises ConfigError with every problem at once, or another UserError. `speakers`: the agents that will speak, whose
+    keys must be there; None is everyone. `known` are problems found before, of which `config` is the well-formed
+    rest. What takes a while (downloading a model, drawing problems) is done only where nothing else is wrong.
     """
     blocked = _place(config.folder) if new_run else []
     if (
@@ -76,7 +77,8 @@ def prepare(
         and not _empty(config.folder)
     ):
         raise RunFolderError(
-            f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another with name=NEW-NAME"
+            f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another "
+            "with name=NEW-NAME"
         )
     problems = [*known, *blocked, *_names(config), *_keys(config, speakers)]
     domains = {
@@ -88,7 +90,7 @@ def prepare(
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
     problems += _evolution(config, tasks) if len(tasks) == len(config.tasks) else []
     facts: ModelFacts | None = None
-    if any(agent.role not in WITHOUT_WEIGHTS for agent in config.agents.values()):
+    if any(agent.can.has_weights for agent in config.agents.values()):
         try:
             facts = facts_of(config.model.name, bool(problems), progress)
         except UserError as error:
@@ -150,27 +152,38 @@ def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) ->
 
 
 def _teaching(name: str, chosen: TaskConfig, task: Task, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
-    """Teaching needs a teacher with a domain and a student, by role or by name; settings that mean
-    nothing to it are no settings."""
+    """Teaching needs a teacher with a domain and a student, by role or by name.
+
+    Settings that mean nothing to it are refused.
+    """
     for agent in chosen.seats.get(TEACHER, ()):
         if agent in agents and agents[agent].domain is None:
-            yield f"tasks.{name}.seats.{TEACHER}: '{agent}' has no domain to teach; give it one under agents.{agent}.domain"
-    able = {
-        agent.role for agent in agents.values() if agent.role == "expert" or (agent.role == "remote" and agent.domain)
-    }
+            yield (
+                f"tasks.{name}.seats.{TEACHER}: '{agent}' has no domain to teach; give it one under "
+                f"agents.{agent}.domain"
+            )
+    able = [name for name, agent in agents.items() if agent.can.teaches and agent.domain]
     if chosen.matches and TEACHER not in chosen.seats and not able:
         yield f"tasks.{name}: teaching needs at least one agent with role 'expert'"
-    if chosen.matches and STUDENT not in chosen.seats and not any(agent.role == "student" for agent in agents.values()):
+    if chosen.matches and STUDENT not in chosen.seats and not any(agent.can.taught for agent in agents.values()):
         yield f"tasks.{name}: teaching needs at least one agent with role 'student'"
     if set(chosen.roles) != set(TaskConfig.model_fields["roles"].default):
-        yield f"tasks.{name}.roles: experts teach and students learn whatever the roles; name others under tasks.{name}.seats"
+        yield (
+            f"tasks.{name}.roles: experts teach and students learn whatever the roles; name others under "
+            f"tasks.{name}.seats"
+        )
     if chosen.situations and isinstance(task, Teaching):
-        yield f"tasks.{name}.situations: a teacher earns the improvement and a student its own answer in any situation; remove them"
+        yield (
+            f"tasks.{name}.situations: a teacher earns the improvement and a student its own answer in any "
+            "situation; remove them"
+        )
 
 
 def _place(folder: Path) -> list[str]:
-    """The run's folder must be one that can be made: tried where the first folder above it exists,
-    and nothing is left behind."""
+    """The run's folder must be one that can be made.
+
+    Tried where the first folder above it exists; nothing is left behind.
+    """
     place = folder.parent
     try:
         while not _there(place):
@@ -220,7 +233,8 @@ def _seats(name: str, task: Task, config: Config) -> Iterator[str]:
             any(agent in named for named in chosen.seats.values()) or left and about.role in chosen.roles
         ):
             yield (
-                f"agents.{agent}.targets: seats of task '{name}' are dealt by `tasks.{name}.seats`, whoever an exploiter targets; "
+                f"agents.{agent}.targets: seats of task '{name}' are dealt by `tasks.{name}.seats`, whoever an "
+                "exploiter targets; "
                 "keep the agent out of its seats and roles, or remove the targets"
             )
     for seat in chosen.seats:
@@ -236,8 +250,10 @@ def _seats(name: str, task: Task, config: Config) -> Iterator[str]:
 
 
 def _evolution(config: Config, tasks: Mapping[str, Task]) -> list[str]:
-    """The task that evolution looks at must exist; only contests say whether a merged agent is as
-    good as its parents."""
+    """The task that evolution looks at must exist.
+
+    Only contests say whether a merged agent is as good as its parents.
+    """
     chosen = config.evolution
     if chosen.task is not None and chosen.task not in (*tasks, EXAM):
         return [f"evolution.task: '{chosen.task}' is not a task of this run{nearest(chosen.task, [*tasks, EXAM])}"]
@@ -249,7 +265,8 @@ def _evolution(config: Config, tasks: Mapping[str, Task]) -> list[str]:
     ]
     if chosen.merging is not None and not contests:
         return [
-            f"evolution.merging: candidates are judged in contests that anyone may join, and {' and '.join(judged)} is none; name one in evolution.task"
+            f"evolution.merging: candidates are judged in contests that anyone may join, and {' and '.join(judged)} "
+            "is none; name one in evolution.task"
         ]
     return []
 
@@ -269,15 +286,15 @@ def _script(name: str, agent: AgentConfig) -> list[str]:
 def _keys(config: Config, speakers: Collection[str] | None) -> list[str]:
     """The keys of remote players, by the names of their environment variables."""
     return [
-        f"agents.{name}.remote.key: the environment variable {agent.remote.key} is not set, or holds no key that can be sent; export it"
+        f"agents.{name}.remote.key: the environment variable {agent.remote.key} is not set, or holds no key that can "
+        "be sent; export it"
         for name, agent in config.agents.items()
         if agent.remote is not None and (speakers is None or name in speakers) and key_of(agent.remote) is None
     ]
 
 
 def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
-    """Each domain must give its first problems and as many held-out ones as the evaluation asks
-    for."""
+    """Each domain must give its first problems, and as many held-out ones as the evaluation asks for."""
     problems = []
     warmup = max(config.warmup.expert.problems, config.warmup.student.problems)
     apart = (
@@ -295,7 +312,8 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
                     found = domain.size_hint(split, count)  # type: ignore[arg-type]
                 if found < count:
                     problems.append(
-                        f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has {found}; "
+                        f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has "
+                        f"{found}; "
                         "raise the level, widen the settings or ask for fewer"
                     )
         except UserError as error:

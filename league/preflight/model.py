@@ -1,5 +1,7 @@
-"""What a run's model must be, told from its folder alone: chat template, layers that adapters name,
-checkpoints, the device."""
+"""What a run's model must be, told from its folder alone.
+
+Chat template, layers that adapters name, checkpoints, the device.
+"""
 
 import sys
 from collections.abc import Callable
@@ -13,8 +15,10 @@ from league.model.folder import ModelFacts, check_model, weight_files
 
 
 def facts_of(model: str, only_here: bool, progress: Callable[[str], None]) -> ModelFacts | None:
-    """The model's folder read; None where it would have to be fetched while something else is wrong
-    (`only_here`)."""
+    """The model's folder read; None where it would have to be fetched in vain.
+
+    That is so where something else is wrong (`only_here`).
+    """
     try:
         path = locate_model(model, allow_download=not only_here, progress=progress)
     except UserError:
@@ -50,8 +54,10 @@ def _checkpoints(config: Config) -> list[str]:
 
 
 def _targets(config: Config, facts: ModelFacts) -> list[str]:
-    """Adapter targets must name linear layers of the model: those of its blocks with a matrix, from
-    the weight files' headers."""
+    """Adapter targets must name linear layers of the model.
+
+    That is, layers of its blocks with a matrix, from the weight files' headers.
+    """
     from safetensors import safe_open
 
     layers: set[str] = set()
@@ -76,7 +82,8 @@ def device_problems(device: str) -> list[str]:
         return ["model.device: 'mps' is there on Apple machines only; use auto or cpu"]
     if device == "cuda" and _tensor_library().endswith("+cpu"):
         return [
-            "model.device: 'cuda' needs a build of torch for it, the installed one is for CPUs; use auto or cpu, or install torch for CUDA"
+            "model.device: 'cuda' needs a build of torch for it, the installed one is for CPUs; use auto or cpu, or "
+            "install torch for CUDA"
         ]
     return []
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from league.config import Config
 from league.errors import Foreign, UserError
 from league.model.folder import ModelFacts
+from league.rollouts import make_match
 from league.types import Decision, Match, Message, Node, Reply, TreePath, Turn, Version
 from tasks import Task
 from tasks.domains import Domain
@@ -24,8 +25,10 @@ Prompt = tuple[tuple[Message, ...], int]
 
 
 def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], tasks: Mapping[str, Task]) -> list[str]:
-    """One line for the longest prompt with reply, where it exceeds the context; one for each task
-    whose rules fail on the way."""
+    """One line for the longest prompt with reply, where it exceeds the context.
+
+    And one for each task whose rules fail on the way.
+    """
     file = facts.path / "tokenizer.json"
     if not file.exists():
         return []
@@ -63,7 +66,8 @@ def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], t
             longest, where = needed + system, place
     if longest > facts.context:
         problems.append(
-            f"model.name: the longest prompt and reply ({where}) need about {longest} tokens, the context is {facts.context}; "
+            f"model.name: the longest prompt and reply ({where}) need about {longest} tokens, the context is "
+            f"{facts.context}; "
             "lower the level or the tokens of a reply, or choose a model with a longer context"
         )
     return problems
@@ -87,7 +91,8 @@ def _of_task(task: Task, filler: Callable[[int], str]) -> Iterator[Prompt]:
     players = {seat: Version("a", place) for place, seat in enumerate(seats)}
     for domain in task.domain_names:
         for index in range(SETS):
-            match = Match("lengths", task.name, 0, players, tuple(task.problems("train", index, domain)), index)
+            problems = task.problems("train", index, domain)
+            match = make_match(task.name, at=(0, "lengths", index), seats=players, problems=problems, seed=index)
             yield from _walk(task, match, filler)
 
 

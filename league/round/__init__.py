@@ -1,1 +1,1 @@
-"""WHAT A ROUND DOES: one file a phase (schedule, learn, measure, guard, evolve, stop, report), called by `league.loop`."""
+"""WHAT A ROUND DOES: one file a phase, called by `league.loop`."""

@@ -1,17 +1,17 @@
-"""How the population changes at the end of a round: snapshots, resets of exploiters, PBT,
-retirement, mergers, in this order.
+"""How the population changes at the end of a round.
 
-The rules are pure functions of `league.population`; `league.round.strength` reads their numbers from the payoffs,
+Snapshots, resets of exploiters, population-based training, retirement and mergers, in this order. The rules are pure
+functions of `league.population`; `league.round.strength` reads their numbers from the payoffs,
 `league.round.versions` carries out what they say. Everything here is drawn from the run's seed and belongs to the
 round's transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from league.config import MergingConfig, PbtConfig, RetirementConfig
-from league.evaluation.exams import sit_exam
+from league.evaluation.exams import hold_exam
 from league.model.merging import merge_adapters
 from league.payoffs.diversity import dissimilarity
 from league.payoffs.edges import certified_edges
@@ -23,117 +23,125 @@ from league.population.pbt import exploits, explore
 from league.population.retirement import retire as to_retire
 from league.population.snapshots import PROGRESS, TIMEOUT, beats_its_past, does_better_than_before
 from league.population.tallies import Games
-from league.rollouts import Player, play_unseen
+from league.rollouts import Player, make_match, play_unseen
 from league.round.strength import games, items, relation_of, task_of, who_is_better
-from league.round.values import Round
+from league.round.values import RoundDraft
 from league.round.versions import admit, refuse, retire, snapshot, take_over
-from league.runtime.assembly import League
+from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
-from league.types import EXAM, Match, MatchResult, Version
+from league.types import EXAM, MatchResult, Version
 
 
-def evolve(league: League, now: Round) -> None:
+def evolve(league: League, state: LeagueState, draft: RoundDraft) -> LeagueState:
     """Look at everyone, and at the dearer questions every so many rounds only."""
     chosen = league.config.evolution
-    for name in sorted(league.population.trainable()):
-        exploiter = league.population.members[name].targets is not None
-        if why := _snapshot_is_due(league, now.number, name):
-            snapshot(league, now, name, afresh=exploiter and chosen.exploiters.reset)
-            now.scalars[f"evolution/snapshots/{why}"] = now.scalars.get(f"evolution/snapshots/{why}", 0.0) + 1.0
-    if chosen.pbt is not None and now.number % chosen.pbt.every == 0:
-        _exploit_and_explore(league, now, chosen.pbt)
-    if chosen.retirement is not None and now.number % chosen.retirement.every == 0:
-        _retire(league, now, chosen.retirement)
-    if chosen.merging is not None and now.number % chosen.merging.every == 0:
-        _merge(league, now, chosen.merging)
+    for name in sorted(state.population.trainable()):
+        exploiter = state.population.members[name].targets is not None
+        if why := _snapshot_is_due(league, state, draft.number, name):
+            state = snapshot(league, state, draft, name, afresh=exploiter and chosen.exploiters.reset)
+            draft.scalars[f"evolution/snapshots/{why}"] = draft.scalars.get(f"evolution/snapshots/{why}", 0.0) + 1.0
+    if chosen.pbt is not None and draft.number % chosen.pbt.every == 0:
+        state = _exploit_and_explore(league, state, draft, chosen.pbt)
+    if chosen.retirement is not None and draft.number % chosen.retirement.every == 0:
+        state = _retire(league, state, draft, chosen.retirement)
+    if chosen.merging is not None and draft.number % chosen.merging.every == 0:
+        state = _merge(league, state, draft, chosen.merging)
+    return state
 
 
 # ------------------------------------------------------------------------------------------------- snapshots
-def _snapshot_is_due(league: League, number: int, name: str) -> str | None:
+def _snapshot_is_due(league: League, state: LeagueState, number: int, name: str) -> str | None:
     """Why an agent is frozen now, or None."""
-    chosen, member = league.config.evolution, league.population.members[name]
-    rounds = number - league.evolution.frozen_at.get(name, 0)
+    chosen, member = league.config.evolution, state.population.members[name]
+    rounds = number - state.evolution.frozen_at.get(name, 0)
     targeting = member.targets is not None
     if rounds >= (chosen.exploiters.timeout if targeting else league.config.league.snapshot_every):
         return TIMEOUT
-    if (targeting or chosen.snapshots is not None) and _has_progressed(league, member):
+    if (targeting or chosen.snapshots is not None) and _has_progressed(league, state, member):
         return PROGRESS
     return None
 
 
-def _has_progressed(league: League, member: Member) -> bool:
+def _has_progressed(league: League, state: LeagueState, member: Member) -> bool:
     name, rule = member.name, league.config.evolution.snapshots
     task = task_of(league, member)
     if task is None:
         return False
-    relation, evolution = relation_of(league, task), league.evolution
+    relation, evolution = relation_of(league, task), state.evolution
     last = evolution.frozen_at.get(name, 0)
     if relation == "contest":
-        played = league.view.recent(relation, task, last)
+        played = state.view.recent(relation, task, last)
         if member.targets is not None:
-            against = games(league, name, lambda version: is_target(league.population, name, version), played)
+            against = games(state, name, lambda version: is_target(state.population, name, version), played)
             return beats_its_past(against, league.config.evolution.exploiters)
-        pasts = league.population.pasts.get(name, ())
+        pasts = state.population.pasts.get(name, ())
         if rule is None or not pasts:
             return False
         chosen = set(pasts[-1:] if rule.against == "last" else pasts)
-        return beats_its_past(games(league, name, chosen.__contains__, played, pasts[-1].step + 1), rule)
+        return beats_its_past(games(state, name, chosen.__contains__, played, pasts[-1].step + 1), rule)
     if rule is None:
         return False
-    laps = league.view.recent(relation, task, evolution.frozen_before.get(name, 0) + 1)
-    before = items(league, name, relation, [one for one in laps if one.round <= last])
+    laps = state.view.recent(relation, task, evolution.frozen_before.get(name, 0) + 1)
+    before = items(state, name, relation, [one for one in laps if one.round <= last])
     return does_better_than_before(
-        before, items(league, name, relation, [one for one in laps if one.round > last]), rule
+        before, items(state, name, relation, [one for one in laps if one.round > last]), rule
     )
 
 
 # ------------------------------------------------------------------------------------------------------- PBT
-def _groups(league: League) -> list[list[Member]]:
+def _groups(league: League, state: LeagueState) -> list[list[Member]]:
     """Trainable agents that can stand in for one another: same role, domain and shape of adapter.
-    Exploiters with targets are left out."""
+
+    Exploiters with targets are left out.
+    """
     found: dict[tuple[object, ...], list[Member]] = {}
-    for member in league.population.members.values():
+    for member in state.population.members.values():
         if member.trains and member.targets is None:
             found.setdefault((member.role, member.domain, league.weights().spec(member.version)), []).append(member)
     return [group for group in found.values() if len(group) > 1]
 
 
-def _exploit_and_explore(league: League, now: Round, rule: PbtConfig) -> None:
-    for group in _groups(league):
+def _exploit_and_explore(league: League, state: LeagueState, draft: RoundDraft, rule: PbtConfig) -> LeagueState:
+    for group in _groups(league, state):
         task = task_of(league, group[0])
         if task is None:
             continue
-        chance = who_is_better(league, group, task, now.number - rule.window + 1, rule.min_games)
+        chance = who_is_better(
+            league, state, group, task=task, since=draft.number - rule.window + 1, min_games=rule.min_games
+        )
         for loser, winner in exploits(chance, rule.confidence):
             name, donor = group[loser].name, group[winner]
-            stream = generator(league.config.seed, "pbt", now.number, name)
+            stream = generator(league.config.seed, "pbt", draft.number, name)
             hyper = explore(
-                donor.hyper, league.evolution.start.get(name, group[loser].hyper), rule.factor, rule.spread, stream
+                donor.hyper, state.evolution.start.get(name, group[loser].hyper), rule.factor, rule.spread, stream
             )
-            take_over(league, now, name, donor.name, hyper)
-            now.scalars[f"evolution/exploits/{name}"] = float(chance[loser, winner])
-    for member in league.population.members.values():
+            state = take_over(league, state, draft, name=name, donor=donor.name, hyper=hyper)
+            draft.scalars[f"evolution/exploits/{name}"] = float(chance[loser, winner])
+    for member in state.population.members.values():
         if member.trains:
-            now.scalars |= {f"hyper/{member.name}/{key}": value for key, value in vars(member.hyper).items()}
+            draft.scalars |= {f"hyper/{member.name}/{key}": value for key, value in vars(member.hyper).items()}
+    return state
 
 
 # ------------------------------------------------------------------------------------------------ retirement
-def _retire(league: League, now: Round, rule: RetirementConfig) -> None:
-    """Pasts of each task's players, by their payoffs in it; everyone's first past stays, as the
-    measure of progress."""
+def _retire(league: League, state: LeagueState, draft: RoundDraft, rule: RetirementConfig) -> LeagueState:
+    """Retire pasts of each task's players, by their payoffs in it.
+
+    Everyone's first past stays, as the measure of progress.
+    """
     judged: dict[str, list[Member]] = {}
-    for member in league.population.members.values():
+    for member in state.population.members.values():
         task = task_of(league, member)
         if task is not None and relation_of(league, task) == "contest":
             judged.setdefault(task, []).append(member)
     for task, members in judged.items():
-        pasts = [past for m in members for past in league.population.pasts.get(m.name, ())]
-        kept = {past for m in members for past in (*league.population.pasts.get(m.name, ())[:1], m.twin)}
+        pasts = [past for m in members for past in state.population.pasts.get(m.name, ())]
+        kept = {past for m in members for past in (*state.population.pasts.get(m.name, ())[:1], m.twin)}
         candidates = [place for place, past in enumerate(pasts) if past not in kept]
         if not candidates:
             continue
         versions = [*pasts, *(m.version for m in members)]
-        met = league.view.meetings(task, versions, versions)
+        met = state.view.meetings(task, versions, versions)
         beats = certified_edges(Counts(met.wins, met.draws))
         cyclic = np.zeros(len(versions), dtype=bool)
         for component in components(beats):
@@ -142,92 +150,116 @@ def _retire(league: League, now: Round, rule: RetirementConfig) -> None:
             rate = np.where(met.n >= rule.min_games, (met.wins + met.draws / 2) / met.n, np.nan)
         gone = [versions[place] for place in to_retire(candidates, beats, cyclic, dissimilarity(rate), rule.distance)]
         if gone:
-            retire(league, now, gone, rule.stored)
-            now.scalars[f"evolution/retired/{task}"] = float(len(gone))
+            state = retire(league, state, draft, gone, rule.stored)
+            draft.scalars[f"evolution/retired/{task}"] = float(len(gone))
+    return state
 
 
 # --------------------------------------------------------------------------------------------------- mergers
-def _merge(league: League, now: Round, rule: MergingConfig) -> None:
+def _merge(league: League, state: LeagueState, draft: RoundDraft, rule: MergingConfig) -> LeagueState:
     """One candidate a time: the two best of the first group that has two, while there is room."""
-    if len(league.evolution.merged) >= rule.limit:
-        return
-    for group in _groups(league):
+    if len(state.evolution.merged) >= rule.limit:
+        return state
+    for group in _groups(league, state):
         task = task_of(league, group[0])
-        if task is None or relation_of(league, task) != "contest" or group[0].role == "expert":
+        if task is None or relation_of(league, task) != "contest" or group[0].can.specialist:
             continue
-        chance = who_is_better(league, group, task, 0, 1.0)
+        chance = who_is_better(league, state, group, task=task, since=0, min_games=1.0)
         known = [place for place in range(len(group)) if not np.isnan(chance[place]).all()]
-        best = sorted(
-            known, key=lambda place: (float(np.nanmean(chance[place])), place)
-        )  # by the mean P(another is better)
+        # best first: by the mean probability that another is better
+        best = sorted(known, key=lambda place: (float(np.nanmean(chance[place])), place))
         if len(best) < 2:
             continue
         first, second = group[best[0]], group[best[1]]
-        _try_merger(league, now, rule, task, first, second)
-        return
+        return _try_merger(league, state, draft, rule, task=task, parents=(first, second))
+    return state
 
 
-def _try_merger(league: League, now: Round, rule: MergingConfig, task: str, first: Member, second: Member) -> None:
-    """Merge, play against both parents, and let the candidate in when it is not worse than the
-    better one."""
-    name = _free_name(league, f"merge-{now.number}")
-    candidate, parents = Version(name, 0), (first.version, second.version)
-    member = Member(name, first.role, candidate, True, first.hyper, first.domain, first.system)
-    seed = derive(league.config.seed, "merge", now.number)
+def _try_merger(
+    league: League,
+    state: LeagueState,
+    draft: RoundDraft,
+    rule: MergingConfig,
+    *,
+    task: str,
+    parents: tuple[Member, Member],
+) -> LeagueState:
+    """Merge, play against both parents, and let the candidate in when it is not worse than the better (first) one."""
+    first, second = parents
+    candidate, versions = (
+        Version(_free_name(league, state, f"merge-{draft.number}"), 0),
+        (first.version, second.version),
+    )
+    member = Member(candidate.agent, first.role, candidate, True, first.hyper, first.domain, first.system)
     merge_adapters(
         league.weights(),
-        parents,
+        versions,
         candidate,
         rule.method,
         density=rule.density,
         rank=rule.rank,
-        seed=seed,
+        seed=derive(league.config.seed, "merge", draft.number),
         trainable=True,
     )
-    played = _tried(league, now, rule, task, member, parents)
-    now.matches += played
-    league.count(now.number, played)
-    met = league.view.meetings(task, [candidate], [first.version])
+    players = state.players() | {member.name: Player(member.system, member.hyper.temperature)}
+    played = _trial(league, players, draft.number, rule, task, [candidate, *versions])
+    draft.matches += played
+    state = state.counted(draft.number, played)
+    met = state.view.meetings(task, [candidate], [first.version])
     bound = Games(float(met.wins[0, 0]), float(met.draws[0, 0]), float(met.losses[0, 0])).lower_bound(rule.confidence)
-    now.scalars |= {"evolution/merger/bound": bound, "evolution/merger/admitted": float(bound > 0.5 - rule.margin)}
-    if bound > 0.5 - rule.margin:
-        admit(league, now, member, parents)
-    else:
-        refuse(league, now, candidate, parents)
+    admitted = bound > 0.5 - rule.margin
+    draft.scalars |= {"evolution/merger/bound": bound, "evolution/merger/admitted": float(admitted)}
+    if admitted:
+        return admit(league, state, draft, member, versions)
+    refuse(league, draft, candidate, versions)
+    return state
 
 
-def _tried(
-    league: League, now: Round, rule: MergingConfig, task: str, member: Member, parents: Sequence[Version]
+def _trial(
+    league: League,
+    players: Mapping[str, Player],
+    number: int,
+    rule: MergingConfig,
+    task: str,
+    versions: Sequence[Version],
 ) -> list[MatchResult]:
-    """Evaluation matches of the candidate against each parent; in an exam, all three answer the
-    same problems."""
-    players = {**league.players(), member.name: Player(member.system, member.hyper.temperature)}
+    """Evaluation matches of the candidate, first of `versions`, against each parent; in an exam all answer the same."""
+    candidate, *parents = versions
     if task == EXAM:
         count = league.config.evaluation.problems
-        sitting = [member.version, *parents]
-        _, result = sit_exam(
-            sitting, league.domains, "validation", range(count, 2 * count), league.backend, players, now.number
+        _, result = hold_exam(
+            versions,
+            league.domains,
+            split="validation",
+            problems=range(count, 2 * count),
+            backend=league.backend,
+            players=players,
+            number=number,
         )
         return [result]
     rules = league.tasks[task]
     domains = rules.domain_names
-    fixtures = []
+    matches = []
     for index in range(rule.matches * len(parents)):
-        sides = (member.version, parents[index % len(parents)])
-        seats = dict(zip(rules.seat_names(2), sides if index // len(parents) % 2 else sides[::-1], strict=True))
-        problems = tuple(
-            rules.problems("validation", now.number * rule.matches * 2 + index, domains[index % len(domains)])
+        sides = (candidate, parents[index % len(parents)])
+        ordered = sides if index // len(parents) % 2 else sides[::-1]
+        place, domain = number * rule.matches * 2 + index, domains[index % len(domains)]
+        matches.append(
+            make_match(
+                task,
+                at=(number, "merge", index),
+                seats=dict(zip(rules.seat_names(2), ordered, strict=True)),
+                problems=rules.problems("validation", place, domain),
+                seed=derive(league.config.seed, "merge", number, "match", index),
+                purpose="evaluate",
+            )
         )
-        seed = derive(league.config.seed, "merge", now.number, "match", index)
-        fixtures.append(
-            Match(f"{now.number}-{task}-merge-{index}", task, now.number, seats, problems, seed, "evaluate")
-        )
-    return play_unseen(fixtures, league.tasks, league.backend, players)
+    return play_unseen(matches, league.tasks, league.backend, players)
 
 
-def _free_name(league: League, name: str) -> str:
+def _free_name(league: League, state: LeagueState, name: str) -> str:
     """A name nobody of this run has had: the config may already have an agent called so."""
-    taken = {row.version.agent for row in league.store.versions()} | set(league.population.members)
+    taken = {row.version.agent for row in league.store.versions()} | set(state.population.members)
     while name in taken:
         name += "x"
     return name

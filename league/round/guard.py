@@ -1,5 +1,4 @@
-"""What the league does about alarms: warn, roll an agent back to its last good version, take it out
-of training after three strikes.
+"""What the league does about alarms: warn, roll an agent back, take it out of training after three strikes.
 
 A version is good when its round raised no alarm at the level of rolling back. Rolled-back weights come from the
 store, optimizer included, and go on as a new version, so nothing that was committed is rewritten.
@@ -7,105 +6,115 @@ store, optimizer included, and go on as a new version, so nothing that was commi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
-from league.errors import LeagueError
+from league.config import AlarmConfig
 from league.learning.alarms import Alarm, Level, alarms, speech
 from league.learning.update import AgentUpdate
-from league.runtime.assembly import League
+from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
+from league.runtime.league import League, LeagueState
 from league.types import Episode, Score, VersionRow
 
 
-def measured(
+def guard(
     league: League,
+    state: LeagueState,
+    draft: RoundDraft,
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
     updates: Mapping[str, AgentUpdate],
-    held_out: Mapping[str, float],
-) -> dict[str, dict[str, float]]:
-    """agent → the quantities alarms look at, of one round. `held_out` is the mean accuracy of
-    agents that sat an exam in it."""
-    found = speech(episodes, scores, league.population.trainable())
-    for agent, done in updates.items():
-        quantities = found.setdefault(agent, {})
-        quantities["entropy"] = done.entropy
-        if league.population.members[agent].hyper.kl > 0:
-            quantities["kl"] = done.kl
-    for agent, accuracy in held_out.items():
-        if agent in found:
-            found[agent]["held_out"] = accuracy
-    return found
-
-
-def guard(
-    league: League, number: int, quantities: Mapping[str, Mapping[str, float]], broken: Sequence[Alarm]
-) -> tuple[list[Alarm], list[VersionRow]]:
-    """Raise the round's alarms and act on them; returns them with the versions that came to be.
-    `broken` are non-finite updates."""
-    chosen = league.config.alarms
+) -> LeagueState:
+    """Raise the round's alarms and act on them."""
     levels = {
-        name: Level(getattr(chosen, name).warn, getattr(chosen, name).roll_back)
-        for name in type(chosen).model_fields
-        if name != "quarantine_after"
+        name: Level(each.warn, each.roll_back) for name, each in league.config.alarms if isinstance(each, AlarmConfig)
     }
-    raised, rows = list(broken), []
-    for agent in sorted(league.population.trainable()):
+    quantities = alarm_quantities(state, draft, episodes, scores, updates)
+    raised = list(draft.broken)
+    for agent in sorted(state.population.trainable()):
+        guards = state.guards
         if agent in quantities:
-            first = league.guards.first.setdefault(agent, dict(quantities[agent]))
-            raised += alarms(agent, quantities[agent], first, levels)
-        mine = [alarm for alarm in raised if alarm.agent == agent]
-        if not any(alarm.action == "roll back" for alarm in mine):
-            league.guards.strikes.pop(agent, None)
-            league.guards.good[agent] = league.population.members[agent].version
-            continue
-        league.guards.strikes[agent] = league.guards.strikes.get(agent, 0) + 1
-        rows += _roll_back(league, number, agent)
-        if league.guards.strikes[agent] >= chosen.quarantine_after:
-            _quarantine(league, agent)
-            raised.append(
-                Alarm(agent, "strikes", league.guards.strikes[agent], chosen.quarantine_after - 1, "quarantine")
-            )
-    league.guards.raised = [str(alarm) for alarm in raised]
+            if agent not in guards.first:
+                guards = guards.with_first(agent, quantities[agent])
+            raised += alarms(agent, quantities[agent], guards.first[agent], levels)
+        if any(alarm.agent == agent and alarm.action == "roll back" for alarm in raised):
+            strikes = guards.strikes.get(agent, 0) + 1
+            state = replace(state, guards=guards.with_strikes(agent, strikes))
+            state = _roll_back(league, state, draft, agent)
+            if strikes >= league.config.alarms.quarantine_after:
+                state = _quarantine(league, state, agent)
+                limit = league.config.alarms.quarantine_after - 1
+                raised.append(Alarm(agent, "strikes", strikes, limit, "quarantine"))
+        else:
+            good = state.population.members[agent].version
+            state = replace(state, guards=guards.with_strikes(agent, 0).with_good(agent, good))
+    _tell(league, draft, raised)
+    return replace(state, guards=replace(state.guards, raised=tuple(str(alarm) for alarm in raised)))
+
+
+def _tell(league: League, draft: RoundDraft, raised: Sequence[Alarm]) -> None:
+    """Leave the alarms in the round, its scalars and the run's events."""
+    draft.alarms = list(raised)
+    draft.scalars |= {f"alarm/{alarm.agent}/{alarm.sign}": alarm.value for alarm in raised}
     for alarm in raised:
         league.store.event(
             "alarm",
-            round=number,
+            round=draft.number,
             agent=alarm.agent,
             sign=alarm.sign,
             value=alarm.value,
             limit=alarm.limit,
             action=alarm.action,
         )
-    return raised, rows
 
 
-def _roll_back(league: League, number: int, agent: str) -> list[VersionRow]:
-    """Put the last good version's weights and optimizer back, as a new step. Nothing happens when
-    the live version is the good one."""
-    bank, now = league.bank, league.population.members[agent].version
-    good = league.guards.good.get(agent)
-    if bank is None:
-        raise LeagueError(f"agent {agent} has no weights to roll back")
-    if good is None or good == now:
-        return []
+def alarm_quantities(
+    state: LeagueState,
+    draft: RoundDraft,
+    episodes: Sequence[Episode],
+    scores: Sequence[Score | None],
+    updates: Mapping[str, AgentUpdate],
+) -> dict[str, dict[str, float]]:
+    """agent → the quantities that alarms look at, of one round."""
+    found = speech(episodes, scores, state.population.trainable())
+    for agent, done in updates.items():
+        quantities = found.setdefault(agent, {})
+        quantities["entropy"] = done.entropy
+        if state.population.members[agent].hyper.kl > 0:
+            quantities["kl"] = done.kl
+    held_out: dict[str, list[float]] = {}
+    for exam in draft.exams:
+        held_out.setdefault(exam.version.agent, []).append(exam.accuracy)
+    for agent, accuracies in held_out.items():
+        if agent in found:
+            found[agent]["held_out"] = fmean(accuracies)
+    return found
+
+
+def _roll_back(league: League, state: LeagueState, draft: RoundDraft, agent: str) -> LeagueState:
+    """Put the last good version's weights and optimizer back, as a new step.
+
+    Nothing happens when the live version is the good one.
+    """
+    bank, live = league.weights(), state.population.members[agent].version
+    good = state.guards.good.get(agent)
+    if good is None or good == live:
+        return state
     row = league.store.version_row(good)
-    bank.drop(now)
-    frozen = good in bank
-    if frozen:
-        bank.clone(good, now, trainable=True)
+    bank.drop(live)
+    if good in bank:
+        bank.clone(good, live, trainable=True)
     else:
         load_adapter(league.store, bank, row, trainable=True)
-        bank.advance(good, now.step)
-    successor = bank.advance(now, now.step + 1)
-    league.population = league.population.moved({agent: successor})
-    return [VersionRow(successor, row.role, number, None, None, (now, good), "rollback")]
+        bank.advance(good, live.step)
+    successor = bank.advance(live, live.step + 1)
+    draft.versions.append(VersionRow(successor, row.role, draft.number, None, None, (live, good), "rollback"))
+    return replace(state, population=state.population.moved({agent: successor}))
 
 
-def _quarantine(league: League, agent: str) -> None:
-    member = league.population.members[agent]
-    league.population = replace(
-        league.population, members={**league.population.members, agent: replace(member, trains=False)}
-    )
-    league.guards.quarantined.append(agent)
+def _quarantine(league: League, state: LeagueState, agent: str) -> LeagueState:
+    """The agent trains no more."""
     if league.bank is not None:
-        league.bank.freeze(member.version)
+        league.bank.freeze(state.population.members[agent].version)
+    guards = replace(state.guards, quarantined=(*state.guards.quarantined, agent))
+    return replace(state, population=state.population.changed(agent, trains=False), guards=guards)

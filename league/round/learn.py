@@ -1,79 +1,90 @@
-"""From a round's episodes to its update: credit, one fused step for every agent with something to
-learn, and the numbers that go with it."""
+"""From a round's episodes to its update: credit, one fused step for all who learn, and the numbers that go with it."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import learn_from, merge
+from league.learning.advantages import Lesson, learn_from, merge
 from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
+from league.population import Population
 from league.rollouts import result_of, transcript
-from league.round.values import Round
-from league.runtime.assembly import League
+from league.round.values import RoundDraft
+from league.runtime.league import League, LeagueState
 from league.types import Episode, Hyper, MatchResult, Sample, Score
 
 
 def learn(
-    league: League, now: Round, episodes: Sequence[Episode], scores: Sequence[Score | None]
-) -> dict[str, AgentUpdate]:
-    """Credit, one fused update of every agent with something to learn, and the round's match
-    results."""
-    trainable = league.population.trainable()
-    lessons = []
-    kept = 0
+    league: League,
+    state: LeagueState,
+    draft: RoundDraft,
+    episodes: Sequence[Episode],
+    scores: Sequence[Score | None],
+) -> tuple[LeagueState, dict[str, AgentUpdate]]:
+    """Credit and one fused update; the match results go into the draft. Returns (state, agent → what was done)."""
+    samples, flat = _samples(league, state.population, draft, episodes, scores)
+    hypers = {name: member.hyper for name, member in state.population.members.items()}
+    updates = _update(league, draft, samples, hypers)
+    spoken = (replies for each in episodes for _, d in each.decisions() for replies in d.replies.values())
+    sampled = sum(len(reply.tokens) for replies in spoken for reply in replies)
+    trained = sum(done.tokens for done in updates.values())
+    draft.scalars |= {"tokens/sampled": float(sampled), "tokens/trained": float(trained), "groups/flat": flat}
+    for agent, done in updates.items():
+        draft.scalars |= _update_scalars(agent, done, hypers[agent])
+    draft.scalars |= _task_scalars(draft.matches)
+    draft.scalars |= _rewards(state.population, episodes, scores)
+    draft.scalars |= _against_pasts(state.population, draft.matches)
+    return state.spent(sampled=sampled, trained=trained), updates
+
+
+def _samples(
+    league: League,
+    population: Population,
+    draft: RoundDraft,
+    episodes: Sequence[Episode],
+    scores: Sequence[Score | None],
+) -> tuple[list[Sample], float]:
+    """(what there is to learn from, share of groups without variance); a few episodes keep their transcript."""
+    trainable, credit = population.trainable(), league.credit()
+    found: list[Lesson] = []
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
-            now.matches.append(result_of(episode, None))
+            draft.matches.append(result_of(episode, None))
             continue
-        lesson = learn_from(episode, score, league.credit(), trainable)
-        lessons.append(lesson)
-        shown = None
-        if kept < league.config.league.transcripts_per_round:
-            shown = transcript(episode, score, lesson.advantages)
-            kept += 1
-        now.matches.append(result_of(episode, score, shown))
-    samples, flat = merge(lessons)
-    hypers = {name: member.hyper for name, member in league.population.members.items()}
-    updates = _update(league, now, samples, hypers)
-    sampled = sum(
-        len(reply.tokens)
-        for e in episodes
-        for _, d in e.decisions()
-        for replies in d.replies.values()
-        for reply in replies
-    )
-    trained = sum(done.tokens for done in updates.values())
-    league.tokens["sampled"] += sampled
-    league.tokens["trained"] += trained
-    now.scalars |= {"tokens/sampled": float(sampled), "tokens/trained": float(trained), "groups/flat": flat}
-    for agent, done in updates.items():
-        now.scalars |= {
-            f"update/{agent}/loss": done.loss, f"update/{agent}/grad_norm": done.grad_norm, f"update/{agent}/entropy": done.entropy,
-            f"update/{agent}/samples": float(done.samples),
-        }  # fmt: skip
-        if hypers[agent].kl:  # measured only where it is asked for
-            now.scalars[f"update/{agent}/kl"] = done.kl
-    now.scalars |= _task_scalars(now.matches) | _rewards(league, episodes, scores) | _against_pasts(league, now.matches)
-    return updates
+        learned = learn_from(episode, score, credit, trainable)
+        keeps = len(found) < league.config.league.transcripts_per_round
+        found.append(learned)
+        shown = transcript(episode, score, learned.advantages) if keeps else None
+        draft.matches.append(result_of(episode, score, shown))
+    return merge(found)
 
 
 def _update(
-    league: League, now: Round, samples: Sequence[Sample], hypers: Mapping[str, Hyper]
+    league: League, draft: RoundDraft, samples: Sequence[Sample], hypers: Mapping[str, Hyper]
 ) -> dict[str, AgentUpdate]:
-    """One fused update. An agent whose numbers are not finite keeps its weights and is reported;
-    the others go on."""
+    """One fused update.
+
+    An agent whose numbers are not finite keeps its weights and is reported; the others go on.
+    """
 
     def broken(error: TrainingDiverged) -> None:
         assert error.agent is not None
-        now.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
+        draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
 
     if league.base is None or league.bank is None or not samples:
         return {}
     return update(league.base, league.bank, samples, hypers, league.objective(), broken)
 
 
-def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
+def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper) -> dict[str, float]:
+    """update/AGENT/quantity → its value; KL only where it is asked for, because only then it is measured."""
+    found = {"loss": done.loss, "grad_norm": done.grad_norm, "entropy": done.entropy, "samples": float(done.samples)}
+    if hyper.kl:
+        found["kl"] = done.kl
+    return {f"update/{agent}/{name}": value for name, value in found.items()}
+
+
+def _rewards(population: Population, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
     """reward/ROLE → mean immediate reward of the role's spoken replies."""
     found: dict[str, list[float]] = {}
     for episode, score in zip(episodes, scores, strict=True):
@@ -81,19 +92,20 @@ def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score
             continue
         for _, decision in episode.decisions():
             for seat in decision.turn.prompts:
-                member = league.population.members.get(episode.match.seats[seat].agent)
+                member = population.members.get(episode.match.seats[seat].agent)
                 if member is not None and episode.match.seats[seat] == member.version:
-                    found.setdefault(member.role, []).extend(
-                        score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes
-                    )
+                    rewards = [score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes]
+                    found.setdefault(member.role, []).extend(rewards)
     return {f"reward/{role}": fmean(values) for role, values in found.items()}
 
 
-def _against_pasts(league: League, matches: Sequence[MatchResult]) -> dict[str, float]:
-    """win_rate/past → share of items that live agents won of frozen versions, draws half; absent
-    when none were met."""
+def _against_pasts(population: Population, matches: Sequence[MatchResult]) -> dict[str, float]:
+    """win_rate/past → share of items that live agents won of frozen versions, draws half.
+
+    Absent when none were met.
+    """
     won = items = 0.0
-    live = {member.version for member in league.population.members.values()}
+    live = set(population.live().values())
     for outcome in (outcome for result in matches for outcome in result.outcomes if outcome.relation == "contest"):
         row, col = outcome.row in live, outcome.col in live
         if row == col:

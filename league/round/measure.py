@@ -1,7 +1,6 @@
-"""What a league measures of itself: who sits which exam, who teaches whom on held-out problems, and
-what comes out.
+"""What a league measures of itself: who sits which exam, who teaches whom on held-out problems, and what comes out.
 
-How an exam or a lesson is held is `league.evaluation.exams`'s; when to measure is the loop's.
+How an exam is held and a teaching gain measured is said in `league.evaluation`; when to measure is the loop's.
 """
 
 from collections.abc import Iterator
@@ -9,78 +8,96 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
-from league.evaluation.exams import Lesson, Marks, joined, sit_exam, teach
+from league.config import EvaluationConfig, TaskConfig
+from league.evaluation.exams import ExamResult, hold_exam, joined
+from league.evaluation.teaching_gains import TeachingGain, measure_teaching
 from league.matchmaking import Pairing, RuleContext, draw_pairings
 from league.payoffs.view import PayoffView
-from league.rollouts import outcomes_of, play_unseen
+from league.population import Population
+from league.rollouts import make_match, outcomes_of, play_unseen
 from league.round.schedule import open_to
-from league.runtime.assembly import League
+from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
 from league.types import BASE, Match, MatchResult, Split, Version
+from tasks import Task
 from tasks.teaching import STUDENT, TEACHER, Teaching
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Exams and lessons of one round, with the matches they were played as."""
+    """Exams and teaching gains of one round, with the matches they were played as."""
 
-    marks: tuple[Marks, ...]
-    lessons: tuple[Lesson, ...]
+    exams: tuple[ExamResult, ...]
+    gains: tuple[TeachingGain, ...]
     matches: tuple[MatchResult, ...]
 
     def scalars(self) -> dict[str, float]:
-        found = {f"accuracy/{mark.version.agent}/{mark.domain}": mark.accuracy for mark in self.marks}
-        found |= {f"delta/{lesson.teacher.agent}/{lesson.student}": lesson.improvement for lesson in self.lessons}
-        return found | (
-            {"teaching/delta": fmean(lesson.improvement for lesson in self.lessons)} if self.lessons else {}
-        )
+        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP, and the mean Δ."""
+        found = {f"accuracy/{exam.version.agent}/{exam.domain}": exam.accuracy for exam in self.exams}
+        found |= {f"delta/{gain.teacher.agent}/{gain.student}": gain.improvement for gain in self.gains}
+        if self.gains:
+            found["teaching/delta"] = fmean(gain.improvement for gain in self.gains)
+        return found
 
     def to_json(self) -> dict[str, object]:
-        return {
-            "exams": [mark.to_json() for mark in self.marks],
-            "lessons": [lesson.to_json() for lesson in self.lessons],
-        }
+        """As it is kept in the run's state; "lessons" are the teaching gains."""
+        return {"exams": [exam.to_json() for exam in self.exams], "lessons": [gain.to_json() for gain in self.gains]}
 
 
-def measure(league: League, number: int, outermost: bool) -> Measurement:
-    """The exam and Δ with its controls: on test problems before the first round and after the last
-    (`outermost`), else on validation."""
+def measure(league: League, state: LeagueState, number: int, outermost: bool) -> Measurement:
+    """The exam, Δ with its controls, and contests between frozen versions.
+
+    On test problems before the first round and after the last (`outermost`), else on validation problems.
+    """
     split: Split = "test" if outermost else "validation"
-    chosen, players = league.config.evaluation, league.players()
-    marks: list[Marks] = []
-    lessons: list[Lesson] = []
+    chosen, players = league.config.evaluation, state.players()
+    exams: list[ExamResult] = []
+    gains: list[TeachingGain] = []
     results: list[MatchResult] = []
-    for versions, problems in _sittings(league, outermost):
-        sat, result = sit_exam(versions, league.domains, split, problems, league.backend, players, number)
-        marks = joined([*marks, *sat])
+    for versions, problems in _sittings(chosen, state.population, outermost) if league.domains else ():
+        sat, result = hold_exam(
+            versions,
+            league.domains,
+            split=split,
+            problems=problems,
+            backend=league.backend,
+            players=players,
+            number=number,
+        )
+        exams = joined([*exams, *sat])
         results.append(result)
     matches = chosen.final_teaching_matches if outermost else chosen.teaching_matches
     for task in league.tasks.values():
         if isinstance(task, Teaching) and matches:
-            taught, played = teach(
-                task, _teaching_pairs(league, task.name), split, matches, league.backend, players, number
+            pairs = _teaching_pairs(chosen, league.config.tasks[task.name], task, state.population)
+            taught, played = measure_teaching(
+                task,
+                pairs,
+                split=split,
+                matches=matches,
+                backend=league.backend,
+                players=players,
+                number=number,
             )
-            lessons += taught
+            gains += taught
             results += played
-    results += _between_versions(league, number, split, last=outermost and number > 0)
-    return Measurement(tuple(marks), tuple(lessons), tuple(results))
+    results += _between_versions(league, state, number, split, last=outermost and number > 0)
+    return Measurement(tuple(exams), tuple(gains), tuple(results))
 
 
-def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], range]]:
-    """(who, which problems). Before and after the run everyone and the base sit the first
-    `problems`, who learns all domains sits the rest."""
-    chosen, members = league.config.evaluation, league.population.members.values()
-    everyone = [member.version for member in members if member.has_weights]
-    learners = [member.version for member in members if member.has_weights and member.role != "expert"]
-    if not league.domains:
-        return
+def _sittings(
+    chosen: EvaluationConfig, population: Population, outermost: bool
+) -> Iterator[tuple[list[Version], range]]:
+    """(who, which problems). Specialists and the base sit only the first of the problems, and only at both ends."""
+    members = population.members.values()
+    everyone = [member.version for member in members if member.can.has_weights]
+    learners = [member.version for member in members if member.can.has_weights and not member.can.specialist]
     if not outermost:
         if learners:
             yield learners, range(chosen.problems)
         return
     first = min(chosen.problems, chosen.final_problems)
-    for member in league.population.with_role("remote"):  # alone: an unreachable player must void nobody else's exam
-        yield [member.version], range(first)
+    yield from (([member.version], range(first)) for member in members if member.can.sits_alone)
     if not everyone:
         return
     yield [*everyone, BASE], range(first)
@@ -88,64 +105,70 @@ def _sittings(league: League, outermost: bool) -> Iterator[tuple[list[Version], 
         yield learners, range(first, chosen.final_problems)
 
 
-def _teaching_pairs(league: League, task: str) -> Iterator[tuple[Version, Version, str]]:
-    """Everyone who may teach with everyone who may learn, and with the held-out student: the first
-    student's first frozen self, which never trains."""
-    places = open_to(league, task)
+def _teaching_pairs(
+    chosen: EvaluationConfig, playing: TaskConfig, task: Task, population: Population
+) -> Iterator[tuple[Version, Version, str]]:
+    """Everyone who may teach with everyone who may learn, and with the held-out student.
+
+    That is the first student's first frozen self, which never trains.
+    """
+    places = open_to(task, playing, population)
     students = [member.version for member in places[STUDENT]]
-    if league.config.evaluation.held_out_student and students:
-        students += league.population.pasts.get(students[0].agent, ())[:1]
+    if chosen.held_out_student and students:
+        students += population.pasts.get(students[0].agent, ())[:1]
     for teacher in places[TEACHER]:
         if teacher.domain:
             yield from ((teacher.version, student, teacher.domain) for student in students)
 
 
-def _between_versions(league: League, number: int, split: Split, last: bool) -> list[MatchResult]:
+# ---------------------------------------------------------------------------------- contests of frozen versions
+def _between_versions(league: League, state: LeagueState, number: int, split: Split, last: bool) -> list[MatchResult]:
     """Contests between frozen versions, batch by batch. Matches keep no transcript."""
     chosen = league.config.evaluation.versions
     batches = 1 + (-(-chosen.final_matches // chosen.matches) if last and chosen.matches else 0)
-    view, results = league.view, []
+    view, results = state.view, []
     for batch in range(batches):
-        fixtures = [
-            match for name in league.tasks for match in _version_matches(league, view, name, number, batch, split)
+        matches = [
+            match
+            for name in league.tasks
+            for match in _version_matches(league, state.population, view, name, at=(number, batch), split=split)
         ]
-        played = play_unseen(fixtures, league.tasks, league.backend, league.players())
+        played = play_unseen(matches, league.tasks, league.backend, state.players())
         view = view.add(number, outcomes_of(played))
         results += played
     return results
 
 
 def _version_matches(
-    league: League, view: PayoffView, name: str, number: int, batch: int, split: Split
+    league: League, population: Population, view: PayoffView, name: str, *, at: tuple[int, int], split: Split
 ) -> Iterator[Match]:
-    """Matches of one task between its players' pasts and the members that do not train, drawn by
-    the config's mixture of rules.
+    """Matches of one task between its players' pasts and the members that do not train; `at` is (round, batch).
 
-    Problems follow on those of earlier measurements: frozen and greedy, a version answers a repeated problem as it
-    did before.
+    Drawn by the config's mixture of rules. Problems follow on those of earlier measurements: frozen and greedy, a
+    version answers a repeated problem as it did before.
     """
     chosen, playing, task = league.config.evaluation.versions, league.config.tasks[name], league.tasks[name]
     if not chosen.matches or not playing.matches or task.relation != "contest":
         return
-    members = {member.name: member for places in open_to(league, name).values() for member in places}.values()
+    open_places = open_to(task, playing, population).values()
+    members = {member.name: member for place in open_places for member in place}.values()
     frozen = [m.version for m in members if not m.trains]
-    frozen += [past for m in members for past in league.population.pasts.get(m.name, ())]
-    domains = task.domain_names
-    pairs = [Pairing(row, col, domain) for row, col in combinations(frozen, 2) for domain in domains]
+    frozen += [past for m in members for past in population.pasts.get(m.name, ())]
+    pairs = [Pairing(row, col, domain) for row, col in combinations(frozen, 2) for domain in task.domain_names]
     if not pairs:
         return
+    number, batch = at
     stream = generator(league.config.seed, "versions", number, batch, name)
-    drawn = draw_pairings(
-        RuleContext(view, name, number), pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream
-    )
-    for place, pairing in enumerate(drawn):
+    context = RuleContext(view, name, number)
+    for place, pairing in enumerate(
+        draw_pairings(context, pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream)
+    ):
         sides = [(pairing.row, pairing.col)[int(side)] for side in stream.permutation(2)]
-        yield Match(
-            id=f"{number}-{name}-versions-{batch}-{place}",
-            task=name,
-            round=number,
+        yield make_match(
+            name,
+            at=(number, "versions", batch, place),
             seats=dict(zip(task.seat_names(2), sides, strict=True)),
-            problems=tuple(task.problems(split, (number + batch) * chosen.matches + place, pairing.domain)),
+            problems=task.problems(split, (number + batch) * chosen.matches + place, pairing.domain),
             seed=derive(league.config.seed, "versions", number, batch, name, place),
             purpose="evaluate",
         )

@@ -1,7 +1,7 @@
-"""Telling people about a run while it runs: the terminal and TensorBoard. An audience hears of a
-round after its commit.
+"""Telling people about a run while it runs, on the terminal and in TensorBoard.
 
-Neither is a source of truth: both are drawn from the report and the store, and a run goes on the same without them.
+An audience hears of a round after its commit. Neither is a source of truth: both are drawn from the report and the
+store, and a run goes on the same without them.
 """
 
 import time
@@ -18,9 +18,9 @@ from league.reporting.text.progress import Progress
 from league.reporting.time_budget import Allowance
 from league.reporting.views import RoundLine
 from league.reporting.write_schedule import Pace
-from league.round.stop import reached, used
+from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
-from league.runtime.assembly import League
+from league.runtime.league import League
 
 
 class LiveReport:
@@ -53,15 +53,17 @@ class LiveReport:
         self._progress.note(message)
 
     def round(self, league: League, report: RoundReport) -> None:
-        """One line on the terminal; scalars and a transcript on the board, and its figures after a
-        measurement, when their time allows."""
+        """One line on the terminal; scalars and a transcript on the board.
+
+        After a measurement the board gets figures too, when their time allows.
+        """
         self._progress.round(round_line(league, report))
         try:
             if self._board is None:
                 self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
             pace = Pace(report.rounds, league.config.evaluation.every)
             self._behind = self._behind or ("evaluate" in report.clock and pace.figures(report.round))
-            drawn = reached(league, report.round) is not None or (
+            drawn = limit_reached(league.config, report.state, report.round) is not None or (
                 self._behind and self._pictures.may(time.perf_counter() - self._began)
             )
             started = time.perf_counter()
@@ -83,12 +85,14 @@ class LiveReport:
 
 def round_line(league: League, report: RoundReport) -> RoundLine:
     """What the terminal says of a round."""
-    students = {member.name for member in league.population.with_role("student")} or league.population.trainable()
-    accuracies = [mark.accuracy for mark in report.marks if mark.version.agent in students]
+    population = report.state.population
+    taught = frozenset(member.name for member in population.members.values() if member.can.taught)
+    students = taught or population.trainable()
+    accuracies = [exam.accuracy for exam in report.exams if exam.version.agent in students]
     clock = report.clock
     spent = clock.get("generate", 0.0) + clock.get("update", 0.0)
     tokens = report.scalars.get("tokens/sampled", 0.0) + report.scalars.get("tokens/trained", 0.0)
-    deltas = [lesson.improvement for lesson in report.lessons]
+    deltas = [gain.improvement for gain in report.gains]
     total = sum(clock.values()) or 1.0
     return RoundLine(
         round=report.round,
@@ -107,5 +111,5 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
             "update": (clock.get("update", 0.0) + clock.get("warm-up", 0.0)) / total,
             "measure": clock.get("evaluate", 0.0) / total,
         },
-        used=used(league),
+        used=share_spent(league.config, report.state),
     )

@@ -1,5 +1,4 @@
-"""The fixtures of a round: candidate pairings of each task, drawn by the config's mixture of
-matchmaking rules, made into matches.
+"""The matches of a round: candidate pairings of each task, drawn by the config's mixture of matchmaking rules.
 
 Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain;
 contests and games pair a learner with anyone (live, frozen past); cooperation pairs learners with one another. Where
@@ -22,9 +21,10 @@ import numpy as np
 
 from league.config import TaskConfig
 from league.matchmaking import Pairing, RuleContext, draw_pairings
-from league.population import Member
+from league.population import Member, Population
 from league.population.exploiters import targets_of
-from league.runtime.assembly import League
+from league.rollouts import make_match
+from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
 from league.types import Match, RewardMix, Version
 from tasks import Task
@@ -36,144 +36,128 @@ CROWD = 65_536
 """Pairings weighed in a round, of one task: at most this many, or those of one learner."""
 
 
-def schedule_matches(league: League, number: int) -> list[Match]:
+def schedule_matches(league: League, state: LeagueState, number: int) -> list[Match]:
     """All training matches of round `number`, in a fixed order."""
-    matches = []
-    for name, chosen in league.config.tasks.items():
-        stream = generator(league.config.seed, "schedule", number, name)
-        candidates = pairings(league, name, stream, self_play=chosen.matchmaking.get("self_play", 0.0) > 0)
-        drawn = draw_pairings(
-            RuleContext(league.view, name, number), candidates, chosen.matches, chosen.matchmaking, chosen.rules, stream
-        )
+    config, matches = league.config, []
+    warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems)
+    for name, chosen in config.tasks.items():
+        task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
+        candidates = pairings(task, chosen, state.population, stream)
+        context = RuleContext(state.view, name, number)
+        drawn = draw_pairings(context, candidates, chosen.matches, chosen.matchmaking, chosen.rules, stream)
         for place, pairing in enumerate(drawn):
-            matches.append(_match(league, name, number, place, pairing, candidates, stream))
+            situation, rewards = _situation(chosen, stream)
+            index = warmed_up + (number - 1) * chosen.matches + place
+            matches.append(
+                make_match(
+                    name,
+                    at=(number, place),
+                    seats=_seats(task, chosen, state.population, pairing, candidates, stream),
+                    problems=task.problems("train", index, pairing.domain),
+                    seed=derive(config.seed, "round", number, "task", name, "match", place),
+                    situation=situation,
+                    rewards=rewards,
+                )
+            )
     return matches
 
 
-def pairings(league: League, name: str, stream: np.random.Generator, *, self_play: bool = False) -> list[Pairing]:
-    """Every pairing the task allows now, of learners drawn from `stream` where that is a crowd.
-    `self_play` adds an agent with itself."""
-    task = league.tasks[name]
-    domains = task.domain_names
-    population = league.population
-    places = open_to(league, name)
+# -------------------------------------------------------------------------------------------------- candidates
+def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.random.Generator) -> list[Pairing]:
+    """Every pairing the task allows now, of learners drawn from `stream` where that is a crowd."""
+    domains, places = task.domain_names, open_to(task, chosen, population)
+    self_play = chosen.matchmaking.get("self_play", 0.0) > 0
     if task.relation == "teaching":
         students = places[STUDENT]
-        experts = _few(
-            [(e.version, e.domain) for e in places[TEACHER] if e.domain and e.domain in domains], len(students), stream
-        )
+        able = [(e.version, e.domain) for e in places[TEACHER] if e.domain and e.domain in domains]
+        experts = _few(able, len(students), stream)
         return [Pairing(teacher, s.version, domain) for teacher, domain in experts for s in students]
-    if league.config.tasks[name].seats:
-        return _placed(league, task, list(places.values()), domains, stream, self_play)
-    learners = [m.version for m in population.members.values() if m.role in league.config.tasks[name].roles]
+    if chosen.seats:
+        return _between_seats(task, population, list(places.values()), stream, self_play)
+    learners = [m.version for m in population.members.values() if m.role in chosen.roles]
     rows = [version for version in learners if population.members[version.agent].trains] or learners
     if task.seat_count == 1:
         return [Pairing(row, row, domain) for row in rows for domain in domains]
-    others = learners if task.relation == "cooperation" else [*learners, *_past_of(league, learners)]
+    others = learners if task.relation == "cooperation" else [*learners, *_pasts_of(population, learners)]
     rows = _few(rows, len(others) * len(domains), stream)
-    found = [
-        Pairing(row, col, domain)
-        for row in rows
-        for col in targets_of(population, row, others)
-        for domain in domains
-        if row != col
-    ]
+    met = ((row, col) for row in rows for col in targets_of(population, row, others) if row != col)
+    found = [Pairing(row, col, domain) for row, col in met for domain in domains]
     if self_play or not found:
         found += [Pairing(row, row, domain) for row in rows for domain in domains]
     return found
 
 
+def open_to(task: Task, chosen: TaskConfig, population: Population) -> dict[str, list[Member]]:
+    """seat → who may take it: the agents the config names for it, else those whose role can.
+
+    Teachers' and students' seats go to roles that teach and are taught, all others to the config's `roles`.
+    """
+    found = {}
+    for seat in task.seat_names(task.seat_count):
+        named = chosen.seats.get(seat)
+        found[seat] = [
+            member
+            for member in population.members.values()
+            if (member.name in named if named is not None else _may_take(member, seat, task, chosen))
+        ]
+    return found
+
+
+def _may_take(member: Member, seat: str, task: Task, chosen: TaskConfig) -> bool:
+    """Whether a member may take a seat for which nobody is named."""
+    if task.relation != "teaching":
+        return member.role in chosen.roles
+    return member.can.teaches if seat == TEACHER else member.can.taught
+
+
+def _between_seats(
+    task: Task,
+    population: Population,
+    places: Sequence[Sequence[Member]],
+    stream: np.random.Generator,
+    self_play: bool,
+) -> list[Pairing]:
+    """Pairings of who may take the first seat (row) with who may take the second (col).
+
+    In contests, with their frozen pasts too. Where anyone trains, one of the two does. An agent meets itself with
+    `self_play`, or when nobody else is left.
+    """
+    domains = task.domain_names
+    if len(places) == 1:
+        rows = [m.version for m in places[0] if m.trains] or [m.version for m in places[0]]
+        return [Pairing(row, row, domain) for row in rows for domain in domains]
+    first, second = places[:2]
+    pasts = [] if task.relation == "cooperation" else _pasts_of(population, [member.version for member in second])
+    first = _few(first, (len(second) + len(pasts)) * len(domains), stream)
+    pairs = [(one, two) for one in first for two in second]
+    learning = [(one, two) for one, two in pairs if one.trains or two.trains] or pairs
+    apart = [(one, two) for one, two in learning if self_play or one is not two] or learning
+    met = [(one.version, two.version) for one, two in apart]
+    met += [(one.version, past) for one in first if one.trains for past in pasts]
+    return [Pairing(row, col, domain) for row, col in met for domain in domains]
+
+
 def _few(rows: Sequence[T], width: int, stream: np.random.Generator) -> list[T]:
-    """All of `rows`, in order, or as many of them drawn by lot as keep their pairings, `width`
-    each, within `CROWD`."""
+    """All of `rows`, in order, or as many of them by lot as keep their pairings, `width` each, within `CROWD`."""
     most = max(1, CROWD // max(width, 1))
     if len(rows) <= most:
         return list(rows)
     return [rows[place] for place in np.sort(stream.choice(len(rows), size=most, replace=False))]
 
 
-def open_to(league: League, name: str) -> dict[str, list[Member]]:
-    """seat → who may take it: the agents the config names for it, else experts and remote players
-    as teachers, students as students, and learners elsewhere."""
-    task, chosen, members = league.tasks[name], league.config.tasks[name], league.population.members
-    found = {}
-    for seat in task.seat_names(task.seat_count):
-        roles: tuple[str, ...] = chosen.roles
-        if task.relation == "teaching":
-            roles = ("expert", "remote") if seat == TEACHER else ("student",)
-        named = chosen.seats.get(seat)
-        found[seat] = [m for m in members.values() if (m.name in named if named is not None else m.role in roles)]
-    return found
-
-
-def _placed(
-    league: League,
-    task: Task,
-    places: Sequence[Sequence[Member]],
-    domains: Sequence[str],
-    stream: np.random.Generator,
-    self_play: bool,
-) -> list[Pairing]:
-    """Pairings of who may take the first seat (row) with who may take the second (col); in
-    contests, with their frozen pasts too.
-
-    Where anyone trains, one of the two does. An agent meets itself with `self_play`, or when nobody else is left.
-    """
-    if len(places) == 1:
-        rows = [m.version for m in places[0] if m.trains] or [m.version for m in places[0]]
-        return [Pairing(row, row, domain) for row in rows for domain in domains]
-    first, second = places[:2]
-    pasts = [] if task.relation == "cooperation" else _past_of(league, [member.version for member in second])
-    first = _few(first, (len(second) + len(pasts)) * len(domains), stream)
-    pairs = [(one, two) for one in first for two in second]
-    learning = [(one, two) for one, two in pairs if one.trains or two.trains] or pairs
-    met = [(one.version, two.version) for one, two in learning if self_play or one is not two] or [
-        (one.version, two.version) for one, two in learning
-    ]
-    met += [(one.version, past) for one in first if one.trains for past in pasts]
-    return [Pairing(row, col, domain) for row, col in met for domain in domains]
-
-
-def _past_of(league: League, learners: Sequence[Version]) -> list[Version]:
-    """Frozen pasts of the agents that play, except copies of an agent's present weights (a snapshot
-    taken just now)."""
-    members = league.population.members
+def _pasts_of(population: Population, learners: Sequence[Version]) -> list[Version]:
+    """Frozen pasts of the agents that play, except copies of an agent's present weights (a snapshot just made)."""
     return [
         past
         for version in learners
-        for past in league.population.pasts.get(version.agent, ())
-        if past != members[version.agent].twin
+        for past in population.pasts.get(version.agent, ())
+        if past != population.members[version.agent].twin
     ]
 
 
-def _match(
-    league: League,
-    name: str,
-    number: int,
-    place: int,
-    pairing: Pairing,
-    candidates: Sequence[Pairing],
-    stream: np.random.Generator,
-) -> Match:
-    task, chosen = league.tasks[name], league.config.tasks[name]
-    situation, mix = _situation(chosen, stream)
-    first = max(league.config.warmup.expert.problems, league.config.warmup.student.problems)
-    index = first + (number - 1) * chosen.matches + place
-    return Match(
-        id=f"{number}-{name}-{place}",
-        task=name,
-        round=number,
-        seats=_seats(league, name, pairing, candidates, stream),
-        problems=tuple(task.problems("train", index, pairing.domain)),
-        seed=derive(league.config.seed, "round", number, "task", name, "match", place),
-        situation=situation,
-        rewards=mix,
-    )
-
-
+# ----------------------------------------------------------------------------------------------------- matches
 def _situation(chosen: TaskConfig, stream: np.random.Generator) -> tuple[str, RewardMix]:
-    """Draw one of the task's reward mixes by weight; without any, everyone is rewarded for their
-    own result."""
+    """Draw one of the task's reward mixes by weight; without any, everyone is rewarded for their own result."""
     if not chosen.situations:
         return "default", RewardMix()
     names = list(chosen.situations)
@@ -184,24 +168,29 @@ def _situation(chosen: TaskConfig, stream: np.random.Generator) -> tuple[str, Re
 
 
 def _seats(
-    league: League, name: str, pairing: Pairing, candidates: Sequence[Pairing], stream: np.random.Generator
+    task: Task,
+    chosen: TaskConfig,
+    population: Population,
+    pairing: Pairing,
+    candidates: Sequence[Pairing],
+    stream: np.random.Generator,
 ) -> Mapping[str, Version]:
-    """Seat the pairing. Named seats keep their places, further ones go to who may take them; else
-    to other partners of the same row, and the order is drawn."""
-    task = league.tasks[name]
+    """Seat the pairing. Named seats keep their places, and further ones go to who may take them.
+
+    Without named seats, other partners of the same row take the further ones, and the order is drawn.
+    """
     if task.relation == "teaching":
         return {TEACHER: pairing.row, STUDENT: pairing.col}
     count = task.seat_count
     players = [pairing.row, pairing.col][:count]
-    if league.config.tasks[name].seats:
-        for members in list(open_to(league, name).values())[2:]:
+    if chosen.seats:
+        for members in list(open_to(task, chosen, population).values())[2:]:
             players.append(members[int(stream.integers(len(members)))].version)
         return dict(zip(task.seat_names(count), players, strict=True))
     spare: list[Version] = []
     if len(players) < count:
-        spare += dict.fromkeys(
-            c.col for c in candidates if c.row == pairing.row and c.domain == pairing.domain and c.col not in players
-        )
+        same = (c.col for c in candidates if c.row == pairing.row and c.domain == pairing.domain)
+        spare += dict.fromkeys(col for col in same if col not in players)
     while len(players) < count:
         players.append(spare.pop(int(stream.integers(len(spare)))) if spare else pairing.row)
     return dict(zip(task.seat_names(count), [players[int(place)] for place in stream.permutation(count)], strict=True))

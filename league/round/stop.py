@@ -1,31 +1,83 @@
-"""When a run ends: its number of rounds, its tokens, its hours, whichever comes first."""
+"""When a run ends: its limits in rounds, tokens and hours, a signal, or somebody's wish (`league stop`, `pause`)."""
 
-from league.runtime.assembly import League
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from league.config import Config
+from league.runtime.league import League, LeagueState
 
 
-def reached(league: League, number: int) -> str | None:
+def limit_reached(config: Config, state: LeagueState, number: int) -> str | None:
     """Which of its limits ends the run with round `number`, in words, or None."""
-    limits = league.config.league
+    limits = config.league
     if number >= limits.rounds:
         return "all rounds played"
-    if limits.token_budget and sum(league.tokens.values()) >= limits.token_budget:
+    if limits.token_budget and sum(state.tokens.values()) >= limits.token_budget:
         return f"token budget of {limits.token_budget} spent"
-    if limits.trained_tokens and league.tokens["trained"] >= limits.trained_tokens:
+    if limits.trained_tokens and state.tokens["trained"] >= limits.trained_tokens:
         return f"trained on {limits.trained_tokens} tokens"
-    if limits.max_hours and sum(league.clock.values()) >= 3600 * limits.max_hours:
+    if limits.max_hours and sum(state.clock.values()) >= 3600 * limits.max_hours:
         return f"{limits.max_hours} hours spent"
     return None
 
 
-def used(league: League) -> float:
+def share_spent(config: Config, state: LeagueState) -> float:
     """The share of the nearest limit in tokens or hours that is spent, 0…1; 0 where there is none.
-    Rounds are not counted here."""
-    limits = league.config.league
+
+    Rounds are not counted here.
+    """
+    limits = config.league
     shares = [0.0]
     if limits.token_budget:
-        shares.append(sum(league.tokens.values()) / limits.token_budget)
+        shares.append(sum(state.tokens.values()) / limits.token_budget)
     if limits.trained_tokens:
-        shares.append(league.tokens["trained"] / limits.trained_tokens)
+        shares.append(state.tokens["trained"] / limits.trained_tokens)
     if limits.max_hours:
-        shares.append(sum(league.clock.values()) / (3600 * limits.max_hours))
+        shares.append(sum(state.clock.values()) / (3600 * limits.max_hours))
     return min(1.0, max(shares))
+
+
+class Signals:
+    """Graceful shutdown: SIGTERM and SIGINT are remembered and finish the round; a second one stops at once.
+
+    Use as a context manager around the rounds; `received` names the first signal, or is None. A second signal raises
+    KeyboardInterrupt, which loses at most the uncommitted round.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> "Signals":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name
+
+
+def why_stop(league: League, state: LeagueState, signals: Signals) -> str | None:
+    """Why no further round is played, or None; waits while the run is paused.
+
+    A limit ends the run once the last exam has been held: time may run out behind it.
+    """
+    number = league.store.latest_round() or 0
+    if (limit := limit_reached(league.config, state, number)) is not None and "end" in state.exams:
+        return limit
+    while (wish := league.store.stop_requested()) == "pause" and not signals.received:
+        league.store.beat(number, "paused")
+        time.sleep(1.0)
+    if signals.received:
+        return f"signal {signals.received}"
+    if wish is not None:
+        return league.store.stop_reason() or "stop requested"
+    return None

@@ -1,5 +1,4 @@
-"""How the members stand, read from the payoffs: the numbers that evolution decides by. Nothing here
-changes anything."""
+"""How strong members are, read from the payoffs: what evolution decides by. Changes nothing."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,20 +8,22 @@ from league.payoffs.view import Played
 from league.population import Member
 from league.population.pbt import better, better_by_items
 from league.population.tallies import Floats, Games, Items
-from league.runtime.assembly import League
+from league.runtime.league import League, LeagueState
 from league.types import EXAM, Relation, Version
 
 Chosen = Callable[[Version], bool]
 
 
 def task_of(league: League, member: Member) -> str | None:
-    """The task by which an agent is judged: the config's, else the first that its role plays
-    (experts: as teachers); None when it plays none."""
+    """The task by which an agent is judged; None when it plays none.
+
+    It is the config's, else the first that its role plays. Experts are judged as teachers.
+    """
     if league.config.evolution.task is not None:
         return league.config.evolution.task
     for name, chosen in league.config.tasks.items():
         teaching = league.tasks[name].relation == "teaching"
-        if member.role == "expert" if teaching else member.role in chosen.roles:
+        if member.can.specialist if teaching else member.role in chosen.roles:
             return name
     return None
 
@@ -33,10 +34,12 @@ def relation_of(league: League, task: str) -> Relation:
     return league.tasks[task].relation
 
 
-def games(league: League, name: str, opponents: Chosen, played: Sequence[Played], since_step: int = 0) -> Games:
-    """Games of the agent's versions from `since_step` on, and of its present line of weights only,
-    against the chosen opponents."""
-    first = max(since_step, league.evolution.since.get(name, 0))
+def games(state: LeagueState, name: str, opponents: Chosen, played: Sequence[Played], since_step: int = 0) -> Games:
+    """Games against the chosen opponents of the agent's versions from `since_step` on.
+
+    Only its present line of weights counts.
+    """
+    first = max(since_step, state.evolution.since.get(name, 0))
     wins = draws = losses = 0.0
     for one in played:
         if one.row.agent == name and one.row.step >= first and opponents(one.col):
@@ -46,9 +49,9 @@ def games(league: League, name: str, opponents: Chosen, played: Sequence[Played]
     return Games(wins, draws, losses)
 
 
-def items(league: League, name: str, relation: Relation, played: Sequence[Played]) -> Items:
+def items(state: LeagueState, name: str, relation: Relation, played: Sequence[Played]) -> Items:
     """Δ as a teacher, or joint returns on either side, of the agent's present line of weights."""
-    first = league.evolution.since.get(name, 0)
+    first = state.evolution.since.get(name, 0)
     n = total = total_sq = 0.0
     for one in played:
         sides = (one.row,) if relation == "teaching" else (one.row, one.col)
@@ -57,15 +60,16 @@ def items(league: League, name: str, relation: Relation, played: Sequence[Played
     return Items(n, total, total_sq)
 
 
-def who_is_better(league: League, group: Sequence[Member], task: str, since: int, min_games: float) -> Floats:
-    """P[i, j] that member j of the group is better than member i, over the rounds from `since` on;
-    NaN where unknown."""
+def who_is_better(
+    league: League, state: LeagueState, group: Sequence[Member], *, task: str, since: int, min_games: float
+) -> Floats:
+    """P[i, j] that member j of the group is better than member i, over rounds from `since` on; NaN where unknown."""
     relation = relation_of(league, task)
-    played = league.view.recent(relation, task, since)
+    played = state.view.recent(relation, task, since)
     if relation != "contest":
-        return better_by_items([items(league, member.name, relation, played) for member in group], min_games)
+        return better_by_items([items(state, member.name, relation, played) for member in group], min_games)
     place = {member.name: i for i, member in enumerate(group)}
-    frozen = set(league.population.frozen())
+    frozen = set(state.population.frozen())
     columns: dict[str, int] = {}
     abroad: list[tuple[int, int, tuple[float, float, float]]] = []
     between = np.zeros((len(group), len(group), 3))
@@ -74,10 +78,10 @@ def who_is_better(league: League, group: Sequence[Member], task: str, since: int
             (one.row, one.col, (one.wins, one.draws, one.losses)),
             (one.col, one.row, (one.losses, one.draws, one.wins)),
         ):
-            if not _counts(league, place, mine) or mine.agent == other.agent:
+            if not _counts(state, place, mine) or mine.agent == other.agent:
                 continue
             i = place[mine.agent]
-            if _counts(league, place, other) and other not in frozen:
+            if _counts(state, place, other) and other not in frozen:
                 between[i, place[other.agent]] += won
             else:
                 label = str(other) if other in frozen else other.agent
@@ -88,6 +92,6 @@ def who_is_better(league: League, group: Sequence[Member], task: str, since: int
     return better(outside[:, 0], outside[:, 1], outside[:, 2], between, min_games)
 
 
-def _counts(league: League, place: dict[str, int], version: Version) -> bool:
+def _counts(state: LeagueState, place: dict[str, int], version: Version) -> bool:
     """Whether a game of this version belongs to a group member's present line of weights."""
-    return version.agent in place and version.step >= league.evolution.since.get(version.agent, 0)
+    return version.agent in place and version.step >= state.evolution.since.get(version.agent, 0)

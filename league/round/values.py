@@ -1,5 +1,4 @@
-"""The values of one round of the loop: what it gathers on its way to the commit, what people are
-told of it, and who is told."""
+"""The values of one round: what it gathers on its way to the commit, what people are told of it, and who is told."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,10 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from league.evaluation.exams import Lesson, Marks
+from league.evaluation.exams import ExamResult
+from league.evaluation.teaching_gains import TeachingGain
 from league.learning.alarms import Alarm
 from league.model.memory import give_back
-from league.runtime.assembly import League
+from league.population import Population
+from league.runtime.league import League, LeagueState
+from league.store.run import RunStore
 from league.types import MatchResult, Version, VersionRow
 
 LARGE = ("warm-up", "generate", "update", "evaluate")
@@ -23,9 +25,10 @@ class RoundReport:
 
     round: int
     rounds: int
+    state: LeagueState
     scalars: Mapping[str, float]
-    marks: tuple[Marks, ...]
-    lessons: tuple[Lesson, ...]
+    exams: tuple[ExamResult, ...]
+    gains: tuple[TeachingGain, ...]
     matches: tuple[MatchResult, ...]
     alarms: tuple[Alarm, ...]
     clock: Mapping[str, float]
@@ -36,13 +39,15 @@ class RoundReport:
 class Audience(Protocol):
     """Who is told: the terminal, TensorBoard, or nobody in tests."""
 
-    def phase(self, league: League, number: int, text: str) -> None: ...
+    def phase(self, league: League, number: int, text: str) -> None:
+        """Round `number` has come to what `text` says."""
 
-    def round(self, league: League, report: RoundReport) -> None: ...
+    def round(self, league: League, report: RoundReport) -> None:
+        """A round has been committed."""
 
 
 @dataclass
-class Round:
+class RoundDraft:
     """What a round gathers on its way to the commit."""
 
     number: int
@@ -50,35 +55,44 @@ class Round:
     scalars: dict[str, float] = field(default_factory=dict)
     matches: list[MatchResult] = field(default_factory=list)
     versions: list[VersionRow] = field(default_factory=list)
-    marks: list[Marks] = field(default_factory=list)
-    lessons: list[Lesson] = field(default_factory=list)
+    exams: list[ExamResult] = field(default_factory=list)
+    gains: list[TeachingGain] = field(default_factory=list)
     clock: dict[str, float] = field(default_factory=dict)
+    """Seconds of this round by phase."""
     broken: list[Alarm] = field(default_factory=list)
     """Updates that were not finite."""
     alarms: list[Alarm] = field(default_factory=list)
 
-    def report(self, rounds: int) -> RoundReport:
+    def report(self, rounds: int, state: LeagueState) -> RoundReport:
         """For people, after the commit."""
         return RoundReport(
-            self.number, rounds, self.scalars, tuple(self.marks), tuple(self.lessons), tuple(self.matches), tuple(self.alarms),
-            dict(self.clock), time.perf_counter() - self.started,
-        )  # fmt: skip
-
-    def came(self, league: League, version: Version, parents: tuple[Version, ...], reason: str) -> None:
-        """Note a version of a member that this round made. Its blobs are written at the commit, if
-        it is still in the bank then."""
-        self.versions.append(
-            VersionRow(version, league.population.members[version.agent].role, self.number, None, None, parents, reason)
+            round=self.number,
+            rounds=rounds,
+            state=state,
+            scalars=self.scalars,
+            exams=tuple(self.exams),
+            gains=tuple(self.gains),
+            matches=tuple(self.matches),
+            alarms=tuple(self.alarms),
+            clock=dict(self.clock),
+            seconds=time.perf_counter() - self.started,
         )
+
+    def made(self, population: Population, version: Version, parents: tuple[Version, ...], reason: str) -> None:
+        """Note a version of a member that this round made.
+
+        Its blobs are written at the commit, if it is still in the bank then.
+        """
+        role = population.members[version.agent].role
+        self.versions.append(VersionRow(version, role, self.number, None, None, parents, reason))
 
 
 @contextmanager
-def timed(league: League, now: Round, phase: str) -> Iterator[None]:
-    """Add the block's wall time to the round's and the run's clock, and leave a heartbeat."""
-    league.store.beat(now.number, phase)
+def timed(store: RunStore, draft: RoundDraft, phase: str) -> Iterator[None]:
+    """Add the block's wall time to the round's clock, and leave a heartbeat."""
+    store.beat(draft.number, phase)
     started = time.perf_counter()
     yield
     if phase in LARGE:
         give_back()
-    for clock in (now.clock, league.clock):
-        clock[phase] = clock.get(phase, 0.0) + time.perf_counter() - started
+    draft.clock[phase] = draft.clock.get(phase, 0.0) + time.perf_counter() - started

@@ -1,8 +1,7 @@
-"""Every way in which one version follows another outside training, each in one step for weights,
-population, guards and lineage.
+"""Every way in which one version follows another outside training.
 
-Nothing here decides anything: `league.round.evolve` does. Each change makes a new version; what was committed is
-never rewritten.
+Each is one step for weights, population, guards and lineage. Nothing here decides anything: `league.round.evolve`
+does. Each change makes a new version; what was committed is never rewritten.
 """
 
 from collections.abc import Sequence
@@ -10,113 +9,125 @@ from dataclasses import replace
 
 from league.errors import UserError, nearest
 from league.population import Member
-from league.round.values import Round
-from league.runtime.assembly import League
+from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
+from league.runtime.league import League, LeagueState
 from league.types import Hyper, Version, VersionRow
 
 
-def snapshot(league: League, now: Round, name: str, *, afresh: bool = False) -> None:
-    """Freeze the live version and let the agent go on as the next step, with the same weights and
-    optimizer.
+def snapshot(league: League, state: LeagueState, draft: RoundDraft, name: str, *, afresh: bool = False) -> LeagueState:
+    """Freeze the live version; the agent goes on as the next step, with the same weights and optimizer.
 
     `afresh`: go on with the weights of its warm-up and an empty optimizer instead (the reset of exploiters).
     """
-    bank, evolution, frozen = league.weights(), league.evolution, league.population.members[name].version
-    evolution.begins(name, frozen, league.population.members[name].hyper)
-    successor, origin = Version(name, frozen.step + 1), evolution.origin[name]
+    bank, member = league.weights(), state.population.members[name]
+    frozen, successor = member.version, Version(name, member.version.step + 1)
+    evolution = state.evolution.begun(name, frozen, member.hyper)
+    origin = evolution.origin[name]
     if afresh:
         _put_back(league, origin, successor)
     else:
         bank.clone(frozen, successor, trainable=True)
     bank.freeze(frozen)
-    league.population, gone = league.population.snapshot(name, frozen, successor, league.config.league.snapshots_kept)
+    population, gone = state.population.snapshot(name, frozen, successor, league.config.league.snapshots_kept)
     for version in gone:
         bank.drop(version)
-    evolution.freezes(name, now.number)
+    state = replace(state, population=population, evolution=evolution.frozen(name, draft.number))
     if afresh:
-        kept = origin in league.population.pasts[name]
-        league.population = league.population.changed(name, twin=origin if kept else None)
-        _begins_again(league, name, successor)
-        now.came(league, successor, (origin, frozen), "reset")
-        return
-    if league.guards.good.get(name) == frozen:
-        league.guards.good[name] = successor
-    now.came(league, successor, (frozen,), "snapshot")
+        kept = origin in population.pasts[name]
+        state = replace(state, population=population.changed(name, twin=origin if kept else None))
+        draft.made(state.population, successor, (origin, frozen), "reset")
+        return _begin_again(state, successor)
+    if state.guards.good.get(name) == frozen:
+        state = replace(state, guards=state.guards.with_good(name, successor))
+    draft.made(state.population, successor, (frozen,), "snapshot")
+    return state
 
 
-def take_over(league: League, now: Round, name: str, donor: str, hyper: Hyper) -> None:
-    """The agent goes on with a copy of the donor's weights and optimizer, and with other
-    hyper-parameters."""
-    bank, mine, theirs = (
-        league.weights(),
-        league.population.members[name].version,
-        league.population.members[donor].version,
-    )
+def take_over(
+    league: League, state: LeagueState, draft: RoundDraft, *, name: str, donor: str, hyper: Hyper
+) -> LeagueState:
+    """The agent goes on with a copy of the donor's weights and optimizer, and with other hyper-parameters."""
+    bank, members = league.weights(), state.population.members
+    mine, theirs = members[name].version, members[donor].version
     successor = Version(name, mine.step + 1)
     bank.drop(mine)
     bank.clone(theirs, successor, trainable=True)
-    league.population = league.population.moved({name: successor}).changed(name, hyper=hyper)
-    _begins_again(league, name, successor)
-    if donor in league.guards.first:
-        league.guards.first[name] = dict(league.guards.first[donor])
-    now.came(league, successor, (mine, theirs), "exploit")
+    state = replace(state, population=state.population.moved({name: successor}).changed(name, hyper=hyper))
+    state = _begin_again(state, successor)
+    if donor in state.guards.first:
+        state = replace(state, guards=state.guards.with_first(name, state.guards.first[donor]))
+    draft.made(state.population, successor, (mine, theirs), "exploit")
+    return state
 
 
-def retire(league: League, now: Round, versions: Sequence[Version], stored: int) -> None:
-    """Take pasts out of the league. They are met no more; rows and payoffs stay, and the weights of
-    the newest `stored` of them."""
-    league.population = league.population.retired(frozenset(versions))
-    league.evolution.retires(list(versions), now.number, stored)
+def retire(
+    league: League, state: LeagueState, draft: RoundDraft, versions: Sequence[Version], stored: int
+) -> LeagueState:
+    """Take pasts out of the league.
+
+    They are met no more; rows and payoffs stay, and the weights of the newest `stored` of them.
+    """
     for version in versions:
         league.weights().drop(version)
+    return replace(
+        state,
+        population=state.population.retired(frozenset(versions)),
+        evolution=state.evolution.with_retired(versions, draft.number, stored),
+    )
 
 
-def admit(league: League, now: Round, member: Member, parents: Sequence[Version]) -> None:
-    """A merged candidate joins as an agent of its own: its version is frozen at once as its first
-    past, and it trains from there."""
-    league.population = league.population.joined(member)
-    league.evolution.merged.append(member.name)
-    now.came(league, member.version, tuple(parents), "merge")
-    snapshot(league, now, member.name)
+def admit(
+    league: League, state: LeagueState, draft: RoundDraft, member: Member, parents: Sequence[Version]
+) -> LeagueState:
+    """A merged candidate joins as an agent of its own.
+
+    Its version is frozen at once as its first past, and it trains from there.
+    """
+    state = replace(
+        state, population=state.population.joined(member), evolution=state.evolution.with_merged(member.name)
+    )
+    draft.made(state.population, member.version, tuple(parents), "merge")
+    return snapshot(league, state, draft, member.name)
 
 
-def refuse(league: League, now: Round, candidate: Version, parents: Sequence[Version]) -> None:
-    """A merged candidate that was not shown to be as good: it stays in the lineage and in the
-    payoffs, without weights."""
+def refuse(league: League, draft: RoundDraft, candidate: Version, parents: Sequence[Version]) -> None:
+    """A merged candidate that was not shown to be as good stays in lineage and payoffs, without weights."""
     league.weights().drop(candidate)
-    now.versions.append(VersionRow(candidate, "past", now.number, None, None, tuple(parents), "merge refused"))
+    draft.versions.append(VersionRow(candidate, "past", draft.number, None, None, tuple(parents), "merge refused"))
 
 
-def reconcile(league: League) -> None:
-    """On resume: agents that the config no longer names leave the league. Raises UserError for new
-    ones, which have no past to resume from."""
-    named, known = set(league.config.agents), set(league.population.members)
+def reconcile(league: League, state: LeagueState) -> LeagueState:
+    """On resume: agents that the config no longer names leave the league.
+
+    Raises UserError for new ones, which have no past to resume from.
+    """
+    named, known = set(league.config.agents), set(state.population.members)
     if new := sorted(named - known):
         raise UserError(
-            f"agents.{new[0]}: the run has no agent '{new[0]}'{nearest(new[0], sorted(known))}; agents can leave a run but not join it: "
-            "take the name out of its config.yaml, or start a new run"
+            f"agents.{new[0]}: the run has no agent '{new[0]}'{nearest(new[0], sorted(known))}; agents can leave a "
+            "run but not join it: take the name out of its config.yaml, or start a new run"
         )
-    gone = frozenset(known - named - set(league.evolution.merged))
-    if gone:
-        leave(league, gone)
-        league.store.event("agents left", round=league.store.latest_round(), agents=sorted(gone))
+    gone = frozenset(known - named - set(state.evolution.merged))
+    if not gone:
+        return state
+    league.store.event("agents left", round=league.store.latest_round(), agents=sorted(gone))
+    return leave(league, state, gone)
 
 
-def leave(league: League, names: frozenset[str]) -> None:
-    """Agents leave the league with their pasts, for good. What they played stays in payoffs and
-    ratings."""
-    for name in names:
-        league.guards.forget(name)
+def leave(league: League, state: LeagueState, names: frozenset[str]) -> LeagueState:
+    """Agents leave the league with their pasts, for good. What they played stays in payoffs and ratings."""
     if league.bank is not None:
         for version in [version for version in league.bank.versions() if version.agent in names]:
             league.bank.drop(version)
-    league.population = league.population.without(names)
-    league.population = replace(
-        league.population,
-        members={name: _without_targets(member, names) for name, member in league.population.members.items()},
+    population = state.population.without(names)
+    members = {name: _without_targets(member, names) for name, member in population.members.items()}
+    return replace(
+        state,
+        population=replace(population, members=members),
+        guards=state.guards.without(names),
+        evolution=state.evolution.without(names),
     )
-    league.evolution.forgets(names)
 
 
 def _without_targets(member: Member, names: frozenset[str]) -> Member:
@@ -127,8 +138,7 @@ def _without_targets(member: Member, names: frozenset[str]) -> Member:
 
 
 def _put_back(league: League, source: Version, target: Version) -> None:
-    """The weights of a frozen version, from the bank or from the store, as a trainable one with an
-    empty optimizer."""
+    """A frozen version's weights, from the bank or the store, as a trainable one with an empty optimizer."""
     bank = league.weights()
     borrowed = source not in bank
     if borrowed:
@@ -138,9 +148,11 @@ def _put_back(league: League, source: Version, target: Version) -> None:
         bank.drop(source)
 
 
-def _begins_again(league: League, name: str, version: Version) -> None:
-    """Games of the agent's earlier weights say nothing of it now, and there is nothing before to
-    roll back to."""
-    league.evolution.since[name] = version.step
-    league.guards.good[name] = version
-    league.guards.strikes.pop(name, None)
+def _begin_again(state: LeagueState, version: Version) -> LeagueState:
+    """Games of the agent's earlier weights say nothing of it now, and there is nothing before to roll back to."""
+    name = version.agent
+    return replace(
+        state,
+        evolution=state.evolution.cut(name, version.step),
+        guards=state.guards.with_good(name, version).with_strikes(name, 0),
+    )

@@ -1,53 +1,41 @@
-"""What every agent is taught before the first round: worked solutions of its domains and the format
-of the games it will play."""
+"""What every agent learns before the first round: worked solutions of its domains, and the format of its games."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from league.learning.warmup import Curriculum, Target, warm_up
-from league.population import Member
+from league.population import Member, Population
 from league.round.schedule import open_to
-from league.runtime.assembly import League
+from league.runtime.league import League
 from league.seeds import derive
 
 
-def warm_up_all(league: League, progress: Callable[[int, int], None]) -> dict[str, int]:
+def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> dict[str, int]:
     """The supervised warm-up of all agents in one fused pass; agent → tokens it was trained on.
-    `progress` hears (step, steps)."""
+
+    `progress` hears (step, steps).
+    """
     if league.base is None or league.bank is None:
         return {}
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
-    return warm_up(
-        league.base,
-        league.bank,
-        _curricula(league),
-        supervised,
-        league.config.seed,
-        lambda step, steps, _: progress(step, steps),
-    )
+    curricula = [_curriculum(league, population, m) for m in population.members.values() if m.can.has_weights]
+    seed = league.config.seed
+    return warm_up(league.base, league.bank, curricula, supervised, seed, lambda step, steps, _: progress(step, steps))
 
 
-def _curricula(league: League) -> list[Curriculum]:
-    found = []
-    for member in league.population.members.values():
-        if not member.has_weights:
-            continue
-        expert = member.role == "expert"
-        domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())
-        phase = league.config.warmup.expert if expert else league.config.warmup.student
-        found.append(
-            Curriculum(member.name, domains, phase, tuple(_demonstrations(league, member, phase.demonstrations)))
-        )
-    return found
+def _curriculum(league: League, population: Population, member: Member) -> Curriculum:
+    chosen = league.config.warmup
+    domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())
+    phase = chosen.expert if member.can.specialist else chosen.student
+    shown = demonstrations(league, population, member, phase.demonstrations)
+    return Curriculum(member.name, domains, phase, tuple(shown))
 
 
-def _demonstrations(league: League, member: Member, count: int) -> Iterator[Target]:
-    """Prompts with a legal reply, from the tasks the agent will play that can show their format, as
-    seen from the seats it may take."""
+def demonstrations(league: League, population: Population, member: Member, count: int) -> Iterator[Target]:
+    """Prompts with a legal reply, `count` for each task that can show its format, from the seats the agent may take."""
     for name, task in league.tasks.items():
-        seats = [seat for seat, members in open_to(league, name).items() if member in members]
+        places = open_to(task, league.config.tasks[name], population)
+        seats = [seat for seat, members in places.items() if member in members]
         if count and seats:
-            for prompt, reply in task.demonstrations(
-                count, derive(league.config.seed, "demonstrations", name, member.name), seats
-            ):
-                yield Target(prompt, reply)
+            seed = derive(league.config.seed, "demonstrations", name, member.name)
+            yield from (Target(prompt, reply) for prompt, reply in task.demonstrations(count, seed, seats))

@@ -1,5 +1,7 @@
-"""Adapters and optimizers between the bank (tensors) and the store (blobs). Exact both ways: fp32
-bits in, the same bits out."""
+"""Adapters and optimizers between the bank (tensors) and the store (blobs), exact both ways.
+
+fp32 bits in, the same bits out.
+"""
 
 import torch
 
@@ -12,8 +14,10 @@ from league.types import Version, VersionRow
 
 
 def save_adapter(store: RunStore, bank: AdapterBank, version: Version) -> str:
-    """Write a version's weights as a blob that names its base; returns its sha256. Raises
-    TrainingDiverged for weights it could not load again."""
+    """Write a version's weights as a blob that names its base; returns its sha256.
+
+    Raises TrainingDiverged for weights it could not load again.
+    """
     spec = bank.spec(version)
     arrays = {name: tensor.numpy() for name, tensor in bank.state(version).items()}
     if (found := flaw(arrays)) is not None:

@@ -23,7 +23,7 @@ from werkzeug import Response
 from league.commands.report import report
 from league.config import parse_config
 from league.errors import ConfigError, UserError
-from league.evaluation.on_demand import exam_now, exhibition
+from league.evaluation.on_demand import exam_now, play_once
 from league.loop import resume, train
 from league.preflight.checks import prepare
 from league.runtime.export import choose, export_agents
@@ -92,7 +92,7 @@ def test_a_remote_player_is_a_frozen_member(model: Path, tmp_path: Path, httpser
             choose(reader, 1, "accuracy", ["gpt"])
     assert verify(config.folder).sound
     assert not list((config.folder / "blobs").glob("*gpt*"))
-    shown = exhibition(config.folder, ["gpt", "ada"], "teaching", None, 0)
+    shown = play_once(config.folder, ["gpt", "ada"], task="teaching", domain=None, index=0)
     assert shown["seats"] == {"teacher": "gpt@0", "student": str(reader_live(config.folder)["ada"])}
     assert {row["agent"] for row in exam_now(config.folder, ["gpt", "base"], "test", 2)["results"]} == {"gpt", "base"}  # type: ignore[attr-defined]
 
@@ -135,7 +135,7 @@ def test_an_unreachable_player_voids_its_matches_and_nothing_else(model: Path, t
         assert [row for row in reader.versions("ada") if row.reason == "update"], "the others go on"
     assert verify(config.folder).sound
     with pytest.raises(UserError, match="could not be played: gpt"):
-        exhibition(config.folder, ["gpt", "ada"], "contest", None, 0)
+        play_once(config.folder, ["gpt", "ada"], task="contest", domain=None, index=0)
     with pytest.raises(UserError, match="could not be held: gpt"):
         exam_now(config.folder, ["gpt"], "test", 1)
 
@@ -254,7 +254,7 @@ def test_a_planted_key_is_in_no_file_log_or_export(
     said = [
         shown.stdout,
         shown.stderr,
-        json.dumps(exhibition(run, ["gpt", "ada"], "contest", None, 0)).encode(),
+        json.dumps(play_once(run, ["gpt", "ada"], task="contest", domain=None, index=0)).encode(),
         caplog.text.encode(),
     ]
     assert oracle.seen and httpserver.log[0][0].headers["Authorization"] == f"Bearer {KEY}", "the key was used"

@@ -11,7 +11,7 @@ from league.loop import train
 from league.payoffs.edges import certified_edges
 from league.payoffs.matrix import Counts
 from league.preflight.checks import prepare
-from league.runtime.assembly import League
+from league.runtime.league import League
 from league.store.reader import RunReader
 from tests.leagues import Nobody, tiny
 

@@ -330,7 +330,7 @@ def poisoned(
 def test_a_planted_version_is_refused_on_resume_and_in_play(
     run, tmp_path: Path, which: str, arrays_of, meta_of, reason: str
 ) -> None:
-    from league.evaluation.on_demand import exhibition
+    from league.evaluation.on_demand import play_once
     from league.loop import resume
     from tests.leagues import Nobody
 
@@ -340,7 +340,7 @@ def test_a_planted_version_is_refused_on_resume_and_in_play(
     assert str(refusal.value).startswith("ada@") and "\n" not in str(refusal.value)
     if which == "live":
         with pytest.raises(AdapterRefused, match=reason):
-            exhibition(folder, ["ada", "max"], "contest", None, 0)
+            play_once(folder, ["ada", "max"], task="contest", domain=None, index=0)
 
 
 def test_a_hostile_checkpoint_is_refused_before_a_run_folder_exists(run, tmp_path: Path) -> None:
@@ -368,10 +368,11 @@ def test_weights_that_could_not_be_loaded_again_are_not_committed(
 
     real = loop.evolve
 
-    def poison(league, now) -> None:
-        real(league, now)
-        if now.number == 2:
-            league.bank.slice(league.population.members["ada"].version).params[3] = float("inf")
+    def poison(league, state, draft):
+        state = real(league, state, draft)
+        if draft.number == 2:
+            league.bank.slice(state.population.members["ada"].version).params[3] = float("inf")
+        return state
 
     monkeypatch.setattr(loop, "evolve", poison)
     config = tiny(Path(run.model.name), tmp_path, league__rounds=3)

@@ -66,12 +66,12 @@ def test_a_domain_counts_as_exhausted_after_so_many_problems(monkeypatch: pytest
 def test_the_memory_of_retired_versions_is_bounded() -> None:
     memory = Evolution()
     for number in range(REMEMBERED + 50):
-        memory.retires([Version("max", number)], number, 3)
+        memory = memory.with_retired([Version("max", number)], number, 3)
     assert len(memory.retired) == REMEMBERED and memory.retired[-1] == (
         Version("max", REMEMBERED + 49),
         REMEMBERED + 49,
     )
-    assert memory.stored == [Version("max", REMEMBERED + 47 + place) for place in range(3)]
+    assert memory.stored == tuple(Version("max", REMEMBERED + 47 + place) for place in range(3))
 
 
 def test_a_process_keeps_a_bounded_number_of_compiled_products(tmp_path: Path) -> None:

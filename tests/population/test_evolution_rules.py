@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from league.config import ExploitersConfig, SnapshotsConfig
-from league.learning.alarms import Guards
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
-from league.population import Evolution, Member, Population
+from league.population import Evolution, Guards, Member, Population
 from league.population.exploiters import is_target, targets_of
 from league.population.pbt import better, better_by_items, exploits, explore
 from league.population.retirement import dominated, retire
@@ -202,24 +201,20 @@ def test_exploiters_meet_whom_they_are_for() -> None:
 def test_population_and_memory_survive_json() -> None:
     people = population().changed("ada", twin=Version("ada", 4))
     assert Population.from_json(people.to_json()) == people
-    memory = Evolution()
-    memory.begins("ada", Version("ada", 0), Hyper(0.1))
-    memory.begins("ada", Version("ada", 9), Hyper(0.2))
-    memory.freezes("ada", 3)
-    memory.freezes("ada", 7)
-    memory.since["ada"], memory.merged = 4, ["ada"]
-    memory.retires([Version("max", 1), Version("max", 2)], 5, 1)
+    memory = Evolution().begun("ada", Version("ada", 0), Hyper(0.1)).begun("ada", Version("ada", 9), Hyper(0.2))
+    memory = memory.frozen("ada", 3).frozen("ada", 7).cut("ada", 4).with_merged("ada")
+    memory = memory.with_retired([Version("max", 1), Version("max", 2)], 5, 1)
     assert memory.origin["ada"] == Version("ada", 0) and (memory.frozen_before["ada"], memory.frozen_at["ada"]) == (
         3,
         7,
     )
-    assert memory.stored == [Version("max", 2)] and len(memory.retired) == 2
+    assert memory.stored == (Version("max", 2),) and len(memory.retired) == 2
     assert Evolution.from_json(memory.to_json()) == memory and Evolution.from_json({}) == Evolution()
-    memory.forgets(frozenset({"ada"}))
+    memory = memory.without(frozenset({"ada"}))
     assert not memory.origin and not memory.merged and not memory.since
-    guards = Guards({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ["ada"])
-    guards.forget("ada")
-    assert guards.to_json() == Guards().to_json()
+    guards = Guards({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ("ada",))
+    assert Guards.from_json(guards.to_json()) == guards
+    assert guards.without(frozenset({"ada"})) == Guards()
 
 
 def test_a_snapshot_has_a_twin_until_the_agent_moves() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from league.config import draft_config, parse_config
 from league.errors import ConfigError, Foreign, LeagueError, ModelUnavailable, RunFolderError, UserError
-from league.evaluation.on_demand import exam_now, exhibition
+from league.evaluation.on_demand import exam_now, play_once
 from league.loop import train
 from league.model.folder import check_model
 from league.preflight.checks import prepare, prepare_file
@@ -145,7 +145,7 @@ def test_nothing_can_be_asked_of_a_run_without_a_round(unbegun: Path, tmp_path: 
         choose(reader, 1, "accuracy", [])
     for ask in (
         lambda: exam_now(unbegun, [], "test", 1),
-        lambda: exhibition(unbegun, ["adder", "ada"], None, None, 0),
+        lambda: play_once(unbegun, ["adder", "ada"], task=None, domain=None, index=0),
         lambda: compare(unbegun, unbegun),
     ):
         with pytest.raises(RunFolderError, match="no committed round"):
@@ -459,6 +459,9 @@ def test_a_script_that_fails_is_a_users_error(tmp_path: Path) -> None:
 
 def test_a_player_answers_to_its_present_version_too(tmp_path: Path) -> None:
     run = train(prepare(tiny(Path("/nowhere"), tmp_path, **WORDS)), Nobody())
-    assert exhibition(run, ["rocky@0", "pat"], None, None, 0)["seats"] == {"row": "rocky@0", "col": "pat@0"}
+    assert play_once(run, ["rocky@0", "pat"], task=None, domain=None, index=0)["seats"] == {
+        "row": "rocky@0",
+        "col": "pat@0",
+    }
     with pytest.raises(UserError, match="did you mean 'rocky@0'"):
-        exhibition(run, ["rocky@1", "pat"], None, None, 0)
+        play_once(run, ["rocky@1", "pat"], task=None, domain=None, index=0)

@@ -131,7 +131,10 @@ def test_an_explored_rate_and_temperature_are_what_the_next_round_uses(model: Pa
 
     class Look(Nobody):
         def round(self, league, report) -> None:
-            seen[report.round] = (league.population.members["ada"].hyper, league.players()["ada"].temperature)
+            seen[report.round] = (
+                report.state.population.members["ada"].hyper,
+                report.state.players()["ada"].temperature,
+            )
 
     train(prepare(config(model, tmp_path, "max", 4, evolution={"pbt": {"every": 3}})), Look())
     hyper, temperature = seen[3]
@@ -149,7 +152,7 @@ def test_what_is_dominated_acyclic_and_cloned_is_met_no_more_but_stays_stored(mo
     class Pin(Nobody):
         def round(self, league, report) -> None:
             if report.round == 2:
-                pinned.append(league.population.pasts["ada"][1])
+                pinned.append(report.state.population.pasts["ada"][1])
                 league.store.pin(pinned[0], "export")
 
     changes = {"league__snapshot_every": 1, "league__snapshots_kept": 6, "evaluation": VERSIONS, "evolution": RETIRE}

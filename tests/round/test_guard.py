@@ -10,7 +10,7 @@ import pytest
 from league.learning.alarms import Level, alarms, repeated_share, signs, speech
 from league.loop import resume, train
 from league.preflight.checks import prepare
-from league.round import guard as guards_module
+from league.round import guard as guard_module
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.run import request_stop
@@ -96,15 +96,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def provoked(monkeypatch: pytest.MonkeyPatch, rounds: set[int], agent: str = "ada") -> None:
     """In these rounds the agent's replies look three times too long."""
-    measured = guards_module.measured
+    measured = guard_module.alarm_quantities
 
-    def longer(league, *arguments):
-        found = measured(league, *arguments)
-        if (league.store.latest_round() or 0) + 1 in rounds and agent in found:
-            found[agent]["length"] = 1000 * league.guards.first[agent]["length"]
+    def longer(state, draft, *arguments):
+        found = measured(state, draft, *arguments)
+        if draft.number in rounds and agent in found:
+            found[agent]["length"] = 1000 * state.guards.first[agent]["length"]
         return found
 
-    monkeypatch.setattr("league.loop.measured", longer)
+    monkeypatch.setattr(guard_module, "alarm_quantities", longer)
 
 
 def test_an_alarm_rolls_back_to_the_last_good_version(

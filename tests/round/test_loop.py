@@ -296,8 +296,8 @@ def test_a_resumed_league_knows_what_the_running_one_knew(tmp_path: Path, monkey
 
         def round(self, league, report) -> None:
             versions = [Version(f"s{i}", 0) for i in range(4)]
-            met = league.view.meetings("game", versions, versions)
-            self.seen[report.round] = (met.wins.tolist(), league.view.versions(), league.ratings.rows())
+            met = report.state.view.meetings("game", versions, versions)
+            self.seen[report.round] = (met.wins.tolist(), report.state.view.versions(), report.state.ratings.rows())
             if report.round == self.stop:
                 request_stop(league.store.folder)
 

@@ -1,14 +1,15 @@
 """What people are shown while a run goes on must not slow it: pictures wait until their share of
 the time pays for them."""
 
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from league.population import Population
 from league.round import report as watch
 from league.round.values import RoundReport
+from league.runtime.league import LeagueState
 from tests.leagues import tiny
 
 
@@ -25,18 +26,13 @@ def test_pictures_wait_for_their_share_and_the_last_round_has_them(
 
     monkeypatch.setattr(watch, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(watch, "publish_round", publish)
-    league = SimpleNamespace(
-        population=SimpleNamespace(with_role=lambda role: (), trainable=frozenset),
-        store=None,
-        config=tiny(tmp_path, tmp_path, evaluation__every=5, league__rounds=200),
-        tokens=Counter(),
-        clock={},
-    )
+    state = LeagueState(Population({}, {}))
+    league = SimpleNamespace(store=None, config=tiny(tmp_path, tmp_path, evaluation__every=5, league__rounds=200))
     with watch.LiveReport(tmp_path, 200, quiet=True) as shown:
         for number in range(201):
             now[0] += 10.0
             clock = {"generate": 9.0} | ({"evaluate": 1.0} if number % 5 == 0 else {})
-            shown.round(league, RoundReport(number, 200, {}, (), (), (), (), clock, 10.0))  # type: ignore[arg-type]
+            shown.round(league, RoundReport(number, 200, state, {}, (), (), (), (), clock, 10.0))  # type: ignore[arg-type]
     assert drawn[0] == 0 and drawn[-1] == 200
     spent = 8.0 * (len(drawn) - 1)
     assert spent <= 0.05 * now[0], "the last round's pictures apart"

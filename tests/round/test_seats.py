@@ -11,7 +11,7 @@ from league.loop import train
 from league.preflight.checks import prepare
 from league.round import schedule
 from league.round.schedule import open_to, pairings, schedule_matches
-from league.round.warm_up import _demonstrations
+from league.round.warm_up import demonstrations
 from league.runtime import assembly
 from league.store.reader import RunReader
 from tasks.coding.problems import code_problem, problems_of
@@ -54,6 +54,11 @@ def writing(**seats: list[str]) -> dict:
     }
 
 
+def allowed(league, state) -> list:
+    """The pairings of the task `work`."""
+    return pairings(league.tasks["work"], league.config.tasks["work"], state.population, STREAM)
+
+
 def test_unnamed_seats_are_dealt_and_named_ones_kept(tmp_path: Path) -> None:
     assert seated(tmp_path / "any", "ann bob", writing()) == {
         ("ann", "bob"),
@@ -67,11 +72,12 @@ def test_cross_play_is_a_matter_of_naming(tmp_path: Path) -> None:
     adapter there."""
     found = seated(tmp_path / "two", "a1 a2 b1 b2", writing(writer_1=["a1", "b1"], writer_2=["a2", "b2"]))
     assert found <= {("a1", "a2"), ("a1", "b2"), ("b1", "a2"), ("b1", "b2")} and len(found) > 1
-    league = assembly.create(
+    league, state = assembly.create(
         prepare(config(tmp_path / "both", "ann bob", writing(writer_1=["ann", "bob"], writer_2=["ann", "bob"])))
     )
-    met = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM)}
-    alone = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM, self_play=True)}
+    met = {(p.row.agent, p.col.agent) for p in allowed(league, state)}
+    chosen = league.config.tasks["work"].model_copy(update={"matchmaking": {"self_play": 1.0}})
+    alone = {(p.row.agent, p.col.agent) for p in pairings(league.tasks["work"], chosen, state.population, STREAM)}
     league.store.close()
     assert met == {("ann", "bob"), ("bob", "ann")} and alone == met | {("ann", "ann"), ("bob", "bob")}
 
@@ -82,17 +88,17 @@ def test_cross_play_is_a_matter_of_naming(tmp_path: Path) -> None:
 def test_a_crowd_takes_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seats: dict) -> None:
     """Too many pairings: some learners a round, drawn anew, each with all its opponents. Missing
     one of six 60 times: odds of 6 (2/3)^60 < 1e-9."""
-    league = assembly.create(prepare(config(tmp_path, "a b c d e f", {**writing(), "seats": seats})))
-    everyone = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM)}
+    league, state = assembly.create(prepare(config(tmp_path, "a b c d e f", {**writing(), "seats": seats})))
+    everyone = {(p.row.agent, p.col.agent) for p in allowed(league, state)}
     assert len(everyone) == 30
     monkeypatch.setattr(schedule, "CROWD", 12)
     met: set[tuple[str, str]] = set()
     for _ in range(60):
-        now = {(p.row.agent, p.col.agent) for p in pairings(league, "work", STREAM)}
+        now = {(p.row.agent, p.col.agent) for p in allowed(league, state)}
         assert len(now) == 10 and len({row for row, _ in now}) == 2
         met |= now
     monkeypatch.setattr(schedule, "CROWD", 1)
-    assert len({p.row for p in pairings(league, "work", STREAM)}) == 1
+    assert len({p.row for p in allowed(league, state)}) == 1
     league.store.close()
     assert met == everyone
 
@@ -121,13 +127,11 @@ def test_teachers_may_be_named_too(tmp_path: Path) -> None:
     }
     chosen = tiny(Path("/nowhere"), tmp_path, agents=agents)
     wanted = chosen.tasks["teaching"].model_copy(update={"seats": {"teacher": ("tim",)}})
-    league = assembly.create(prepare(config(tmp_path, "ann bob", writing())))
+    league, state = assembly.create(prepare(config(tmp_path, "ann bob", writing())))
     league.store.close()
     tasks = {"teaching": prepare_task("teaching", league)}
-    population = assembly._found(chosen, None)
-    changed = chosen.model_copy(update={"tasks": {"teaching": wanted}})
-    league.config, league.tasks, league.population = changed, tasks, population
-    assert {p.row.agent for p in pairings(league, "teaching", STREAM)} == {"tim"}
+    population = assembly._new_population(chosen, None)
+    assert {p.row.agent for p in pairings(tasks["teaching"], wanted, population, STREAM)} == {"tim"}
 
 
 def prepare_task(kind: str, league) -> object:
@@ -175,12 +179,17 @@ def test_targets_mean_nothing_where_seats_are_dealt(
 
 
 def test_the_same_seed_gives_the_same_fixtures(tmp_path: Path) -> None:
-    league = assembly.create(
+    league, state = assembly.create(
         prepare(config(tmp_path, "a1 a2 b1 b2", writing(writer_1=["a1", "b1"], writer_2=["a2", "b2"])))
     )
     league.store.close()
-    assert schedule_matches(league, 1) == schedule_matches(league, 1) != schedule_matches(league, 2)
-    assert {seat: [m.name for m in who] for seat, who in open_to(league, "work").items()} == {
+    assert (
+        schedule_matches(league, state, 1) == schedule_matches(league, state, 1) != schedule_matches(league, state, 2)
+    )
+    assert {
+        seat: [m.name for m in who]
+        for seat, who in open_to(league.tasks["work"], league.config.tasks["work"], state.population).items()
+    } == {
         "writer-1": ["a1", "b1"],
         "writer-2": ["a2", "b2"],
     }
@@ -188,13 +197,14 @@ def test_the_same_seed_gives_the_same_fixtures(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------ demonstrations
 def test_demonstrations_are_shown_to_who_may_take_the_seat(tmp_path: Path) -> None:
-    league = assembly.create(prepare(config(tmp_path, "ann bob", writing(writer_1=["ann"], writer_2=["bob"]))))
+    league, state = assembly.create(prepare(config(tmp_path, "ann bob", writing(writer_1=["ann"], writer_2=["bob"]))))
     league.store.close()
-    shown = {name: list(_demonstrations(league, member, 5)) for name, member in league.population.members.items()}
+    people = state.population
+    shown = {name: list(demonstrations(league, people, member, 5)) for name, member in people.members.items()}
     assert all(len(found) == 5 for found in shown.values())
     assert all("one short sentence" in target.messages[-1].content for target in shown["ann"])
     assert all("in detail" in target.messages[-1].content for target in shown["bob"])
-    assert list(_demonstrations(league, league.population.members["ann"], 0)) == []
+    assert list(demonstrations(league, people, people.members["ann"], 0)) == []
 
 
 def test_worked_texts_are_such_as_the_reward_wants() -> None:

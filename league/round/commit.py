@@ -1,0 +1,41 @@
+"""The commit of a round: blobs first, then one transaction with everything that belongs to the round."""
+
+import time
+from dataclasses import replace
+
+from league.rollouts import outcomes_of
+from league.round.values import RoundDraft
+from league.runtime.assembly import forget
+from league.runtime.checkpoint import save_adapter, save_optimizer
+from league.runtime.league import League, LeagueState
+from league.store.records import RoundRecord
+
+
+def commit(league: League, state: LeagueState, draft: RoundDraft) -> LeagueState:
+    """Make the round exist; returns the state without what only concerned versions that left."""
+    rows = []
+    for row in draft.versions:
+        if league.bank is not None and row.version in league.bank:
+            row = replace(
+                row,
+                blob=save_adapter(league.store, league.bank, row.version),
+                optimizer=save_optimizer(league.store, league.bank, row.version),
+            )
+        rows.append(row)
+    config = league.config.model_dump(mode="json", exclude={"name", "runs"})
+    played = {version for outcome in outcomes_of(draft.matches) for version in (outcome.row, outcome.col)}
+    league.store.commit(
+        RoundRecord(
+            round=draft.number,
+            versions=tuple(rows),
+            matches=tuple(draft.matches),
+            ratings=state.ratings.rows(of=played),
+            scalars=draft.scalars,
+            live=state.population.live(),
+            state=state.after(draft.clock).to_json() | {"config": config},
+            figures={"lessons": [gain.to_json() for gain in draft.gains]},
+            seconds=time.perf_counter() - draft.started,
+        )
+    )
+    league.store.collect_garbage()
+    return forget(league, state, draft.number)

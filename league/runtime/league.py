@@ -1,0 +1,139 @@
+"""A league in memory, in two parts: what never changes in a run, and the one value that does.
+
+A phase of a round takes both and returns the next `LeagueState`. Weights are the exception: they lie in the bank and
+are changed in place. The state goes through the database as JSON and comes back the same (`to_json`, `from_json`);
+payoffs and ratings have tables of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from league.config import Config
+from league.errors import LeagueError
+from league.learning.advantages import Credit
+from league.learning.objective import Objective
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.payoffs.ratings import Ratings
+from league.payoffs.view import PayoffView
+from league.population import Evolution, Guards, Population
+from league.rollouts import Player, outcomes_of
+from league.store.run import RunStore
+from league.types import BASE, Backend, MatchResult, Version
+from tasks import Task
+from tasks.domains import Domain
+
+
+@dataclass(frozen=True)
+class League:
+    """What never changes in a run: its config, its rules, the base model with its adapters, who speaks, the store."""
+
+    config: Config
+    domains: Mapping[str, Domain]
+    tasks: Mapping[str, Task]
+    base: BaseModel | None
+    """None when no agent has weights: such a league needs no model."""
+    bank: AdapterBank | None
+    backend: Backend
+    store: RunStore
+
+    def weights(self) -> AdapterBank:
+        """The adapters of a league in which somebody trains. Raises LeagueError in a scripted league."""
+        if self.bank is None:
+            raise LeagueError("this league has no model: every agent is scripted, so none has weights")
+        return self.bank
+
+    def objective(self) -> Objective:
+        """What an update minimises."""
+        chosen = self.config.learning
+        return Objective(
+            aggregation=chosen.aggregation,
+            clip=chosen.clip,
+            entropy=chosen.entropy,
+            epochs=chosen.epochs,
+            minibatches=chosen.minibatches,
+            max_grad_norm=chosen.max_grad_norm,
+            weight_decay=chosen.weight_decay,
+            betas=chosen.betas,
+            tokens_per_microbatch=chosen.tokens_per_microbatch,
+            checkpointing=chosen.checkpointing,
+        )
+
+    def credit(self) -> Credit:
+        """How returns become advantages."""
+        chosen = self.config.learning
+        return Credit(chosen.discount, chosen.normalise, chosen.leave_one_out)
+
+
+@dataclass(frozen=True)
+class LeagueState:
+    """What changes from round to round: who exists, what was measured, and what the rules remember."""
+
+    population: Population
+    view: PayoffView = PayoffView()
+    ratings: Ratings = Ratings()
+    tokens: Mapping[str, int] = field(default_factory=lambda: {"sampled": 0, "trained": 0})
+    """Tokens so far, by what was done with them."""
+    exams: Mapping[str, Any] = field(default_factory=dict)
+    """JSON of the measurements before the first round ("start") and after the last ("end"), kept for ever."""
+    guards: Guards = Guards()
+    evolution: Evolution = Evolution()
+    clock: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by phase since the run began."""
+
+    # ------------------------------------------------------------------------------------------- read from it
+    def players(self) -> dict[str, Player]:
+        """What every member brings to its seats."""
+        return players_of(self.population)
+
+    def opponents(self) -> list[Version]:
+        """Every version that can be met: members, frozen pasts, and the base."""
+        return [*self.population.live().values(), *self.population.frozen(), BASE]
+
+    # --------------------------------------------------------------------------------------------- next states
+    def counted(self, number: int, matches: Sequence[MatchResult]) -> "LeagueState":
+        """Payoffs and ratings have taken what was played in round `number`."""
+        outcomes = outcomes_of(matches)
+        return replace(self, view=self.view.add(number, outcomes), ratings=self.ratings.update(outcomes))
+
+    def spent(self, *, sampled: int = 0, trained: int = 0) -> "LeagueState":
+        """More tokens have been sampled, or trained on."""
+        before = self.tokens
+        return replace(self, tokens={"sampled": before["sampled"] + sampled, "trained": before["trained"] + trained})
+
+    def after(self, seconds: Mapping[str, float]) -> "LeagueState":
+        """Time has passed, by phase."""
+        clock = dict(self.clock)
+        for phase, more in seconds.items():
+            clock[phase] = clock.get(phase, 0.0) + more
+        return replace(self, clock=clock)
+
+    # ------------------------------------------------------------------------------------------------ storage
+    def to_json(self) -> dict[str, Any]:
+        """All but payoffs and ratings, which have tables of their own."""
+        return {
+            "population": self.population.to_json(),
+            "tokens": dict(self.tokens),
+            "marks": dict(self.exams),
+            "guards": self.guards.to_json(),
+            "evolution": self.evolution.to_json(),
+            "clock": dict(self.clock),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "LeagueState":
+        """The state `to_json` gave, with empty payoffs and ratings. Runs of before evolution have none of it."""
+        return cls(
+            population=Population.from_json(data["population"]),
+            tokens=dict(data["tokens"]),
+            exams=dict(data["marks"]),
+            guards=Guards.from_json(data["guards"]),
+            evolution=Evolution.from_json(data.get("evolution", {})),
+            clock=dict(data.get("clock", {})),
+        )
+
+
+def players_of(population: Population) -> dict[str, Player]:
+    """What every member brings to its seats."""
+    return {member.name: Player(member.system, member.hyper.temperature) for member in population.members.values()}

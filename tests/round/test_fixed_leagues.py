@@ -1,0 +1,30 @@
+"""Nothing that a run stores changes unnoticed: two fixed leagues end with the digests they always ended with.
+
+The digest covers every match, payoff, rating, scalar, adapter and state of a run. When a change is meant to alter what
+is stored, print the new digests with `python -m tests.helpers.fixed_leagues` and say in the commit what they differ by.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.fixed_leagues import SCRIPTED, digest_of, torch_digest
+
+FIXED = "3eb2eb23b16611700ed31aadb034db8477759a28460bb0ec79e14a09760b8f71"
+"""Of the scripted league: no floating-point kernel is in it, so it is the same on every machine."""
+BY_MACHINE = {("2.13.0", "AVX2"): "806832e91804366fce806fcc4ead5d22dce3a4bdd2033d583003336a55c0cd22"}
+"""(torch, vector instructions) → of the league on the tiny model: kernels differ in the last bits between them."""
+
+
+@pytest.mark.slow
+def test_the_scripted_league_stores_what_it_always_stored(tmp_path: Path) -> None:
+    assert digest_of(SCRIPTED, tmp_path) == FIXED
+
+
+@pytest.mark.slow
+def test_the_league_on_a_tiny_model_stores_what_it_always_stored(tmp_path: Path) -> None:
+    here = torch.__version__.partition("+")[0], torch.backends.cpu.get_cpu_capability()
+    if here not in BY_MACHINE:
+        pytest.skip(f"no digest is known for torch {here[0]} with {here[1]}")
+    assert torch_digest(tmp_path) == BY_MACHINE[here]
