@@ -22,7 +22,6 @@ from types import FrameType
 
 import grimp
 import networkx
-import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("league", "tasks")
@@ -123,13 +122,11 @@ def files_of_a_round(root: Path) -> Measure:
     """
     from league import loop
     from tests.conftest import write_tiny_model
-    from tests.leagues import Nobody, tiny_config
+    from tests.leagues import Nobody, tiny
 
     with tempfile.TemporaryDirectory() as scratch:
-        config = tiny_config(write_tiny_model(Path(scratch) / "model"), Path(scratch), league__rounds=2)
-        source = Path(scratch) / "tiny.yaml"
-        source.write_text(yaml.safe_dump(config), encoding="utf-8")
-        prepared = loop.prepare(loop.draft_config(source.read_text(encoding="utf-8"), str(source)).config)
+        config = tiny(write_tiny_model(Path(scratch) / "model"), Path(scratch), league__rounds=2)
+        prepared = loop.prepare(config)
         tracer = _Tracer(loop.play_round.__code__.co_filename)
         threading.setprofile(tracer)
         sys.setprofile(tracer)
