@@ -47,7 +47,7 @@ def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[P
     shown, *others = (domain.problem(split, index % size) for index in range(start, start + count))
     spare = (
         iter(domain.similar(shown, count))
-        if domain.kind.open_answers and any(q.answer == shown.answer for q in others)
+        if domain.open_answers and any(q.answer == shown.answer for q in others)
         else iter(())
     )
     taken = {q.question for q in others}
