@@ -117,6 +117,8 @@ def _wrong(annotation: Any, error: ValidationError, value: Any) -> str:
         choices = [str(choice) for choice in get_args(inner)]
         return f"'{value}' is not one of {', '.join(choices)}{nearest(str(value), choices)}"
     low, high = _bounds(annotation)
+    if inner is int and low is not None and high is not None:
+        return f"expected a whole number from {int(low)} to {int(high)}, found {value!r}"
     if error.errors()[0]["type"].startswith(("greater", "less")) and low is not None and high is not None:
         return f"must lie in [{low:g}, {high:g}], found {value}"
     return f"{error.errors()[0]['msg'].lower()}, found {value!r}"

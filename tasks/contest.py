@@ -1,5 +1,4 @@
-"""Contests: any number of agents answer the same problems, unaided; each pair is compared item by
-item.
+"""Contests: agents answer the same problems, unaided; each pair is compared item by item.
 
 Seats are `player-1` … `player-N`, as many as the match assigns; a contest of one seat is plain reinforcement learning
 on correctness (the honest baseline). An item is (problem, sample index): win, draw or loss by who is right, never by
@@ -18,6 +17,7 @@ from statistics import fmean
 from typing import ClassVar
 
 from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
+from tasks.rewards import mixed_reward
 from tasks.settings import too_small, without_variety
 from tasks.task import Task
 
@@ -81,18 +81,13 @@ class Contest(Task):
             about = decision.turn.about or 0
             others = [fmean(right[other, about]) for other in match.seats if other != seat]
             for node, own in zip(decision.nodes, right[seat, about], strict=True):
-                rewards[node.id] = {seat: self._reward(match, own, others)}
+                rewards[node.id] = {seat: mixed_reward(own, others, match.rewards)}
         metrics = {
             f"accuracy/{seat}": fmean(fmean(right[seat, about]) for about in range(len(match.problems)))
             for seat in match.seats
         }
         metrics["accuracy"] = fmean(metrics.values())
         return Score(rewards, metrics, tuple(self._outcomes(match, right)))
-
-    def _reward(self, match: Match, own: float, others: Sequence[float]) -> float:
-        mix = match.rewards
-        reward = mix.individual * own + mix.team * fmean([own, *others])
-        return reward + (mix.competitive * (own - fmean(others)) if others else 0.0)
 
     def _outcomes(self, match: Match, right: Mapping[tuple[str, int], Sequence[float]]) -> list[Outcome]:
         """One outcome per unordered pair of versions and domain, the smaller version as the row."""
@@ -111,7 +106,17 @@ class Contest(Task):
                     ]
                     wins, losses = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
                     found.append(
-                        Outcome("contest", self.name, match.situation, domain, match.seats[first], match.seats[second],
-                                wins=wins, losses=losses, draws=len(pairs) - wins - losses, n=len(pairs))
-                    )  # fmt: skip
+                        Outcome(
+                            relation="contest",
+                            task=self.name,
+                            situation=match.situation,
+                            domain=domain,
+                            row=match.seats[first],
+                            col=match.seats[second],
+                            wins=wins,
+                            losses=losses,
+                            draws=len(pairs) - wins - losses,
+                            n=len(pairs),
+                        )
+                    )
         return found

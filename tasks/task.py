@@ -17,6 +17,11 @@ Demonstration = tuple[tuple[Message, ...], str]
 """A prompt and a legal reply to it."""
 
 
+def user_prompt(text: str) -> tuple[Message, ...]:
+    """A prompt of one user message; the agent's own system message comes before it."""
+    return (Message("user", text),)
+
+
 class Fluency(Protocol):
     """Scores texts between 0 (not language) and 1 (reads well)."""
 

@@ -47,7 +47,7 @@ def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[P
     shown, *others = (domain.problem(split, index % size) for index in range(start, start + count))
     spare = (
         iter(domain.similar(shown, count))
-        if domain.kind.open_answers and any(q.answer == shown.answer for q in others)
+        if domain.open_answers and any(q.answer == shown.answer for q in others)
         else iter(())
     )
     taken = {q.question for q in others}
@@ -223,6 +223,15 @@ class Teaching(Task):
         """wins and losses count the taught arm's right and wrong answers; n, total and total_sq the
         paired improvements."""
         return Outcome(
-            "teaching", self.name, match.situation, domain, match.seats[TEACHER], match.seats[STUDENT],
-            wins=int(sum(right)), losses=len(right) - int(sum(right)), n=len(deltas), total=sum(deltas), total_sq=sum(delta * delta for delta in deltas),
-        )  # fmt: skip
+            relation="teaching",
+            task=self.name,
+            situation=match.situation,
+            domain=domain,
+            row=match.seats[TEACHER],
+            col=match.seats[STUDENT],
+            wins=int(sum(right)),
+            losses=len(right) - int(sum(right)),
+            n=len(deltas),
+            total=sum(deltas),
+            total_sq=sum(delta * delta for delta in deltas),
+        )

@@ -37,9 +37,9 @@ from league.rollouts import play
 from league.runtime.assembly import text_nll
 from league.seeds import derive
 from league.types import Hyper, Match, Sampling, Version
-from tasks.games.replies import ask
+from tasks.task import user_prompt
 from tasks.writing.fluency import Perplexity
-from tasks.writing.judging import judge
+from tasks.writing.judging import judge_pair
 from tasks.writing.prompts import PROMPTS
 from tasks.writing.rewards import TLDR
 from tasks.writing.task import WRITERS, Writing
@@ -108,7 +108,7 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
     def reward(first: list[str], second: list[str], *, batch_items: Any = None) -> list[float]:
         source = batch_items[0]["source"]
         found = [
-            judge(TLDR, args.reward, source, (a.strip(), b.strip()), fluency).reward
+            judge_pair(TLDR, args.reward, source, (a.strip(), b.strip()), fluency).reward
             for a, b in zip(first, second, strict=True)
         ]
         group.extend(found)
@@ -120,7 +120,7 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
 
     def formatter(prompt: Any) -> Any:
         return lambda item: base.tokenizer.decode(
-            list(base.encode(ask(prompt(item["source"])))), skip_special_tokens=False
+            list(base.encode(user_prompt(prompt(item["source"])))), skip_special_tokens=False
         )
 
     agents = []

@@ -26,14 +26,14 @@ from league.model.base import BaseModel
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.runtime.assembly import text_nll
 from league.seeds import generator
-from tasks.writing.fluency import FUNCTION_WORDS, Perplexity, Read, word_order
+from tasks.writing.fluency import FUNCTION_WORDS, Perplexity, Surprisal, word_order
 from tasks.writing.hardened import hardened_reward
 from tasks.writing.rewards import TLDR
 from tasks.writing.sources import problems_of
-from tasks.writing.words import TRANSITIONS
+from tasks.writing.words import TRANSITION_WORDS
 
 Texts = tuple[str, str]
-PHRASES = [phrase for phrases in TRANSITIONS.values() for phrase in phrases]
+PHRASES = [phrase for phrases in TRANSITION_WORDS.values() for phrase in phrases]
 
 
 class Judge:
@@ -42,15 +42,15 @@ class Judge:
     def __init__(self, base: BaseModel):
         bank = AdapterBank(base)
         self.fluency = Perplexity(lambda texts: text_nll(bank, texts))
-        self.known: dict[str, Read] = {}
+        self.known: dict[str, Surprisal] = {}
 
-    def measured(self, texts: Sequence[str]) -> list[Read]:
+    def surprisals(self, texts: Sequence[str]) -> list[Surprisal]:
         if new := [text for text in dict.fromkeys(texts) if text not in self.known]:
-            self.known |= zip(new, self.fluency.measured(new), strict=True)
+            self.known |= zip(new, self.fluency.surprisals(new), strict=True)
         return [self.known[text] for text in texts]
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        return [self.fluency.share(text, found) for text, found in zip(texts, self.measured(texts), strict=True)]
+        return [self.fluency.share(text, found) for text, found in zip(texts, self.surprisals(texts), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Found:
 def judged(source: str, texts: Texts, judge: Judge) -> Found:
     reward, levels, terms = hardened_reward(TLDR, source, *texts, judge)
     orders = [word_order().gain(text) for text in texts]
-    reads = judge.measured(texts)
+    reads = judge.surprisals(texts)
     smooth = 0.1 * levels.total + 0.2 * min(0.75, *orders) - 0.2 * max(read.nats for read in reads)
     smooth += 0.2 * min(2.4, *(read.words for read in reads)) + 0.2 * min(1.3, *(read.runs for read in reads))
     return Found(texts, reward, reward + smooth + 0.1 * (terms.grounded + terms.variety + terms.own_words + terms.form))
@@ -116,7 +116,7 @@ def climb(source: str, judge: Judge, seed: int, steps: int, draws: int, kept: in
             for texts in trials
         }
         chosen = sorted(trials, key=lambda texts: -cheap[texts])[:kept]
-        judge.measured([text for texts in chosen for text in texts])
+        judge.surprisals([text for texts in chosen for text in texts])
         found = max((judged(source, texts, judge) for texts in chosen), key=lambda found: found.climbed)
         history.append(found if found.climbed >= best.climbed else best)
     return history
@@ -140,7 +140,7 @@ def main() -> None:
         alone = hardened_reward(TLDR, source, first, second)[0]
         found.append({
             "source": source, "first": first, "second": second, "reward": history[-1].reward, "without_base": alone,
-            "read": [asdict(read) for read in judge.measured([first, second])], "curve": [round(step.reward, 3) for step in history],
+            "read": [asdict(read) for read in judge.surprisals([first, second])], "curve": [round(step.reward, 3) for step in history],
         })  # fmt: skip
         print(json.dumps({key: value for key, value in found[-1].items() if key != "curve"}, indent=1), flush=True)
     print(f"mean {fmean(item['reward'] for item in found):.2f}, most {max(item['reward'] for item in found):.2f} of 3")

@@ -211,7 +211,7 @@ def _empty(folder: Path) -> bool:
 def _names(config: Config) -> list[str]:
     problems = []
     for name, domain in config.domains.items():
-        problems += [f"domains.{name}: {line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
+        problems += [f"domains.{name}.{line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
     for name, agent in config.agents.items():
         problems += _script(name, agent)
     versions = config.evaluation.versions

@@ -2,11 +2,11 @@
 expected value is quoted."""
 
 from league.sandbox.values import Grade
-from tasks.coding.levels import HELPER, Levels, Shape
+from tasks.coding.levels import HELPER, CodeLevels, Shape
 from tasks.multiturn.feedback import Check
 
 
-def checks(levels: Levels) -> list[Check]:
+def checks(levels: CodeLevels) -> list[Check]:
     """What `tasks.multiturn.feedback` makes words of."""
     shape, grade = levels.shape, levels.grade
     failed = "" if grade is None else f"{grade.passed} of {grade.total} tests pass. {_said(grade)}".strip()
@@ -24,7 +24,7 @@ def _said(grade: Grade) -> str:
     return "" if grade.reason.startswith("AssertionError") else grade.reason
 
 
-def _cooperation_said(levels: Levels) -> str:
+def _cooperation_said(levels: CodeLevels) -> str:
     shape: Shape = levels.shape
     if not shape.calls:
         return f"The main function does not call `{HELPER}`."

@@ -50,7 +50,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Levels:
+class CodeLevels:
     """The reward, by level. `grade` is None when there was nothing to run."""
 
     shape: Shape
@@ -83,6 +83,24 @@ class Levels:
     @property
     def solved(self) -> bool:
         return self.grade is not None and self.grade.verdict == "pass"
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the answer looks like an attack on the grader."""
+        return self.grade is not None and self.grade.suspect
+
+    @property
+    def infra(self) -> bool:
+        """Whether the grader failed, so that nothing is known about the answer."""
+        return self.grade is not None and self.grade.verdict == "infra"
+
+    @property
+    def earned(self) -> float:
+        """The joint reward in [0, 4]: the total, but only its form where it is suspect or was not judged.
+
+        So an attack earns nothing beyond its form, also for the turns before it.
+        """
+        return self.structure + self.syntax if self.suspect or self.infra else self.total
 
 
 # ------------------------------------------------------------------------------------------------ from text to code

@@ -5,7 +5,7 @@
     coophumaneval       OpenMLRL/CoopHumanEval on the hub; needs a hub and a Parquet reader, and was not run where there is none
 
 A split never divides a cluster: for the local family the pair of steps, for the others near-duplicate prompts
-(`tasks/writing/clusters.py`). Clusters are dealt in the order of a hash, about 20% to test and 10% to validation; a
+(`tasks/writing/clusters.py`). Clusters are split_clusters in the order of a hash, about 20% to test and 10% to validation; a
 problem's number within its split depends on the source's content only.
 """
 
@@ -66,7 +66,7 @@ def _clustered(problems: Iterable[tuple[CodeProblem, str | None]]) -> Iterator[I
     """Items whose cluster is named by its first member; what is compared is the docstring, not the
     signature."""
     listed = list(problems)
-    texts = [said(problem) for problem, _ in listed]
+    texts = [description(problem) for problem, _ in listed]
     names = {}
     for members in clusters(texts):
         for index in members:
@@ -75,7 +75,7 @@ def _clustered(problems: Iterable[tuple[CodeProblem, str | None]]) -> Iterator[I
         yield Item(problem, names[index], solution)
 
 
-def said(problem: CodeProblem) -> str:
+def description(problem: CodeProblem) -> str:
     """What a problem asks for in words: its docstring, or the whole prompt where there is none."""
     try:
         for node in ast.parse(problem.prompt).body:
@@ -93,7 +93,7 @@ SOURCES: dict[str, Callable[[], Iterable[Item]]] = {
 }
 
 
-def dealt(source: str, items: Sequence[Item]) -> dict[str, Split]:
+def split_clusters(source: str, items: Sequence[Item]) -> dict[str, Split]:
     """cluster → split: whole clusters in the order of their hash, the first to test until it has a
     fifth of the items, then a tenth to validation, the rest to train."""
     sizes = Counter(item.cluster for item in items)
@@ -116,7 +116,7 @@ def problems_of(source: str) -> dict[Split, tuple[Problem, ...]]:
     if source not in SOURCES:
         raise UserError(f"unknown source of coding problems '{source}'{nearest(source, list(SOURCES))}")
     items = list(SOURCES[source]())
-    splits = dealt(source, items)
+    splits = split_clusters(source, items)
     found: dict[Split, list[Problem]] = {"train": [], "validation": [], "test": []}
     for item in items:
         split = splits[item.cluster]

@@ -8,11 +8,13 @@ times, against 7 of 12 when shown the words and how to begin. So it sees the wor
 import ast
 
 from league.sandbox.values import CodeProblem
-from league.types import Message, Problem
+from league.types import Problem
 from tasks.coding.levels import HELPER
-from tasks.coding.problems import code_problem, said
+from tasks.coding.problems import code_problem, description
+from tasks.task import Demonstration, user_prompt
 
-HELP, MAIN, CODER, EDITOR = "helper", "main", "coder", "editor"
+HELP, MAIN, CODER = "helper", "main", "coder"
+"""The seats."""
 
 
 def signature(problem: CodeProblem) -> str:
@@ -29,11 +31,11 @@ def signature(problem: CodeProblem) -> str:
 
 def _words(problem: CodeProblem) -> str:
     """What is asked for, up to the first example."""
-    text = said(problem)
+    text = description(problem)
     return text.partition(">>>")[0].strip() or text.strip()
 
 
-def asked(problem: Problem, seat: str, helper: str | None = None) -> str:
+def first_prompt(problem: Problem, seat: str, helper: str | None = None) -> str:
     """The first prompt of a seat; with `helper`, the main writer sees the helper's reply."""
     code = code_problem(problem)
     arguments = signature(code)
@@ -56,7 +58,7 @@ def review(problem: Problem, texts: tuple[str, str]) -> str:
     return f"Review this code. Say in two sentences what to change.\n\nThe problem:\n\n{problem.question.strip()}\n\nThe code:\n\n{both}"
 
 
-def demonstration(problem: Problem, shows_helper: bool = False) -> dict[str, tuple[tuple[Message, ...], str]]:
+def demonstration(problem: Problem, shows_helper: bool = False) -> dict[str, Demonstration]:
     """A worked answer per seat, for supervised warm-up; empty where the source has no helper in its
     solution.
 
@@ -68,4 +70,4 @@ def demonstration(problem: Problem, shows_helper: bool = False) -> dict[str, tup
         return {}
     replies = {HELP: helper, MAIN: main.strip(), CODER: solution.strip()}
     seen = helper if shows_helper else None
-    return {seat: ((Message("user", asked(problem, seat, seen)),), reply) for seat, reply in replies.items()}
+    return {seat: (user_prompt(first_prompt(problem, seat, seen)), reply) for seat, reply in replies.items()}

@@ -1,15 +1,22 @@
-"""Domains: families of problems with a verifier, levels of difficulty and three splits that cannot
-overlap.
+"""Domains: families of problems with a verifier, levels of difficulty and three splits that share nothing.
 
-`DOMAINS` is the closed list. To add one, write a `DomainKind` in the file of its field (docs/domains.md). Nothing
-here imports reasoning-gym until the first problem is drawn, so a config can be checked at once.
+`DOMAINS` is the closed list of the generated ones. To add one, write a `DomainKind` in the file of its field
+(docs/domains.md). A user's own is a dotted path: "package.module:KIND" for a `DomainKind`, "package.module:Class" for
+a frozen dataclass under `Domain`. Nothing here imports reasoning-gym until the first problem is drawn, so a config
+can be checked at once.
 """
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Annotated
 
-from league.errors import ConfigError, nearest
+from pydantic import Field
+
+from league.errors import ConfigError, Foreign, UserError
+from league.registry import Registry, Schema, build, check, fields_of
 from tasks.domains import algebra, arithmetic, counting, logic, words
 from tasks.domains.domain import Domain
+from tasks.domains.generated import GeneratedDomain
 from tasks.domains.kind import DomainKind, Level, Rendered
 
 __all__ = ["DOMAINS", "Domain", "DomainKind", "Level", "Rendered", "check_domain", "make_domain"]
@@ -17,46 +24,68 @@ __all__ = ["DOMAINS", "Domain", "DomainKind", "Level", "Rendered", "check_domain
 DOMAINS: dict[str, DomainKind] = {
     kind.name: kind for kind in (*arithmetic.KINDS, *algebra.KINDS, *words.KINDS, *counting.KINDS, *logic.KINDS)
 }
+OwnKind = DomainKind | type[Domain]
 
 
-def check_domain(name: str, level: int = 1, settings: Mapping[str, object] | None = None) -> list[str]:
-    """Everything wrong with a choice of domain, one line each; empty when nothing is. Imports no
-    generator."""
-    kind = DOMAINS.get(name)
-    if kind is None:
-        return [f"unknown domain '{name}'{nearest(name, list(DOMAINS))}"]
-    problems = []
-    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= len(kind.levels):
-        problems.append(f"domain '{name}': expected level 1 to {len(kind.levels)}, found {level!r}")
-    given = dict(settings or {})
-    for key, value in given.items():
-        if key not in kind.knobs:
-            hint = nearest(key, list(kind.knobs)) if kind.knobs else "; this domain has no settings"
-            problems.append(f"domain '{name}': unknown setting '{key}'{hint}")
-            continue
-        low, high = kind.knobs[key]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            problems.append(
-                f"domain '{name}': setting '{key}': expected a whole number from {low} to {high}, found {value!r}"
-            )
-    if problems:
-        return problems
-    merged = {**kind.levels[level - 1].settings, **given}
-    for key, value in merged.items():
-        upper = merged.get(key.replace("min_", "max_", 1))
-        if key.startswith("min_") and isinstance(value, int) and isinstance(upper, int) and value > upper:
-            other = key.replace("min_", "max_", 1)
-            problems.append(f"domain '{name}': '{key}' is {value} but '{other}' is {upper}; set both so that min ≤ max")
-    return problems
+def _accepts(found: object) -> bool:
+    if isinstance(found, type):
+        return issubclass(found, Domain) and found is not Domain and is_dataclass(found)
+    return isinstance(found, DomainKind)
+
+
+def _schema(found: OwnKind) -> Schema:
+    if isinstance(found, DomainKind):
+        return {key: Annotated[int, Field(strict=True, ge=low, le=high)] for key, (low, high) in found.knobs.items()}
+    return fields_of(found)
+
+
+def _make(found: OwnKind, *, name: str, level: int, seed: int, **settings: int) -> Domain:
+    if isinstance(found, DomainKind):
+        return GeneratedDomain(name, level, seed, kind=found, settings=settings)
+    return found(name=name, level=level, seed=seed, **settings)
+
+
+KINDS: Registry[Domain] = Registry(
+    what="domain",
+    entries=DOMAINS,
+    expected="a DomainKind, or a frozen dataclass under tasks.domains.Domain",
+    accepts=_accepts,
+    schema=_schema,
+    make=_make,
+)
+
+
+def check_domain(kind: str, level: int = 1, settings: Mapping[str, object] | None = None) -> list[str]:
+    """All that is wrong with a choice of domain, each `key: what is wrong`. Imports no generator."""
+    try:
+        make_domain(kind, level, settings)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def make_domain(
-    name: str, level: int = 1, settings: Mapping[str, object] | None = None, *, seed: int = 0, alias: str | None = None
+    kind: str, level: int = 1, settings: Mapping[str, object] | None = None, *, seed: int = 0, alias: str | None = None
 ) -> Domain:
-    """A domain ready to give problems, under its kind's name or an alias. Raises ConfigError
-    listing all that `check_domain` finds."""
-    problems = check_domain(name, level, settings)
+    """A domain ready to give problems, under its kind's name or an alias.
+
+    Raises ConfigError listing all that is wrong.
+    """
+    chosen = settings or {}
+    problems = check(KINDS, kind, chosen)
+    if not any(line.startswith("kind:") for line in problems):
+        found: OwnKind = KINDS.find(kind)
+        levels = len(found.levels) if isinstance(found, DomainKind) else found.levels
+        if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= levels:
+            problems.insert(0, f"level: expected level 1 to {levels}, found {level!r}")
     if problems:
-        raise ConfigError(f"domain '{name}'", problems)
-    chosen = {key: value for key, value in (settings or {}).items() if isinstance(value, int)}
-    return Domain(DOMAINS[name], level, chosen, seed, alias)
+        raise ConfigError(f"domain '{kind}'", problems)
+    try:
+        domain = build(KINDS, kind, chosen, name=alias or kind, level=level, seed=seed)
+        with Foreign(f"domain '{kind}': its check fails"):
+            problems = [f"settings.{line}" for line in domain.check()]
+    except UserError as error:
+        problems = [f"kind: {line}" for line in str(error).splitlines()]
+    if problems:
+        raise ConfigError(f"domain '{kind}'", problems)
+    return domain

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from league.seeds import generator
-from league.types import Decision, Episode, Match, Message, Node, Problem, Relation, Score, Split, TreePath, Turn
+from league.types import Decision, Episode, Match, Node, Problem, Relation, Score, Split, TreePath, Turn
 from tasks.games import kuhn
-from tasks.games.replies import Invalid, ask, check_common, contest_outcome, mix_rewards, move_sampling, parse_move
-from tasks.task import Task
+from tasks.games.replies import Invalid, check_common, move_sampling, parse_move
+from tasks.outcomes import contest_outcome
+from tasks.rewards import mix_rewards
+from tasks.task import Demonstration, Task, user_prompt
 
 SEATS = ("row", "col")
 WORDS = {"": ("check", "bet"), "c": ("check", "bet"), "b": ("fold", "call"), "cb": ("fold", "call")}
@@ -88,7 +90,7 @@ class KuhnPoker(Task):
         """None: the deals come from the match's seed."""
         return ()
 
-    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[Demonstration]:
         """(prompt, move) pairs to learn the format from, not the play: every information set and
         both its moves alike.
 
@@ -97,7 +99,7 @@ class KuhnPoker(Task):
         if not set(seats) & set(SEATS):
             return []
         hands = [Hand(deal, SEATS, history) for deal in kuhn.DEALS for history in WORDS]
-        asked = [(ask(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
+        asked = [(user_prompt(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
         order = generator(seed, "demonstrations", "kuhn").permutation(len(asked))
         return [asked[order[place % len(asked)]] for place in range(count)]
 
@@ -119,7 +121,10 @@ class KuhnPoker(Task):
         seat = hand.order[position]
         sampling = move_sampling(WORDS[hand.history], self.temperature, self.max_tokens, self.constrained)
         return Turn(
-            f"{hand.deal}/{hand.order[0]}/{hand.history}", {seat: ask(self.prompt(hand))}, samples, {seat: sampling}
+            f"{hand.deal}/{hand.order[0]}/{hand.history}",
+            {seat: user_prompt(self.prompt(hand))},
+            samples,
+            {seat: sampling},
         )
 
     def prompt(self, hand: Hand) -> str:

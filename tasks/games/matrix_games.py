@@ -1,5 +1,4 @@
-"""Matrix games played through text: one move per round, both players at once, for one round or
-several.
+"""Matrix games played through text: one move per round, both players at once.
 
 The rules are a payoff matrix and two sentences (`tasks/games/normal_form.py`), the parser takes a move's name and
 nothing else (`tasks/games/replies.py`). There is no hidden information and no chance, so a match needs no problems
@@ -17,19 +16,12 @@ from typing import Literal
 
 from league.errors import nearest
 from league.seeds import generator
-from league.types import Decision, Episode, JointMode, Match, Message, Outcome, Problem, Score, Split, TreePath, Turn
+from league.types import Decision, Episode, JointMode, Match, Outcome, Problem, Score, Split, TreePath, Turn
 from tasks.games.normal_form import FORMS, NormalForm
-from tasks.games.replies import (
-    Invalid,
-    ask,
-    check_common,
-    contest_outcome,
-    cooperation_outcome,
-    mix_rewards,
-    move_sampling,
-    parse_move,
-)
-from tasks.task import Task
+from tasks.games.replies import Invalid, check_common, move_sampling, parse_move
+from tasks.outcomes import contest_outcome, cooperation_outcome
+from tasks.rewards import mix_rewards
+from tasks.task import Demonstration, Task, user_prompt
 
 SEATS = ("row", "col")
 AGAIN = "again"
@@ -88,7 +80,7 @@ class MatrixGame(Task):
         """None: the players' choices are all there is."""
         return ()
 
-    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[tuple[tuple[Message, ...], str]]:
+    def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[Demonstration]:
         """(prompt, move) pairs to learn the format from, not the play: every move alike, after
         histories drawn alike, from the `seats` in turn."""
         rng = generator(seed, "demonstrations", self.game)
@@ -101,7 +93,7 @@ class MatrixGame(Task):
             ]
             found.append(
                 (
-                    ask(self.prompt(played, seats[place // len(self.form.moves) % len(seats)])),
+                    user_prompt(self.prompt(played, seats[place // len(self.form.moves) % len(seats)])),
                     self.form.moves[place % len(self.form.moves)],
                 )
             )
@@ -122,7 +114,7 @@ class MatrixGame(Task):
 
     def _turn(self, played: list[Moves], seats: list[str], samples: int, tag: str) -> Turn:
         sampling = move_sampling(self.form.moves, self.temperature, self.max_tokens, self.constrained)
-        prompts = {seat: ask(self.prompt(played, seat, again=tag == AGAIN)) for seat in seats}
+        prompts = {seat: user_prompt(self.prompt(played, seat, again=tag == AGAIN)) for seat in seats}
         return Turn(tag, prompts, samples, dict.fromkeys(seats, sampling), joint=self.joint)
 
     def prompt(self, played: list[Moves], seat: str, again: bool = False) -> str:

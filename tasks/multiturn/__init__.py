@@ -1,1 +1,1 @@
-"""What tasks with several turns share: where a match stands, and what is said between turns."""
+"""Tasks whose agents write together over several turns: their course, feedback, and where a play stands."""

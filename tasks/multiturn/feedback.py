@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from league.types import Message
+from tasks.multiturn.paths import Spoken
 
 Transition = Literal["plain", "passed", "level_passed", "level_feedback", "expert_edits"]
 TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
@@ -31,7 +32,7 @@ class Check:
     """What was wrong, in a sentence; never a hidden test or an expected value."""
 
 
-def told(transition: Transition, checks: Sequence[Check], edits: str = "") -> str:
+def feedback_text(transition: Transition, checks: Sequence[Check], edits: str = "") -> str:
     """The feedback, one or more lines; empty for `plain`."""
     if transition == "passed":
         return "All checks passed." if all(check.passed for check in checks) else "Not all checks passed."
@@ -50,8 +51,7 @@ def _in_detail(check: Check) -> str:
     return f"{check.name}: failed. {check.detail}".rstrip()
 
 
-def continued(history: Sequence[Message], reply: str, feedback: str, request: str) -> tuple[Message, ...]:
-    """An agent's next prompt: all it has seen and said so far, then the feedback and what to do
-    now."""
-    said = f"{feedback}\n\n{request}" if feedback else request
-    return (*history, Message("assistant", reply), Message("user", said))
+def next_prompt(before: Spoken, feedback: str, request: str) -> tuple[Message, ...]:
+    """An agent's next prompt: all it has seen and said so far, the feedback, and what to do now."""
+    text = f"{feedback}\n\n{request}" if feedback else request
+    return (*before.prompt, Message("assistant", before.reply), Message("user", text))

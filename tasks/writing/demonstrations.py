@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from league.seeds import generator
-from league.types import Message, Problem
-from tasks.games.replies import ask
+from league.types import Problem
+from tasks.task import Demonstration, user_prompt
 from tasks.writing.hardened import hardened_reward
 from tasks.writing.prompts import PROMPTS, SPLIT_LINE
 from tasks.writing.rewards import TLDR
 
 LEAST = 1.0
 LINKS = ("In particular,", "In addition,", "Finally,")
-Shown = tuple[tuple[Message, ...], str]
 
 
 def worked_pair(problem: Problem) -> tuple[str, str] | None:
@@ -42,11 +41,11 @@ def _lowered(sentence: str) -> str:
 
 def demonstrations(
     problems: Sequence[Problem], count: int, seed: int, arrangement: str, writers: Sequence[int]
-) -> list[Shown]:
+) -> list[Demonstration]:
     """`count` (prompt, reply) of tldr, problems drawn at random, for `writers` (0: the concise one
     or the single one, 1) in turn."""
     order = generator(seed, "demonstrations", "writing").permutation(len(problems))
-    shown: list[Shown] = []
+    shown: list[Demonstration] = []
     for pair in _pairs(problems[place] for place in order):
         if len(shown) >= count or not writers:
             break
@@ -60,10 +59,10 @@ def _pairs(problems: Iterator[Problem]) -> Iterator[tuple[Problem, tuple[str, st
             yield problem, pair
 
 
-def _shown(problem: Problem, pair: tuple[str, str], arrangement: str, writer: int) -> Shown:
+def _shown(problem: Problem, pair: tuple[str, str], arrangement: str, writer: int) -> Demonstration:
     prompts, text = PROMPTS[TLDR.name], problem.question
     if arrangement == "single":
-        return ask(prompts.both(text)), f"{pair[0]}\n{SPLIT_LINE}\n{pair[1]}"
+        return user_prompt(prompts.both(text)), f"{pair[0]}\n{SPLIT_LINE}\n{pair[1]}"
     if writer == 0:
-        return ask(prompts.first(text)), pair[0]
-    return ask(prompts.after(text, pair[0]) if arrangement == "sequential" else prompts.second(text)), pair[1]
+        return user_prompt(prompts.first(text)), pair[0]
+    return user_prompt(prompts.after(text, pair[0]) if arrangement == "sequential" else prompts.second(text)), pair[1]

@@ -48,7 +48,7 @@ def ramp(x: float, zero: float, one: float) -> float:
 
 
 @dataclass(frozen=True)
-class Read:
+class Surprisal:
     """What the base model makes of one text, in nats per token: its own, and by how much they rise
     when its words are shuffled, and when its runs of `RUN` words are."""
 
@@ -82,18 +82,18 @@ class Perplexity:
     fall: float = 0.7
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        return [self.share(text, found) for text, found in zip(texts, self.measured(texts), strict=True)]
+        return [self.share(text, found) for text, found in zip(texts, self.surprisals(texts), strict=True)]
 
-    def measured(self, texts: Sequence[str]) -> list[Read]:
+    def surprisals(self, texts: Sequence[str]) -> list[Surprisal]:
         versions = [(text, _moved(text, 1, 0), _moved(text, RUN, 0), _moved(text, RUN, 1)) for text in texts]
         values = self.nll([text for each in versions for text in each])
         here = [values[place : place + 4] for place in range(0, len(values), 4)]
-        return [Read(own, words - own, (one + two) / 2 - own) for own, words, one, two in here]
+        return [Surprisal(own, words - own, (one + two) / 2 - own) for own, words, one, two in here]
 
-    def share(self, text: str, read: Read) -> float:
+    def share(self, text: str, found: Surprisal) -> float:
         usual = self.level + self.short / max(len(text.split()), 1) ** 2
         return min(
-            ramp(read.words, *self.words), ramp(read.runs, *self.runs), ramp(read.nats, usual + self.fall, usual)
+            ramp(found.words, *self.words), ramp(found.runs, *self.runs), ramp(found.nats, usual + self.fall, usual)
         )
 
 
@@ -112,7 +112,7 @@ def _moved(text: str, length: int, way: int) -> str:
     return " ".join(word for place in order for word in runs[place])
 
 
-class Remembered:
+class CachedFluency:
     """A scorer that has judged these texts before, all in one call; a pair's texts come back in
     many joint actions."""
 

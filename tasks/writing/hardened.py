@@ -24,8 +24,8 @@ from dataclasses import dataclass
 
 from tasks.task import Fluency
 from tasks.writing.fluency import FUNCTION_WORDS, ramp, word_order
-from tasks.writing.rewards import Kind, Levels, paper_reward
-from tasks.writing.words import TRANSITIONS, content_words, words
+from tasks.writing.rewards import TextLevels, WritingKind, paper_reward
+from tasks.writing.words import TRANSITION_WORDS, content_words, words
 
 _BREAK = re.compile(r"(?<=[.!?])[\"')\]*`]*\s+")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|no|fig|eq|sec|dr|mr|ms|st)\.$", re.IGNORECASE)
@@ -45,10 +45,13 @@ def _pattern(phrases: Sequence[str]) -> re.Pattern[str]:
 
 
 _FREE = {
-    category: _pattern([p for p in phrases if p not in FUNCTION_WORDS]) for category, phrases in TRANSITIONS.items()
+    category: _pattern([p for p in phrases if p not in FUNCTION_WORDS])
+    for category, phrases in TRANSITION_WORDS.items()
 }
-_OPENING = {category: frozenset(p for p in phrases if p in FUNCTION_WORDS) for category, phrases in TRANSITIONS.items()}
-_ANY = _pattern(sorted({p for phrases in TRANSITIONS.values() for p in phrases if p not in FUNCTION_WORDS}))
+_OPENING = {
+    category: frozenset(p for p in phrases if p in FUNCTION_WORDS) for category, phrases in TRANSITION_WORDS.items()
+}
+_ANY = _pattern(sorted({p for phrases in TRANSITION_WORDS.values() for p in phrases if p not in FUNCTION_WORDS}))
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def strict_categories(text: str) -> set[str]:
     for sentence in re.split(r"(?<=[.!?])\s+", text.lower()):
         if len(sentence.split()) >= 4:
             opening = set(_STARTS.findall(sentence))
-            here = [c for c in TRANSITIONS if _FREE[c].search(sentence) or _OPENING[c] & opening]
+            here = [c for c in TRANSITION_WORDS if _FREE[c].search(sentence) or _OPENING[c] & opening]
             found += [category for category in here if category not in found][:2]
     return set(found)
 
@@ -134,7 +137,7 @@ def _sparing(text: str) -> float:
     return ramp(spent / max(len(text.split()), 1), 0.3, 0.13)
 
 
-def quality(kind: Kind, source: str, texts: Sequence[str], fluency: Fluency | None = None) -> Quality:
+def quality(kind: WritingKind, source: str, texts: Sequence[str], fluency: Fluency | None = None) -> Quality:
     """The terms for one text or a pair. `fluency` (the base model's) is taken in addition to word
     order."""
     scorers: list[Fluency] = [word_order()] + ([fluency] if fluency else [])
@@ -156,7 +159,7 @@ def quality(kind: Kind, source: str, texts: Sequence[str], fluency: Fluency | No
     )
 
 
-def strict_levels(kind: Kind, first: str, second: str) -> Levels:
+def strict_levels(kind: WritingKind, first: str, second: str) -> TextLevels:
     """The paper's levels with strict transitions."""
     found = strict_categories(second)
     if kind.transitions_in == "both":
@@ -165,8 +168,8 @@ def strict_levels(kind: Kind, first: str, second: str) -> Levels:
 
 
 def hardened_reward(
-    kind: Kind, source: str, first: str, second: str, fluency: Fluency | None = None
-) -> tuple[float, Levels, Quality]:
+    kind: WritingKind, source: str, first: str, second: str, fluency: Fluency | None = None
+) -> tuple[float, TextLevels, Quality]:
     """Reward in [0, 3], the levels and the quality it is made of."""
     levels = strict_levels(kind, first, second)
     found = quality(kind, source, (first, second), fluency)

@@ -1,11 +1,11 @@
-"""A pair of texts as judged, and what its writers may hear of it between turns."""
+"""What a pair of texts is worth, and what its writers may hear of it between turns."""
 
 from dataclasses import dataclass, fields
 
 from tasks.multiturn.feedback import Check
 from tasks.task import Fluency
 from tasks.writing.hardened import Quality, hardened_reward
-from tasks.writing.rewards import Kind, Levels, paper_reward
+from tasks.writing.rewards import TextLevels, WritingKind, paper_reward
 
 Pair = tuple[str, str]
 GOOD = 0.5
@@ -22,13 +22,13 @@ _ADVICE = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class PairScores:
     """What the reward form in force gave, the levels of that form and of the paper, the hardened
     reward beside them."""
 
     reward: float
-    levels: Levels
-    paper: Levels
+    levels: TextLevels
+    paper: TextLevels
     hardened: float
     quality: Quality | None
     """None when a single writer did not part its reply."""
@@ -38,26 +38,26 @@ class Judged:
         return self.quality.worst if self.quality is not None else 0.0
 
 
-def judge(kind: Kind, form: str, source: str, pair: Pair | None, fluency: Fluency | None) -> Judged:
+def judge_pair(kind: WritingKind, form: str, source: str, pair: Pair | None, fluency: Fluency | None) -> PairScores:
     """Judge a pair under the reward form "paper" or "hardened"; both are computed."""
     if pair is None:
-        stopped = Levels(stopped="split")
-        return Judged(0.0, stopped, stopped, 0.0, None)
+        stopped = TextLevels(stopped="split")
+        return PairScores(0.0, stopped, stopped, 0.0, None)
     paper = paper_reward(kind, *pair)
     hardened, levels, terms = hardened_reward(kind, source, *pair, fluency)
     if form == "paper":
-        return Judged(paper.total, paper, paper, hardened, terms)
-    return Judged(hardened, levels, paper, hardened, terms)
+        return PairScores(paper.total, paper, paper, hardened, terms)
+    return PairScores(hardened, levels, paper, hardened, terms)
 
 
-def checks(kind: Kind, judged: Judged) -> list[Check]:
+def checks(kind: WritingKind, scores: PairScores) -> list[Check]:
     """The levels and the quality in words; a level behind a closed gate has not passed."""
-    levels, (low, high) = judged.levels, kind.words
+    levels, (low, high) = scores.levels, kind.words
     longer = f"{kind.length.low:g} to {kind.length.high:g} times"
     wrong = [
         _ADVICE[term.name]
         for term in fields(Quality)
-        if judged.quality is not None and getattr(judged.quality, term.name) < GOOD
+        if scores.quality is not None and getattr(scores.quality, term.name) < GOOD
     ]
     return [
         Check("structure", levels.structure > 0, f"Write two texts of {low} to {high} words each."),
@@ -65,5 +65,5 @@ def checks(kind: Kind, judged: Judged) -> list[Check]:
         Check("vocabulary", levels.vocabulary == 0.5, "The second text should use more different words."),
         Check("transitions", levels.transitions > 0, "Link the sentences."),
         Check("overlap", levels.overlap > 0, "The two texts should be about the same things."),
-        Check("quality", judged.quality is not None and not wrong, " ".join(wrong)),
+        Check("quality", scores.quality is not None and not wrong, " ".join(wrong)),
     ]

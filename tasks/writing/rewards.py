@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from tasks.writing.words import TRANSITIONS, content_words, jaccard, words
+from tasks.writing.words import TRANSITION_WORDS, content_words, jaccard, words
 
 MAXIMUM = 3.0
 
@@ -41,7 +41,7 @@ class Ramp:
 
 
 @dataclass(frozen=True)
-class Kind:
+class WritingKind:
     """The thresholds of one writing task."""
 
     name: Literal["tldr", "arxiv"]
@@ -55,7 +55,7 @@ class Kind:
     independently."""
 
 
-TLDR = Kind(
+TLDR = WritingKind(
     "tldr",
     (8, 256),
     Ramp(1.1, 1.6, 3.2, 5.0),
@@ -64,7 +64,7 @@ TLDR = Kind(
     "second",
     (Ramp(7, 12, 40, 80), Ramp(16, 30, 100, 200)),
 )
-ARXIV = Kind(
+ARXIV = WritingKind(
     "arxiv",
     (128, 256),
     Ramp(0.8, 1.3, 1.6, 2.0),
@@ -73,11 +73,11 @@ ARXIV = Kind(
     "both",
     (Ramp(100, 130, 180, 256), Ramp(100, 180, 256, 300)),
 )
-KINDS = {kind.name: kind for kind in (TLDR, ARXIV)}
+WRITING_KINDS = {kind.name: kind for kind in (TLDR, ARXIV)}
 
 
 @dataclass(frozen=True)
-class Levels:
+class TextLevels:
     """What each level gave. `stopped` names the level that closed the gate, or "" when all were
     open."""
 
@@ -97,7 +97,7 @@ def substring_categories(text: str) -> set[str]:
     """Categories with a transition word anywhere in the text, inside other words too ("as" in
     "has"): the reference's rule."""
     lower = text.lower()
-    return {category for category, phrases in TRANSITIONS.items() if any(phrase in lower for phrase in phrases)}
+    return {category for category, phrases in TRANSITION_WORDS.items() if any(phrase in lower for phrase in phrases)}
 
 
 def transition_share(categories: int) -> float:
@@ -106,26 +106,26 @@ def transition_share(categories: int) -> float:
     return min(1.0, 0.4 + min((categories - 1) * 0.05, 0.6)) if categories else 0.0
 
 
-def paper_reward(kind: Kind, first: str, second: str, categories: int | None = None) -> Levels:
+def paper_reward(kind: WritingKind, first: str, second: str, categories: int | None = None) -> TextLevels:
     """The gated levels of a pair of texts. `categories` replaces the count of transition categories
     (the hardened form's)."""
     low, high = kind.words
     if not (low <= len(first.split()) <= high and low <= len(second.split()) <= high):
-        return Levels(stopped="structure")
+        return TextLevels(stopped="structure")
     length = kind.length(len(second) / len(first))
     if length is None:
-        return Levels(0.5, stopped="length")
+        return TextLevels(0.5, stopped="length")
     distinct = len(set(words(first)))
     vocabulary = kind.vocabulary(len(set(words(second))) / distinct) if distinct else None
     if vocabulary is None:
-        return Levels(0.5, length, stopped="vocabulary")
+        return TextLevels(0.5, length, stopped="vocabulary")
     if categories is None:
         categories = len(substring_categories(second if kind.transitions_in == "second" else first + second))
     overlap = min(jaccard(first, second), kind.overlap_cap) / kind.overlap_cap
-    return Levels(0.5, length, 0.5 * vocabulary, 0.4 * transition_share(categories), 0.6 * overlap)
+    return TextLevels(0.5, length, 0.5 * vocabulary, 0.4 * transition_share(categories), 0.6 * overlap)
 
 
-def own_reward(kind: Kind, writer: int, text: str, source: str, categories: int | None = None) -> float:
+def own_reward(kind: WritingKind, writer: int, text: str, source: str, categories: int | None = None) -> float:
     """What one writer earns from its own text alone, for writers trained independently; maximum 3
     too.
 

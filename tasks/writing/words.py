@@ -23,7 +23,7 @@ def _phrases(text: str) -> tuple[str, ...]:
     return tuple(" ".join(phrase.split()) for phrase in text.split(","))
 
 
-TRANSITIONS: dict[str, tuple[str, ...]] = {
+TRANSITION_WORDS: dict[str, tuple[str, ...]] = {
     "elaboration": _phrases(
         """furthermore, moreover, additionally, also, besides, in addition, what is more, not only, as well as, along with, coupled with,
         together with, likewise, similarly, equally important, by the same token, in the same way, correspondingly, in like manner,

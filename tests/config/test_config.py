@@ -203,10 +203,10 @@ def test_no_chat_template(tmp_path: Path) -> None:
 
 
 def test_a_generator_that_fails(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.domains.domain import Domain
+    from tasks.domains.generated import GeneratedDomain
 
     def broken(self, split, wanted):
         raise ZeroDivisionError("generator")
 
-    monkeypatch.setattr(Domain, "size_hint", broken)
+    monkeypatch.setattr(GeneratedDomain, "size_hint", broken)
     assert "domains.sums: the generator fails: ZeroDivisionError" in refused(model, tmp_path)

@@ -328,12 +328,12 @@ def test_names_are_text_whatever_yaml_makes_of_them() -> None:
 def test_a_generator_may_raise_anything(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    from tasks.domains.domain import Domain
+    from tasks.domains.generated import GeneratedDomain
 
     def broken(self, split, wanted):
         raise error("generator")
 
-    monkeypatch.setattr(Domain, "size_hint", broken)
+    monkeypatch.setattr(GeneratedDomain, "size_hint", broken)
     assert f"domains.sums: the generator fails: {error.__name__}" in refused(model, tmp_path)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from league.sandbox.values import Grade
-from tasks.coding.levels import MAXIMUM, Levels, code_of, shape_of
+from tasks.coding.levels import MAXIMUM, CodeLevels, code_of, shape_of
 
 HELPER = "def aux(x):\n    return x + 1\n"
 MAIN = "def f(x):\n    value = aux(x)\n    return value * 2\n"
@@ -18,7 +18,7 @@ def graded(passed: int, total: int = 4) -> Grade:
 
 def total(helper: str, main: str, passed: int = 4) -> float:
     shape = shape_of(helper, main, "f")
-    return Levels(shape, graded(passed) if shape.parses else None).total
+    return CodeLevels(shape, graded(passed) if shape.parses else None).total
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_what_is_not_a_function_is_not_guessed(reply: str) -> None:
 )
 def test_text_that_hurts_a_parser(text: str) -> None:
     shape = shape_of(text, f"def f(x):\n    return {text}\n", "f")
-    assert not shape.helper and not shape.main and not shape.program.strip() and Levels(shape, None).total == 0
+    assert not shape.helper and not shape.main and not shape.program.strip() and CodeLevels(shape, None).total == 0
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,6 @@ def test_the_helper_is_its_writers_own(main: str) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_text_has_a_shape(helper: str, main: str) -> None:
     shape = shape_of(helper, main, "f")
-    assert 0 <= Levels(shape, None).total <= 1.5
+    assert 0 <= CodeLevels(shape, None).total <= 1.5
     tree = code_of(helper)
     assert tree is None or tree.body

@@ -12,11 +12,11 @@ from league.sandbox.shared import RememberingGrader
 from league.sandbox.values import Grade, Job
 from league.types import Episode, Match, Message, RewardMix, Version
 from tasks.coding.feedback import checks
-from tasks.coding.levels import Levels, shape_of
+from tasks.coding.levels import CodeLevels, shape_of
 from tasks.coding.problems import code_problem, problems_of
 from tasks.coding.prompts import demonstration
 from tasks.coding.task import Coding
-from tasks.multiturn.feedback import TRANSITIONS, Check, told
+from tasks.multiturn.feedback import TRANSITIONS, Check, feedback_text
 from tests.helpers.players import Bernoulli, Policy
 
 PROBLEM = problems_of("local-1")["train"][0]
@@ -277,19 +277,25 @@ def test_problems_wrap_around() -> None:
 
 def test_feedback_names_levels_and_never_more_than_it_should() -> None:
     found = [Check("helper", True, "secret"), Check("tests", False, "1 of 2 tests pass.")]
-    assert told("plain", found) == ""
-    assert told("passed", found) == "Not all checks passed." and told("passed", found[:1]) == "All checks passed."
-    assert told("level_passed", found) == "helper: passed\ntests: failed"
-    assert told("level_feedback", found) == "helper: passed\ntests: failed. 1 of 2 tests pass."
-    assert told("expert_edits", found, " do this ") == "A reviewer says:\ndo this" and told("expert_edits", found) == ""
+    assert feedback_text("plain", found) == ""
+    assert (
+        feedback_text("passed", found) == "Not all checks passed."
+        and feedback_text("passed", found[:1]) == "All checks passed."
+    )
+    assert feedback_text("level_passed", found) == "helper: passed\ntests: failed"
+    assert feedback_text("level_feedback", found) == "helper: passed\ntests: failed. 1 of 2 tests pass."
+    assert (
+        feedback_text("expert_edits", found, " do this ") == "A reviewer says:\ndo this"
+        and feedback_text("expert_edits", found) == ""
+    )
 
 
 def test_level_feedback_does_not_quote_hidden_tests() -> None:
     shape = shape_of(RIGHT["helper"], RIGHT["main"], NAME)
     leak = Grade("fail", "AssertionError: expected 42", (), "full", 1, 3)
-    assert all("42" not in check.detail for check in checks(Levels(shape, leak)))
+    assert all("42" not in check.detail for check in checks(CodeLevels(shape, leak)))
     crash = Grade("fail", "ZeroDivisionError: division by zero", (), "full", 1, 3)
-    assert any("ZeroDivisionError" in check.detail for check in checks(Levels(shape, crash)))
+    assert any("ZeroDivisionError" in check.detail for check in checks(CodeLevels(shape, crash)))
 
 
 # ---------------------------------------------------------------------------------------------- own credit

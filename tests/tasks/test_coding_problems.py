@@ -10,7 +10,7 @@ from league.sandbox.values import Job
 from league.types import Problem
 from tasks.coding import problems
 from tasks.coding.exercises import LEVELS, TESTS, exercises
-from tasks.coding.problems import SOURCES, code_problem, dealt, problems_of
+from tasks.coding.problems import SOURCES, code_problem, problems_of, split_clusters
 from tasks.coding.prompts import demonstration
 from tasks.writing.clusters import shingles
 
@@ -52,7 +52,7 @@ def test_worked_solutions_pass_in_the_grader_and_constants_do_not() -> None:
 @pytest.mark.parametrize("source", [*LOCAL, "humaneval"])
 def test_splits_never_divide_a_cluster(source: str) -> None:
     items = list(SOURCES[source]())
-    splits = dealt(source, items)
+    splits = split_clusters(source, items)
     names = {
         split: {code_problem(problem).task_id for problem in problems}
         for split, problems in problems_of(source).items()

@@ -8,7 +8,8 @@ from tasks.games import kuhn, replies
 from tasks.games.kuhn_poker import KuhnPoker
 from tasks.games.matrix_games import SEATS, MatrixGame
 from tasks.games.normal_form import FORMS
-from tasks.games.replies import mix_rewards, move_grammar, parse_move
+from tasks.games.replies import move_grammar, parse_move
+from tasks.rewards import mix_rewards
 from tests.helpers.games_player import match_for, play
 
 RPS = ("rock", "paper", "scissors")

@@ -7,7 +7,7 @@ import pytest
 from tasks.writing.fluency import Perplexity, WordOrder, _moved, count_orders, ramp, word_classes, word_order
 from tasks.writing.hardened import hardened_reward, quality, sentences, strict_categories
 from tasks.writing.rewards import TLDR, paper_reward
-from tasks.writing.words import TRANSITIONS
+from tasks.writing.words import TRANSITION_WORDS
 
 HONEST = [
     (
@@ -66,7 +66,7 @@ VOCABULARY = (
     "river stone purple engine quickly under seven mountain table dream glass yellow carpet window bottle orange pencil garden silver "
     "planet ticket hammer basket candle feather ladder mirror needle ribbon saddle tunnel velvet whistle anchor barrel copper donkey"
 ).split()
-PHRASES = [phrase for phrases in TRANSITIONS.values() for phrase in phrases]
+PHRASES = [phrase for phrases in TRANSITION_WORDS.values() for phrase in phrases]
 
 
 def search(kind: str, source: str, rng: np.random.Generator, steps: int = 250) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import pytest
 from league.types import Problem, RewardMix, Version
 from tasks.writing.hardened import hardened_reward
 from tasks.writing.prompts import SPLIT_LINE
-from tasks.writing.rewards import KINDS, own_reward, paper_reward
+from tasks.writing.rewards import WRITING_KINDS, own_reward, paper_reward
 from tasks.writing.task import WRITERS, Writing
 from tests.helpers.games_player import match_for, play
 
@@ -19,7 +19,7 @@ LONG = (
     "the caller gets a handle. Until the call has started, that handle can cancel it."
 )
 PROBLEM = Problem("docstrings", "train", 0, SOURCE, "Call later.")
-PAPER = paper_reward(KINDS["tldr"], SHORT, LONG).total
+PAPER = paper_reward(WRITING_KINDS["tldr"], SHORT, LONG).total
 
 
 def writers(first=SHORT, second=LONG):
@@ -47,7 +47,7 @@ def test_parallel_writers_see_only_the_source_and_share_the_reward():
 def test_the_hardened_reward_is_the_default():
     task = Writing("w", samples=2)
     score = task.score(play(task, match_for(task, problems=(PROBLEM,)), writers()))
-    expected = hardened_reward(KINDS["tldr"], SOURCE, SHORT, LONG)[0]
+    expected = hardened_reward(WRITING_KINDS["tldr"], SOURCE, SHORT, LONG)[0]
     assert score.metrics["return"] == pytest.approx(expected / 3) and 1.8 < expected < PAPER + 1e-9
 
 
@@ -115,7 +115,7 @@ def test_independent_writers_earn_by_their_own_text_but_the_payoff_is_joint():
     episode = play(task, match_for(task, problems=(PROBLEM,)), writers())
     score = task.score(episode)
     expected = {
-        seat: own_reward(KINDS["tldr"], i, text, SOURCE)
+        seat: own_reward(WRITING_KINDS["tldr"], i, text, SOURCE)
         for i, (seat, text) in enumerate(zip(WRITERS, (SHORT, LONG), strict=True))
     }
     assert score.rewards[0] == pytest.approx(expected) and expected[WRITERS[0]] != expected[WRITERS[1]]
@@ -257,10 +257,15 @@ def test_early_stop_is_off_unless_asked_for():
 
 
 def perfect_already(task):
-    from tasks.writing.judging import checks, judge
+    from tasks.writing.judging import checks, judge_pair
 
     return int(
-        all(check.passed for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "paper", SOURCE, (SHORT, LONG), None)))
+        all(
+            check.passed
+            for check in checks(
+                WRITING_KINDS["tldr"], judge_pair(WRITING_KINDS["tldr"], "paper", SOURCE, (SHORT, LONG), None)
+            )
+        )
     )
 
 
@@ -274,14 +279,18 @@ def test_sequential_turns_show_the_partners_newest_text():
 
 
 def test_feedback_names_what_is_wrong_and_never_the_human_summary():
-    from tasks.writing.judging import checks, judge
+    from tasks.writing.judging import checks, judge_pair
 
     found = {
         check.name: check
-        for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, (SHORT, SHORT + " " + SHORT), None))
+        for check in checks(
+            WRITING_KINDS["tldr"],
+            judge_pair(WRITING_KINDS["tldr"], "hardened", SOURCE, (SHORT, SHORT + " " + SHORT), None),
+        )
     }
     assert found["structure"].passed and not found["vocabulary"].passed and not found["quality"].passed
     assert not any(PROBLEM.answer in check.detail for check in found.values())
     assert not any(
-        check.passed for check in checks(KINDS["tldr"], judge(KINDS["tldr"], "hardened", SOURCE, None, None))
+        check.passed
+        for check in checks(WRITING_KINDS["tldr"], judge_pair(WRITING_KINDS["tldr"], "hardened", SOURCE, None, None))
     )

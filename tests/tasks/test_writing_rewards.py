@@ -3,8 +3,16 @@ rests on."""
 
 import pytest
 
-from tasks.writing.rewards import ARXIV, TLDR, Levels, own_reward, paper_reward, substring_categories, transition_share
-from tasks.writing.words import STOPWORDS, TRANSITIONS, content_words, jaccard, words
+from tasks.writing.rewards import (
+    ARXIV,
+    TLDR,
+    TextLevels,
+    own_reward,
+    paper_reward,
+    substring_categories,
+    transition_share,
+)
+from tasks.writing.words import STOPWORDS, TRANSITION_WORDS, content_words, jaccard, words
 
 
 def text(count: int, distinct: int, characters: int, letter: str = "x") -> str:
@@ -21,8 +29,8 @@ def text(count: int, distinct: int, characters: int, letter: str = "x") -> str:
 
 
 def test_word_lists_are_the_references():
-    assert len(TRANSITIONS) == 12 and len(STOPWORDS) == 106
-    assert {name: len(phrases) for name, phrases in TRANSITIONS.items()} == {
+    assert len(TRANSITION_WORDS) == 12 and len(STOPWORDS) == 106
+    assert {name: len(phrases) for name, phrases in TRANSITION_WORDS.items()} == {
         "elaboration": 21, "examples": 22, "explanation": 22, "cause_effect": 26, "contrast": 29, "sequence": 33, "emphasis": 24,
         "summary": 21, "comparison": 17, "concession": 19, "condition": 19, "time": 26,
     }  # fmt: skip
@@ -43,7 +51,7 @@ def test_arxiv_structure(count, passes):
 
 
 def test_nothing_and_blanks_earn_nothing():
-    assert paper_reward(TLDR, "", "") == paper_reward(TLDR, "  ", "\n") == Levels(stopped="structure")
+    assert paper_reward(TLDR, "", "") == paper_reward(TLDR, "  ", "\n") == TextLevels(stopped="structure")
 
 
 # --------------------------------------------------------------------------------------------------------- length
@@ -54,7 +62,7 @@ def test_nothing_and_blanks_earn_nothing():
 def test_tldr_length_ratio(characters, earned):
     levels = paper_reward(TLDR, text(10, 8, 100), text(24, 24, characters, "y"))
     if earned is None:
-        assert levels == Levels(0.5, stopped="length") and levels.total == 0.5
+        assert levels == TextLevels(0.5, stopped="length") and levels.total == 0.5
     else:
         assert levels.length == pytest.approx(earned) and levels.vocabulary == 0.5
 
@@ -75,7 +83,7 @@ def test_arxiv_length_ratio(characters, earned):
 def test_tldr_vocabulary_ratio(distinct, earned):
     levels = paper_reward(TLDR, text(10, 10, 100), text(40, distinct, 200, "y"))
     if earned is None:
-        assert levels == Levels(0.5, 1.0, stopped="vocabulary") and levels.total == 1.5
+        assert levels == TextLevels(0.5, 1.0, stopped="vocabulary") and levels.total == 1.5
     else:
         assert levels.vocabulary == pytest.approx(earned, abs=1e-12) and levels.stopped == ""
 
