@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from league.config import Config, draft_config
-from league.config.fixed import unsettled
+from league.config import Config, try_parse_config
+from league.config.fixed_settings import changed_fixed_settings
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
 from league.rollouts import outcomes_of, play
@@ -52,7 +52,9 @@ def resume(folder: Path, audience: Audience) -> Path:
     config = assembly.read_config(folder)
     store = RunStore.open(folder, assembly.limits_of(config))
     try:
-        prepared = prepare(config, new_run=False, known=_unsettled(store, config), source=str(folder / "config.yaml"))
+        prepared = prepare(
+            config, new_run=False, known=_changed_fixed_settings(store, config), source=str(folder / "config.yaml")
+        )
         store.clear_stop()
         if store.latest_round() is None:
             league = assembly.begin_again(prepared, store)
@@ -66,10 +68,10 @@ def resume(folder: Path, audience: Audience) -> Path:
     return folder
 
 
-def _unsettled(store: RunStore, config: Config) -> tuple[str, ...]:
+def _changed_fixed_settings(store: RunStore, config: Config) -> tuple[str, ...]:
     """What is wrong with a configuration that was edited since the last round."""
-    before = draft_config(store.config_text(), "the database").config
-    return unsettled(before, config) if before is not None and store.latest_round() is not None else ()
+    before = try_parse_config(store.config_text(), "the database").config
+    return changed_fixed_settings(before, config) if before is not None and store.latest_round() is not None else ()
 
 
 def run(league: League, audience: Audience) -> None:

@@ -1,5 +1,4 @@
-"""What the sections of a config say of one another: names of agents, domains and seats that must
-exist, keys that belong together.
+"""References between the sections of a config: names that must exist, keys that belong together.
 
 Works on raw data, so that these problems are listed together with the wrong shapes.
 """
@@ -27,7 +26,8 @@ def references(data: Mapping[str, Any]) -> list[str]:
         domain = agent.get("domain")
         if agent.get("role") == "scripted" and (agent.get("says") is None) == (agent.get("script") is None):
             problems.append(
-                f"agents.{name}: a scripted agent needs either `says` (text → weight) or `script` ('package.module:function')"
+                f"agents.{name}: a scripted agent needs either `says` (text → weight) "
+                "or `script` ('package.module:function')"
             )
         if agent.get("role") != "scripted" and (agent.get("says") is not None or agent.get("script") is not None):
             problems.append(f"agents.{name}: only agents with role 'scripted' have `says` or `script`")

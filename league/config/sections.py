@@ -97,7 +97,8 @@ class RemoteConfig(Section):
         if value is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,127}", value):
             raise PydanticCustomError(
                 "secret",
-                "expected the NAME of an environment variable (upper-case letters, digits, '_') that holds the key, not the key",
+                "expected the NAME of an environment variable (upper-case letters, digits, '_') that holds the key, "
+                "not the key",
             )
         return value
 

@@ -122,7 +122,7 @@ def test_merge_keys_that_multiply_are_refused_or_read_as_something_small_at_once
     try:
         values = yaml_values.load(MERGES)
     except ValueError as error:
-        assert yaml_values.TOO_MUCH in str(error)
+        assert yaml_values.TOO_LARGE in str(error)
     else:
         assert values == {name: {"x": 1} for name in "abcdefghij"}
     assert problems_of(MERGES)
@@ -200,9 +200,13 @@ def refused(model: Path, runs: Path, **changes: object) -> str:
 
 def test_names_of_other_layers(model: Path, tmp_path: Path) -> None:
     message = refused(
-        model, tmp_path, domains={"sums": {"kind": "chain_sums"}}, tasks__contest={"kind": "contst", "matches": 1}, tasks__teaching__settings={"explanatons": 3},
+        model,
+        tmp_path,
+        domains={"sums": {"kind": "chain_sums"}},
+        tasks__contest={"kind": "contst", "matches": 1},
+        tasks__teaching__settings={"explanatons": 3},
         tasks__teaching__matchmaking={"pfps": 1.0},
-    )  # fmt: skip
+    )
     for hint in ("'chain_sum'", "'contest'", "'explanations'", "'pfsp'"):
         assert hint in message
 
