@@ -230,9 +230,16 @@ def test_shapes_names_values_and_the_model_are_listed_together(tmp_path: Path) -
         prepare_file(tmp_path / "odd.yaml")
     found = caught.value.problems
     for start, hint in {
-        "learnin": "'learning'", "agents.max.role": "'student'", "league.rounds": "number", "domains.more": "'chain_sum'", "tasks.odd.kind": "'contest'",
-        "tasks.teaching.settings.explanations": "at least 2", "tasks.exam": "reserved", "tasks.exam.": "'pfsp'", "model.name": "/no/such/model",
-    }.items():  # fmt: skip
+        "learnin": "'learning'",
+        "agents.max.role": "'student'",
+        "league.rounds": "number",
+        "domains.more": "'chain_sum'",
+        "tasks.odd.kind": "'contest'",
+        "tasks.teaching.settings.explanations": "at least 2",
+        "tasks.exam": "reserved",
+        "tasks.exam.": "'pfsp'",
+        "model.name": "/no/such/model",
+    }.items():
         assert any(line.startswith(start) and hint in line for line in found), (start, hint, found)
     if sys.platform != "darwin":
         assert any(line.startswith("model.device") for line in found)
