@@ -87,7 +87,8 @@ def report(seeds: list[int], runs: Path, overrides: list[str], with_baseline: bo
         f"python -m benchmarks.quickstart --seeds {' '.join(map(str, seeds))}{' --baseline' if with_baseline else ''}"
     )
     lines = [
-        f"Command: `{' '.join([command, *overrides])}`. Machine: {platform.machine()}, {_cores()} cores, Python {platform.python_version()}.",
+        f"Command: `{' '.join([command, *overrides])}`. Machine: {platform.machine()}, {_cores()} cores, Python "
+        f"{platform.python_version()}.",
         "",
     ]
     lines += (
@@ -117,18 +118,21 @@ def _gains(names: list[str], states: dict) -> list[str]:
             before, after = start.pooled(who, domain), end.pooled(who, domain)
             difference = mean([b - a for a, b in zip(before, after, strict=True)])
             lines.append(
-                f"| {name} | {domain} | {level(start.accuracy('base', domain))} | {100 * fmean(before):.1f} | {100 * fmean(after):.1f} | {shown(difference)} |"
+                f"| {name} | {domain} | {level(start.accuracy('base', domain))} | {100 * fmean(before):.1f} | "
+                f"{100 * fmean(after):.1f} | {shown(difference)} |"
             )
         pooled += [b - a for a, b in zip(start.pooled(who, "all"), end.pooled(who, "all"), strict=True)]
         total = overall_gain(state)
         assert total is not None
         lines.append(
-            f"| **{name}** | **all** | | **{100 * total.start.value:.1f}** | **{100 * total.end.value:.1f}** | **{shown(total.gain)}** |"
+            f"| **{name}** | **all** | | **{100 * total.start.value:.1f}** | **{100 * total.end.value:.1f}** | "
+            f"**{shown(total.gain)}** |"
         )
     means = [100 * overall_gain(states[name]).gain.value for name in names]
     lines += [
         "",
-        f"Over seeds: {over_seeds(means)} points (t interval on {len(means)} seed means); pooled over all problems: {shown(mean(pooled))} points.",
+        f"Over seeds: {over_seeds(means)} points (t interval on {len(means)} seed means); pooled over all problems: "
+        f"{shown(mean(pooled))} points.",
         "",
     ]
     each = [f"{g.agent} {shown(g.gain)}" for name in names for g in gains(states[name]) if g.domain == "all"]
@@ -143,7 +147,8 @@ def _teaching(names: list[str], states: dict) -> list[str]:
         found = teaching(states[name])
         for label, who in (("live", "live students"), ("held_out", "held-out student, never trained")):
             lines.append(
-                f"| {name} | {who} | {shown(found.get(f'{label}_start'), 1)} | {shown(found.get(f'{label}_end'), 1)} | {shown(found.get(f'{label}_change'), 1)} |"
+                f"| {name} | {who} | {shown(found.get(f'{label}_start'), 1)} | {shown(found.get(f'{label}_end'), 1)} "
+                f"| {shown(found.get(f'{label}_change'), 1)} |"
             )
         if "live_change" in found:
             changes.append(found["live_change"].value)
@@ -174,7 +179,8 @@ def _cost(names: list[str], states: dict, runs: Path) -> list[str]:
     lines = [
         "## Cost",
         "",
-        "| run | wall min | CPU min | peak GB | generation | update | measuring | the league's own work | tokens sampled in matches / trained, warm-up included |",
+        "| run | wall min | CPU min | peak GB | generation | update | measuring | the league's own work | tokens "
+        "sampled in matches / trained, warm-up included |",
         "|---" * 9 + "|",
     ]
     for name in names:
@@ -199,7 +205,8 @@ def _cost(names: list[str], states: dict, runs: Path) -> list[str]:
     return [
         *lines,
         "",
-        "Update includes the supervised warm-up; the league's own work is scheduling, scoring, payoffs, evolution, database and reporting.",
+        "Update includes the supervised warm-up; the league's own work is scheduling, scoring, payoffs, evolution, "
+        "database and reporting.",
         "",
     ]
 
@@ -217,13 +224,15 @@ def _baseline(seeds: list[int], runs: Path) -> list[str]:
             starts = {row.domain: row.start for row in gains(two.state())}
             for row in compare_runs(one, two):
                 lines.append(
-                    f"| {seed} | {row.domain} | {level(row.first)} | {level(starts[row.domain])} | {level(row.second)} | {shown(row.difference)} |"
+                    f"| {seed} | {row.domain} | {level(row.first)} | {level(starts[row.domain])} | "
+                    f"{level(row.second)} | {shown(row.difference)} |"
                 )
                 if row.domain == "all" and row.difference is not None:
                     totals.append(100 * row.difference.value)
             tokens = [reader.state()["tokens"] for reader in (one, two)]
             lines.append(
-                f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | | {tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |"
+                f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | | "
+                f"{tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |"
             )
     return [*lines, "", f"Students minus baseline over seeds: {over_seeds(totals)} points.", ""]
 

@@ -12,8 +12,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from league.config import Config, draft_config
-from league.config.fixed import unsettled
+from league.config import Config, try_parse_config
+from league.config.fixed_settings import changed_fixed_settings
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
 from league.rollouts import play
@@ -47,7 +47,9 @@ def resume(folder: Path, audience: Audience) -> Path:
     config = assembly.read_config(folder)
     store = RunStore.open(folder, assembly.limits_of(config))
     try:
-        prepared = prepare(config, new_run=False, known=_unsettled(store, config), source=str(folder / "config.yaml"))
+        prepared = prepare(
+            config, new_run=False, known=_changed_fixed_settings(store, config), source=str(folder / "config.yaml")
+        )
         store.clear_stop()
         if store.latest_round() is None:
             league, state = assembly.begin_again(prepared, store)
@@ -61,10 +63,10 @@ def resume(folder: Path, audience: Audience) -> Path:
     return folder
 
 
-def _unsettled(store: RunStore, config: Config) -> tuple[str, ...]:
+def _changed_fixed_settings(store: RunStore, config: Config) -> tuple[str, ...]:
     """What is wrong with a configuration that was edited since the last round."""
-    before = draft_config(store.config_text(), "the database").config
-    return unsettled(before, config) if before is not None and store.latest_round() is not None else ()
+    before = try_parse_config(store.config_text(), "the database").config
+    return changed_fixed_settings(before, config) if before is not None and store.latest_round() is not None else ()
 
 
 def run(league: League, state: LeagueState, audience: Audience) -> LeagueState:

@@ -1,9 +1,12 @@
 """Long runs through the program itself: memory slope, sizes, resume time, and what durability takes
 of a round. One JSON line each.
 
-python -m benchmarks.durability.long_runs scripted 10000 [MATCHES]   a league of eight scripted agents: matchmaking, ratings, TensorBoard and all
-python -m benchmarks.durability.long_runs real 1800                  a tiny real-torch league: AdamW, sampling, PFSP, snapshots, exams
-python -m benchmarks.durability.long_runs real 1800 bare             the same without TensorBoard, whose pictures come and go by 30 MB: the league's own memory
+python -m benchmarks.durability.long_runs scripted 10000 [MATCHES]
+    a league of eight scripted agents: matchmaking, ratings, TensorBoard and all
+python -m benchmarks.durability.long_runs real 1800
+    a tiny real-torch league: AdamW, sampling, PFSP, snapshots, exams
+python -m benchmarks.durability.long_runs real 1800 bare
+    the same without TensorBoard, whose pictures come and go by 30 MB: the league's own memory
 
 Warm-up is the first fifth of the rounds, and at least as many as single outcomes are kept for: until then a league
 grows by design. What else fills only slowly and then stays is SQLite's pages (2 MB) and encoded prompts (10 MB), and

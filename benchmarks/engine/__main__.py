@@ -172,12 +172,14 @@ def table(args: argparse.Namespace) -> None:
                 print(f"\n{part} {group}: {json.dumps(values)}")
                 continue
             print(
-                f"\n{part} {group}\n\n| contender | tokens per CPU-second | lowest–highest | ours is cheaper | runs |\n|---|---|---|---|---|"
+                f"\n{part} {group}\n\n| contender | tokens per CPU-second | lowest–highest | ours is cheaper | runs "
+                "|\n|---|---|---|---|---|"
             )
             for name, v in rows.items():
                 span = f"{v['low']:.1f}–{v['high']:.1f}"
                 print(
-                    f"| {name} | {v['tokens_per_cpu_second']:.1f} | {span} | {v['ours_is_times_cheaper']:.2f}× | {v['runs']} |"
+                    f"| {name} | {v['tokens_per_cpu_second']:.1f} | {span} | {v['ours_is_times_cheaper']:.2f}× | "
+                    f"{v['runs']} |"
                 )
 
 

@@ -3,7 +3,7 @@ per 1,000 completion tokens.
 
     pip install comlrl==1.4.3        # in an environment that also has this project
     python -m benchmarks.engine.comlrl --repeats 5 --out runs/bench-comlrl.json
-    python -m benchmarks.engine.comlrl --tiny --repeats 40 --out runs/bench-comlrl-tiny.json   # and the reward as it learns
+    python -m benchmarks.engine.comlrl --tiny --repeats 40 --out runs/bench-comlrl-tiny.json   # and its reward
     python -m benchmarks.engine.comlrl memory --out runs/bench-comlrl-memory.json
 
 Agents with LoRA rank 8 over SmolLM2-135M (or any folder: --model; --tiny: a random Llama of 0.1M parameters with
@@ -28,7 +28,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -92,6 +91,7 @@ def their_tokenizer(path: Path):
 
 def comlrl_trainer(args: argparse.Namespace, path: Path, prompts: list[str], dtype: torch.dtype):
     from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
+    from datasets import Dataset  # comes with comlrl
 
     agents = [AutoModelForCausalLM.from_pretrained(path, dtype=dtype) for _ in range(args.agents)]
     if not args.full:

@@ -6,8 +6,10 @@ and from the same warm-up, all arms and seeds in one fused population:
 
     self     its own current weights
     uniform  its own past snapshots, all alike (fictitious play)
-    pfsp     its past snapshots, with weight (1 − win rate)², half draws, and a floor; an exploiter: reset after each snapshot
-    nash     its past snapshots, drawn from the maximum-entropy Nash mixture of the games played between them; reset likewise
+    pfsp     its past snapshots, with weight (1 − win rate)², half draws, and a floor;
+             an exploiter: reset after each snapshot
+    nash     its past snapshots, drawn from the maximum-entropy Nash mixture of the games played between them;
+             reset likewise
 
 A small entropy bonus, the same for all arms and paid as a reward −τ ln π(reply), keeps policies from freezing at a
 corner, where a group without variance teaches nothing.

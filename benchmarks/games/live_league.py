@@ -19,7 +19,8 @@ round, with exact policies:
     learner   exploitability of each live version, mean over the learners
     average   that of the uniform mixture of all frozen pasts
     nash      that of the maximum-entropy Nash mixture of the frozen pasts by the league's own *measured* payoffs
-    exact     that of their Nash mixture, were the payoffs known exactly: what the population holds (worked out by `report`)
+    exact     that of their Nash mixture, were the payoffs known exactly: what the population holds
+              (worked out by `report`)
 
 At the end `league cycles`' own analysis says whether a cycle between frozen versions is certified, and the exact
 policies whether the certificate is right. Left out: claims about speed, and any other game.

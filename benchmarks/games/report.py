@@ -118,7 +118,8 @@ def report(result: Mapping[str, Any]) -> str:
     lines += ["", "| last half of | minus | difference, seed by seed |", "|---|---|---|", *paired(runs)]
     lines += [
         "",
-        "| run | turns of the learners | certified edges | of them true | certified cycles | tokens trained | CPU minutes |",
+        "| run | turns of the learners | certified edges | of them true | certified cycles | tokens trained | CPU "
+        "minutes |",
         "|" + "---|" * 7,
     ]
     for name, one in runs.items():
@@ -126,6 +127,7 @@ def report(result: Mapping[str, Any]) -> str:
         went = ", ".join(f"{turns(one['curve'], place):.1f}" for place in range(len(one["curve"][0]["policies"])))
         trained = sum(point["trained"] for point in one["curve"])
         lines.append(
-            f"| {name} | {went} | {found['edges']} | {found['true_edges']} | {found.get('count', 0)} | {trained:,.0f} | {one['cpu_seconds'] / 60:.1f} |"
+            f"| {name} | {went} | {found['edges']} | {found['true_edges']} | {found.get('count', 0)} | "
+            f"{trained:,.0f} | {one['cpu_seconds'] / 60:.1f} |"
         )
     return "\n".join(lines)

@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.magrpo.probes import CONFIGS, SHOWN, Clocked, Row, adapters, cross_play, humaneval, tokens_of
+from benchmarks.magrpo.probes import ARMS, CONFIGS, SHOWN, Clocked, Row, adapters, cross_play, humaneval, tokens_of
 from league.backends.local import LocalBackend
 from league.config import Config, load_config
 from league.learning.advantages import Credit, learn_from
@@ -48,8 +48,6 @@ from league.types import Hyper, Match, Sample, Version
 from tasks import make_task
 from tasks.writing.fluency import Perplexity
 
-ARMS = ("aligned", "cross", "multiturn", "independent", "sequential", "discussion", "single")
-"""The trained arms; "naive" is aligned before its first round."""
 SAME_START = {"cross": "aligned", "independent": "aligned"}
 """Arms that differ from another only in what is rewarded: before training they are that other, so
 it is examined once."""
@@ -249,11 +247,16 @@ def run_wave(
     seconds = wave.seconds_per_answer(args.clocked)
     found: dict[str, Any] = {
         f"{family}/{team.key}": {
-            "before": before[team.key], "after": after[team.key], "trained": team.trained, "sampled": team.sampled, "rounds": team.rounds,
-            "curve": team.curve, "seconds_per_answer": seconds.get(team.key),
+            "before": before[team.key],
+            "after": after[team.key],
+            "trained": team.trained,
+            "sampled": team.sampled,
+            "rounds": team.rounds,
+            "curve": team.curve,
+            "seconds_per_answer": seconds.get(team.key),
         }
         for team in wave.teams
-    }  # fmt: skip
+    }
     tokens = {what: sum(getattr(team, what) for team in wave.teams) for what in ("sampled", "trained")}
     return found | {f"{family}/clock/{wanted[0][0]}/{wanted[0][1]}": {**wave.clock, **tokens}}
 

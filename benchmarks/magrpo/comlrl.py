@@ -3,7 +3,9 @@ prompts, reward, sampling, LoRA and rate.
 
     pip install comlrl==1.4.3        # in an environment that also has this project
     python -m benchmarks.magrpo.comlrl --texts 24 --out runs/magrpo-comlrl.json
-    python -m benchmarks.magrpo.comlrl --texts 24 --exam 24 --plain-loss     # ours alone, its loss as CoMLRL's: temperature 1, no truncation
+    python -m benchmarks.magrpo.comlrl --texts 24 --exam 24 --plain-loss
+
+With `--plain-loss` ours runs alone, with CoMLRL's loss: temperature 1, no truncation.
 
 Two writers, one turn, G aligned samples, advantages centred only, an update after every `--buffer` texts; no warm-up.
 Both are scored by the paper's reward or, with `--reward hardened`, by the hardened one; both forms are computed, with
@@ -141,10 +143,19 @@ def theirs(base: BaseModel, args: argparse.Namespace, path: Path) -> tuple[list[
         reward_func=reward,
         formatters=[formatter(PROMPTS["tldr"].first), formatter(PROMPTS["tldr"].second)],
         args=MAGRPOConfig(
-            num_train_epochs=1, agent_learning_rate=args.rate, num_generations=args.group, max_new_tokens=args.new_tokens, temperature=0.7,
-            top_p=0.9, top_k=0, num_turns=1, eval_interval=0, rollout_buffer_size=args.buffer, advantage_normalization=False,
+            num_train_epochs=1,
+            agent_learning_rate=args.rate,
+            num_generations=args.group,
+            max_new_tokens=args.new_tokens,
+            temperature=0.7,
+            top_p=0.9,
+            top_k=0,
+            num_turns=1,
+            eval_interval=0,
+            rollout_buffer_size=args.buffer,
+            advantage_normalization=False,
         ),
-    )  # fmt: skip
+    )
     generate = trainer._generate_completions
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -209,7 +220,8 @@ def main() -> None:
     found["ours_exam"] = exam(bank, seats, base, args)
     if args.plain_loss:
         print(
-            f"ours, plain loss, seed {args.seed}: all texts {fmean(p[2] for p in found['ours']):.2f}, held out {fmean(found['ours_exam']):.2f}"
+            f"ours, plain loss, seed {args.seed}: all texts {fmean(p[2] for p in found['ours']):.2f}, held out "
+            f"{fmean(found['ours_exam']):.2f}"
         )
         return
     found["comlrl"], folders = theirs(base, args, path)
@@ -221,9 +233,13 @@ def main() -> None:
     for name in ("ours", "comlrl"):
         tokens, seconds, _ = found[name][-1]
         found[f"{name}_summary"] = {
-            "tokens": tokens, "cpu_seconds": seconds, "last_8_texts": fmean(point[2] for point in found[name][-8:]),
-            "held_out": fmean(found[f"{name}_exam"]), "cpu_seconds_to_level": reached(found[name], level), "level": level,
-        }  # fmt: skip
+            "tokens": tokens,
+            "cpu_seconds": seconds,
+            "last_8_texts": fmean(point[2] for point in found[name][-8:]),
+            "held_out": fmean(found[f"{name}_exam"]),
+            "cpu_seconds_to_level": reached(found[name], level),
+            "level": level,
+        }
         print(name, found[f"{name}_summary"])
     args.out.write_text(json.dumps(found, indent=1) + "\n")
 

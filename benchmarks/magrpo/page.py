@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.magrpo import ARMS
-from benchmarks.magrpo.probes import SHOWN
+from benchmarks.magrpo.probes import ARMS, SHOWN
 from league.seeds import generator
 
 REPLICATES = 4000
@@ -108,7 +107,8 @@ def family_tables(results: Mapping[str, Any], family: str) -> list[str]:
             fmean(record[what] for record in found) for what in ("trained", "sampled", "rounds")
         )
         lines.append(
-            f"| {NAMES[arm]} | {cell(gains(found), family + arm, sign=True)} | {trained:.0f} | {sampled:.0f} | {rounds:.1f} | "
+            f"| {NAMES[arm]} | {cell(gains(found), family + arm, sign=True)} | {trained:.0f} | {sampled:.0f} | "
+            f"{rounds:.1f} | "
             f"{f'{seconds:.2f}' if seconds else '–'} |"
         )
     return lines + clock_lines(results, family) + cross_table(results.get(f"{family}/cross-play"))
@@ -121,8 +121,10 @@ def clock_lines(results: Mapping[str, Any], family: str) -> list[str]:
         return []
     return [
         "",
-        f"{total['sampled'] / total['generate']:.0f} sampled tokens per CPU-second of generation, {total['trained'] / total['update']:.0f} "
-        f"trained tokens per CPU-second of update, arms and seeds in one batch; scoring took {total['score']:.0f} CPU-seconds of this process "
+        f"{total['sampled'] / total['generate']:.0f} sampled tokens per CPU-second of generation, "
+        f"{total['trained'] / total['update']:.0f} "
+        f"trained tokens per CPU-second of update, arms and seeds in one batch; scoring took {total['score']:.0f} "
+        "CPU-seconds of this process "
         f"(code is graded in others), "
         f"warm-ups {total['warm-up']:.0f}, exams {total['exam']:.0f}.",
     ]
@@ -134,7 +136,8 @@ def cross_table(found: Mapping[str, Rows] | None) -> list[str]:
     seeds = sorted({key.split(",")[0] for key in found})
     lines = [
         "",
-        "First writer of one seed (rows) with the second writer of another (columns), both trained as `aligned`: mean return.",
+        "First writer of one seed (rows) with the second writer of another (columns), both trained as `aligned`: "
+        "mean return.",
         "",
     ]
     lines += ["| | " + " | ".join(f"seed {seed}" for seed in seeds) + " |", "|---" * (len(seeds) + 1) + "|"]

@@ -21,6 +21,8 @@ from tasks.coding.task import Coding
 from tasks.writing.fluency import Perplexity
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "magrpo"
+ARMS = ("aligned", "cross", "multiturn", "independent", "sequential", "discussion", "single")
+"""The trained arms; "naive" is aligned before its first round."""
 SHOWN = {
     "writing": ("return", "structure", "coherence", "consistency", "quality", "hardened_return"),
     "coding": ("return", "structure", "syntax", "tests", "cooperation", "solved"),

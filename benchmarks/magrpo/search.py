@@ -138,10 +138,17 @@ def main() -> None:
         history = climb(source, judge, place, args.steps, args.draws, args.judged)
         first, second = history[-1].texts
         alone = hardened_reward(TLDR, source, first, second)[0]
-        found.append({
-            "source": source, "first": first, "second": second, "reward": history[-1].reward, "without_base": alone,
-            "read": [asdict(read) for read in judge.surprisals([first, second])], "curve": [round(step.reward, 3) for step in history],
-        })  # fmt: skip
+        found.append(
+            {
+                "source": source,
+                "first": first,
+                "second": second,
+                "reward": history[-1].reward,
+                "without_base": alone,
+                "read": [asdict(read) for read in judge.surprisals([first, second])],
+                "curve": [round(step.reward, 3) for step in history],
+            }
+        )
         print(json.dumps({key: value for key, value in found[-1].items() if key != "curve"}, indent=1), flush=True)
     print(f"mean {fmean(item['reward'] for item in found):.2f}, most {max(item['reward'] for item in found):.2f} of 3")
     args.out.parent.mkdir(parents=True, exist_ok=True)

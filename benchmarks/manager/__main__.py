@@ -1,14 +1,14 @@
-"""Figures for the league's mind: false alarms, power, active sampling, overhead, exploitability.
+"""The league manager in figures: false alarms, power, active sampling, overhead, exploitability.
 
     python -m benchmarks.manager [SECTION ...]      (default: all; `report` only rewrites the page)
 
-Each section replaces its rows in docs/results/league_mind.csv (section, setting, method, x, value, low, high, runs);
-the page docs/results/league_mind.md is written from that file alone. Everything is simulated from fixed seeds except
+Each section replaces its rows in docs/results/manager.csv (section, setting, method, x, value, low, high, runs);
+the page docs/results/manager.md is written from that file alone. Everything is simulated from fixed seeds except
 CPU times.
 """
 
+import argparse
 import csv
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields
@@ -282,12 +282,14 @@ SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
 }
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)} or report")
+    arguments: list[str] = parser.parse_args().sections
     chosen = [name for name in arguments if name != "report"] or ([] if "report" in arguments else list(SECTIONS))
-    unknown = [name for name in chosen if name not in SECTIONS]
-    if unknown:
-        raise SystemExit(f"unknown section {unknown[0]!r}; sections: {', '.join(SECTIONS)}, report")
-    path = RESULTS / "league_mind.csv"
+    if unknown := [name for name in chosen if name not in SECTIONS]:
+        parser.error(f"unknown section {unknown[0]!r}; sections: {', '.join(SECTIONS)}, report")
+    path = RESULTS / "manager.csv"
     for name in chosen:
         began = time.process_time()
         found = list(SECTIONS[name]())
@@ -297,7 +299,7 @@ def main(arguments: list[str]) -> None:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([field.name for field in fields(Figure)])
             writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows)
-    (RESULTS / "league_mind.md").write_text(page(_read(path)))
+    (RESULTS / "manager.md").write_text(page(_read(path)))
 
 
 def _read(path: Path) -> list[Figure]:
@@ -317,4 +319,4 @@ def _read(path: Path) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -64,9 +64,19 @@ def run_of(size: int, rounds: int, folder: Path) -> tuple[Path, Clock]:
         for i in range(size)
     }
     data = {
-        "name": f"n{size}", "runs": str(folder), "agents": agents, "league": {"rounds": rounds},
-        "tasks": {"game": {"kind": "matrix_game", "matches": 64, "matchmaking": {"pfsp": 0.5, "solver": 0.5}, "settings": {"game": "rock-paper-scissors", "samples": 8}}},
-    }  # fmt: skip
+        "name": f"n{size}",
+        "runs": str(folder),
+        "agents": agents,
+        "league": {"rounds": rounds},
+        "tasks": {
+            "game": {
+                "kind": "matrix_game",
+                "matches": 64,
+                "matchmaking": {"pfsp": 0.5, "solver": 0.5},
+                "settings": {"game": "rock-paper-scissors", "samples": 8},
+            }
+        },
+    }
     clock = Clock()
     return train(prepare(parse_config(yaml.safe_dump(data), "overhead")), clock), clock
 

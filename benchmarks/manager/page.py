@@ -1,5 +1,4 @@
-"""docs/results/league_mind.md from the rows of league_mind.csv: tables, and sentences that only say
-what a table shows."""
+"""docs/results/manager.md from the rows of manager.csv: tables, and what the tables show in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,66 +19,72 @@ class Figure:
     runs: int
 
 
-INTRO = """# The league's mind, measured
+INTRO = """# The league manager, measured
 
-Written by `python -m benchmarks.manager` from fixed seeds; the numbers are in [league_mind.csv](league_mind.csv). Everything here is
-a simulation with known truth, except CPU times. Brackets are 95% intervals unless said otherwise.
+Written by `python -m benchmarks.manager` from fixed seeds; the numbers are in [manager.csv](manager.csv). Everything
+here is a simulation with known truth, except CPU times. Brackets are 95% intervals unless said otherwise.
 """
 
 FALSE_ALARMS = """
 ## False alarms
 
-Leagues of 8 without any cycle, 2,000 per setting: equal strength, and an Elo ladder with gaps of 30. A false alarm is a cycle among the
-edges a method draws. "One look" looks a single time, at 30 games a pair; "ever" looks after every round robin (one more game of every pair)
-and counts a league in which it has happened at any look. A wrong edge is what a false cycle is made of: any edge between equals, an edge
-against the order of the ladder. Methods: naive p̂ > ½; a 95% Wilson interval that leaves out ½; Holm's
-procedure over the 28 exact binomial tests; ours, the e-value at E ≥ 28/0.05.
+Leagues of 8 without any cycle, 2,000 per setting: equal strength, and an Elo ladder with gaps of 30. A false alarm is
+a cycle among the edges a method draws. "One look" looks a single time, at 30 games a pair; "ever" looks after every
+round robin (one more game of every pair) and counts a league in which it has happened at any look. A wrong edge is
+what a false cycle is made of: any edge between equals, an edge against the order of the ladder. Methods: naive p̂ >
+½; a 95% Wilson interval that leaves out ½; Holm's procedure over the 28 exact binomial tests; ours, the e-value at E
+≥ 28/0.05.
 """
 
 POWER = """
 ## Power
 
-A 3-cycle over a ladder of five (0.5 logits apart). Share of 200 leagues whose three core edges are all drawn in the right direction after so
-many games of every pair, core at 65:35. Only the e-value keeps its error rate when looked at all the time; the others are shown as if
-looked at once.
+A 3-cycle over a ladder of five (0.5 logits apart). Share of 200 leagues whose three core edges are all drawn in the
+right direction after so many games of every pair, core at 65:35. Only the e-value keeps its error rate when looked at
+all the time; the others are shown as if looked at once.
 """
 
 ACTIVE = """
 ## Matches to certify: active against uniform
 
-The same league, core at 65:35; games played in total (all pairs together, in batches of 5) until the edges are certified by e-value. Medians
-with quartiles in brackets. "cycle": the 3-cycle is certified (`active`, goal "cycle"). "20 edges": that many of the 28 (goal "graph").
+The same league, core at 65:35; games played in total (all pairs together, in batches of 5) until the edges are
+certified by e-value. Medians with quartiles in brackets. "cycle": the 3-cycle is certified (`active`, goal "cycle").
+"20 edges": that many of the 28 (goal "graph").
 """
 
 OVERHEAD = """
 ## The league's own overhead
 
-CPU-seconds on one thread: median, with the smallest and largest of three in brackets. The machine was shared and busy; CPU time, unlike
-wall time, is little affected by that, yet a few tens of percent either way are. "analysis" is everything `league analyze` reports on a
-fully played league with counts (30 games a pair). Beyond 200 agents the bootstrap interval and the Bradley-Terry test are left out.
+CPU-seconds on one thread: median, with the smallest and largest of three in brackets. The machine was shared and
+busy; CPU time, unlike wall time, is little affected by that, yet a few tens of percent either way are. "analysis" is
+everything `league analyze` reports on a fully played league with counts (30 games a pair). Beyond 200 agents the
+bootstrap interval and the Bradley-Terry test are left out.
 
-The later rows are runs of three rounds of the loop itself with scripted players (64 matches a round, half `pfsp`, half `solver`): what a
-round costs without a model, what one set of pictures costs, and what evolution asks of the payoffs when everything is due. Pictures are put
-off until all of them together are at most 5% of the run's time (`league.reporting.time_budget`); the share and the rounds between two sets are
-those of 1,000 rounds with a measurement every 5. Beyond 65,536 pairings (256 agents) the learners of a round are drawn by lot and all pairings
-of those are weighed (`league.round.schedule.CROWD`), so a round's schedule does not grow with the square of the league.
+The later rows are runs of three rounds of the loop itself with scripted players (64 matches a round, half `pfsp`,
+half `solver`): what a round costs without a model, what one set of pictures costs, and what evolution asks of the
+payoffs when everything is due. Pictures are put off until all of them together are at most 5% of the run's time
+(`league.reporting.time_budget`); the share and the rounds between two sets are those of 1,000 rounds with a
+measurement every 5. Beyond 65,536 pairings (256 agents) the learners of a round are drawn by lot and all pairings of
+those are weighed (`league.round.schedule.CROWD`), so a round's schedule does not grow with the square of the league.
 """
 
 EXPLOITABILITY = """
 ## Exploitability in games
 
-A learner with a tabular softmax policy and exact natural policy gradients (entropy weight 0.005), 25 steps a generation, a frozen snapshot after
-each. Opponents: itself as it is (self-play), snapshots uniformly, by `pfsp` (hard), or by the Nash mixture of the measured payoffs (`solver`).
-Measured rules see 30 sampled games against every snapshot a generation, nothing exact. Margin a best response wins, in [0, 1] (0: unexploitable),
-mean of 5 seeds with Student's 95% interval, of three things: the *learner* as it is; the *average* of all snapshots; the *Nash* mixture of the
-snapshots (by exact payoffs), which is what a league can field.
+A learner with a tabular softmax policy and exact natural policy gradients (entropy weight 0.005), 25 steps a
+generation, a frozen snapshot after each. Opponents: itself as it is (self-play), snapshots uniformly, by `pfsp`
+(hard), or by the Nash mixture of the measured payoffs (`solver`). Measured rules see 30 sampled games against every
+snapshot a generation, nothing exact. Margin a best response wins, in [0, 1] (0: unexploitable), mean of 5 seeds with
+Student's 95% interval, of three things: the *learner* as it is; the *average* of all snapshots; the *Nash* mixture of
+the snapshots (by exact payoffs), which is what a league can field.
 
-How to read it: a learner trained as a best response to a mixture is itself exploitable by construction, so league rules are to be judged by
-the mixture, and self-play by its learner. In rock-paper-scissors and Blotto the self-play learner goes round in circles, while mixtures of
-snapshots become hard to exploit, those of the Nash-weighted league sooner than those of uniform fictitious play. But self-play's own
-snapshots, mixed by Nash, do as well in those two games, and in Kuhn plain self-play with this entropy weight does best of all: with exact
-gradients on tables nothing is forgotten and nothing is noisy, and keeping the past and mixing it helps more than whom the learner met.
-These games do not show what matchmaking does for language models.
+How to read it: a learner trained as a best response to a mixture is itself exploitable by construction, so league
+rules are to be judged by the mixture, and self-play by its learner. In rock-paper-scissors and Blotto the self-play
+learner goes round in circles, while mixtures of snapshots become hard to exploit, those of the Nash-weighted league
+sooner than those of uniform fictitious play. But self-play's own snapshots, mixed by Nash, do as well in those two
+games, and in Kuhn plain self-play with this entropy weight does best of all: with exact gradients on tables nothing
+is forgotten and nothing is noisy, and keeping the past and mixing it helps more than whom the learner met. These
+games do not show what matchmaking does for language models.
 """
 
 
@@ -136,8 +141,8 @@ def _false_alarms(rows: Sequence[Figure]) -> str:
     cycle, edge = (
         max((r for r in ours if r.method.endswith("edge") == wanted), key=lambda r: r.value) for wanted in (False, True)
     )
-    text = f"Ours announced a false cycle in at most {_percent(cycle)} of leagues in any setting and at any number of games (target: 5%), "
-    text += f"and a wrong edge in at most {_percent(edge)} (guaranteed: 5%).\n"
+    text = f"Ours announced a false cycle in at most {_percent(cycle)} of leagues in any setting and at any number "
+    text += f"of games (target: 5%), and a wrong edge in at most {_percent(edge)} (guaranteed: 5%).\n"
     exact = {row.x: 100 * row.value for row in rows if row.method == "e-value exact"}
     text += (
         "Exactly, between equals: "
@@ -163,7 +168,8 @@ def _power(rows: Sequence[Figure]) -> str:
         POWER
         + "\n"
         + table
-        + "\nGames of every pair until the e-value certifies the cycle (looked at after every game; inf: not within 700):\n\n"
+        + "\nGames of every pair until the e-value certifies the cycle "
+        + "(looked at after every game; inf: not within 700):\n\n"
         + more
     )
 
@@ -208,7 +214,8 @@ def _games(rows: Sequence[Figure]) -> str:
             for r in ("self-play", "uniform", "pfsp", "nash")
             for k in ("learner", "nash")
         }
-        said = f"At the end a self-play learner can be beaten by {end['self-play', 'learner']:.3f}; the Nash mixture of the snapshots by "
+        said = f"At the end a self-play learner can be beaten by {end['self-play', 'learner']:.3f}; "
+        said += "the Nash mixture of the snapshots by "
         said += (
             ", ".join(f"{end[rule, 'nash']:.3f} ({rule})" for rule in ("uniform", "pfsp", "nash", "self-play")) + ".\n"
         )

@@ -9,7 +9,7 @@ from league.config.evolution import (
     RetirementConfig,
     SnapshotsConfig,
 )
-from league.config.reading import Draft, draft_config, load_config, load_draft, parse_config
+from league.config.reading import ParseResult, load_config, parse_config, try_load_config, try_parse_config
 from league.config.sections import (
     AdapterConfig,
     AgentConfig,
@@ -36,7 +36,7 @@ __all__ = [
     "AlarmsConfig",
     "Config",
     "DomainConfig",
-    "Draft",
+    "ParseResult",
     "EvaluationConfig",
     "EvolutionConfig",
     "ExploitersConfig",
@@ -53,8 +53,8 @@ __all__ = [
     "VersionMatchesConfig",
     "WarmupConfig",
     "WarmupPhase",
-    "draft_config",
+    "try_parse_config",
     "load_config",
-    "load_draft",
+    "try_load_config",
     "parse_config",
 ]

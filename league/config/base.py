@@ -12,14 +12,14 @@ from league.types import NAME_PATTERN
 
 
 def _number(value: Any) -> Any:
-    """Refuse what Python and YAML let pass for a number: true, false, and numbers without end."""
+    """Refuse what Python and YAML let pass for a number: true, false, infinity and NaN."""
     if isinstance(value, bool):
         raise PydanticCustomError("number", "expected a number")
     try:
-        endless = isinstance(value, (str, float)) and not math.isfinite(float(value))
+        infinite = isinstance(value, (str, float)) and not math.isfinite(float(value))
     except ValueError:
         return value
-    if endless:
+    if infinite:
         raise PydanticCustomError("number", "expected a finite number")
     return value
 

@@ -19,12 +19,15 @@ from league.errors import ConfigError, UserError, nearest
 
 
 @dataclass(frozen=True)
-class Draft:
-    """What a file says, right or wrong: `problems`, and the well-formed part of it, whose names
-    other layers can check at the same time."""
+class ParseResult:
+    """A configuration that was read, right or wrong: its problems, and its well-formed part.
+
+    Other layers check the names in the well-formed part at the same time, so that all problems are listed together.
+    """
 
     source: str
     config: Config | None
+    """The well-formed part; None where nothing can be read."""
     problems: tuple[str, ...]
 
     def checked(self) -> Config:
@@ -39,47 +42,53 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises ConfigError listing every problem, UserError when the file cannot be read.
     """
-    return load_draft(path, overrides).checked()
+    return try_load_config(path, overrides).checked()
 
 
-def load_draft(path: Path, overrides: Sequence[str] = ()) -> Draft:
-    """Raises UserError when the file cannot be read; whatever is wrong with its content is in the
-    draft."""
+def try_load_config(path: Path, overrides: Sequence[str] = ()) -> ParseResult:
+    """Like `load_config`, but what is wrong with the content is returned, in `problems`.
+
+    Raises UserError when the file cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a zero byte in the path
         raise UserError(f"cannot read the configuration {path}: {error}") from error
-    return draft_config(text, str(path), overrides)
+    return try_parse_config(text, str(path), overrides)
 
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Config:
-    return draft_config(text, source, overrides).checked()
+    """Like `load_config`, from the text itself; `source` is what messages call it."""
+    return try_parse_config(text, source, overrides).checked()
 
 
-def draft_config(text: str, source: str, overrides: Sequence[str] = ()) -> Draft:
-    """Read and check; nothing is raised."""
+def try_parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> ParseResult:
+    """Like `parse_config`, but nothing is raised: what is wrong is returned, in `problems`."""
     try:
         data = yaml_values.load(text)
     except ValueError as error:
-        return Draft(source, None, (f"not valid YAML: {error}",))
+        return ParseResult(source, None, (f"not valid YAML: {error}",))
     if not isinstance(data, dict):
-        return Draft(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
+        return ParseResult(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
     problems = [problem for override in overrides if (problem := _apply(data, override))]
     between = references(data)
     wrong, config = _validate(data)
-    return Draft(source, config, tuple(dict.fromkeys([*problems, *wrong, *between])))
+    return ParseResult(source, config, tuple(dict.fromkeys([*problems, *wrong, *between])))
 
 
-CUTS = 500
-"""Each look cuts one wrong value; a section that then lacks a required key goes with the next."""
-EMPTY: Mapping[str, Any] = {"name": "unnamed", "agents": {}, "tasks": {}}
+MAX_CUTS = 500
+"""Each validation cuts one wrong value; a section that then lacks a required key goes with the next."""
+STAND_INS: Mapping[str, Any] = {"name": "unnamed", "agents": {}, "tasks": {}}
+"""What takes the place of a required section that is missing."""
 
 
 def _validate(data: dict[str, Any]) -> tuple[list[str], Config | None]:
-    """(problems of the first look, the config that is left when what is wrong is cut away). `data`
-    is changed."""
+    """(problems of the first validation, the config that is left when what is wrong is cut away).
+
+    `data` is changed.
+    """
     problems: list[str] | None = None
-    for _ in range(CUTS):
+    for _ in range(MAX_CUTS):
         try:
             return problems or [], Config.model_validate(data)
         except ValidationError as error:
@@ -92,10 +101,12 @@ def _validate(data: dict[str, Any]) -> tuple[list[str], Config | None]:
 
 
 def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
-    """Take the deepest key of a wrong value's path out of the data; a missing section becomes an
-    empty one. False where nothing can be done."""
-    if len(place) == 1 and place[0] in EMPTY and place[0] not in data:
-        data[place[0]] = EMPTY[place[0]]
+    """Take the deepest key of a wrong value's path out of the data. False where nothing can be done.
+
+    A required section that is missing gets its stand-in.
+    """
+    if len(place) == 1 and place[0] in STAND_INS and place[0] not in data:
+        data[place[0]] = STAND_INS[place[0]]
         return True
     holder: dict[str, Any] | None = None
     key: Any = ""
@@ -141,8 +152,8 @@ def _describe(item: Mapping[str, Any]) -> str:
         return f"{path}: is required"
     if kind == "string_pattern_mismatch":
         return (
-            f"{path}: a name has lower-case letters, digits, '-' and '_', starts with a letter or digit, at most "
-            "64 characters"
+            f"{path}: a name has lower-case letters, digits, '-' and '_', starts with a letter or digit, "
+            "at most 64 characters"
         )
     if kind == "literal_error" and isinstance(found, str):
         options = [option.strip(" '") for option in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]

@@ -1,5 +1,4 @@
-"""What the sections of a config say of one another: names of agents, domains and seats that must
-exist, keys that belong together.
+"""References between the sections of a config: names that must exist, keys that belong together.
 
 Works on raw data, so that these problems are listed together with the wrong shapes.
 """

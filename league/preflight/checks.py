@@ -13,7 +13,7 @@ from pathlib import Path
 
 from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
-from league.config import AgentConfig, Config, TaskConfig, load_draft
+from league.config import AgentConfig, Config, TaskConfig, try_load_config
 from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
 from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
@@ -44,13 +44,11 @@ def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callabl
     Both what is wrong with its shapes, and with what its well-formed part names.
     """
     look_in(Path.cwd(), path.parent)
-    draft = load_draft(path, overrides)
-    if draft.config is None:
-        draft.checked()
-        raise ConfigError(draft.source, ["no section can be read"])
-    return prepare(
-        draft.config, known=draft.problems, source=draft.source if draft.problems else None, progress=progress
-    )
+    read = try_load_config(path, overrides)
+    if read.config is None:
+        read.checked()
+        raise ConfigError(read.source, ["no section can be read"])
+    return prepare(read.config, known=read.problems, source=read.source if read.problems else None, progress=progress)
 
 
 def prepare(

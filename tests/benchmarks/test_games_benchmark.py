@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.games import live_league, report, turns
+from benchmarks.games import live_league, report
+from benchmarks.games.__main__ import turns
 from benchmarks.games.arena import exact_policy, merged, with_entropy
 from league.backends.local import LocalBackend
 from league.learning.objective import Objective

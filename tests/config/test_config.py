@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from league.config import Config, load_config, parse_config
+from league.config import Config, load_config, parse_config, yaml_values
 from league.errors import ConfigError, UserError
 from league.preflight.checks import prepare
 from tests.conftest import write_tiny_model
@@ -97,17 +97,43 @@ MERGES = "a: &a {x: 1}\n" + "".join(
 )
 
 
-@pytest.mark.parametrize("text", [LISTS, MERGES, f"{LISTS}agents: *j\nname: *j", "agents: &a {x: *a}", "name: x\nagents: " + "{a: " * 60 + "1" + "}" * 60,
-                                  "tasks: {t: {kind: contest, matches: 1, settings: &s {items: *s}}}", "seed: 0x" + "f" * 400, "name: !!binary aGVsbG8=",
-                                  'agents: {a: {role: scripted, says: {"\\ud800": 1}}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        LISTS,
+        f"{LISTS}agents: *j\nname: *j",
+        "agents: &a {x: *a}",
+        "name: x\nagents: " + "{a: " * 60 + "1" + "}" * 60,
+        "tasks: {t: {kind: contest, matches: 1, settings: &s {items: *s}}}",
+        "seed: 0x" + "f" * 400,
+        "name: !!binary aGVsbG8=",
+        'agents: {a: {role: scripted, says: {"\\ud800": 1}}}',
+    ],
+)
 def test_what_is_endless_or_no_plain_value_is_refused_at_once(text: str) -> None:
     began = time.process_time()
     assert any(line.startswith("not valid YAML") for line in problems_of(text))
     assert time.process_time() - began < 5
 
 
+def test_merge_keys_that_multiply_are_refused_or_read_as_something_small_at_once() -> None:
+    """Up to PyYAML 6.0.3 the pairs to merge multiply: 10⁹ here. From 6.0.4 on equal pairs are merged once."""
+    began = time.process_time()
+    try:
+        values = yaml_values.load(MERGES)
+    except ValueError as error:
+        assert yaml_values.TOO_LARGE in str(error)
+    else:
+        assert values == {name: {"x": 1} for name in "abcdefghij"}
+    assert problems_of(MERGES)
+    assert time.process_time() - began < 5
+
+
 def test_an_override_changes_one_agent_where_two_share_an_alias() -> None:
-    text = "name: x\ndomains: {d: {kind: chain_sum}}\nagents: {a: &m {role: student}, b: *m}\ntasks: {t: {kind: contest, matches: 1}}"
+    text = (
+        "name: x\ndomains: {d: {kind: chain_sum}}\nagents: {a: &m {role: student}, b: *m}\n"
+        "tasks: {t: {kind: contest, matches: 1}}"
+    )
     read = parse_config(text, "x", ["agents.a.role=co-player"])
     assert {name: agent.role for name, agent in read.agents.items()} == {"a": "co-player", "b": "student"}
 
@@ -174,9 +200,13 @@ def refused(model: Path, runs: Path, **changes: object) -> str:
 
 def test_names_of_other_layers(model: Path, tmp_path: Path) -> None:
     message = refused(
-        model, tmp_path, domains={"sums": {"kind": "chain_sums"}}, tasks__contest={"kind": "contst", "matches": 1}, tasks__teaching__settings={"explanatons": 3},
+        model,
+        tmp_path,
+        domains={"sums": {"kind": "chain_sums"}},
+        tasks__contest={"kind": "contst", "matches": 1},
+        tasks__teaching__settings={"explanatons": 3},
         tasks__teaching__matchmaking={"pfps": 1.0},
-    )  # fmt: skip
+    )
     for hint in ("'chain_sum'", "'contest'", "'explanations'", "'pfsp'"):
         assert hint in message
 

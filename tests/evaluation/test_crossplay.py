@@ -19,7 +19,8 @@ from tests.leagues import Nobody, tiny
 
 SHORT = "It opens the file and returns the lines that it holds."
 LONG = (
-    "The file is opened first, and then every line that it holds is returned to the caller in order. In addition, the file is closed again "
+    "The file is opened first, and then every line that it holds is returned to the caller in order. In addition, "
+    "the file is closed again "
     "when the last line has been read, so that no handle is left behind."
 )
 
@@ -96,9 +97,16 @@ def test_runs_that_trained_apart_meet_over_one_base(tmp_path: Path) -> None:
             "seats": {"helper": ["one"], "main": ["two"]},
         }
         config = tiny(
-            model, tmp_path / f"runs-{seed}", name=f"seed-{seed}", seed=seed, agents=agents, domains={}, tasks={"code": task},
-            warmup={"student": {"demonstrations": 4}}, league__rounds=1,
-        )  # fmt: skip
+            model,
+            tmp_path / f"runs-{seed}",
+            name=f"seed-{seed}",
+            seed=seed,
+            agents=agents,
+            domains={},
+            tasks={"code": task},
+            warmup={"student": {"demonstrations": 4}},
+            league__rounds=1,
+        )
         runs.append(train(prepare(config), Nobody()))
     found = cross_play(runs, [], 2)
     assert [row.label for row in found.rows] == ["seed-1/one", "seed-2/one"]

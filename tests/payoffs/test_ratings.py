@@ -54,10 +54,17 @@ def test_ratings_recomputed_from_stored_outcomes_agree_exactly() -> None:
     rng = np.random.default_rng(2)
     versions = [Version(agent, step) for step in range(3) for agent in "abc"]
     rounds = [
-        [contest(versions[i], versions[j], *(int(n) for n in rng.integers(0, 4, 3)), task=str(rng.choice(["chess", "go"])))
-         for i, j in rng.integers(0, 9, (6, 2))]
+        [
+            contest(
+                versions[i],
+                versions[j],
+                *(int(n) for n in rng.integers(0, 4, 3)),
+                task=str(rng.choice(["chess", "go"])),
+            )
+            for i, j in rng.integers(0, 9, (6, 2))
+        ]
         for _ in range(10)
-    ]  # fmt: skip
+    ]
     live = Ratings()
     for outcomes in rounds:
         live = Ratings.from_rows(live.update(outcomes).rows())  # through the database and back after each round

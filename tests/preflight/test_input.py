@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from league.config import draft_config, parse_config
+from league.config import parse_config, try_parse_config
 from league.errors import ConfigError, Foreign, LeagueError, ModelUnavailable, RunFolderError, UserError
 from league.evaluation.on_demand import exam_now, play_once
 from league.loop import train
@@ -230,9 +230,16 @@ def test_shapes_names_values_and_the_model_are_listed_together(tmp_path: Path) -
         prepare_file(tmp_path / "odd.yaml")
     found = caught.value.problems
     for start, hint in {
-        "learnin": "'learning'", "agents.max.role": "'student'", "league.rounds": "number", "domains.more": "'chain_sum'", "tasks.odd.kind": "'contest'",
-        "tasks.teaching.settings.explanations": "at least 2", "tasks.exam": "reserved", "tasks.exam.": "'pfsp'", "model.name": "/no/such/model",
-    }.items():  # fmt: skip
+        "learnin": "'learning'",
+        "agents.max.role": "'student'",
+        "league.rounds": "number",
+        "domains.more": "'chain_sum'",
+        "tasks.odd.kind": "'contest'",
+        "tasks.teaching.settings.explanations": "at least 2",
+        "tasks.exam": "reserved",
+        "tasks.exam.": "'pfsp'",
+        "model.name": "/no/such/model",
+    }.items():
         assert any(line.startswith(start) and hint in line for line in found), (start, hint, found)
     if sys.platform != "darwin":
         assert any(line.startswith("model.device") for line in found)
@@ -243,9 +250,9 @@ def test_a_wrong_part_is_cut_and_the_rest_kept() -> None:
     data = tiny_config(
         Path("m"), Path("r"), agents__ada={"role": "x", "train": 7, "y": 1}, name=[1], league={"rounds": 0}
     )
-    draft = draft_config(yaml.safe_dump(data), "test")
-    assert draft.config is not None and set(draft.config.agents) == {"adder", "max"} and draft.config.name == "unnamed"
-    assert len(draft.problems) == 5
+    read = try_parse_config(yaml.safe_dump(data), "test")
+    assert read.config is not None and set(read.config.agents) == {"adder", "max"} and read.config.name == "unnamed"
+    assert len(read.problems) == 5
 
 
 @pytest.mark.parametrize(
@@ -395,16 +402,16 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 def test_a_few_aliases_that_stand_for_billions_are_refused_at_once(where: str) -> None:
     text = yaml.safe_dump(tiny_config(Path("m"), Path("r")))
     assert where in text
-    (problem,) = draft_config(LAUGHS + text.replace(where, where.partition(" ")[0] + " *a8", 1), "test").problems
+    (problem,) = try_parse_config(LAUGHS + text.replace(where, where.partition(" ")[0] + " *a8", 1), "test").problems
     assert "aliases" in problem and "100,000" in problem
 
 
 def test_aliases_that_mean_themselves_are_refused_and_others_serve() -> None:
     text = yaml.safe_dump(tiny_config(Path("m"), Path("r")))
     for odd in ("explanations: &a [*a]", "explanations: &a {x: *a}"):
-        (problem,) = draft_config(text.replace("explanations: 2", odd), "test").problems
+        (problem,) = try_parse_config(text.replace("explanations: 2", odd), "test").problems
         assert "aliases" in problem
-    (problem,) = draft_config(text, "test", ["agents=&a {x: *a}"]).problems
+    (problem,) = try_parse_config(text, "test", ["agents=&a {x: *a}"]).problems
     assert problem.startswith("override") and "not valid YAML" in problem
     shared = text.replace("ada:\n    role: student\n  adder", "ada: &s\n    role: student\n  adder").replace(
         "max:\n    role: student", "max: *s"

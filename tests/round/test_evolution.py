@@ -32,9 +32,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(model: Path, runs: Path, rule: str, rounds: int, agents: dict | None = None, **changes: object):
     settings: dict[str, object] = {
-        "agents": agents or TWO, "tasks": contest(rule), "evaluation": QUICK, "league__rounds": rounds, "league__snapshot_every": 50,
-        "alarms": {name: {"warn": None, "roll_back": None} for name in ("capped", "repetition", "length", "entropy_low")},
-    }  # fmt: skip
+        "agents": agents or TWO,
+        "tasks": contest(rule),
+        "evaluation": QUICK,
+        "league__rounds": rounds,
+        "league__snapshot_every": 50,
+        "alarms": {
+            name: {"warn": None, "roll_back": None} for name in ("capped", "repetition", "length", "entropy_low")
+        },
+    }
     return tiny(model, runs, **(settings | changes))
 
 

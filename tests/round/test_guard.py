@@ -19,9 +19,15 @@ from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
 LEVELS = {
-    "kl": Level(0.1, 0.5), "entropy_low": Level(0.3, 0.1), "entropy_high": Level(2.0, None), "length": Level(1.5, 3.0),
-    "capped": Level(0.2, 0.5), "repetition": Level(0.3, 0.6), "overfit": Level(0.1, 0.25), "flat_groups": Level(0.95, None),
-}  # fmt: skip
+    "kl": Level(0.1, 0.5),
+    "entropy_low": Level(0.3, 0.1),
+    "entropy_high": Level(2.0, None),
+    "length": Level(1.5, 3.0),
+    "capped": Level(0.2, 0.5),
+    "repetition": Level(0.3, 0.6),
+    "overfit": Level(0.1, 0.25),
+    "flat_groups": Level(0.95, None),
+}
 FIRST = {
     "kl": 0.0,
     "entropy": 1.0,

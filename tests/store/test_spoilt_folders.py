@@ -16,7 +16,7 @@ import yaml
 
 from league import cli
 from league.config import parse_config
-from league.config.fixed import unsettled
+from league.config.fixed_settings import changed_fixed_settings
 from league.loop import resume, train
 from league.preflight.checks import prepare
 from league.store.digests import run_digest
@@ -133,9 +133,9 @@ def test_what_is_settled_when_a_run_begins_is_not_edited_in_silence(before: str,
     text = parse_config(yaml.safe_dump(tiny_config(Path("m"), Path("r"))), "test").dump()
     assert before in text, text
     old, new = (parse_config(each, "test") for each in (text, text.replace(before, after)))
-    (line, *_) = unsettled(old, new)
+    (line, *_) = changed_fixed_settings(old, new)
     assert named in line and "start a new run" in line
-    assert not unsettled(old, parse_config(text.replace("rounds: ", "rounds: 1"), "test"))
+    assert not changed_fixed_settings(old, parse_config(text.replace("rounds: ", "rounds: 1"), "test"))
 
 
 def test_a_settled_setting_that_was_edited_stops_the_resume(made: Path, tmp_path: Path, said: Said) -> None:
