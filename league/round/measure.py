@@ -136,7 +136,12 @@ def _version_matches(
         return
     stream = generator(league.config.seed, "versions", number, batch, name)
     drawn = draw_pairings(
-        RuleContext(view, name, number), pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream
+        RuleContext(view, name, number),
+        pairs,
+        chosen.matches,
+        mixture=chosen.matchmaking,
+        parameters=chosen.rules,
+        rng=stream,
     )
     for place, pairing in enumerate(drawn):
         sides = [(pairing.row, pairing.col)[int(side)] for side in stream.permutation(2)]

@@ -43,7 +43,12 @@ def schedule_matches(league: League, number: int) -> list[Match]:
         stream = generator(league.config.seed, "schedule", number, name)
         candidates = pairings(league, name, stream, self_play=chosen.matchmaking.get("self_play", 0.0) > 0)
         drawn = draw_pairings(
-            RuleContext(league.view, name, number), candidates, chosen.matches, chosen.matchmaking, chosen.rules, stream
+            RuleContext(league.view, name, number),
+            candidates,
+            chosen.matches,
+            mixture=chosen.matchmaking,
+            parameters=chosen.rules,
+            rng=stream,
         )
         for place, pairing in enumerate(drawn):
             matches.append(_match(league, name, number, place, pairing, candidates, stream))
