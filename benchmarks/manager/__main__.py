@@ -22,7 +22,7 @@ from benchmarks.manager.leagues import GENERATIONS, exploitability_curve
 from benchmarks.manager.overhead import drawn_share, overhead_of_runs
 from benchmarks.manager.page import Figure, page
 from league.matchmaking import Pairing, RuleContext, draw_pairings
-from league.matchmaking.active import choose
+from league.matchmaking.active import next_pairs
 from league.payoffs.analyze import analyze_matrix
 from league.payoffs.edges import certified_edges, log_e_value, threshold
 from league.payoffs.graph import components
@@ -187,7 +187,7 @@ def _games_until(done: Callable, method: str, goal: str, chance: np.ndarray, bat
     wins, allowed, played = np.zeros((AGENTS, AGENTS)), ~np.eye(AGENTS, dtype=bool), 0
     while not done(certified_edges(Counts(wins, np.zeros_like(wins)))):
         if method == "active":
-            i, j = choose(wins, allowed, goal, 0.05, rng)[0][0]
+            i, j = next_pairs(wins, allowed, goal, 0.05, rng)[0][0]
         else:
             i, j = (int(k) for k in rng.choice(AGENTS, 2, replace=False))
         won = rng.binomial(batch, chance[i, j])
@@ -214,8 +214,8 @@ def overhead(repeats: int = 3) -> Iterator[Figure]:
         view = PayoffView().add(0, outcomes)
         pairs = [Pairing(agents[0], other) for other in agents[1:]]
         for rule in ("pfsp", "solver"):
-            draw = partial(draw_pairings, RuleContext(view, "g", 1), pairs, 1, {rule: 1.0}, {})
-            yield _cpu(f"one match by {rule}", size, lambda d=draw: d(np.random.default_rng(0)), repeats)
+            draw = partial(draw_pairings, RuleContext(view, "g", 1), pairs, 1, mixture={rule: 1.0}, parameters={})
+            yield _cpu(f"one match by {rule}", size, lambda d=draw: d(rng=np.random.default_rng(0)), repeats)
         yield _cpu(
             "64 outcomes into view and ratings",
             size,

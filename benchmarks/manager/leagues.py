@@ -93,5 +93,7 @@ def _drawn(rule: str, view: PayoffView, generation: int, rng: np.random.Generato
     mixture, parameters = RULES[rule]
     return [
         pairing.col.step
-        for pairing in draw_pairings(RuleContext(view, "game", generation), pairs, OPPONENTS, mixture, parameters, rng)
+        for pairing in draw_pairings(
+            RuleContext(view, "game", generation), pairs, OPPONENTS, mixture=mixture, parameters=parameters, rng=rng
+        )
     ]

@@ -38,68 +38,70 @@ class Active(Rule):
     alpha: ErrorRate = ALPHA
     floor: Share = 0.05
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         place = {version: i for i, version in enumerate(dict.fromkeys(v for p in pairings for v in (p.row, p.col)))}
         if len(place) < 2:
             return np.zeros(len(pairings))
-        counts = now.view.counts(now.task, list(place))
-        allowed = np.zeros((len(place), len(place)), dtype=bool)
+        counts = context.view.counts(context.task, list(place))
+        allowed_NN = np.zeros((len(place), len(place)), dtype=bool)
         for pairing in pairings:
-            allowed[place[pairing.row], place[pairing.col]] = allowed[place[pairing.col], place[pairing.row]] = True
-        np.fill_diagonal(allowed, False)
-        chosen, done = choose(counts.wins, allowed, self.goal, self.alpha, rng)
+            allowed_NN[place[pairing.row], place[pairing.col]] = allowed_NN[place[pairing.col], place[pairing.row]] = (
+                True
+            )
+        np.fill_diagonal(allowed_NN, False)
+        chosen, done_NN = next_pairs(counts.wins, allowed_NN, self.goal, self.alpha, rng)
         target = {frozenset(pair) for pair in chosen}
         ends = [(place[p.row], place[p.col]) for p in pairings]
-        picked = np.array([float(frozenset(pair) in target) for pair in ends])
-        open_pairs = np.array([float(i != j and not done[i, j]) for i, j in ends])
-        if picked.sum() == 0:
-            return with_floor(open_pairs, 0.0)
-        rest = open_pairs / open_pairs.sum() if open_pairs.sum() else picked / picked.sum()
-        return np.asarray((1.0 - self.floor) * picked / picked.sum() + self.floor * rest)
+        picked_P = np.array([float(frozenset(pair) in target) for pair in ends])
+        open_P = np.array([float(i != j and not done_NN[i, j]) for i, j in ends])
+        if picked_P.sum() == 0:
+            return with_floor(open_P, 0.0)
+        rest_P = open_P / open_P.sum() if open_P.sum() else picked_P / picked_P.sum()
+        return np.asarray((1.0 - self.floor) * picked_P / picked_P.sum() + self.floor * rest_P)
 
 
-def choose(
-    wins: FloatArray, allowed: BoolArray, goal: str, alpha: float, rng: np.random.Generator
+def next_pairs(
+    wins_NN: FloatArray, allowed_NN: BoolArray, goal: str, alpha: float, rng: np.random.Generator
 ) -> tuple[list[tuple[int, int]], BoolArray]:
     """The pair(s) to play next, by places in `wins` (N, N), and which pairs are certified (N, N)."""
-    size = len(wins)
-    evidence = log_e_value(wins, wins.T)
-    done = evidence >= threshold(size, alpha)
-    draw = np.triu(rng.beta(SHARP * (wins + 0.5), SHARP * (wins.T + 0.5)), 1)
-    chance = draw + np.tril(1.0 - draw.T, -1) + 0.5 * np.eye(size)
-    settled = np.where(wins > wins.T, 1.0, 0.0)
-    chance = np.where(done, settled, chance)
-    cost = np.where(done, 0.0, (threshold(size, alpha) - evidence) / np.maximum(_information(chance), 1e-9))
-    usable = (allowed | done) & ~np.eye(size, dtype=bool)
+    size = len(wins_NN)
+    evidence_NN = log_e_value(wins_NN, wins_NN.T)
+    done_NN = evidence_NN >= threshold(size, alpha)
+    draw_NN = np.triu(rng.beta(SHARP * (wins_NN + 0.5), SHARP * (wins_NN.T + 0.5)), 1)
+    chance_NN = draw_NN + np.tril(1.0 - draw_NN.T, -1) + 0.5 * np.eye(size)
+    certain_NN = np.where(wins_NN > wins_NN.T, 1.0, 0.0)
+    chance_NN = np.where(done_NN, certain_NN, chance_NN)
+    cost_NN = np.where(done_NN, 0.0, (threshold(size, alpha) - evidence_NN) / np.maximum(_information(chance_NN), 1e-9))
+    usable_NN = (allowed_NN | done_NN) & ~np.eye(size, dtype=bool)
     if goal == "cycle":
-        found = _cheapest_cycle(chance, np.where(usable, cost, np.inf))
+        found = _cheapest_cycle(chance_NN, np.where(usable_NN, cost_NN, np.inf))
         if found is not None:
             edges = [(found[i], found[(i + 1) % 3]) for i in range(3)]
-            unfinished = [edge for edge in edges if not done[edge]]
+            unfinished = [edge for edge in edges if not done_NN[edge]]
             if unfinished:
-                return [max(unfinished, key=lambda edge: cost[edge])], done
-    waiting = np.where(allowed & ~done, cost, np.inf)
-    if not np.isfinite(waiting).any():
-        return [], done
-    i, j = np.unravel_index(int(np.argmin(waiting)), waiting.shape)
-    return [(int(i), int(j))], done
+                return [max(unfinished, key=lambda edge: cost_NN[edge])], done_NN
+    waiting_NN = np.where(allowed_NN & ~done_NN, cost_NN, np.inf)
+    if not np.isfinite(waiting_NN).any():
+        return [], done_NN
+    i, j = np.unravel_index(int(np.argmin(waiting_NN)), waiting_NN.shape)
+    return [(int(i), int(j))], done_NN
 
 
-def _information(chance: FloatArray) -> FloatArray:
+def _information(chance_NN: FloatArray) -> FloatArray:
     """ln 2 − H(p): expected growth of ln E a game, in nats."""
-    inside = np.clip(chance, 1e-12, 1.0 - 1e-12)
-    return np.asarray(math.log(2.0) + inside * np.log(inside) + (1.0 - inside) * np.log1p(-inside))
+    inside_NN = np.clip(chance_NN, 1e-12, 1.0 - 1e-12)
+    return np.asarray(math.log(2.0) + inside_NN * np.log(inside_NN) + (1.0 - inside_NN) * np.log1p(-inside_NN))
 
 
-def _cheapest_cycle(chance: FloatArray, cost: FloatArray) -> tuple[int, int, int] | None:
+def _cheapest_cycle(chance_NN: FloatArray, cost_NN: FloatArray) -> tuple[int, int, int] | None:
     """i beats j beats k beats i in the drawn graph with unfinished cost as small as possible but
     not zero."""
-    step = np.where(chance > 0.5, cost, np.inf)
+    step_NN = np.where(chance_NN > 0.5, cost_NN, np.inf)
     best, found = np.inf, None
-    for i in range(len(step)):
-        total = step[i][:, None] + step + step[:, i][None, :]
-        total[total <= 0.0] = np.inf
-        j, k = np.unravel_index(int(np.argmin(total)), total.shape)
-        if total[j, k] < best:
-            best, found = float(total[j, k]), (i, int(j), int(k))
+    for i in range(len(step_NN)):
+        total_NN = step_NN[i][:, None] + step_NN + step_NN[:, i][None, :]
+        total_NN[total_NN <= 0.0] = np.inf
+        j, k = np.unravel_index(int(np.argmin(total_NN)), total_NN.shape)
+        if total_NN[j, k] < best:
+            best, found = float(total_NN[j, k]), (i, int(j), int(k))
     return found

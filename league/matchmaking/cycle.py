@@ -31,22 +31,22 @@ class CycleNeighbours(Rule):
     alpha: ErrorRate = ALPHA
     behind: Share = 0.5
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         agents = {version.agent for pairing in pairings for version in (pairing.row, pairing.col)}
-        versions = [version for version in now.view.versions("contest", now.task) if version.agent in agents]
-        beats = certified_edges(now.view.counts(now.task, versions), self.alpha)
-        weights = np.zeros(len(pairings))
-        for group in components(beats):
+        versions = [version for version in context.view.versions("contest", context.task) if version.agent in agents]
+        beats_NN = certified_edges(context.view.counts(context.task, versions), self.alpha)
+        weights_P = np.zeros(len(pairings))
+        for group in components(beats_NN):
             if len(group) < 3:
                 break
             inside = {versions[i]: i for i in group}
             for place, pairing in enumerate(pairings):
                 row, col = _newest(pairing.row, inside), _newest(pairing.col, inside)
                 if row is not None and col is not None:
-                    weights[place] = max(
-                        weights[place], 1.0 if beats[col, row] else self.behind if beats[row, col] else 0.0
+                    weights_P[place] = max(
+                        weights_P[place], 1.0 if beats_NN[col, row] else self.behind if beats_NN[row, col] else 0.0
                     )
-        return weights
+        return weights_P
 
 
 def _newest(version: Version, inside: dict[Version, int]) -> int | None:

@@ -29,18 +29,18 @@ class Dissimilar(Rule):
     min_games: Count = 4.0
     half_life: Count = 10.0
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
         place = {version: i for i, version in enumerate(dict.fromkeys(v for p in pairings for v in (p.row, p.col)))}
         versions = list(place)
-        met = now.view.meetings(now.task, versions, versions, half_life=self.half_life)
-        games = met.wins + met.draws + met.losses
+        met = context.view.meetings(context.task, versions, versions, half_life=self.half_life)
+        games_NN = met.wins + met.draws + met.losses
         with np.errstate(invalid="ignore", divide="ignore"):
-            rate = np.where(met.n_eff >= self.min_games, (met.wins + met.draws / 2) / games, np.nan)
-        distance = dissimilarity(rate)
-        weights = np.array([distance[place[p.row], place[p.col]] for p in pairings])
-        known = weights[~np.isnan(weights)]
-        if len(known) == 0:
+            rate_NN = np.where(met.n_eff >= self.min_games, (met.wins + met.draws / 2) / games_NN, np.nan)
+        distance_NN = dissimilarity(rate_NN)
+        weights_P = np.array([distance_NN[place[p.row], place[p.col]] for p in pairings])
+        known_K = weights_P[~np.isnan(weights_P)]
+        if len(known_K) == 0:
             return np.zeros(len(pairings))
-        return with_floor(np.where(np.isnan(weights), known.mean(), weights), self.floor)
+        return with_floor(np.where(np.isnan(weights_P), known_K.mean(), weights_P), self.floor)

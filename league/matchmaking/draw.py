@@ -1,5 +1,4 @@
-"""The pairings of a round: each match draws a rule from the mixture, then a pairing from the rule's
-weights.
+"""The pairings of a round: a rule for each match, then a pairing by that rule's weights.
 
 The rules' shares of the matches are kept as exact as whole numbers allow (largest remainder, ties by lot), so a rule
 with weight 0.1 gets 1 of 10 matches and not 0 to 3. Random rules draw anew for every match. A rule that has nothing
@@ -19,32 +18,36 @@ from league.payoffs.matrix import FloatArray
 
 
 def draw_pairings(
-    now: RuleContext,
+    context: RuleContext,
     pairings: Sequence[Pairing],
     count: int,
+    *,
     mixture: Mapping[str, float],
     parameters: Mapping[str, Mapping[str, Any]],
     rng: np.random.Generator,
 ) -> list[Pairing]:
-    """Draw `count` pairings (with replacement) from the candidates. Raises ConfigError on unknown
-    rules, DataError without candidates."""
+    """Draw `count` pairings, with replacement, from the candidates.
+
+    mixture: rule → weight. parameters: rule → its settings. Raises ConfigError on unknown rules and settings,
+    DataError without candidates.
+    """
     if count <= 0:
         return []
     if not pairings:
         raise DataError(
-            f"task '{now.task}' has no candidate pairing for {count} matches: add agents or set its matches to 0"
+            f"task '{context.task}' has no candidate pairing for {count} matches: add agents or set its matches to 0"
         )
     names = [name for name, weight in mixture.items() if weight > 0]
     rules = {name: make_rule(name, parameters.get(name)) for name in names}
-    shares = np.array([mixture[name] for name in names], dtype=float)
-    order = [names[i] for i in apportion(shares, count, rng)]
+    shares_M = np.array([mixture[name] for name in names], dtype=float)
+    order = [names[i] for i in apportion(shares_M, count, rng)]
     steady: dict[str, FloatArray] = {}
 
     def weigh(name: str) -> FloatArray:
         if rules[name].random:
-            return rules[name](now, pairings, rng)
+            return rules[name](context, pairings, rng)
         if name not in steady:
-            steady[name] = rules[name](now, pairings, rng)
+            steady[name] = rules[name](context, pairings, rng)
         return steady[name]
 
     return [pairings[rng.choice(len(pairings), p=_weights(weigh, first, mixture, rng))] for first in order]
@@ -53,31 +56,33 @@ def draw_pairings(
 def _weights(
     weigh: Callable[[str], FloatArray], first: str, mixture: Mapping[str, float], rng: np.random.Generator
 ) -> FloatArray:
-    """Normalised weights of the rule `first`, or of whichever rule speaks when it does not; uniform
-    when none does."""
+    """Normalised weights of the rule `first`, or of a rule that speaks where it does not.
+
+    Uniform when none does.
+    """
     left = [name for name, weight in mixture.items() if weight > 0]
     name = first
     while True:
-        weights = weigh(name)
-        if weights.sum() > 0:
-            return np.asarray(weights / weights.sum())
+        weights_P = weigh(name)
+        if weights_P.sum() > 0:
+            return np.asarray(weights_P / weights_P.sum())
         left.remove(name)
         if not left:
-            return np.full(len(weights), 1.0 / len(weights))
-        chances = np.array([mixture[other] for other in left])
-        name = left[rng.choice(len(left), p=chances / chances.sum())]
+            return np.full(len(weights_P), 1.0 / len(weights_P))
+        chances_M = np.array([mixture[other] for other in left])
+        name = left[rng.choice(len(left), p=chances_M / chances_M.sum())]
 
 
-def apportion(shares: FloatArray, count: int, rng: np.random.Generator) -> list[int]:
+def apportion(shares_M: FloatArray, count: int, rng: np.random.Generator) -> list[int]:
     """Which share (by place) each of `count` matches belongs to, in random order."""
-    if len(shares) == 0 or not shares.sum() > 0:
+    if len(shares_M) == 0 or not shares_M.sum() > 0:
         raise DataError("a mixture of matchmaking rules needs at least one weight above 0")
-    exact = shares / shares.sum() * count
-    whole = np.floor(exact + 1e-9).astype(int)
-    rest = count - int(whole.sum())
+    exact_M = shares_M / shares_M.sum() * count
+    whole_M = np.floor(exact_M + 1e-9).astype(int)
+    rest = count - int(whole_M.sum())
     if rest > 0:
-        remainder = np.maximum(exact - whole, 0.0)
-        extra = rng.choice(len(shares), size=rest, replace=False, p=remainder / remainder.sum())
-        whole[extra] += 1
-    places = np.repeat(np.arange(len(shares)), whole)
+        remainder_M = np.maximum(exact_M - whole_M, 0.0)
+        extra = rng.choice(len(shares_M), size=rest, replace=False, p=remainder_M / remainder_M.sum())
+        whole_M[extra] += 1
+    places = np.repeat(np.arange(len(shares_M)), whole_M)
     return [int(place) for place in rng.permutation(places)]

@@ -22,7 +22,7 @@ class Live(Rule):
 
     random: ClassVar[bool] = False
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         newest: dict[str, int] = {}
         for pairing in pairings:
             for version in (pairing.row, pairing.col):

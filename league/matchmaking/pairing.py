@@ -21,8 +21,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pairing:
-    """Who could meet whom: learner against opponent, teacher and student, or two partners; in one
-    domain where the task has any."""
+    """Who could meet whom: learner and opponent, teacher and student, or two partners.
+
+    domain: the one they meet in, "" where the task has none.
+    """
 
     row: Version
     col: Version
@@ -31,20 +33,24 @@ class Pairing:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """What a rule may look at: the measurements, the task they must come from, and the number of
-    the round being scheduled."""
+    """What a rule may look at.
+
+    view: the measurements. task: the one they must come from. round: the number of the round being scheduled.
+    """
 
     view: PayoffView
     task: str
     round: int = 0
-    _known: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What `compute` gives, computed the first time: a random rule is asked for every match of
-        a round, of which nothing changes but its draw."""
-        if key not in self._known:
-            self._known[key] = compute()
-        found: T = self._known[key]
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed the first time.
+
+        A random rule is asked for every match of a round, of which nothing changes but its draw.
+        """
+        if key not in self._cache:
+            self._cache[key] = compute()
+        found: T = self._cache[key]
         return found
 
 
@@ -55,7 +61,7 @@ class Rule(ABC):
     """Whether its weights are drawn anew for every match. If not, they are computed once a round."""
 
     @abstractmethod
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about them."""
 
 
@@ -65,8 +71,8 @@ Count = Annotated[float, Field(ge=0, le=1e6)]
 """Games, items or steps; may be a fraction, because old games count less."""
 
 
-def index(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], list[int], list[int]]:
-    """Distinct rows and columns, and for each pairing its place in them."""
+def rows_and_columns(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], list[int], list[int]]:
+    """Distinct rows and columns, and for each pairing its place among them."""
     rows = {pairing.row: 0 for pairing in pairings}
     cols = {pairing.col: 0 for pairing in pairings}
     for table in (rows, cols):
@@ -80,10 +86,9 @@ def index(pairings: Sequence[Pairing]) -> tuple[list[Version], list[Version], li
     )
 
 
-def with_floor(weights: FloatArray, floor: float) -> FloatArray:
-    """Normalise to sum 1 and mix with `floor` of uniform. All-zero weights stay all zero: the rule
-    does not apply."""
-    total = weights.sum()
-    if len(weights) == 0 or total <= 0:
-        return np.zeros(len(weights))
-    return (1.0 - floor) * weights / total + floor / len(weights)
+def with_floor(weights_P: FloatArray, floor: float) -> FloatArray:
+    """Weights (P,) of sum 1, mixed with `floor` of uniform; all 0 stays so: the rule does not apply."""
+    total = weights_P.sum()
+    if len(weights_P) == 0 or total <= 0:
+        return np.zeros(len(weights_P))
+    return (1.0 - floor) * weights_P / total + floor / len(weights_P)

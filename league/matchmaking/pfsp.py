@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, rows_and_columns, with_floor
 from league.payoffs.matrix import BoolArray, FloatArray
 
 Curve = Literal["variance", "hard", "linear"]
@@ -33,30 +33,30 @@ class Pfsp(Rule):
     min_games: Count = 4.0
     half_life: Count = 10.0
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
-        a, b, settled, drawn = now.once((self, id(pairings)), lambda: self._known(now, pairings))
-        weights = settled.copy()
-        weights[drawn] = shaped(rng.beta(a, b), self.curve)
-        return with_floor(weights, self.floor)
+        a_D, b_D, fixed_P, drawn_P = context.cached((self, id(pairings)), lambda: self._posterior(context, pairings))
+        weights_P = fixed_P.copy()
+        weights_P[drawn_P] = curve_weight(rng.beta(a_D, b_D), self.curve)
+        return with_floor(weights_P, self.floor)
 
-    def _known(
-        self, now: RuleContext, pairings: Sequence[Pairing]
+    def _posterior(
+        self, context: RuleContext, pairings: Sequence[Pairing]
     ) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
         """The posterior's two parameters of the D pairings whose weight must be drawn; per pairing
         the weight that needs no draw, and whether one does: not for those that have hardly met, nor for a version
         with itself, which wins half its games."""
-        rows, cols, left, right = index(pairings)
-        met = now.view.meetings(now.task, rows, cols, half_life=self.half_life)
-        wins, draws, losses = (table[left, right] for table in (met.wins, met.draws, met.losses))
-        mirror = np.array([pairing.row == pairing.col for pairing in pairings])
-        drawn = (met.n_eff[left, right] >= self.min_games) & ~mirror
-        settled = np.where(mirror, shaped(np.array(0.5), self.curve), 1.0)
-        return (wins + draws / 2 + 0.5)[drawn], (losses + draws / 2 + 0.5)[drawn], settled, drawn
+        rows, cols, row_P, col_P = rows_and_columns(pairings)
+        met = context.view.meetings(context.task, rows, cols, half_life=self.half_life)
+        wins_P, draws_P, losses_P = (table[row_P, col_P] for table in (met.wins, met.draws, met.losses))
+        mirror_P = np.array([pairing.row == pairing.col for pairing in pairings])
+        drawn_P = (met.n_eff[row_P, col_P] >= self.min_games) & ~mirror_P
+        fixed_P = np.where(mirror_P, curve_weight(np.array(0.5), self.curve), 1.0)
+        return (wins_P + draws_P / 2 + 0.5)[drawn_P], (losses_P + draws_P / 2 + 0.5)[drawn_P], fixed_P, drawn_P
 
 
-def shaped(chance: FloatArray, curve: Curve) -> FloatArray:
+def curve_weight(chance: FloatArray, curve: Curve) -> FloatArray:
     """The weight of an opponent beaten with probability `chance`, at most 1."""
     if curve == "variance":
         return np.asarray(4.0 * chance * (1.0 - chance))

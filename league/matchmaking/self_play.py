@@ -20,7 +20,7 @@ class SelfPlay(Rule):
 
     random: ClassVar[bool] = False
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         newest: dict[str, int] = {}
         for pairing in pairings:
             newest[pairing.col.agent] = max(newest.get(pairing.col.agent, -1), pairing.col.step)

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, rows_and_columns, with_floor
 from league.payoffs.matrix import FloatArray
 from league.payoffs.solvers import solver
 
@@ -33,11 +33,11 @@ class SolverWeighted(Rule):
     def __post_init__(self) -> None:
         solver(self.solver)
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
-        _, cols, _, right = index(pairings)
-        met = now.view.meetings(now.task, cols, cols, half_life=self.half_life)
-        margin = (met.wins - met.losses) / (met.wins + met.draws + met.losses + 1.0)
-        mass = solver(self.solver)((margin - margin.T) / 2.0)
-        return with_floor(mass[right], self.floor)
+        _, cols, _, col_P = rows_and_columns(pairings)
+        met = context.view.meetings(context.task, cols, cols, half_life=self.half_life)
+        margin_NN = (met.wins - met.losses) / (met.wins + met.draws + met.losses + 1.0)
+        mass_N = solver(self.solver)((margin_NN - margin_NN.T) / 2.0)
+        return with_floor(mass_N[col_P], self.floor)

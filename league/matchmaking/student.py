@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, rows_and_columns, with_floor
 from league.payoffs.matrix import FloatArray
 
 
@@ -27,16 +27,16 @@ class Student(Rule):
     min_items: Count = 8.0
     half_life: Count = 10.0
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
-        rows, cols, left, right = index(pairings)
-        good, bad = np.zeros(len(pairings)), np.zeros(len(pairings))
+        rows, cols, row_P, col_P = rows_and_columns(pairings)
+        right_P, wrong_P = np.zeros(len(pairings)), np.zeros(len(pairings))
         for domain in {pairing.domain for pairing in pairings}:
-            sums = now.view.sums("teaching", now.task, rows, cols, domain=domain, half_life=self.half_life)
-            here = np.array([pairing.domain == domain for pairing in pairings])
-            good = np.where(here, sums.wins[left, right], good)
-            bad = np.where(here, sums.losses[left, right], bad)
-        chance = rng.beta(good + 0.5, bad + 0.5)
-        weights = np.where(good + bad < self.min_items, 1.0, 4.0 * chance * (1.0 - chance))
-        return with_floor(weights, self.floor)
+            sums = context.view.sums("teaching", context.task, rows, cols, domain=domain, half_life=self.half_life)
+            here_P = np.array([pairing.domain == domain for pairing in pairings])
+            right_P = np.where(here_P, sums.wins[row_P, col_P], right_P)
+            wrong_P = np.where(here_P, sums.losses[row_P, col_P], wrong_P)
+        chance_P = rng.beta(right_P + 0.5, wrong_P + 0.5)
+        weights_P = np.where(right_P + wrong_P < self.min_items, 1.0, 4.0 * chance_P * (1.0 - chance_P))
+        return with_floor(weights_P, self.floor)

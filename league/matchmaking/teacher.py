@@ -19,7 +19,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, index, with_floor
+from league.matchmaking.pairing import Count, Pairing, Rule, RuleContext, Share, rows_and_columns, with_floor
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import History
 
@@ -37,43 +37,43 @@ class Teacher(Rule):
     floor: Share = 0.1
     half_life: Count = 5.0
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
-        rows, cols, left, right = index(pairings)
-        mean, games, last = (np.zeros(len(pairings)) for _ in range(3))
+        rows, cols, row_P, col_P = rows_and_columns(pairings)
+        mean_P, games_P, last_P = (np.zeros(len(pairings)) for _ in range(3))
         for domain in {pairing.domain for pairing in pairings}:
-            sums = now.view.sums("teaching", now.task, rows, cols, domain=domain, half_life=self.half_life)
-            here = np.array([pairing.domain == domain for pairing in pairings])
-            safe = np.maximum(sums.n, 1e-12)
-            mean = np.where(here, (sums.total / safe)[left, right], mean)
-            games = np.where(here, sums.n_eff[left, right], games)
-            met = now.view.last_met(now.task, rows, cols, domain=domain, half_life=self.half_life)
-            last = np.where(here, met[left, right], last)
-        shrink = self.prior**2 / (self.prior**2 + self.noise**2 / np.maximum(games, 1e-9))
-        belief = rng.normal(shrink * mean, self.prior * np.sqrt(1.0 - shrink))
-        slopes = np.array([self._slope(self._history(now, pairing), now.round) for pairing in pairings])
-        trend = rng.normal(slopes[:, 0], slopes[:, 1])
-        waited = np.minimum(now.round - last, now.round + 1.0)
-        score = belief + self.horizon * trend + self.staleness * np.sqrt(np.maximum(waited, 0.0))
-        return with_floor((score >= score.max()).astype(float), self.floor)
+            sums = context.view.sums("teaching", context.task, rows, cols, domain=domain, half_life=self.half_life)
+            here_P = np.array([pairing.domain == domain for pairing in pairings])
+            safe_RC = np.maximum(sums.n, 1e-12)
+            mean_P = np.where(here_P, (sums.total / safe_RC)[row_P, col_P], mean_P)
+            games_P = np.where(here_P, sums.n_eff[row_P, col_P], games_P)
+            met = context.view.last_met(context.task, rows, cols, domain=domain, half_life=self.half_life)
+            last_P = np.where(here_P, met[row_P, col_P], last_P)
+        shrink_P = self.prior**2 / (self.prior**2 + self.noise**2 / np.maximum(games_P, 1e-9))
+        belief_P = rng.normal(shrink_P * mean_P, self.prior * np.sqrt(1.0 - shrink_P))
+        slopes_P2 = np.array([self._slope(self._history(context, pairing), context.round) for pairing in pairings])
+        trend_P = rng.normal(slopes_P2[:, 0], slopes_P2[:, 1])
+        waited_P = np.minimum(context.round - last_P, context.round + 1.0)
+        score_P = belief_P + self.horizon * trend_P + self.staleness * np.sqrt(np.maximum(waited_P, 0.0))
+        return with_floor((score_P >= score_P.max()).astype(float), self.floor)
 
-    def _history(self, now: RuleContext, pairing: Pairing) -> History:
-        return now.view.history(now.task, pairing.row.agent, pairing.col.agent, pairing.domain)
+    def _history(self, context: RuleContext, pairing: Pairing) -> History:
+        return context.view.history(context.task, pairing.row.agent, pairing.col.agent, pairing.domain)
 
-    def _slope(self, history: History, now: int) -> tuple[float, float]:
+    def _slope(self, history: History, number: int) -> tuple[float, float]:
         """Posterior mean and deviation of dΔ/dround. A slope of prior/window per round is the
         prior's scale."""
         prior = self.prior / max(self.window, 1) / max(self.horizon, 1.0)
-        recent = (history.round > now - 1 - self.window) & (history.n > 0)
-        if recent.sum() < 3:
+        recent_K = (history.round > number - 1 - self.window) & (history.n > 0)
+        if recent_K.sum() < 3:
             return 0.0, 0.0
-        n, when = history.n[recent], history.round[recent].astype(float)
-        delta = history.total[recent] / n
-        centre = float((n * when).sum() / n.sum())
-        spread = float((n * (when - centre) ** 2).sum())
+        n_K, when_K = history.n[recent_K], history.round[recent_K].astype(float)
+        delta_K = history.total[recent_K] / n_K
+        centre = float((n_K * when_K).sum() / n_K.sum())
+        spread = float((n_K * (when_K - centre) ** 2).sum())
         if spread <= 0:
             return 0.0, 0.0
-        slope = float((n * (when - centre) * delta).sum() / spread)
+        slope = float((n_K * (when_K - centre) * delta_K).sum() / spread)
         shrink = prior**2 / (prior**2 + self.noise**2 / spread)
         return shrink * slope, float(prior * np.sqrt(1.0 - shrink))

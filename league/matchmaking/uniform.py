@@ -17,5 +17,5 @@ class Uniform(Rule):
 
     random: ClassVar[bool] = False
 
-    def __call__(self, now: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         return np.ones(len(pairings))

@@ -23,11 +23,11 @@ from league.payoffs.bradley_terry import fit_bradley_terry
 from league.payoffs.csv_matrix import Mode, read_matrix
 from league.payoffs.diversity import effective_diversity
 from league.payoffs.edges import ALPHA, certified_edges
+from league.payoffs.exploitability import exploitability
 from league.payoffs.graph import Cycles, bounded_cycles, components, three_cycles
 from league.payoffs.hodge import HodgeSplit, hodge_split
 from league.payoffs.matrix import BoolArray, FloatArray, PayoffMatrix, dominance
 from league.payoffs.nash import max_entropy_nash
-from league.payoffs.performance import exploitability
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -25,13 +25,10 @@ p-value."""
 
 @dataclass(frozen=True)
 class BradleyTerry:
-    """strength θ (N,) in logits, mean 0; `bounded` is false for agents that only the ridge keeps
-    finite."""
+    """strength θ (N,) in logits, mean 0. p_value: None where it cannot be told."""
 
     strength: FloatArray
-    likelihood_ratio: float
     p_value: float | None
-    bounded: bool
 
 
 def fit_bradley_terry(counts: Counts, replicates: int = 199, seed: int = 0) -> BradleyTerry | None:
@@ -42,8 +39,7 @@ def fit_bradley_terry(counts: Counts, replicates: int = 199, seed: int = 0) -> B
         return None
     strength = _fit(wins[None])[0]
     observed = float(_likelihood_ratio(wins[None], strength[None])[0])
-    bounded = bool(np.abs(strength).max() < 12.0)
-    return BradleyTerry(strength, observed, _p_value(counts, strength, observed, replicates, seed), bounded)
+    return BradleyTerry(strength, _p_value(counts, strength, observed, replicates, seed))
 
 
 def _p_value(counts: Counts, strength: FloatArray, observed: float, replicates: int, seed: int) -> float | None:

@@ -1,6 +1,7 @@
 """Components and short cycles of a dominance graph; an edge i → j means "i beats j".
 
-Components are Tarjan's (1972), without recursion. Cycles of length ≤ 5 are listed shortest first, each once, starting
+Components come from the closure of reachability, by squaring its matrix: O(N³ log N), and fast in BLAS. networkx would
+cost 0.2 s of start-up, and ten times as long at N = 300. Cycles of length ≤ 5 are listed shortest first, each once, starting
 at its lowest index. In a graph without 2-cycles every closed walk of length ≤ 5 is a simple cycle (3 + 2 would need a
 2-cycle), so a search pruned by "a walk of exactly the remaining length leads home" never visits a dead end: cost is
 proportional to output. Failure case: with `limit` reached the list is a prefix and `truncated` says so;
@@ -28,44 +29,20 @@ class Cycles:
 
 def components(beats: BoolArray) -> list[list[int]]:
     """Strongly connected components, largest first (ties: lowest index first), members ascending.
-    beats (N, N)."""
-    size = len(beats)
-    children = [np.flatnonzero(row).tolist() for row in beats]
-    index = [-1] * size
-    low = [0] * size
-    on_stack = [False] * size
-    stack: list[int] = []
-    found: list[list[int]] = []
-    clock = 0
-    for root in range(size):
-        if index[root] >= 0:
-            continue
-        work = [(root, 0)]
-        while work:
-            node, position = work.pop()
-            if index[node] < 0:
-                index[node] = low[node] = clock
-                clock += 1
-                stack.append(node)
-                on_stack[node] = True
-            descend = -1
-            for place in range(position, len(children[node])):
-                child = children[node][place]
-                if index[child] < 0:
-                    work += [(node, place), (child, 0)]
-                    descend = child
-                    break
-                if on_stack[child]:
-                    low[node] = min(low[node], low[child])
-            if descend >= 0:
-                continue
-            if low[node] == index[node]:
-                cut = stack.index(node)
-                found.append(sorted(stack[cut:]))
-                for member in stack[cut:]:
-                    on_stack[member] = False
-                del stack[cut:]
-    return sorted(found, key=lambda group: (-len(group), group[0]))
+
+    beats (N, N). Two agents share a component where each reaches the other.
+    """
+    reaches = beats | np.eye(len(beats), dtype=bool)
+    while True:
+        steps = reaches.astype(np.float32)
+        further = steps @ steps > 0  # walks of twice the length
+        if np.array_equal(further, reaches):
+            break
+        reaches = further
+    mutual = reaches & reaches.T
+    first = mutual.argmax(axis=1) if len(beats) else np.zeros(0, dtype=np.intp)
+    groups = [np.flatnonzero(mutual[member]).tolist() for member in np.unique(first)]
+    return sorted(groups, key=lambda group: (-len(group), group[0]))
 
 
 def three_cycles(beats: BoolArray) -> int:

@@ -35,14 +35,12 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class HodgeSplit:
-    """Shares of the energy: gradient + curl + harmonic = 1, cyclic = curl + harmonic. `potential`
-    (N,) has mean 0.
+    """Shares of the energy: the cyclic one, and of it the harmonic part; the rest of it is curl.
 
-    `interval` is the bootstrap 90% interval of `cyclic`, None for an exact matrix.
+    `potential` (N,) is f, with mean 0. `interval` is the bootstrap 90% interval of `cyclic`, None for an exact matrix.
     """
 
     cyclic: float
-    curl: float
     harmonic: float
     potential: FloatArray
     interval: tuple[float, float] | None = None
@@ -81,7 +79,7 @@ def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed:
         if matrix.counts and replicates
         else None
     )
-    return HodgeSplit(cyclic, cyclic - hole, hole, potential - potential.mean(), interval)
+    return HodgeSplit(cyclic, hole, potential - potential.mean(), interval)
 
 
 def has_signal(counts: Counts, deviations: float = 1.645) -> bool:

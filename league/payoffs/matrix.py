@@ -4,7 +4,7 @@ Leaves out reading files (`csv_matrix.py`) and everything that is estimated from
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,23 +53,12 @@ class PayoffMatrix:
         return len(self.names)
 
     @property
-    def win_probability(self) -> FloatArray:
-        """P (N, N) with P + Pᵀ = 1 and ½ on the diagonal."""
-        return (1.0 + self.margin) / 2.0
-
-    @property
     def complete(self) -> bool:
         return not bool(np.isnan(self.margin).any())
 
     def missing_pairs(self) -> list[tuple[str, str]]:
         rows, cols = np.nonzero(np.triu(np.isnan(self.margin), 1))
         return [(self.names[i], self.names[j]) for i, j in zip(rows, cols, strict=True)]
-
-    def take(self, order: Sequence[int]) -> "PayoffMatrix":
-        """The same league restricted to, and in the order of, `order` (indices)."""
-        grid = np.ix_(list(order), list(order))
-        counts = self.counts and Counts(self.counts.wins[grid], self.counts.draws[grid])
-        return replace(self, names=tuple(self.names[i] for i in order), margin=self.margin[grid], counts=counts)
 
 
 def dominance(margin: FloatArray) -> BoolArray:
@@ -119,19 +108,6 @@ def from_counts(names: Sequence[str], wins: FloatArray, draws: FloatArray | None
         margin = np.where(games > 0, (wins - wins.T) / games, np.nan)
     np.fill_diagonal(margin, 0.0)
     return PayoffMatrix(tuple(names), margin, Counts(wins, draws))
-
-
-def majority(scores: FloatArray) -> FloatArray:
-    """Margins (N, N) by majority over domains: share of domains where row scores higher minus share
-    where it scores lower.
-
-    scores (N, D). Unlike the difference of mean scores, which is transitive by construction, majority can be cyclic
-    (Condorcet): scores (3,2,1), (1,3,2), (2,1,3) have equal means and a rock-paper-scissors majority.
-    """
-    if scores.shape[1] == 0:
-        raise DataError("majority over domains needs at least one domain; found none")
-    above = (scores[:, None, :] > scores[None, :, :]).mean(axis=2)
-    return np.asarray(np.sign(above - above.T))
 
 
 def _check_shape(names: Sequence[str], table: FloatArray) -> None:

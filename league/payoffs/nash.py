@@ -1,22 +1,18 @@
-"""Nash equilibria of matrix games: the maximum-entropy one of a symmetric zero-sum game, and any
-one of an asymmetric game.
+"""The Nash equilibrium of a symmetric zero-sum game that has the most entropy.
 
-Symmetric game, margins A = −Aᵀ: the equilibria are {p ≥ 0, 1ᵀp = 1, A p ≤ 0}. Two steps:
+For margins A = −Aᵀ the equilibria are {p ≥ 0, 1ᵀp = 1, A p ≤ 0}. Two steps:
 
 1. The self-dual embedding of Roos, Terlaky and Vial (1997) followed by an interior-point method. Its limit is strictly
    complementary, so it tells the largest support S any equilibrium has.
 2. On that face the equilibria are {A_SS p = 0, A_outside p ≤ 0}; the most even of them maximises −Σ p ln p (unique, by strict
    concavity; the choice of Balduzzi et al. (2018), "Re-evaluating evaluation"), by Newton steps in the null space.
 
-The rectangular game uses the skew-symmetric game of Gale, Kuhn and Tucker (1950). Numpy only: scipy's `linprog` costs
-0.4 s of start-up and returns an arbitrary vertex.
+Numpy only: scipy's `linprog` costs 0.4 s of start-up and returns an arbitrary vertex.
 
 Failure case. Equilibria are discontinuous in A: two agents that differ by about 1e-9 are clones here. Values
 estimated from few games move the support wildly; the mixture is a summary of the matrix given, not of the truth
 behind it.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,15 +21,6 @@ from league.payoffs.matrix import FloatArray, IndexArray
 
 FLAT = 1e-9
 """Singular values below this (relative) are zero when the equilibria's face is described."""
-
-
-@dataclass(frozen=True)
-class MatrixGame:
-    """Value to the row player and one optimal mixture for each side, (R,) and (C,)."""
-
-    value: float
-    row: FloatArray
-    col: FloatArray
 
 
 def max_entropy_nash(margin: FloatArray) -> FloatArray:
@@ -60,26 +47,6 @@ def max_entropy_nash(margin: FloatArray) -> FloatArray:
     mixture = np.zeros(size)
     mixture[support] = _most_even(game, support, start)
     return mixture
-
-
-def solve_matrix_game(payoff: FloatArray) -> MatrixGame:
-    """Value and optimal mixtures of the zero-sum game `payoff` (R, C) to the row player. Raises
-    DataError if empty or not finite."""
-    payoff = np.asarray(payoff, dtype=float)
-    if payoff.ndim != 2 or payoff.size == 0 or not np.isfinite(payoff).all():
-        raise DataError("a matrix game needs at least one finite row and column")
-    rows, cols = payoff.shape
-    shift, scale = payoff.min(), max(float(np.ptp(payoff)), 1e-300)
-    positive = (payoff - shift) / scale + 1.0
-    skew = np.zeros((rows + cols + 1, rows + cols + 1))
-    skew[:rows, rows:-1] = positive
-    skew[:rows, -1] = -1.0
-    skew[rows:-1, -1] = 1.0
-    skew -= skew.T
-    mixture = max_entropy_nash(skew)
-    row, col = mixture[:rows], mixture[rows:-1]
-    row, col = row / row.sum(), col / col.sum()
-    return MatrixGame(float(row @ payoff @ col), row, col)
 
 
 def _strictly_complementary(skew: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -74,8 +74,3 @@ def unpacked(keys: IndexArray) -> IndexArray:
     """(N, 3): slot, row, col of packed keys."""
     mask = (1 << _BITS) - 1
     return np.stack([keys >> (2 * _BITS), (keys >> _BITS) & mask, keys & mask], axis=1)
-
-
-def slots_in(keys: IndexArray) -> set[int]:
-    """The slots that occur among packed keys."""
-    return set(np.unique(keys >> (2 * _BITS)).tolist())

@@ -43,11 +43,6 @@ class Belief:
     sigma: float = SIGMA
     games: int = 0
 
-    @property
-    def low(self) -> float:
-        """A cautious rating: μ − 3σ."""
-        return self.mu - 3.0 * self.sigma
-
 
 def trueskill(first: Belief, second: Belief, result: float) -> tuple[Belief, Belief]:
     """The TrueSkill update of one game."""

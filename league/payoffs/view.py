@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from league.payoffs.matrix import Counts, FloatArray, IndexArray, PayoffMatrix, from_counts
-from league.payoffs.numbering import Names, Slot, pack, slot_of, slots_in, unpacked
+from league.payoffs.matrix import Counts, FloatArray, IndexArray
+from league.payoffs.numbering import Names, Slot, pack, slot_of, unpacked
 from league.types import Outcome, Relation, Version
 
 NEGLIGIBLE = 1e-3
@@ -154,11 +154,6 @@ class PayoffView:
         """Number of cells: pairs of versions with an outcome, per slot."""
         return len(self._packed)
 
-    def slots(self, relation: Relation | None = None) -> list[Slot]:
-        """What has been measured, sorted."""
-        used = slots_in(self._packed)
-        return sorted(slot for slot, key in self._names.slots.items() if key in used and relation in (None, slot[0]))
-
     def versions(self, relation: Relation | None = None, task: str | None = None) -> list[Version]:
         """Versions with an outcome, sorted."""
         keys = unpacked(self._packed)
@@ -243,11 +238,6 @@ class PayoffView:
         tables = (np.where(same, 0.0, table) for table in (wins, draws, losses, weight, total, total_sq, n_eff))
         wins, draws, losses, weight, total, total_sq, n_eff = tables
         return Sums(wins, draws, losses, weight, total, total_sq, n_eff)
-
-    def matrix(self, task: str | None, versions: Sequence[Version], situation: str | None = None) -> PayoffMatrix:
-        """The counted contest matrix between exact versions, for `analyze_matrix`."""
-        met = self.meetings(task, versions, versions, situation=situation)
-        return from_counts([str(version) for version in versions], met.wins, met.draws)
 
     def counts(self, task: str | None, versions: Sequence[Version], situation: str | None = None) -> Counts:
         """Wins and draws between exact versions."""

@@ -159,10 +159,15 @@ def _version_matches(
         return
     number, batch = at
     stream = generator(league.config.seed, "versions", number, batch, name)
-    context = RuleContext(view, name, number)
-    for place, pairing in enumerate(
-        draw_pairings(context, pairs, chosen.matches, chosen.matchmaking, chosen.rules, stream)
-    ):
+    drawn = draw_pairings(
+        RuleContext(view, name, number),
+        pairs,
+        chosen.matches,
+        mixture=chosen.matchmaking,
+        parameters=chosen.rules,
+        rng=stream,
+    )
+    for place, pairing in enumerate(drawn):
         sides = [(pairing.row, pairing.col)[int(side)] for side in stream.permutation(2)]
         yield make_match(
             name,

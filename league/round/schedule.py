@@ -44,7 +44,9 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> list[Ma
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
         context = RuleContext(state.view, name, number)
-        drawn = draw_pairings(context, candidates, chosen.matches, chosen.matchmaking, chosen.rules, stream)
+        drawn = draw_pairings(
+            context, candidates, chosen.matches, mixture=chosen.matchmaking, parameters=chosen.rules, rng=stream
+        )
         for place, pairing in enumerate(drawn):
             situation, rewards = _situation(chosen, stream)
             index = warmed_up + (number - 1) * chosen.matches + place

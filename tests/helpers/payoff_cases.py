@@ -1,6 +1,12 @@
 """Matrices with known answers, shared by the payoff tests. Margins A = −Aᵀ, rows beat columns."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+
+from league.payoffs.matrix import Counts, FloatArray, PayoffMatrix
+from league.payoffs.nash import max_entropy_nash
 
 
 def margins(size: int, **upper: float) -> np.ndarray:
@@ -30,3 +36,27 @@ def disc(size: int) -> np.ndarray:
 
 def names(size: int) -> list[str]:
     return [f"agent{i}" for i in range(size)]
+
+
+def reordered(matrix: PayoffMatrix, order: Sequence[int]) -> PayoffMatrix:
+    """The same league restricted to, and in the order of, these places."""
+    grid = np.ix_(order, order)
+    counts = matrix.counts and Counts(matrix.counts.wins[grid], matrix.counts.draws[grid])
+    return replace(matrix, names=tuple(matrix.names[i] for i in order), margin=matrix.margin[grid], counts=counts)
+
+
+def solved(payoff_RC: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    """(value to the row player, mixtures (R,) and (C,)) of a rectangular zero-sum game.
+
+    It is solved as the skew-symmetric game of Gale, Kuhn and Tucker (1950), which has low rank: hard for `nash.py`.
+    """
+    rows, cols = payoff_RC.shape
+    shift, scale = payoff_RC.min(), max(float(np.ptp(payoff_RC)), 1e-300)
+    skew = np.zeros((rows + cols + 1, rows + cols + 1))
+    skew[:rows, rows:-1] = (payoff_RC - shift) / scale + 1.0
+    skew[:rows, -1] = -1.0
+    skew[rows:-1, -1] = 1.0
+    mixture = max_entropy_nash(skew - skew.T)
+    row, col = mixture[:rows], mixture[rows:-1]
+    row, col = row / row.sum(), col / col.sum()
+    return float(row @ payoff_RC @ col), row, col

@@ -1,12 +1,15 @@
 """Each rule by itself: what it weighs, when it keeps silent, and that parameters matter."""
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated
 
 import numpy as np
 import pytest
+from pydantic import Field
 
 from league.errors import ConfigError, DataError
-from league.matchmaking import MATCHMAKERS, Pairing, RuleContext, check_rules, draw_pairings, make_rule
+from league.matchmaking import MATCHMAKERS, Pairing, Rule, RuleContext, check_rules, draw_pairings, make_rule
 from league.matchmaking.draw import apportion
 from league.matchmaking.rules import RULES
 from league.payoffs.view import PayoffView
@@ -31,11 +34,11 @@ def lesson(teacher: str, student: str, domain: str, deltas: list[float], right: 
 
 
 def mean_weights(
-    rule: str, now: RuleContext, pairings: list[Pairing], times: int = 300, **settings: object
+    rule: str, context: RuleContext, pairings: list[Pairing], times: int = 300, **settings: object
 ) -> np.ndarray:
     rng = np.random.default_rng(0)
     made = make_rule(rule, settings)
-    return np.mean([made(now, pairings, rng) for _ in range(times)], axis=0)
+    return np.mean([made(context, pairings, rng) for _ in range(times)], axis=0)
 
 
 MEASURED = PayoffView().add(3, [contest(ME, EASY, 95, 5), contest(EVEN, ME, 50, 50), contest(HARD, ME, 90, 10)])
@@ -78,9 +81,9 @@ def test_decayed_games_count_less() -> None:
     view = PayoffView().add(
         0, [contest(Version("me", 0), EVEN, 0, 60), contest(ME, EVEN, 30, 30), contest(ME, EASY, 60, 0)]
     )
-    now, pairs = RuleContext(view, "chess", 1), THREE[:2]
+    context, pairs = RuleContext(view, "chess", 1), THREE[:2]
     long, short = (
-        mean_weights("pfsp", now, pairs, curve="hard", floor=0.0, half_life=life)[1] for life in (1000.0, 1.0)
+        mean_weights("pfsp", context, pairs, curve="hard", floor=0.0, half_life=life)[1] for life in (1000.0, 1.0)
     )
     assert long > short > 0.9
 
@@ -118,11 +121,11 @@ def test_teacher_bandit_prefers_improvement_then_its_trend_then_the_stale() -> N
         at("falling", {number: 0.4 - 0.03 * number})
         at("rising", {number: 0.03 * number})
     pairs = [Pairing(Version(name, 0), Version("s", 0), "sums") for name in ("falling", "rising")]
-    now = RuleContext(view[0], "lesson", 10)
+    context = RuleContext(view[0], "lesson", 10)
     steep = {"prior": 1.0, "horizon": 5.0, "half_life": 0.0}
     assert (
-        mean_weights("teacher", now, pairs, **steep)[1]
-        > mean_weights("teacher", now, pairs, **(steep | {"horizon": 0.0}))[1] + 0.1
+        mean_weights("teacher", context, pairs, **steep)[1]
+        > mean_weights("teacher", context, pairs, **(steep | {"horizon": 0.0}))[1] + 0.1
     )
     view = [PayoffView()]
     at("old", {0: 0.2})
@@ -220,10 +223,10 @@ def test_solver_weights_follow_the_nash_mixture() -> None:
 def test_every_rule_is_a_pure_function_with_sane_weights(name: str) -> None:
     rule = make_rule(name)
     view = MEASURED.add(4, [lesson("me", "easy", "sums", [0.1, 0.2])])
-    for now in (RuleContext(view, "chess", 4), RuleContext(PayoffView(), "chess", 0)):
+    for context in (RuleContext(view, "chess", 4), RuleContext(PayoffView(), "chess", 0)):
         if not rule.random:
             assert np.array_equal(
-                rule(now, THREE, np.random.default_rng(1)), rule(now, THREE, np.random.default_rng(2))
+                rule(context, THREE, np.random.default_rng(1)), rule(context, THREE, np.random.default_rng(2))
             )
         for pairs in (
             [],
@@ -232,7 +235,7 @@ def test_every_rule_is_a_pure_function_with_sane_weights(name: str) -> None:
             [*THREE, Pairing(ME, ME)],
             [Pairing(ME, EASY, "sums"), Pairing(ME, EASY, "words")],
         ):
-            one, two = (rule(now, pairs, np.random.default_rng(5)) for _ in range(2))
+            one, two = (rule(context, pairs, np.random.default_rng(5)) for _ in range(2))
             assert (
                 one.shape == (len(pairs),) and np.isfinite(one).all() and (one >= 0).all() and np.array_equal(one, two)
             )
@@ -243,20 +246,28 @@ def test_schedule_keeps_the_mixture_and_hands_on_what_a_rule_leaves() -> None:
     rng = np.random.default_rng(0)
     pairs = [*THREE, Pairing(ME, ME)]
     drawn = draw_pairings(
-        CHESS, pairs, 20, {"self_play": 0.25, "pfsp": 0.75}, {"pfsp": {"curve": "hard", "floor": 0.0}}, rng
+        CHESS,
+        pairs,
+        20,
+        mixture={"self_play": 0.25, "pfsp": 0.75},
+        parameters={"pfsp": {"curve": "hard", "floor": 0.0}},
+        rng=rng,
     )
     assert sum(p.col == ME for p in drawn) >= 5 and len(drawn) == 20
     handed = draw_pairings(
-        CHESS, pairs, 40, {"cycle": 0.9, "self_play": 0.1}, {}, rng
+        CHESS, pairs, 40, mixture={"cycle": 0.9, "self_play": 0.1}, parameters={}, rng=rng
     )  # no certified cycle: self-play takes all
     assert all(p.col == ME for p in handed)
-    alone = draw_pairings(CHESS, THREE, 300, {"cycle": 1.0}, {}, rng)  # nobody speaks: uniform
+    alone = draw_pairings(CHESS, THREE, 300, mixture={"cycle": 1.0}, parameters={}, rng=rng)  # nobody speaks: uniform
     assert {p.col for p in alone} == {EASY, EVEN, HARD}
-    again = [draw_pairings(CHESS, pairs, 8, {"pfsp": 1.0}, {}, np.random.default_rng(3)) for _ in range(2)]
+    again = [
+        draw_pairings(CHESS, pairs, 8, mixture={"pfsp": 1.0}, parameters={}, rng=np.random.default_rng(3))
+        for _ in range(2)
+    ]
     assert again[0] == again[1]
-    assert draw_pairings(CHESS, [], 0, {"uniform": 1.0}, {}, rng) == []
+    assert draw_pairings(CHESS, [], 0, mixture={"uniform": 1.0}, parameters={}, rng=rng) == []
     with pytest.raises(DataError, match="no candidate pairing"):
-        draw_pairings(CHESS, [], 3, {"uniform": 1.0}, {}, rng)
+        draw_pairings(CHESS, [], 3, mixture={"uniform": 1.0}, parameters={}, rng=rng)
 
 
 def test_apportionment_is_exact_on_average_and_never_off_by_one() -> None:
@@ -297,3 +308,41 @@ def test_every_parameter_has_a_checked_range_or_choice() -> None:
         for field in fields(RULES.find(name)):
             assert check_rules({name: 1.0}, {name: {field.name: field.default}}) == []
             assert check_rules({name: 1.0}, {name: {field.name: -1e9}}), (name, field.name)
+
+
+@dataclass(frozen=True)
+class Homesick(Rule):
+    """A rule of a user's own, with a parameter of its own: low steps weigh more."""
+
+    pull: Annotated[float, Field(ge=0, le=3)] = 1.0
+
+    def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> np.ndarray:
+        return np.array([np.exp(-self.pull * pairing.col.step) for pairing in pairings])
+
+
+OWN = f"{__name__}:Homesick"
+
+
+def test_a_new_rule_with_a_parameter_needs_its_dotted_path_only() -> None:
+    pairs = [Pairing(ME, Version("old", step)) for step in (0, 8)]
+
+    def drawn(pull: float, seed: int) -> set[Version]:
+        found = draw_pairings(
+            CHESS, pairs, 64, mixture={OWN: 1.0}, parameters={OWN: {"pull": pull}}, rng=np.random.default_rng(seed)
+        )
+        return {pairing.col for pairing in found}
+
+    assert check_rules({OWN: 1.0}, {OWN: {"pull": 3}}) == [] == check_rules({OWN: 1.0}, {})
+    assert drawn(3.0, 0) == {Version("old", 0)}, "odds of 64 e^-24 < 1e-8 of another"
+    assert drawn(0.0, 0) == {pairing.col for pairing in pairs}, "odds of 2^-63 of one only"
+    assert check_rules({OWN: 1.0}, {OWN: {"pull": 3.5}}) == [f"rules.{OWN}.pull: must lie in [0, 3], found 3.5"]
+    (unknown,) = check_rules({OWN: 1.0}, {OWN: {"pul": 1}})
+    assert "did you mean 'pull'" in unknown
+
+
+def test_a_line_in_the_dict_is_all_a_new_rule_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MATCHMAKERS, "homesick", OWN)
+    assert check_rules({"homesick": 1.0}, {"homesick": {"pull": 2}}) == []
+    assert make_rule("homesick", {"pull": "2"}) == Homesick(2.0)
+    with pytest.raises(ConfigError, match=r"pull: must lie in \[0, 3\]"):
+        make_rule("homesick", {"pull": -1})

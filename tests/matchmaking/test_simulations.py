@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from league.matchmaking import Pairing, RuleContext, active, draw_pairings, make_rule
-from league.matchmaking.active import choose
+from league.matchmaking.active import next_pairs
 from league.payoffs.edges import certified_edges
 from league.payoffs.graph import components, three_cycles
 from league.payoffs.matrix import Counts
@@ -28,7 +28,7 @@ def games_to_certify(rule: str, seed: int) -> int:
     wins, allowed, played = np.zeros((8, 8)), ~np.eye(8, dtype=bool), 0
     while len(components(certified_edges(Counts(wins, 0 * wins)))[0]) < 3:
         if rule == "active":
-            i, j = choose(wins, allowed, "cycle", 0.05, rng)[0][0]
+            i, j = next_pairs(wins, allowed, "cycle", 0.05, rng)[0][0]
         else:
             i, j = rng.choice(8, 2, replace=False)
         won = rng.binomial(10, chance[i, j])
@@ -60,7 +60,7 @@ def games_to_certify_learned(seed: int) -> int:
     win = policies @ np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]]) @ policies.T
     wins, allowed, played = np.zeros((16, 16)), ~np.eye(16, dtype=bool), 0
     while not three_cycles(certified_edges(Counts(wins, 0 * wins))):
-        i, j = choose(wins, allowed, "cycle", 0.05, rng)[0][0]
+        i, j = next_pairs(wins, allowed, "cycle", 0.05, rng)[0][0]
         won, lost, _ = rng.multinomial(16, [win[i, j], win[j, i], 1 - win[i, j] - win[j, i]])
         wins[i, j] += won
         wins[j, i] += lost
@@ -86,7 +86,9 @@ def skill_after(rule: str, settings: dict, seed: int) -> float:
         me = Version("me", number)
         pairs = [Pairing(me, other) for other in opponents]
         outcomes = []
-        for pairing in draw_pairings(RuleContext(view, "game", number), pairs, 4, {rule: 1.0}, {rule: settings}, rng):
+        for pairing in draw_pairings(
+            RuleContext(view, "game", number), pairs, 4, mixture={rule: 1.0}, parameters={rule: settings}, rng=rng
+        ):
             p = 1 / (1 + np.exp(opponents[pairing.col] - skill))
             outcomes.append(contest(me, pairing.col, int(rng.binomial(6, p)), 6))
             skill += 0.05 * p * (1 - p)
@@ -111,7 +113,9 @@ def taught(rule: str, seed: int) -> float:
     for number in range(40):
         pairs = [Pairing(Version("t", 0), Version("s", number), str(d)) for d in range(6)]
         outcomes = []
-        for pairing in draw_pairings(RuleContext(view, "lesson", number), pairs, 4, {rule: 1.0}, {}, rng):
+        for pairing in draw_pairings(
+            RuleContext(view, "lesson", number), pairs, 4, mixture={rule: 1.0}, parameters={}, rng=rng
+        ):
             d = int(pairing.domain)
             p = 1 / (1 + np.exp(-level[d]))
             right = int(rng.binomial(8, p))
@@ -147,7 +151,9 @@ def delta_collected(rule: str, seed: int) -> float:
     for number in range(40):
         pairs = [Pairing(Version(f"t{i}", number), Version("s", number), "sums") for i in range(6)]
         outcomes = []
-        for pairing in draw_pairings(RuleContext(view, "lesson", number), pairs, 4, {rule: 1.0}, {}, rng):
+        for pairing in draw_pairings(
+            RuleContext(view, "lesson", number), pairs, 4, mixture={rule: 1.0}, parameters={}, rng=rng
+        ):
             delta = true[int(pairing.row.agent[1:])]
             items = rng.normal(delta, 0.6, 32)
             outcomes.append(
@@ -188,9 +194,9 @@ def rounds_to_notice(rule: str, seed: int) -> int:
             RuleContext(view, "game", number),
             pairs,
             1,
-            {rule: 1.0},
-            {rule: {"half_life": 3.0}} if rule != "uniform" else {},
-            rng,
+            mixture={rule: 1.0},
+            parameters={rule: {"half_life": 3.0}} if rule != "uniform" else {},
+            rng=rng,
         )[0]
         met += pairing.col == lost
         if met == 3:
@@ -215,11 +221,11 @@ def test_solver_and_cycle_rules_spend_matches_on_the_core() -> None:
     agents = [Version(f"a{i}", 0) for i in range(8)]
     outcomes = [contest(agents[i], agents[j], 160, 200) for i in range(8) for j in range(max(3, i + 1), 8)]
     outcomes += [contest(agents[i], agents[j], 160, 200) for i, j in ((0, 1), (1, 2), (2, 0))]
-    now = RuleContext(PayoffView().add(0, outcomes), "game", 1)
+    context = RuleContext(PayoffView().add(0, outcomes), "game", 1)
     pairs = [Pairing(agents[0], other) for other in agents[1:]]
     rng = np.random.default_rng(0)
     for rule in ("solver", "cycle"):
-        weights = make_rule(rule)(now, pairs, rng)
+        weights = make_rule(rule)(context, pairs, rng)
         assert weights[:2].sum() / weights.sum() > 0.9
 
 
@@ -233,8 +239,8 @@ def test_dissimilar_finds_the_complementary_partner() -> None:
         for i, a in enumerate(agents)
         for j, p in enumerate(probes)
     ]
-    now = RuleContext(PayoffView().add(0, outcomes), "game", 1)
+    context = RuleContext(PayoffView().add(0, outcomes), "game", 1)
     everyone = [Pairing(a, p) for a in agents for p in probes]
     pairs = [Pairing(agents[0], other) for other in agents[1:]]
-    weights = make_rule("dissimilar", {"floor": 0.0})(now, [*pairs, *everyone], rng)[:7]
+    weights = make_rule("dissimilar", {"floor": 0.0})(context, [*pairs, *everyone], rng)[:7]
     assert weights[3:].sum() / weights.sum() > 0.8

@@ -14,7 +14,7 @@ from league.errors import DataError, UserError
 from league.payoffs.analyze import analyze_file, analyze_matrix, text_view
 from league.payoffs.csv_matrix import parse_matrix, read_matrix
 from league.payoffs.matrix import from_counts, from_margin, from_probabilities
-from tests.helpers.payoff_cases import RPS, names
+from tests.helpers.payoff_cases import RPS, names, reordered
 
 PLAIN = ",rock,paper,scissors\nrock,0.5,0,1\npaper,1,0.5,0\nscissors,0,1,0.5\n"
 ACCEPTED = {
@@ -181,7 +181,7 @@ def test_matrices_that_are_none() -> None:
 
 def test_removing_an_agent_restricts_the_matrix() -> None:
     matrix = from_counts(names(3), np.array([[0, 5, 1], [2, 0, 7], [4, 3, 0]]))
-    rest = matrix.take([0, 2])
+    rest = reordered(matrix, [0, 2])
     assert (
         rest.names == ("agent0", "agent2") and rest.counts is not None and rest.counts.wins.tolist() == [[0, 1], [4, 0]]
     )

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from league.payoffs.matrix import from_counts
 from league.payoffs.ratings import MU, OVERALL, SIGMA, Belief, Ratings, interleaved, trueskill
 from league.payoffs.view import HISTORY, PayoffView
 from league.types import Outcome, Version
@@ -158,11 +159,7 @@ def test_a_view_does_not_depend_on_the_order_of_what_it_was_told() -> None:
     shuffled = [(*key, values) for key, values in cells.items()]
     rng.shuffle(shuffled)  # type: ignore[arg-type]
     for other in (PayoffView.of(shuffled, history), view.replaced(shuffled), view.replaced(shuffled[::-1])):
-        assert (
-            other.versions() == view.versions() == sorted(versions)
-            and other.slots() == view.slots()
-            and other.size == view.size
-        )
+        assert other.versions() == view.versions() == sorted(versions) and other.size == view.size
         for half_life in (0.0, 2.0):
             for relation in ("contest", "teaching"):
                 ours, theirs = (v.sums(relation, "t", versions, versions, half_life=half_life) for v in (view, other))  # type: ignore[arg-type]
@@ -205,7 +202,8 @@ def test_meetings_count_both_sides_and_leave_mirrors_out() -> None:
         and met.draws.tolist() == [[3, 0]]
         and met.n_eff[0, 0] == 11
     )
-    assert view.matrix("chess", [A, B]).margin[0, 1] == pytest.approx(-2 / 11)
+    counts = view.counts("chess", [A, B])
+    assert from_counts(["a", "b"], counts.wins, counts.draws).margin[0, 1] == pytest.approx(-2 / 11)
 
 
 def test_slices_by_task_situation_and_domain() -> None:
@@ -215,7 +213,7 @@ def test_slices_by_task_situation_and_domain() -> None:
     assert view.meetings(None, [A], [B]).wins[0, 0] == 7 and view.meetings("chess", [A], [B]).wins[0, 0] == 3
     assert view.sums("contest", "chess", [A], [B], domain="words").wins[0, 0] == 2
     assert view.sums("contest", "chess", [A], [B], situation="other").wins[0, 0] == 0
-    assert len(view.slots("contest")) == 3 and view.slots("teaching") == []
+    assert view.size == 3 and view.versions("contest") == [A, B] and view.versions("teaching") == []
 
 
 def test_decayed_view_by_hand() -> None:

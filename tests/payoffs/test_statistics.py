@@ -1,10 +1,9 @@
-"""Estimates with known truth: false alarms, teaching and cooperation fits, ratings, views.
+"""Estimates with known truth: false alarms, teaching fits.
 Simulations state their false-alarm odds."""
 
 import numpy as np
 import pytest
 
-from league.payoffs.cooperation import cooperation
 from league.payoffs.edges import log_e_value, threshold
 from league.payoffs.graph import components
 from league.payoffs.hodge import hodge_split
@@ -91,7 +90,7 @@ def test_bootstrap_interval_covers_the_share() -> None:
     assert np.mean([low <= 0.5 <= high for low, high in intervals]) >= 0.75
 
 
-# -------------------------------------------------------------------------------------- teaching, cooperation
+# --------------------------------------------------------------------------------------------------- teaching
 def teaching_sums(delta: np.ndarray, items: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     draws = delta[..., None] + rng.normal(0, noise, (*delta.shape, items))
     return np.full(delta.shape, float(items)), draws.sum(axis=-1), (draws**2).sum(axis=-1)
@@ -121,12 +120,3 @@ def test_teaching_is_undefined_without_signal_or_without_spare_cells() -> None:
     apart = fit_teaching(np.diag([9.0, 9.0]), np.diag([3.0, 1.0]), np.diag([2.0, 1.0]))
     assert apart is not None and apart.interaction_share is None and np.isnan(apart.interaction[0, 1])
     assert fit_teaching(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 2))) is None
-
-
-def test_cooperation_gap() -> None:
-    n = np.full((3, 3), 10.0)
-    mean = np.where(np.eye(3) > 0, 0.9, 0.4)
-    found = cooperation(n, mean * n, (mean**2 + 0.01) * n)
-    assert found.gap == pytest.approx(-0.5) and found.interval is not None and found.interval[1] < 0
-    assert cooperation(n * np.eye(3), mean * n * np.eye(3), n).gap is None
-    assert np.isnan(cooperation(n * np.eye(3), mean, n).joint_return[0, 1])
