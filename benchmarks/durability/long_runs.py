@@ -35,15 +35,19 @@ from league.payoffs.view import HISTORY
 from league.preflight.checks import prepare
 from league.round.report import LiveReport
 from league.round.values import RoundReport
-from league.runtime.assembly import League, limits_of, restore
+from league.runtime.assembly import League, retention_of, restore
 from league.store.commit import TRIM_EVERY
 from league.store.run import RunStore
 from tests.chaos.tiny import write
 
 LEAN = (
-    "tasks.contest.matches=2", "tasks.contest.settings.answers=3", "tasks.teaching.matches=1", "evaluation.every=20",
-    "evaluation.held_out_student=false", "league.transcripts_per_round=1",
-)  # fmt: skip
+    "tasks.contest.matches=2",
+    "tasks.contest.settings.answers=3",
+    "tasks.teaching.matches=1",
+    "evaluation.every=20",
+    "evaluation.held_out_student=false",
+    "league.transcripts_per_round=1",
+)
 """Half the CPU a round of the league that is killed hundreds of times (`tests.chaos.tiny`), with
 every mechanism still in play."""
 
@@ -157,7 +161,7 @@ def resume_seconds(config: Config) -> dict[str, float]:
     league knows."""
     prepared = prepare(config, new_run=False)
     started = time.process_time()
-    store = RunStore.open(config.folder, limits_of(config))
+    store = RunStore.open(config.folder, retention_of(config))
     opened = time.process_time()
     league = restore(prepared, store)
     done = time.process_time()

@@ -30,7 +30,7 @@ from league.rollouts import Player, outcomes_of
 from league.runtime.checkpoint import load_adapter
 from league.seeds import derive
 from league.store.commit import TRIM_EVERY
-from league.store.records import Limits
+from league.store.records import Retention
 from league.store.run import RunStore
 from league.types import BASE, WITHOUT_WEIGHTS, Backend, Hyper, MatchResult, Sampling, Version
 from tasks.domains import Domain
@@ -93,9 +93,9 @@ class League:
         return [*self.population.live().values(), *self.population.frozen(), BASE]
 
 
-def limits_of(config: Config) -> Limits:
+def retention_of(config: Config) -> Retention:
     chosen = config.league
-    return Limits(
+    return Retention(
         chosen.keep_rounds, transcript_rounds=chosen.transcript_rounds, transcript_megabytes=chosen.transcript_megabytes
     )
 
@@ -109,7 +109,7 @@ def create(prepared: Prepared) -> League:
         prepared,
         base,
         bank,
-        RunStore.create(prepared.config.folder, prepared.config.dump(), limits_of(prepared.config)),
+        RunStore.create(prepared.config.folder, prepared.config.dump(), retention_of(prepared.config)),
         population,
     )
 
