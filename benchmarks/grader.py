@@ -114,8 +114,8 @@ def steady(jobs: list[Job]) -> None:
         start = time.monotonic()
         grader.grade(jobs * 4)
         print(
-            f"league, once warm: {4 * len(jobs) * 60 / (time.monotonic() - start):.0f} answers a minute; confinement "
-            f"{grader.level}"
+            f"league, once started: {4 * len(jobs) * 60 / (time.monotonic() - start):.0f} answers a minute; "
+            f"confinement {grader.level}"
         )
 
 

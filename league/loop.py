@@ -45,7 +45,7 @@ def train(prepared: Prepared, audience: Audience) -> Path:
 def resume(folder: Path, audience: Audience) -> Path:
     """Continue a run where its last committed round left it. Raises UserError when the folder does not allow it."""
     config = assembly.read_config(folder)
-    store = RunStore.open(folder, assembly.limits_of(config))
+    store = RunStore.open(folder, assembly.retention_of(config))
     try:
         prepared = prepare(
             config, new_run=False, known=_changed_fixed_settings(store, config), source=str(folder / "config.yaml")

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from league.store.records import Limits, RoundRecord
+from league.store.records import Retention, RoundRecord
 from league.store.run import RunStore
 from league.types import Match, MatchResult, Outcome, Version, VersionRow
 from tests.chaos.scripted import Script, play_round
 
 LEAGUE = Script(
-    agents=8, matches=64, width=64, snapshot_every=50, snapshots=8, transcripts=0, scalars=60, limits=Limits()
+    agents=8, matches=64, width=64, snapshot_every=50, snapshots=8, transcripts=0, scalars=60, retention=Retention()
 )
 
 
@@ -62,7 +62,7 @@ def resident() -> int:
 
 
 def run_long(scratch: Path, rounds: int) -> dict[str, object]:
-    store = RunStore.create(scratch / "run", "name: long\n", LEAGUE.limits)
+    store = RunStore.create(scratch / "run", "name: long\n", LEAGUE.retention)
     step, memory, seconds = max(1, rounds // 100), [], []
     started = time.process_time()
     for done in range(0, rounds, step):
@@ -75,7 +75,7 @@ def run_long(scratch: Path, rounds: int) -> dict[str, object]:
     size = (scratch / "run" / "league.db").stat().st_size
     blobs = sum(file.stat().st_size for file in (scratch / "run" / "blobs").rglob("*") if file.is_file())
     reopen = time.perf_counter()
-    store = RunStore.open(scratch / "run", LEAGUE.limits)
+    store = RunStore.open(scratch / "run", LEAGUE.retention)
     store.state(), store.live()
     opened = time.perf_counter()
     count = sum(1 for _ in store.outcomes())
@@ -139,7 +139,7 @@ def read_until(
 def run_readers(scratch: Path, rounds: int) -> dict[str, object]:
     """Blocks of rounds alone and with four readers, interleaved, so that the machine's other load
     falls on both."""
-    store = RunStore.create(scratch / "run", "name: readers\n", LEAGUE.limits)
+    store = RunStore.create(scratch / "run", "name: readers\n", LEAGUE.retention)
     timed_rounds(store, 50, LEAGUE)
     alone: list[float] = []
     watched: list[float] = []
@@ -167,7 +167,7 @@ def run_readers(scratch: Path, rounds: int) -> dict[str, object]:
 
 def run_payoffs(scratch: Path, agents: int = 1000, matches: int = 1_000_000) -> dict[str, object]:
     """Fill a league of frozen agents with random contests, then read."""
-    store = RunStore.create(scratch / "run", "name: payoffs\n", Limits(detail_rounds=0))
+    store = RunStore.create(scratch / "run", "name: payoffs\n", Retention(detail_rounds=0))
     rng, per_round = np.random.default_rng(0), 10_000
     versions = [Version(f"agent-{index}", 0) for index in range(agents)]
     rows = tuple(VersionRow(version, "scripted", 0, None, None, (), "created") for version in versions)

@@ -38,7 +38,7 @@ from league.payoffs.view import HISTORY
 from league.preflight.checks import prepare
 from league.round.report import LiveReport
 from league.round.values import RoundReport
-from league.runtime.assembly import limits_of, restore
+from league.runtime.assembly import retention_of, restore
 from league.runtime.league import League
 from league.store.commit import TRIM_EVERY
 from league.store.run import RunStore
@@ -161,7 +161,7 @@ def resume_seconds(config: Config) -> dict[str, float]:
     league knows."""
     prepared = prepare(config, new_run=False)
     started = time.process_time()
-    store = RunStore.open(config.folder, limits_of(config))
+    store = RunStore.open(config.folder, retention_of(config))
     opened = time.process_time()
     _, state = restore(prepared, store)
     done = time.process_time()

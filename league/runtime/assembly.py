@@ -26,7 +26,7 @@ from league.runtime.checkpoint import load_adapter
 from league.runtime.league import League, LeagueState
 from league.seeds import derive
 from league.store.commit import TRIM_EVERY
-from league.store.records import Limits
+from league.store.records import Retention
 from league.store.run import RunStore
 from league.types import Backend, Hyper, Sampling, Version
 from tasks import Task
@@ -42,7 +42,7 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
     base, bank = load_base(prepared)
     population = _new_population(prepared.config, bank)
     config = prepared.config
-    store = RunStore.create(config.folder, config.dump(), limits_of(config))
+    store = RunStore.create(config.folder, config.dump(), retention_of(config))
     return _league(prepared, base, bank, store), LeagueState(population)
 
 
@@ -95,10 +95,10 @@ def read_config(folder: Path) -> Config:
     return load_config(path).model_copy(update={"name": place.name, "runs": place.parent})
 
 
-def limits_of(config: Config) -> Limits:
+def retention_of(config: Config) -> Retention:
     """What the store keeps."""
     chosen = config.league
-    return Limits(
+    return Retention(
         chosen.keep_rounds, transcript_rounds=chosen.transcript_rounds, transcript_megabytes=chosen.transcript_megabytes
     )
 

@@ -1,6 +1,7 @@
 """Choosing the best agents of a run and writing them as PEFT folders with a model card. Staged
 beside the target, then renamed."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -9,12 +10,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
-from league.errors import UserError, nearest
+from league.errors import RunFolderError, UserError, nearest
 from league.reporting.queries.card_facts import card_of, measured
 from league.reporting.queries.overview import current_ratings
 from league.reporting.text.model_card import base_name, model_card
 from league.store.reader import RunReader
+from league.store.run import keep_versions
 from league.types import Version
+
+log = logging.getLogger("league.export")
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,12 @@ def _accuracies(reader: RunReader) -> dict[str, float]:
 def export_agents(
     run: Path, reader: RunReader, chosen: Sequence[Choice], out: Path, *, merge: bool = False
 ) -> list[Exported]:
-    """Write every chosen version to `out`/<agent>. Nothing is left behind when one fails; existing
-    folders are refused."""
+    """Write every chosen version to `out`/<agent>, and pin it in the run.
+
+    Existing folders are refused, and no folder is left behind when one export fails. The pins come first, so that a
+    live run cannot delete what is being read; they stay when the export fails. A run folder that cannot be written is
+    exported all the same, with a warning.
+    """
     targets = {choice.version: out / choice.version.agent for choice in chosen}
     for target in targets.values():
         if target.is_symlink() or target.exists():
@@ -86,6 +94,10 @@ def export_agents(
     from league.runtime.assembly import read_config
     from league.runtime.checkpoint import load_adapter
 
+    try:
+        keep_versions(run, list(targets), "export")
+    except RunFolderError as error:
+        log.warning("the exported versions are not pinned, so later rounds may delete their weights: %s", error)
     config = read_config(run)
     base = BaseModel.load(locate_model(config.model.name), device="cpu", dtype=config.model.dtype)
     bank = AdapterBank(base)

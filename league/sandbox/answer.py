@@ -66,7 +66,7 @@ def _arm(channel: socket.socket, plan: Plan) -> socket.socket:
         os.close(ruleset)
         layers["landlock"] = True
     listener = _install_filter(plan, layers)
-    raw = wire.packets(wire.dump({"armed": layers}))[0]
+    raw = wire.packets(wire.dump({"confined": layers}))[0]
     if listener:
         socket.send_fds(sock, [raw], [listener])
         os.close(listener)

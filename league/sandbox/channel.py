@@ -27,7 +27,7 @@ _MADE_UP = re.compile(
     r"^/<[\w ]+>$"
 )  # a compiler that finds a syntax error looks for the text under its made-up file name
 _HARMLESS_CALLS = ("mbind", "set_mempolicy", "get_mempolicy", "sched_setaffinity", "mlock", "setpriority", "umask")
-"""Refused without a mark: numerical libraries make them, and nothing can be gained by them."""
+"""Refused without suspicion: numerical libraries make them, and nothing can be gained by them."""
 
 
 class Ended(BaseException):
@@ -63,7 +63,7 @@ class Answer:
         self.deadline = 0.0
         self.inbox: list[bytes] = []
 
-    def arm(self) -> None:
+    def wait_confined(self) -> None:
         """Wait until the answer has confined itself. Raises Ended("infra") when it could not."""
         self.start_clock()
         if not self._wait(select.POLLIN):
@@ -73,9 +73,9 @@ class Answer:
             message = wire.load(raw[1:])
         except (OSError, wire.Malformed) as error:
             raise Ended("infra", f"the answer's process did not confine itself: {error}") from error
-        if "armed" not in message:
+        if "confined" not in message:
             raise Ended("infra", "the answer's process did not confine itself")
-        self.layers = message["armed"]
+        self.layers = message["confined"]
         if descriptors:
             self.listener = descriptors[0]
             self.poller.register(self.listener, select.POLLIN)
@@ -84,7 +84,7 @@ class Answer:
         self.deadline = time.monotonic() + self.limits.wall_s
 
     def close(self) -> None:
-        """Kill the process and release the descriptors. The zygote still has to bury it."""
+        """Kill the process and release the descriptors. The zygote still has to reap it."""
         try:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
@@ -156,7 +156,7 @@ class Answer:
             self._check_clocks()
 
     def _death(self) -> tuple[Outcome, str, str | None]:
-        """Why the channel is closed. `handle` is still unburied, so the judge refines this with the
+        """Why the channel is closed. `handle` is not reaped yet, so the judge refines this with the
         exit status."""
         dead = bool(select.select([self.pidfd], [], [], 1.0)[0])
         if dead:

@@ -26,7 +26,7 @@ from league.sandbox import visible, wire
 from league.sandbox.channel import DIED, Answer, Ended
 from league.sandbox.trial import Trial
 from league.sandbox.values import CodeProblem, Grade, Level, Limits, weaker
-from league.sandbox.warm import Burial, Warm
+from league.sandbox.zygote_handle import ExitInfo, ZygoteHandle
 
 RETRIES = 2
 MAX_CODE = 1 << 20
@@ -208,7 +208,7 @@ def _clean(text: object) -> str:
 class Judge:
     def __init__(self, limits: Limits, at_most: Level):
         self.limits = limits
-        self.warm = Warm(limits, at_most)
+        self.zygote = ZygoteHandle(limits, at_most)
         self.trials: dict[str, Trial | str] = {}
         """By key; text says why a problem cannot be used."""
         self.level: Level = "posix"
@@ -221,11 +221,11 @@ class Judge:
 
     def probe(self) -> Level:
         """Confine one empty answer and say how well. Raises Ended("infra")."""
-        answer = self.warm.take()
-        self.level = self.warm.level(answer)
-        self.warm.notes += answer.layers.get("notes", [])
+        answer = self.zygote.take()
+        self.level = self.zygote.level(answer)
+        self.zygote.notes += answer.layers.get("notes", [])
         answer.close()
-        self.warm.bury(answer)
+        self.zygote.reap(answer)
         return self.level
 
     def learn(self, key: str, problem: CodeProblem) -> None:
@@ -257,14 +257,14 @@ class Judge:
                 grade = Grade("infra", ended.reason, (), self.level)
             if grade.verdict != "infra" or attempt == RETRIES:
                 break
-            self.warm.stop()
+            self.zygote.stop()
         return grade
 
     def _attempt(self, trial: Trial, completion: str, every: bool) -> Grade:
         random.seed(0)
-        answer = self.warm.take()
+        answer = self.zygote.take()
         try:
-            level = self.warm.level(answer)
+            level = self.zygote.level(answer)
             if weaker(level, self.level):
                 raise Ended("infra", f"confinement fell from {self.level} to {level}")
             run = Run(answer, trial, every)
@@ -273,11 +273,11 @@ class Judge:
             self._stop_clock()
             answer.close()
         wait = ended.reason == DIED or level in ("posix", "ns")
-        burial = self.warm.bury(answer, wait)
+        info = self.zygote.reap(answer, wait)
         if isinstance(ended, DatasetFault):
             raise ended
-        if ended.reason == DIED and burial is not None:
-            ended = _how_it_died(burial, self.limits, level)
+        if ended.reason == DIED and info is not None:
+            ended = _how_it_died(info, self.limits, level)
         signs = tuple(dict.fromkeys([*answer.signs, *([ended.sign] if ended.sign else [])]))
         return Grade(ended.verdict, ended.reason, signs, level, *(run.count() if every else (0, 0)))
 
@@ -318,16 +318,16 @@ class Judge:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _how_it_died(burial: Burial, limits: Limits, level: Level) -> Ended:
-    if burial.cpu > limits.cpu_s:
+def _how_it_died(info: ExitInfo, limits: Limits, level: Level) -> Ended:
+    if info.cpu > limits.cpu_s:
         return Ended("fail", f"timeout: more than {limits.cpu_s:g} s of CPU time")
-    if os.WIFSIGNALED(burial.status):
-        name = signal.Signals(os.WTERMSIG(burial.status)).name
+    if os.WIFSIGNALED(info.status):
+        name = signal.Signals(os.WTERMSIG(info.status)).name
         if name == "SIGKILL" and level != "posix":  # confined, it cannot have done that itself
             return Ended("infra", "something outside killed the answer (is the machine out of memory?)")
         sign = "denied: a system call of another architecture" if name == "SIGSYS" else None
         return Ended("fail", f"died by {name}", sign)
-    return Ended("fail", f"exited with status {os.WEXITSTATUS(burial.status)}")
+    return Ended("fail", f"exited with status {os.WEXITSTATUS(info.status)}")
 
 
 def main() -> None:
@@ -346,7 +346,7 @@ def main() -> None:
         replies.flush()
 
     try:
-        tell({"level": judge.probe(), "notes": judge.warm.notes})
+        tell({"level": judge.probe(), "notes": judge.zygote.notes})
         for line in commands:
             job = json.loads(line)
             if "problem" in job:
@@ -355,9 +355,9 @@ def main() -> None:
                 grade = judge.grade(job["key"], job["completion"], job["every"])
                 tell({"job": job["job"], "grade": asdict(grade)})
     except Ended as ended:
-        tell({"refused": ended.reason, "notes": judge.warm.notes})
+        tell({"refused": ended.reason, "notes": judge.zygote.notes})
     finally:
-        judge.warm.stop()
+        judge.zygote.stop()
 
 
 if __name__ == "__main__":

@@ -229,7 +229,8 @@ class Grader:
         if level == "posix" and not self.allow_unconfined:
             why = "; ".join(hello["notes"]) or f"confinement was capped at {self.at_most}"
             raise Unconfined(
-                "model-written code cannot be confined here: expected Landlock and seccomp (Linux 5.13 or later), or namespaces with one "
+                "model-written code cannot be confined here: expected Landlock and seccomp (Linux 5.13 or "
+                "later), or namespaces with one "
                 f"of them; found neither ({why}). Use such a machine, or accept the risk with --allow-unconfined"
             )
         if self.level is None or LEVELS.index(level) < LEVELS.index(self.level):

@@ -142,9 +142,16 @@ def build(listen: bool, landlock: bool) -> bytes:
     for name in _ALLOWED:
         steps += _when(name, [_give(_ALLOW)])
     threads = [
-        _low(0), (_AND, 0, 0, _CLONE_NEW), (_EQUAL, 1, 0, 0), _give(deny),
-        _low(0), (_AND, 0, 0, _THREAD), (_EQUAL, 0, 1, _THREAD), _give(_NOTIFY if listen else _ALLOW), _give(deny),
-    ]  # fmt: skip
+        _low(0),
+        (_AND, 0, 0, _CLONE_NEW),
+        (_EQUAL, 1, 0, 0),
+        _give(deny),
+        _low(0),
+        (_AND, 0, 0, _THREAD),
+        (_EQUAL, 0, 1, _THREAD),
+        _give(_NOTIFY if listen else _ALLOW),
+        _give(deny),
+    ]
     steps += _when("clone", threads)
     steps += _when("clone3", [_give(_ERRNO | _ENOSYS)])  # its flags are behind a pointer; libc falls back to clone
     steps += _when("openat2", [_give(_ERRNO | _ENOSYS)])

@@ -60,7 +60,14 @@ class _Count(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         number, self.seen = self.seen, self.seen + 1
-        text = f"try:\n pass\nexcept Exception as __error__:\n __tally__({number}, __error__)\nelse:\n __tally__({number}, None)"
+        text = (
+            f"try:\n"
+            f" pass\n"
+            f"except Exception as __error__:\n"
+            f" __tally__({number}, __error__)\n"
+            f"else:\n"
+            f" __tally__({number}, None)"
+        )
         template = ast.parse(text).body[0]
         assert isinstance(template, ast.Try)
         template.body = [node]

@@ -1,11 +1,11 @@
-"""The warm parent: a preloaded interpreter that forks one confined answer at a time and buries it.
+"""The zygote: a preloaded interpreter that forks one confined answer at a time and reaps it.
 
 It never sees a test, an expected value or another answer's code, so there is nothing to find in the memory its
 children inherit. Started by the judge as `python -c … <json options>` with its control socket (SEQPACKET) as standard
 input.
 
     judge → zygote   b"spawn"           zygote → judge   {"spawned": handle} with [channel, pidfd], or {"error": text}
-    judge → zygote   b"bury <handle>"   zygote → judge   {"buried": handle, "status": n, "cpu": seconds, "memory": bytes}
+    judge → zygote   b"reap <handle>"   zygote → judge   {"reaped": handle, "status": n, "cpu": seconds, "memory": bytes}
 """
 
 import gc
@@ -81,7 +81,7 @@ class Zygote:
             if command == b"spawn":
                 self._spawn(plan)
             else:
-                self._bury(int(command.split()[1]))
+                self._reap(int(command.split()[1]))
 
     def _plan(self) -> answer.Plan:
         layers = self.options.layers
@@ -144,11 +144,11 @@ class Zygote:
         mine.close()
         os.close(handle)
 
-    def _bury(self, pid: int) -> None:
+    def _reap(self, pid: int) -> None:
         """Kill an answer and whatever it left, and wait until nothing of it is alive."""
         status, usage = self._kill(pid)
         self._tell(
-            {"buried": pid, "status": status, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
+            {"reaped": pid, "status": status, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
         )
 
     def _kill(self, pid: int) -> tuple[int, resource.struct_rusage]:

@@ -1,7 +1,7 @@
 """One round as one transaction: everything a round is, or nothing of it.
 
 The blobs a record names are on the disk, renamed and fsynced, before `write_round` begins, so whatever the database
-says exists does exist. Trimming of what the limits no longer keep happens in the same transaction, except for files,
+says exists does exist. Trimming of what the retention policy no longer keeps happens in the same transaction, except for files,
 which are deleted after the commit (`garbage.py`).
 """
 
@@ -14,7 +14,7 @@ from league.store import codec, fs
 from league.store.digests import checkpoint_digest, rating_sum, round_digest
 from league.store.garbage import versions_in
 from league.store.reader import RunReader
-from league.store.records import Limits, RoundRecord
+from league.store.records import Retention, RoundRecord
 from league.types import MatchResult, Outcome, Version
 
 TRIM_EVERY = 64
@@ -30,11 +30,11 @@ ON CONFLICT (slot, row, col) DO UPDATE SET wins = wins + excluded.wins, draws = 
 class RoundWriter:
     """Writes one record through one connection, inside a transaction the caller opened."""
 
-    def __init__(self, reader: RunReader, limits: Limits):
+    def __init__(self, reader: RunReader, retention: Retention):
         self.reader = reader
         self.db = reader.db
         self.blobs = reader.blobs
-        self.limits = limits
+        self.retention = retention
         self._versions: dict[Version, int] = {}
         self._slots: dict[tuple[str, str, str, str], int] = {}
 
@@ -58,15 +58,12 @@ class RoundWriter:
     # ------------------------------------------------------------------------------------------------ ids
     def version_id(self, version: Version) -> int:
         if version not in self._versions:
-            row = self.db.execute(
-                "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
-                (version.agent, version.step),
-            ).fetchone()
-            if row is None:
+            found = self.reader.version_id(version)
+            if found is None:
                 raise LeagueError(
                     f"version {version} is not stored; put its VersionRow into the record of the round that makes it"
                 )
-            self._versions[version] = row[0]
+            self._versions[version] = found
         return self._versions[version]
 
     def slot_id(self, outcome: Outcome) -> int:
@@ -100,7 +97,8 @@ class RoundWriter:
             agent = self._name_id("agents", ("name",), (row.version.agent,))
             cursor = fs.execute(
                 self.db,
-                "INSERT INTO versions (agent, step, role, round, blob, optimizer, reason) VALUES (?,?,?,?,?,?,?) RETURNING id",
+                "INSERT INTO versions (agent, step, role, round, blob, optimizer, reason) VALUES (?,?,?,?,?,?,?) "
+                "RETURNING id",
                 (agent, row.version.step, row.role, record.round, _raw(row.blob), _raw(row.optimizer), row.reason),
             )
             self._versions[row.version] = cursor.fetchone()[0]
@@ -118,15 +116,19 @@ class RoundWriter:
         fs.executemany(self.db, "INSERT INTO blobs (sha, bytes) VALUES (?,?) ON CONFLICT DO NOTHING", rows)
 
     def _write_details(self, record: RoundRecord) -> None:
-        if record.matches and self.limits.detail_rounds:
+        if record.matches and self.retention.detail_rounds:
             fs.execute(self.db, "INSERT INTO details VALUES (?,?)", (record.round, codec.pack_details(record.matches)))
-        if record.figures is not None and self.limits.figure_rounds:
+        if record.figures is not None and self.retention.figure_rounds:
             fs.execute(
                 self.db, "INSERT INTO figures VALUES (?,?)", (record.round, codec.pack_json(record.figures, "figures"))
             )
         rows = []
         for result in record.matches:
-            if result.transcript is not None and self.limits.transcript_rounds and self.limits.transcript_megabytes:
+            if (
+                result.transcript is not None
+                and self.retention.transcript_rounds
+                and self.retention.transcript_megabytes
+            ):
                 block = codec.pack_json(result.transcript, f"the transcript of match {result.match.id}")
                 rows.append((record.round, result.match.id, len(block), block))
         fs.executemany(self.db, "INSERT INTO transcripts (round, match, bytes, block) VALUES (?,?,?,?)", rows)
@@ -149,7 +151,7 @@ class RoundWriter:
         fs.executemany(self.db, UPSERT_PAYOFF, rows)
 
     def _write_ratings(self, record: RoundRecord) -> None:
-        horizon = record.round - max(2, self.limits.rounds) + 1
+        horizon = record.round - max(2, self.retention.rounds) + 1
         for rating in record.ratings:
             ladder = self._name_id("ladders", ("name",), (rating.ladder,))
             key = (ladder, self.version_id(rating.version))
@@ -158,11 +160,12 @@ class RoundWriter:
             ).fetchone()
             if current == (rating.mu, rating.sigma, rating.games):
                 continue
-            fields = (*key, record.round, float(rating.mu), float(rating.sigma), rating.games)
+            mu, sigma = float(rating.mu), float(rating.sigma)
+            crc = rating_sum(ladder=key[0], version=key[1], number=record.round, mu=mu, sigma=sigma, games=rating.games)
             fs.execute(
                 self.db,
                 "INSERT INTO ratings (ladder, version, round, mu, sigma, games, crc) VALUES (?,?,?,?,?,?,?)",
-                (*fields, rating_sum(*fields)),
+                (*key, record.round, mu, sigma, rating.games, crc),
             )
             fs.execute(  # superseded before the oldest round that can still be fallen back to
                 self.db,
@@ -180,7 +183,8 @@ class RoundWriter:
         ]
         fs.executemany(self.db, "INSERT INTO live (round, agent, version) VALUES (?,?,?)", rows)
         gone = self.db.execute(
-            "SELECT a.name, v.step FROM live l JOIN versions v ON v.id = l.version JOIN agents a ON a.id = v.agent WHERE l.round = ? "
+            "SELECT a.name, v.step FROM live l JOIN versions v ON v.id = l.version JOIN agents a ON a.id "
+            "= v.agent WHERE l.round = ? "
             "AND ((v.blob IS NOT NULL AND v.blob NOT IN (SELECT sha FROM blobs)) "
             "OR (v.optimizer IS NOT NULL AND v.optimizer NOT IN (SELECT sha FROM blobs)))",
             (record.round,),
@@ -202,26 +206,26 @@ class RoundWriter:
         oldest = self.db.execute(f"SELECT min(retired) FROM versions WHERE {back}", (now,)).fetchone()[0]
         if oldest is not None:
             fs.execute(self.db, f"UPDATE versions SET retired = NULL WHERE {back}", (now,))
-            if oldest <= stale_rule(now - 1, self.limits)[1]:
+            if oldest <= payoff_horizon(now - 1, self.retention):
                 rebuild_payoffs(self.reader)
-                trim_payoffs(self.reader, now, self.limits)
+                trim_payoffs(self.reader, now, self.retention)
 
     def _trim(self, now: int) -> None:
-        limits = self.limits
-        oldest = now - max(2, limits.rounds) + 1
+        retention = self.retention
+        oldest = now - max(2, retention.rounds) + 1
         fs.execute(self.db, "DELETE FROM live WHERE round < ?", (oldest,))
         fs.execute(self.db, "DELETE FROM checkpoints WHERE round < ?", (oldest,))
-        fs.execute(self.db, "DELETE FROM details WHERE round <= ?", (now - limits.detail_rounds,))
-        fs.execute(self.db, "DELETE FROM figures WHERE round <= ?", (now - limits.figure_rounds,))
-        fs.execute(self.db, "DELETE FROM transcripts WHERE round <= ?", (now - limits.transcript_rounds,))
+        fs.execute(self.db, "DELETE FROM details WHERE round <= ?", (now - retention.detail_rounds,))
+        fs.execute(self.db, "DELETE FROM figures WHERE round <= ?", (now - retention.figure_rounds,))
+        fs.execute(self.db, "DELETE FROM transcripts WHERE round <= ?", (now - retention.transcript_rounds,))
         self._cap_transcripts()
         if now % TRIM_EVERY == 0:
-            trim_payoffs(self.reader, now, limits)
+            trim_payoffs(self.reader, now, retention)
 
     def _cap_transcripts(self) -> None:
         excess = (
             self.db.execute("SELECT coalesce(sum(bytes), 0) FROM transcripts").fetchone()[0]
-            - self.limits.transcript_megabytes * 1e6
+            - self.retention.transcript_megabytes * 1e6
         )
         for number, size in self.db.execute(
             "SELECT round, sum(bytes) FROM transcripts GROUP BY round ORDER BY round"
@@ -246,23 +250,23 @@ def counted(matches: Iterable[MatchResult]) -> Iterable[Outcome]:
     return (outcome for result in matches if result.void is None for outcome in result.outcomes)
 
 
-def stale_rule(now: int, limits: Limits) -> tuple[str, int]:
-    """SQL condition on `versions` for those whose payoff cells the table no longer keeps, and its
-    parameter."""
-    return "retired <= ? AND id NOT IN (SELECT version FROM pins)", (
-        now // TRIM_EVERY
-    ) * TRIM_EVERY - limits.payoff_rounds
+def payoff_horizon(now: int, retention: Retention) -> int:
+    """The newest round of leaving whose versions have lost their payoff cells by round `now`.
+
+    Pins play no part: they keep weights, and an export must not change what the run holds.
+    """
+    return (now // TRIM_EVERY) * TRIM_EVERY - retention.payoff_rounds
 
 
-def trim_payoffs(reader: RunReader, now: int, limits: Limits) -> None:
+def trim_payoffs(reader: RunReader, now: int, retention: Retention) -> None:
     """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the
     rounds' blocks.
 
     Who is named in the round's state (frozen pasts that are still met) has not left.
     """
-    condition, horizon = stale_rule(now, limits)
+    horizon = payoff_horizon(now, retention)
     named = ",".join(str(key) for key in versions_in(reader.db, reader.state(now)))
-    stale = f"SELECT id FROM versions WHERE {condition} AND id NOT IN ({named})"
+    stale = f"SELECT id FROM versions WHERE retired <= ? AND id NOT IN ({named})"
     fs.execute(reader.db, f"DELETE FROM payoffs WHERE row IN ({stale}) OR col IN ({stale})", (horizon, horizon))
 
 

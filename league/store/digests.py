@@ -52,7 +52,7 @@ def checkpoint_digest(reader: RunReader, number: int) -> bytes:
     return hashlib.sha256(_canonical([reader.state(number), live])).digest()
 
 
-def rating_sum(ladder: int, version: int, number: int, mu: float, sigma: float, games: int) -> int:
+def rating_sum(*, ladder: int, version: int, number: int, mu: float, sigma: float, games: int) -> int:
     """CRC-32 of one rating row, by database ids."""
     return zlib.crc32(repr((ladder, version, number, float(mu), float(sigma), games)).encode())
 

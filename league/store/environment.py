@@ -42,7 +42,8 @@ def changes(folder: Path) -> list[str]:
         text = (folder / "versions.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [
-            f"versions.txt cannot be read ({error}), so nobody knows whether the machine or a library changed since this run began"
+            f"versions.txt cannot be read ({error}), so nobody knows whether the machine or a library changed "
+            f"since this run began"
         ]
     recorded = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     now = describe()

@@ -55,7 +55,7 @@ class ReplyJournal:
         except OSError as error:
             raise RunFolderError(
                 f"a reply could not be stored in {path}: {error.strerror} "
-                f"(free space or mend the disk, then `league resume {self.folder.parent}`)"
+                f"(free space or repair the disk, then `league resume {self.folder.parent}`)"
             ) from error
 
     def trim(self, oldest: int) -> None:

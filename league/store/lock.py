@@ -13,6 +13,10 @@ from pathlib import Path
 from league.errors import RunFolderError
 
 
+class RunInUse(RunFolderError):
+    """Another process writes this run."""
+
+
 def _started(pid: int) -> str | None:
     """The kernel's start time of a process (to tell a recycled pid), None when there is no such
     process."""
@@ -26,7 +30,7 @@ class RunLock:
     """Held from construction until `release` or the end of the process, however it ends."""
 
     def __init__(self, path: Path):
-        """Raises RunFolderError where another process has it, or where there can be none."""
+        """Raises RunInUse where another process has it, RunFolderError where there can be no lock."""
         self.path = path
         self._descriptor = -1
         try:
@@ -48,7 +52,7 @@ class RunLock:
             self._close()
             owner, folder = read_owner(self.path), self.path.parent
             who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
-            raise RunFolderError(
+            raise RunInUse(
                 f"{folder} is in use by {who}; a run folder has one writer (stop it with `league stop {folder}`)"
             ) from None
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())})

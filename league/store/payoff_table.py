@@ -40,23 +40,29 @@ class PayoffQueries:
     def payoff_row(self, version: Version, relation: str, task: str, situation: str | None = None) -> PayoffCells:
         """The cells in which one version is row or col."""
         slots = self._slots(relation, task, situation)
-        found = self.db.execute(
-            "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?",
-            (version.agent, version.step),
-        ).fetchone()
-        key = found[0] if found else -1
+        key = self.version_id(version)
         query = (
             f"SELECT {_COLUMNS} FROM payoffs WHERE slot IN ({_numbers(slots)}) AND row = ?1 UNION ALL "
-            f"SELECT {_COLUMNS} FROM payoffs INDEXED BY payoffs_by_col WHERE slot IN ({_numbers(slots)}) AND col = ?1 AND row <> ?1"
+            f"SELECT {_COLUMNS} FROM payoffs INDEXED BY payoffs_by_col WHERE slot IN ({_numbers(slots)}) "
+            f"AND col = ?1 AND row <> ?1"
         )
-        return self._cells(self.db.execute(query, (key,)), slots)
+        return self._cells(self.db.execute(query, (-1 if key is None else key,)), slots)
+
+    def version_id(self, version: Version) -> int | None:
+        """The database's id of a version, None for one that is not stored."""
+        query = "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?"
+        row = self.db.execute(query, (version.agent, version.step)).fetchone()
+        return None if row is None else int(row[0])
 
     def payoff_slots(self) -> list[tuple[str, str, str, str]]:
         """(relation, task, situation, domain) of all payoffs there are."""
         return list(self.db.execute("SELECT relation, task, situation, domain FROM slots ORDER BY 1, 2, 3, 4"))
 
     def _slots(self, relation: str, task: str, situation: str | None) -> dict[int, tuple[str, str]]:
-        query = "SELECT id, situation, domain FROM slots WHERE relation = ?1 AND task = ?2 AND (?3 IS NULL OR situation = ?3)"
+        query = (
+            "SELECT id, situation, domain FROM slots WHERE relation = ?1 AND task = ?2 AND (?3 IS NULL "
+            "OR situation = ?3)"
+        )
         return {row[0]: (row[1], row[2]) for row in self.db.execute(query, (relation, task, situation))}
 
     def _cells(self, cursor: Iterable[tuple], slots: dict[int, tuple[str, str]]) -> PayoffCells:
@@ -80,7 +86,10 @@ class PayoffQueries:
         names: dict[int, Version] = {}
         for start in range(0, len(ids), 500):
             part = ids[start : start + 500].tolist()
-            query = f"SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id IN ({_numbers(part)})"
+            query = (
+                f"SELECT v.id, a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.id IN "
+                f"({_numbers(part)})"
+            )
             names.update({key: Version(name, step) for key, name, step in self.db.execute(query)})
         return tuple(names[key] for key in ids.tolist())
 

@@ -27,7 +27,10 @@ from league.types import Rating, Role, Version, VersionRow
 
 NAMES_CACHED = 4000
 """Names of versions a reader remembers: every update makes new ones, and a run may last for weeks."""
-_VERSION = "SELECT v.id, a.name, v.step, v.role, v.round, v.blob, v.optimizer, v.reason FROM versions v JOIN agents a ON a.id = v.agent "
+_VERSION = (
+    "SELECT v.id, a.name, v.step, v.role, v.round, v.blob, v.optimizer, v.reason FROM versions "
+    "v JOIN agents a ON a.id = v.agent "
+)
 
 
 class RunReader(PayoffQueries):
@@ -149,7 +152,8 @@ class RunReader(PayoffQueries):
     def _version_rows(self, rows: list[tuple]) -> list[VersionRow]:
         parents: dict[int, list[Version]] = {}
         query = (
-            "SELECT p.child, a.name, v.step FROM parents p JOIN versions v ON v.id = p.parent JOIN agents a ON a.id = v.agent "
+            "SELECT p.child, a.name, v.step FROM parents p JOIN versions v ON v.id = p.parent JOIN agents "
+            "a ON a.id = v.agent "
             "WHERE p.child BETWEEN ? AND ? ORDER BY p.child, p.position"
         )
         if rows:
@@ -167,7 +171,8 @@ class RunReader(PayoffQueries):
         live = self.live()
         pinned = {version.agent for version, _ in self.pins()}
         query = (
-            "SELECT a.name, min(v.round), max(v.step), (SELECT role FROM versions w WHERE w.agent = a.id ORDER BY step DESC LIMIT 1) "
+            "SELECT a.name, min(v.round), max(v.step), (SELECT role FROM versions w WHERE w.agent = a.id "
+            "ORDER BY step DESC LIMIT 1) "
             "FROM agents a JOIN versions v ON v.agent = a.id GROUP BY a.id ORDER BY a.name"
         )
         found = self.db.execute(query).fetchall()
@@ -180,7 +185,8 @@ class RunReader(PayoffQueries):
     def pins(self) -> list[tuple[Version, str]]:
         """Versions kept whatever happens, and why ("export", "best", …)."""
         query = (
-            "SELECT a.name, v.step, p.why FROM pins p JOIN versions v ON v.id = p.version JOIN agents a ON a.id = v.agent "
+            "SELECT a.name, v.step, p.why FROM pins p JOIN versions v ON v.id = p.version JOIN agents "
+            "a ON a.id = v.agent "
             "ORDER BY a.name, v.step, p.why"
         )
         return [(Version(name, step), why) for name, step, why in self.db.execute(query)]
@@ -193,7 +199,8 @@ class RunReader(PayoffQueries):
         one.
         """
         query = (
-            "SELECT d.name, a.name, v.step, r.mu, r.sigma, r.games, max(r.round) FROM ratings r JOIN ladders d ON d.id = r.ladder "
+            "SELECT d.name, a.name, v.step, r.mu, r.sigma, r.games, max(r.round) FROM ratings r JOIN ladders "
+            "d ON d.id = r.ladder "
             "JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent WHERE (?1 IS NULL OR d.name = ?1) "
             "GROUP BY r.ladder, r.version ORDER BY d.name, r.mu DESC, a.name, v.step"
         )
@@ -205,7 +212,8 @@ class RunReader(PayoffQueries):
         rounds."""
         query = (
             "SELECT r.round, a.name, v.step, r.mu, r.sigma, r.games FROM ratings r JOIN ladders d ON d.id = r.ladder "
-            "JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent WHERE d.name = ? AND r.round >= ? ORDER BY r.round, a.name"
+            "JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent WHERE d.name = ? AND "
+            "r.round >= ? ORDER BY r.round, a.name"
         )
         rows = self.db.execute(query, (ladder, since))
         return [

@@ -13,7 +13,7 @@ from run to run: `run_digest` leaves them out."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class Retention:
     """How much of the past a run keeps. Outcomes, versions, scalars and lineage are kept for ever."""
 
     rounds: int = 2
@@ -47,7 +47,7 @@ class RoundRecord:
     state: Mapping[str, object]
     """JSON: scheduler, evolution, hyper per agent, counters; times under the key `clock`."""
     figures: object | None = None
-    """JSON: matrices for pictures; kept for the last `Limits.figure_rounds` rounds."""
+    """JSON: matrices for pictures; kept for the last `Retention.figure_rounds` rounds."""
     seconds: float = 0.0
 
 
@@ -63,7 +63,7 @@ class PlayedOutcome:
 
 @dataclass(frozen=True)
 class StoredMatch:
-    """A match as kept for ever, with its details while `Limits.detail_rounds` lasts (None
+    """A match as kept for ever, with its details while `Retention.detail_rounds` lasts (None
     afterwards)."""
 
     id: str
@@ -166,7 +166,7 @@ __all__: Sequence[str] = [
     "AgentRow",
     "Collected",
     "Heartbeat",
-    "Limits",
+    "Retention",
     "Match",
     "MatchResult",
     "PayoffCells",

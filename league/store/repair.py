@@ -1,21 +1,24 @@
 """`league verify --repair`: back to the newest kept round that is whole, saying what was dropped.
 
-The damaged database stays beside the mended one as `league.db.damaged-<time>`. A database whose pages are broken is
+The damaged database stays beside the repaired one as `league.db.damaged-<time>`. A database whose pages are broken is
 first copied row by row into a fresh one, as far as it can be read. Older rounds whose matches are damaged lose those
 matches, and payoffs are summed again without them. When no kept round is whole, nothing is changed and RunFolderError
 says so.
 """
 
+import hashlib
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from league.errors import RunFolderError
 from league.store import codec, fs, schema
 from league.store.blobs import BlobStore
 from league.store.commit import rebuild_payoffs, seal
+from league.store.digests import rating_sum
 from league.store.lock import RunLock
 from league.store.opening import DATABASE, require_run
 from league.store.reader import RunReader
@@ -32,28 +35,15 @@ from league.store.verify import (
 )
 from league.types import Rating
 
-TABLES = (
-    *(
-        "meta",
-        "rounds",
-        "agents",
-        "versions",
-        "parents",
-        "checkpoints",
-        "live",
-        "pins",
-        "blobs",
-        "slots",
-        "payoffs",
-        "ladders",
-    ),
-    *("ratings", "scalar_names", "details", "figures", "transcripts"),
-)
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 
 def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
-    """Mend a run folder; takes its lock. Returns the report of the mended folder, `dropped` telling
-    what was lost."""
+    """Repair a run folder, under its lock; returns the new report, whose `dropped` says what was lost.
+
+    Raises RunFolderError, with nothing changed, when it is in use or no kept round is whole.
+    """
     folder = Path(folder)
     path = require_run(folder)
     lock = RunLock(folder / "lock")
@@ -61,18 +51,18 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
         before = verify(folder, rate)
         if before.sound:
             return before
-        work = folder / f".{DATABASE}.mending"
+        work = folder / f".{DATABASE}.repairing"
         dropped: list[str] = []
         try:
             _copy(path, work, dropped)
-            _mend(folder, work, rate, dropped)
+            _rebuild(folder, work, rate, dropped)
             _swap(folder, path, work, dropped)
         except schema.DAMAGE as error:
             raise RunFolderError(
                 f"{folder} cannot be repaired: {error}; nothing was changed; restore it from a copy"
             ) from error
         finally:
-            for leftover in folder.glob(f".{DATABASE}.mending*"):
+            for leftover in folder.glob(f".{DATABASE}.repairing*"):
                 leftover.unlink()
     finally:
         lock.release()
@@ -103,30 +93,30 @@ def _copy(path: Path, work: Path, dropped: list[str]) -> None:
 
 
 def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, dropped: list[str]) -> None:
+    """Copy every row that can be read and is possible into a fresh database."""
+    db = schema.tables(target)
     target.execute("PRAGMA foreign_keys = OFF")
-    target.execute("BEGIN")
-    for table in TABLES:
-        width = len(target.execute(f"PRAGMA table_info({table})").fetchall())
-        insert = f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * width)})"
-        for row in _readable_rows(source, target, table):
-            try:
-                target.execute(insert, row)
-            except (sqlite3.IntegrityError, sqlite3.InterfaceError):
-                dropped.append(f"an impossible row of table {table}")
-    while broken := target.execute("PRAGMA foreign_key_check").fetchall():
-        for table, rowid, _, _ in broken:
-            dropped.append(f"a row of table {table} that refers to a lost one")
-            if rowid is None:  # a table without row ids: only those derived or listed again below
-                target.execute(f"DELETE FROM {table}")
-            else:
-                target.execute(f"DELETE FROM {table} WHERE rowid = ?", (rowid,))
-    target.execute("COMMIT")
+    with db.atomic():
+        for name in db.table_names():
+            table = db.table(name)
+            insert = f"INSERT OR IGNORE INTO {name} VALUES ({','.join('?' * len(table.columns))})"
+            for row in _readable_rows(source, name, table.pks):
+                try:
+                    target.execute(insert, row)
+                except (sqlite3.IntegrityError, sqlite3.InterfaceError):
+                    dropped.append(f"an impossible row of table {name}")
+        while broken := target.execute("PRAGMA foreign_key_check").fetchall():
+            for name, rowid, _, _ in broken:
+                dropped.append(f"a row of table {name} that refers to a lost one")
+                if rowid is None:  # a table without row ids: only those derived or listed again below
+                    db.table(name).delete_where()
+                else:
+                    db.table(name).delete_where("rowid = ?", [rowid])
     target.execute("PRAGMA foreign_keys = ON")
 
 
-def _readable_rows(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> Iterator[tuple]:
+def _readable_rows(source: sqlite3.Connection, table: str, keys: list[str]) -> Iterator[tuple]:
     """Rows from the front until a broken page, then from the back until one."""
-    keys = [row[1] for row in target.execute(f"PRAGMA table_info({table})") if row[5]]
     for direction in ("", " DESC"):
         order = ", ".join(f"{key}{direction}" for key in keys)
         try:
@@ -136,25 +126,26 @@ def _readable_rows(source: sqlite3.Connection, target: sqlite3.Connection, table
             continue
 
 
-def _mend(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) -> None:
+def _rebuild(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) -> None:
     connection = connect(work)
     try:
         reader = RunReader(folder, connection)
-        connection.execute("BEGIN IMMEDIATE")
-        good = _newest_whole(reader)
-        last = reader.latest_round()
-        if good is None:
-            raise RunFolderError(
-                f"{folder} cannot be repaired: none of the kept rounds {reader.kept_rounds()} is whole; restore it from a copy"
-            )
-        _drop_rounds(reader, good, last or good, dropped)
-        _drop_damaged_history(reader, dropped)
-        _drop_damaged_extras(reader, dropped)
-        _drop_lost_blobs(reader, dropped)
-        rebuild_payoffs(reader)
-        _mend_ratings(reader, rate, dropped)
-        _mend_config(reader, folder)
-        connection.execute("COMMIT")
+        db = schema.tables(connection)
+        with db.atomic():
+            good = _newest_whole(reader)
+            last = reader.latest_round()
+            if good is None:
+                raise RunFolderError(
+                    f"{folder} cannot be repaired: none of the kept rounds {reader.kept_rounds()} is whole; "
+                    "restore it from a copy"
+                )
+            _drop_rounds(reader, db, good, last or good, dropped)
+            _drop_damaged_history(reader, db, dropped)
+            _drop_damaged_extras(reader, db, dropped)
+            _drop_lost_blobs(reader, db, dropped)
+            rebuild_payoffs(reader)
+            _repair_ratings(reader, db, rate, dropped)
+            _repair_config(reader, db, folder)
     finally:
         connection.close()
 
@@ -167,95 +158,92 @@ def _newest_whole(reader: RunReader) -> int | None:
     return None
 
 
-def _drop_rounds(reader: RunReader, good: int, last: int, dropped: list[str]) -> None:
-    db = reader.db
+def _drop_rounds(reader: RunReader, db: "Database", good: int, last: int, dropped: list[str]) -> None:
     for number in range(good + 1, last + 1):
-        row = db.execute("SELECT matches FROM rounds WHERE round = ?", (number,)).fetchone()
-        dropped.append(f"round {number}" + (f" with its {row[0]} matches" if row else ""))
-    newer = "SELECT id FROM versions WHERE round > ?1"
-    db.execute("DELETE FROM payoffs")
+        row = next(db.table("rounds").rows_where("round = ?", [number], select="matches"), None)
+        dropped.append(f"round {number}" + (f" with its {row['matches']} matches" if row else ""))
+    newer = "SELECT id FROM versions WHERE round > :good"
+    after = {"good": good}
+    db.table("payoffs").delete_where()
     for table in ("transcripts", "details", "figures", "ratings", "live", "checkpoints"):
-        db.execute(f"DELETE FROM {table} WHERE round > ?", (good,))
-    db.execute(f"DELETE FROM ratings WHERE version IN ({newer})", (good,))
-    db.execute(f"DELETE FROM pins WHERE version IN ({newer})", (good,))
-    db.execute(f"DELETE FROM parents WHERE child IN ({newer}) OR parent IN ({newer})", (good,))
-    db.execute("DELETE FROM versions WHERE round > ?", (good,))
-    db.execute("DELETE FROM rounds WHERE round > ?", (good,))
-    db.execute("UPDATE versions SET retired = NULL WHERE retired > ?", (good,))
+        db.table(table).delete_where("round > :good", after)
+    for table in ("ratings", "pins"):
+        db.table(table).delete_where(f"version IN ({newer})", after)
+    db.table("parents").delete_where(f"child IN ({newer}) OR parent IN ({newer})", after)
+    for table in ("versions", "rounds"):
+        db.table(table).delete_where("round > :good", after)
+    db.execute("UPDATE versions SET retired = NULL WHERE retired > :good", after)
     reader.forget()
 
 
-def _drop_damaged_history(reader: RunReader, dropped: list[str]) -> None:
+def _drop_damaged_history(reader: RunReader, db: "Database", dropped: list[str]) -> None:
     """Empty the matches of rounds that are not as committed; their scalars go too."""
-    for (number,) in reader.db.execute("SELECT round FROM rounds ORDER BY round").fetchall():
+    for number in [row["round"] for row in db.table("rounds").rows_where(order_by="round", select="round")]:
         if (problem := check_round(reader, number)) is not None:
             dropped.append(f"matches and scalars of {problem}")
-            empty = (codec.pack_rows([]), number)
-            reader.db.execute("UPDATE rounds SET matches = 0, block = ?, scalars = x'' WHERE round = ?", empty)
-            reader.db.execute("DELETE FROM details WHERE round = ?", (number,))
+            db.table("rounds").update(number, {"matches": 0, "block": codec.pack_rows([]), "scalars": b""})
+            db.table("details").delete_where("round = ?", [number])
             seal(reader, number)
 
 
-def _drop_damaged_extras(reader: RunReader, dropped: list[str]) -> None:
-    for table, label in (("details", "round"), ("figures", "round"), ("transcripts", "match")):
-        for key, block in reader.db.execute(f"SELECT {label}, block FROM {table}").fetchall():
+def _drop_damaged_extras(reader: RunReader, db: "Database", dropped: list[str]) -> None:
+    for name, label in (("details", "round"), ("figures", "round"), ("transcripts", "match")):
+        table = db.table(name)
+        for row in list(table.rows_where(select=f"{label}, block")):
             try:
-                codec.unpack_json(block, table)
+                codec.unpack_json(row["block"], name)
             except RunFolderError:
-                dropped.append(f"{table} of {label} {key}")
-                reader.db.execute(f"DELETE FROM {table} WHERE {label} = ?", (key,))
+                dropped.append(f"{name} of {label} {row[label]}")
+                table.delete_where(f"{label} = ?", [row[label]])
     for number in [n for n in reader.kept_rounds() if check_checkpoint(reader, n)]:
         dropped.append(f"round {number} as a round to fall back to")
-        reader.db.execute("DELETE FROM live WHERE round = ?", (number,))
-        reader.db.execute("DELETE FROM checkpoints WHERE round = ?", (number,))
+        db.table("live").delete_where("round = ?", [number])
+        db.table("checkpoints").delete_where("round = ?", [number])
 
 
-def _drop_lost_blobs(reader: RunReader, dropped: list[str]) -> None:
+def _drop_lost_blobs(reader: RunReader, db: "Database", dropped: list[str]) -> None:
     """The list of blobs becomes what is on the disk, whole; pins of lost weights go."""
-    db = reader.db
     whole = [sha for sha in reader.blobs.hashes() if not reader.blobs.problem(sha)]
-    known = {row[0].hex() for row in db.execute("SELECT sha FROM blobs")}
-    named = {raw.hex() for row in db.execute("SELECT blob, optimizer FROM versions") for raw in row if raw is not None}
-    db.execute("DELETE FROM blobs")
-    db.executemany(
-        "INSERT INTO blobs VALUES (?,?)",
-        [(bytes.fromhex(sha), reader.blobs.size(sha)) for sha in whole if sha in named],
+    known = {row["sha"].hex() for row in db.table("blobs").rows}
+    versions = db.table("versions").rows_where(select="blob, optimizer")
+    named = {raw.hex() for row in versions for raw in row.values() if raw is not None}
+    db.table("blobs").delete_where()
+    db.table("blobs").insert_all(
+        {"sha": bytes.fromhex(sha), "bytes": reader.blobs.size(sha)} for sha in whole if sha in named
     )
     for sha in sorted(known - set(whole)):
         dropped.append(f"blob {sha[:12]}…")
-    lost = (
-        "SELECT id FROM versions WHERE blob NOT IN (SELECT sha FROM blobs) OR optimizer NOT IN (SELECT sha FROM blobs)"
-    )
-    for (why,) in db.execute(f"DELETE FROM pins WHERE version IN ({lost}) RETURNING why").fetchall():
-        dropped.append(f"a version pinned for '{why}'")
+    listed = "SELECT sha FROM blobs"
+    lost = f"version IN (SELECT id FROM versions WHERE blob NOT IN ({listed}) OR optimizer NOT IN ({listed}))"
+    dropped += [f"a version pinned for '{row['why']}'" for row in db.table("pins").rows_where(lost)]
+    db.table("pins").delete_where(lost)
 
 
-def _mend_ratings(reader: RunReader, rate: Rate | None, dropped: list[str]) -> None:
+def _repair_ratings(reader: RunReader, db: "Database", rate: Rate | None, dropped: list[str]) -> None:
     if not check_rating_rows(reader) and (rate is None or not check_ratings(reader, rate, VerifyReport("", None))):
         return
     dropped.append("ratings" + ("" if rate is None else " (computed again from the matches)"))
     latest = reader.latest_round()
-    reader.db.execute("DELETE FROM ratings")
+    db.table("ratings").delete_where()
     if rate is not None and latest is not None:
         for rating in rate(reader.outcomes()):
-            _insert_rating(reader, latest, rating)
+            _insert_rating(reader, db, latest, rating)
 
 
-def _insert_rating(reader: RunReader, number: int, rating: Rating) -> None:
-    from league.store.digests import rating_sum
+def _insert_rating(reader: RunReader, db: "Database", number: int, rating: Rating) -> None:
+    ladders, name = db.table("ladders"), rating.ladder
+    ladders.insert({"name": name}, ignore=True)
+    ladder = next(ladders.rows_where("name = ?", [name], select="id"))["id"]
+    version = reader.version_id(rating.version)
+    assert version is not None, "rated from the stored outcomes"
+    mu, sigma = float(rating.mu), float(rating.sigma)
+    row = {"ladder": ladder, "version": version, "round": number, "mu": mu, "sigma": sigma, "games": rating.games}
+    crc = rating_sum(ladder=ladder, version=version, number=number, mu=mu, sigma=sigma, games=rating.games)
+    db.table("ratings").insert(row | {"crc": crc}, replace=True)
 
-    reader.db.execute("INSERT OR IGNORE INTO ladders (name) VALUES (?)", (rating.ladder,))
-    ladder_id = reader.db.execute("SELECT id FROM ladders WHERE name = ?", (rating.ladder,)).fetchone()[0]
-    query = "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?"
-    key = reader.db.execute(query, (rating.version.agent, rating.version.step)).fetchone()[0]
-    row = (ladder_id, key, number, float(rating.mu), float(rating.sigma), rating.games)
-    reader.db.execute("INSERT OR REPLACE INTO ratings VALUES (?,?,?,?,?,?,?)", (*row, rating_sum(*row)))
 
-
-def _mend_config(reader: RunReader, folder: Path) -> None:
-    """config.yaml follows the database, when the database's own copy is sound."""
-    import hashlib
-
+def _repair_config(reader: RunReader, db: "Database", folder: Path) -> None:
+    """Put config.yaml back as the database has it, when the database's own copy is sound."""
     text = reader.config_text()
     if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
         try:
@@ -266,7 +254,7 @@ def _mend_config(reader: RunReader, folder: Path) -> None:
             raise RunFolderError(
                 f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy"
             )
-        reader.db.execute("UPDATE meta SET value = ? WHERE key = 'config'", (text,))
+        db.table("meta").update("config", {"value": text})
     try:
         fs.replace_file(folder / "config.yaml", text.encode())
     except OSError as error:
@@ -276,7 +264,7 @@ def _mend_config(reader: RunReader, folder: Path) -> None:
 
 
 def _swap(folder: Path, path: Path, work: Path, dropped: list[str]) -> None:
-    """Put the mended database in place; keep the damaged one."""
+    """Put the repaired database in place; keep the damaged one."""
     check = sqlite3.connect(work, isolation_level=None)
     check.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     check.execute("PRAGMA journal_mode = DELETE")

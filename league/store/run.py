@@ -10,47 +10,45 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from league import __version__
 from league.errors import LeagueError, RunFolderError
-from league.store import fs, schema
+from league.store import fs, pin_requests, schema
 from league.store.commit import RoundWriter
 from league.store.environment import describe, differences
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
-from league.store.lock import RunLock
+from league.store.lock import RunInUse, RunLock
 from league.store.opening import DATABASE, require_run
 from league.store.reader import RunReader
-from league.store.records import Collected, Limits, RoundRecord
+from league.store.records import Collected, Retention, RoundRecord
 from league.types import Version
 
-__all__ = ["Limits", "RoundRecord", "RunReader", "RunStore", "request_stop"]
-
-
-_VERSION_ID = "SELECT v.id FROM versions v JOIN agents a ON a.id = v.agent WHERE a.name = ? AND v.step = ?"
+__all__ = ["Retention", "RoundRecord", "RunReader", "RunStore", "request_stop"]
 
 
 class RunStore(RunReader):
     """The writer of one run: everything `RunReader` answers, and `commit`. At most one per folder
     exists at a time."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: RunLock, limits: Limits):
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: RunLock, retention: Retention):
         super().__init__(folder, connection)
-        self.limits = limits
+        self.retention = retention
         self._lock = lock
         self.journal = ReplyJournal(folder / "journal", self._under_way)
 
     @classmethod
-    def create(cls, folder: Path, config_yaml: str, limits: Limits | None = None) -> "RunStore":
+    def create(cls, folder: Path, config_yaml: str, retention: Retention | None = None) -> "RunStore":
         """Make a new run folder, whole or not at all. Raises RunFolderError when something is in
         the way."""
         folder = Path(folder)
         if folder.is_symlink() or folder.is_file():
             raise RunFolderError(
-                f"{folder} is a {'link' if folder.is_symlink() else 'file'}; a run needs a new folder (choose another name)"
+                f"{folder} is a {'link' if folder.is_symlink() else 'file'}; a run needs a new folder (choose "
+                f"another name)"
             )
         if folder.is_dir() and any(folder.iterdir()):
             what = "already holds a run" if (folder / DATABASE).exists() else "is not empty"
@@ -73,10 +71,10 @@ class RunStore(RunReader):
             fs.remove_tree(staging)
             raise
         fs.fsync_folder(folder.parent)
-        return cls.open(folder, limits)
+        return cls.open(folder, retention)
 
     @classmethod
-    def open(cls, folder: Path, limits: Limits | None = None) -> "RunStore":
+    def open(cls, folder: Path, retention: Retention | None = None) -> "RunStore":
         """Take the run for writing: lock, migrate (with a backup), sweep what an interrupted write
         left.
 
@@ -84,10 +82,10 @@ class RunStore(RunReader):
         """
         folder = Path(folder)
         path = require_run(folder)
-        limits = limits or Limits()
-        if limits.rounds < 2:
+        retention = retention or Retention()
+        if retention.rounds < 2:
             raise LeagueError(
-                f"Limits.rounds is {limits.rounds}; at least 2 rounds are kept, to have one to fall back to"
+                f"Retention.rounds is {retention.rounds}; at least 2 rounds are kept, to have one to fall back to"
             )
         lock = RunLock(folder / "lock")
         try:
@@ -98,7 +96,7 @@ class RunStore(RunReader):
         try:
             with _disk(folder):
                 schema.migrate(connection, path)
-                store = cls(folder, connection, lock, limits)
+                store = cls(folder, connection, lock, retention)
                 store.blobs.sweep()
                 fs.sweep(folder)
             return store
@@ -123,7 +121,7 @@ class RunStore(RunReader):
         latest = self.latest_round()
         if record.round != (0 if latest is None else latest + 1) and not (latest is None and record.round == 1):
             raise LeagueError(f"round {record.round} cannot follow round {latest}")
-        writer = RoundWriter(self, self.limits)  # a fresh one: the ids it caches must not outlive a rollback
+        writer = RoundWriter(self, self.retention)  # a fresh one: the ids it caches must not outlive a rollback
         fs.execute(self.db, "BEGIN IMMEDIATE")
         try:
             writer.write(record)
@@ -132,7 +130,7 @@ class RunStore(RunReader):
             self._roll_back()
             raise RunFolderError(
                 f"round {record.round} could not be stored in {self.folder}: {error}; nothing of it was kept "
-                f"(free space or mend the disk, then `league resume {self.folder}`)"
+                f"(free space or repair the disk, then `league resume {self.folder}`)"
             ) from error
         except sqlite3.IntegrityError as error:
             self._roll_back()
@@ -149,9 +147,13 @@ class RunStore(RunReader):
         self.forget()
 
     def collect_garbage(self) -> Collected:
-        """Delete blobs that no kept round, pin or state refers to. Only ever after a commit."""
+        """Delete blobs that no kept round, pin or state refers to. Only ever after a commit.
+
+        Pins that other processes asked for are set first, so nothing they name is deleted.
+        """
+        self._grant_pins()
         with _disk(self.folder):
-            self.journal.trim(self._under_way() - max(2, self.limits.rounds))
+            self.journal.trim(self._under_way() - max(2, self.retention.rounds))
             return collect(self.db, self.blobs)
 
     def adopt_config(self, text: str) -> None:
@@ -160,38 +162,40 @@ class RunStore(RunReader):
         if text == self.config_text():
             return
         self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
-        rows = [(text, "config"), (hashlib.sha256(text.encode()).hexdigest(), "config_sha256")]
+        new = {"config": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()}
         with _disk(self.folder):
-            fs.execute(self.db, "BEGIN IMMEDIATE")
-            try:
-                fs.executemany(self.db, "UPDATE meta SET value = ? WHERE key = ?", rows)
-                fs.execute(self.db, "COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
+            rows = [{"key": key, "value": value} for key, value in new.items()]
+            schema.tables(self.db).table("meta").insert_all(rows, replace=True)
 
     def _under_way(self) -> int:
         latest = self.latest_round()
         return 0 if latest is None else latest + 1
 
     def pin(self, version: Version, why: str) -> None:
-        """Keep a version's blobs whatever happens ("export", "best", …)."""
-        row = self.version_row(version)
-        if row.blob is not None and not self.blobs.has(row.blob):
-            raise RunFolderError(
-                f"{version} cannot be kept: its weights are gone (only the last {self.limits.rounds} rounds' stay by themselves)"
-            )
-        key = self.db.execute(_VERSION_ID, (version.agent, version.step)).fetchone()[0]
-        with _disk(self.folder):
-            fs.execute(self.db, "INSERT OR IGNORE INTO pins VALUES (?,?)", (key, why))
+        """Keep a version's blobs whatever happens; `why` says what for ("export").
 
-    def unpin(self, version: Version, why: str) -> None:
-        with _disk(self.folder):
-            fs.execute(
-                self.db,
-                f"DELETE FROM pins WHERE version = ({_VERSION_ID}) AND why = ?",
-                (version.agent, version.step, why),
+        Raises RunFolderError when they are gone already, LeagueError for a version that is not stored.
+        """
+        row = self.version_row(version)
+        if any(sha is not None and not self.blobs.has(sha) for sha in (row.blob, row.optimizer)):
+            raise RunFolderError(
+                f"{version} cannot be kept: its weights are gone (only the last {self.retention.rounds} rounds' "
+                f"stay by themselves)"
             )
+        with _disk(self.folder):
+            fs.execute(self.db, "INSERT OR IGNORE INTO pins VALUES (?,?)", (self.version_id(version), why))
+
+    def _grant_pins(self) -> None:
+        """Set the pins that other processes asked for; what cannot be pinned any more is an event."""
+        for request in pin_requests.waiting(self.folder):
+            for version in request.versions:
+                try:
+                    self.pin(version, request.why)
+                    self.event("pinned", version=str(version), why=request.why)
+                except LeagueError as error:
+                    self.event("not pinned", version=str(version), why=request.why, error=str(error))
+            with _disk(self.folder):
+                request.path.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------ signs of life
     def beat(self, number: int, phase: str) -> None:
@@ -248,6 +252,23 @@ def withdraw_stop(folder: Path) -> None:
         ) from error
 
 
+def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> None:
+    """Pin versions of a run from outside, so that no later round of it deletes their weights.
+
+    A run without a writer is locked for the moment it takes. While another process writes it, a request is left in the
+    folder, and that process sets the pins before it next collects garbage (after its next commit at the latest; what
+    is live now is kept at least so long). Raises RunFolderError where the folder cannot be written.
+    """
+    try:
+        store = RunStore.open(folder)
+    except RunInUse:
+        pin_requests.leave(folder, versions, why)
+        return
+    with store:
+        for version in versions:
+            store.pin(version, why)
+
+
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
     """Say in words that the disk is full or fails."""
@@ -255,7 +276,7 @@ def _disk(folder: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.OperationalError) as error:
         raise RunFolderError(
-            f"{folder} cannot be written: {error} (free space or mend the disk, then `league resume {folder}`)"
+            f"{folder} cannot be written: {error} (free space or repair the disk, then `league resume {folder}`)"
         ) from error
 
 
@@ -275,9 +296,8 @@ def _furnish(staging: Path, config_yaml: str) -> None:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "league": __version__,
         }
-        fs.execute(connection, "BEGIN IMMEDIATE")
-        fs.executemany(connection, "INSERT INTO meta VALUES (?,?)", sorted(meta.items()))
-        fs.execute(connection, "COMMIT")
+        with schema.tables(connection).atomic():
+            fs.executemany(connection, "INSERT INTO meta VALUES (?,?)", sorted(meta.items()))
     finally:
         connection.close()
     fs.fsync_folder(staging)

@@ -1,22 +1,31 @@
 """The database's schema and its migrations.
 
-`user_version` counts migrations applied. Before migrating, the file is copied to `league.db.v<N>.bak`; a database
-newer than this code is refused. NaN would become NULL silently in SQLite, so every number is NOT NULL and bounded.
+A migration is a function of a `sqlite_utils.Database`. `PRAGMA user_version` counts those applied: a reader compares
+that one number, where sqlite-utils' own `Migrations` would keep a table of names and times in every run. Before
+migrating, the file is copied to `league.db.v<N>.bak`; a database newer than this code is refused. NaN would become
+NULL silently in SQLite, so every number is NOT NULL and bounded: CHECKs, and tables without row ids, which
+`Database.create_table` does not offer, so the first schema is a script.
 
 Matches are kept as one compressed block a round (about 20 bytes a match instead of 150), with database ids of
 versions and slots inside; `league verify` checks those references, as SQLite checks the foreign keys of the tables.
 """
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from league.errors import RunFolderError
 from league.store import fs
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What reading a damaged database raises; the second when SQLite's own message quotes the damage."""
 
 _FINITE = "CHECK({0} BETWEEN -1e300 AND 1e300)"
+_NAME = "CHECK(length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9_-]*' AND name NOT GLOB '[_-]*')"
 
 V1 = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -31,7 +40,7 @@ CREATE TABLE rounds (
 );
 CREATE TABLE agents (
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE CHECK(length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9_-]*' AND name NOT GLOB '[_-]*')
+    name TEXT NOT NULL UNIQUE {_NAME}
 );
 CREATE TABLE versions (
     id INTEGER PRIMARY KEY,
@@ -114,8 +123,26 @@ CREATE TABLE transcripts (
 CREATE INDEX transcripts_by_round ON transcripts (round, bytes);
 """
 
-MIGRATIONS: list[str] = [V1]
+
+def create_tables(db: "Database") -> None:
+    """Schema 1: every table and index of a new database."""
+    db.executescript(V1)
+
+
+MIGRATIONS: "list[Callable[[Database], None]]" = [create_tables]
 """Migration i takes a database from user_version i to i + 1. Released ones never change."""
+
+
+def tables(connection: sqlite3.Connection) -> "Database":
+    """The same connection as a `sqlite_utils.Database`: for migrations, repair and what a writer does between rounds.
+
+    Imported here, because sqlite-utils imports pandas (0.3 s), which commands that only read a run must not pay.
+    A write is one transaction by itself, or part of `atomic()`. Two of its ways are not for a run: `upsert`, which
+    makes and drops a trial table in the file, and `pk=` or `ignore=` on a table without row ids, which it looks for.
+    """
+    from sqlite_utils import Database
+
+    return Database(connection, recursive_triggers=False, execute_plugins=False)
 
 
 def user_version(connection: sqlite3.Connection) -> int:
@@ -133,40 +160,27 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> Path | None:
-    """Bring the database up to date, all steps in one transaction; returns the backup's path when
-    there was data."""
+    """Bring the database up to date, all steps in one transaction.
+
+    Returns the path of the backup, None where nothing was to be done or there was no data. Raises RunFolderError, with
+    the database unchanged, when the result would be unsound.
+    """
     found = check(connection, path)
     if found == len(MIGRATIONS):
         return None
     backup = _back_up(connection, path, found) if found else None
     connection.execute("PRAGMA foreign_keys = OFF")
-    fs.execute(connection, "BEGIN IMMEDIATE")
-    try:
-        for number in range(found, len(MIGRATIONS)):
-            for statement in _statements(MIGRATIONS[number]):
-                fs.execute(connection, statement)
+    db = tables(connection)
+    with db.atomic():
+        for migration in MIGRATIONS[found:]:
+            migration(db)
         if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
             raise RunFolderError(
                 f"{path}: migrating broke a foreign key of table {broken[0]}; the database is unchanged"
             )
-        fs.execute(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
-        fs.execute(connection, "COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     connection.execute("PRAGMA foreign_keys = ON")
     return backup
-
-
-def _statements(script: str) -> list[str]:
-    statements, current = [], ""
-    for line in script.splitlines():
-        current += line + "\n"
-        if sqlite3.complete_statement(current):
-            statements.append(current.strip())
-            current = ""
-    return [statement for statement in statements if statement]
 
 
 def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:

@@ -162,9 +162,9 @@ def check_rating_rows(reader: RunReader) -> list[str]:
     """Rating rows against their checksums."""
     rows = reader.db.execute("SELECT ladder, version, round, mu, sigma, games, crc FROM ratings").fetchall()
     return [
-        f"ratings: the row of {reader.version_name(row[1])} at round {row[2]} was changed"
-        for row in rows
-        if rating_sum(*row[:6]) != row[6]
+        f"ratings: the row of {reader.version_name(version)} at round {number} was changed"
+        for ladder, version, number, mu, sigma, games, crc in rows
+        if crc != rating_sum(ladder=ladder, version=version, number=number, mu=mu, sigma=sigma, games=games)
     ]
 
 
@@ -193,7 +193,8 @@ def _check_config(reader: RunReader) -> list[str]:
     file = reader.folder / "config.yaml"
     if not file.is_file() or file.read_bytes() != text.encode():
         problems.append(
-            f"{file} is not the configuration the run goes by (`league resume` adopts an edit, `--repair` puts the old one back)"
+            f"{file} is not the configuration the run goes by (`league resume` adopts an edit, `--repair` "
+            f"puts the old one back)"
         )
     return problems
 

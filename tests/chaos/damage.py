@@ -78,7 +78,7 @@ def flip_database(scratch: Path, seed: int, count: int) -> dict[str, object]:
 
 
 def _repair(folder: Path) -> str:
-    """What `--repair` came to; a mended run must also go on."""
+    """What `--repair` came to; a repaired run must also go on."""
     try:
         report = repair(folder, rate)
     except RunFolderError:
@@ -90,7 +90,7 @@ def _repair(folder: Path) -> str:
     except (LeagueError, sqlite3.Error, KeyError) as error:
         return f"DOES NOT GO ON: {error}"
     # Without `rate`: the scripted league's state goes on from the ratings before damaged matches were dropped.
-    return "mended" if verify(folder).sound else "UNSOUND after going on"
+    return "repaired" if verify(folder).sound else "UNSOUND after going on"
 
 
 def _fresh(base: Path, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from league.seeds import derive
-from league.store.records import Limits, PlayedOutcome, RoundRecord
+from league.store.records import Retention, PlayedOutcome, RoundRecord
 from league.store.run import RunStore
 from league.types import Match, MatchResult, Outcome, Problem, Rating, Version, VersionRow
 
@@ -31,8 +31,8 @@ class Script:
     snapshots: int = 2
     transcripts: int = 1
     scalars: int = 2
-    limits: Limits = field(
-        default_factory=lambda: Limits(payoff_rounds=4, detail_rounds=5, transcript_rounds=4, figure_rounds=3)
+    retention: Retention = field(
+        default_factory=lambda: Retention(payoff_rounds=4, detail_rounds=5, transcript_rounds=4, figure_rounds=3)
     )
 
 
@@ -173,10 +173,10 @@ def _mu_sigma(entry: tuple[float, int]) -> tuple[float, float, int]:
 def run_to(folder: Path, rounds: int, script: Script) -> None:
     """Create or continue a run until round number `rounds - 1` is committed."""
     if (folder / "league.db").exists():
-        store = RunStore.open(folder, script.limits)
+        store = RunStore.open(folder, script.retention)
         store.collect_garbage()
     else:
-        store = RunStore.create(folder, CONFIG, script.limits)
+        store = RunStore.create(folder, CONFIG, script.retention)
     try:
         while (store.latest_round() if store.latest_round() is not None else -1) < rounds - 1:
             play_round(store, script)

@@ -37,11 +37,22 @@ evaluation: {{every: 4, problems: 1, final_problems: 1, teaching_matches: 1}}
 league: {{rounds: 12, snapshot_every: 3, snapshots_kept: 2}}
 """
 EVOLVING = (
-    ("  ada: {role: student}", "  ada: {role: student}\n  max: {role: student}\n  spy: {role: exploiter, targets: [ada, max]}"),
+    (
+        "  ada: {role: student}",
+        "  ada: {role: student}\n  max: {role: student}\n  spy: {role: exploiter, targets: [ada, max]}",
+    ),
     ("matches: 3", "matches: 6"),
-    ("league: {", "evolution:\n  task: contest\n  snapshots: {min_games: 4, confidence: 0.6}\n  exploiters: {timeout: 3}\n"
-     "  pbt: {every: 2, min_games: 4, confidence: 0.55}\n  retirement: {every: 2, min_games: 2, distance: 0.5, stored: 2}\nleague: {"),
-)  # fmt: skip
+    (
+        "league: {",
+        "evolution:\n"
+        "  task: contest\n"
+        "  snapshots: {min_games: 4, confidence: 0.6}\n"
+        "  exploiters: {timeout: 3}\n"
+        "  pbt: {every: 2, min_games: 4, confidence: 0.55}\n"
+        "  retirement: {every: 2, min_games: 2, distance: 0.5, stored: 2}\n"
+        "league: {",
+    ),
+)
 """What is replaced in CONFIG so that within some rounds agents are frozen for their progress, take
 over one another, start again and retire."""
 

@@ -8,13 +8,15 @@ import pytest
 
 from league.commands.train import resume
 from league.commands.verify import _rate
+from league.loop import resume as resume_run
 from league.loop import train
 from league.preflight.checks import prepare
 from league.reporting.queries.card_facts import card_of, measured
 from league.reporting.queries.overview import current_ratings
 from league.reporting.text.model_card import Card, model_card
-from league.runtime.export import choose
+from league.runtime.export import choose, export_agents
 from league.store.digests import run_digest
+from league.store.lock import RunLock
 from league.store.reader import RunReader
 from league.store.repair import repair
 from league.store.verify import verify
@@ -137,3 +139,50 @@ def test_a_finished_run_says_that_there_was_nothing_to_resume(
 ) -> None:
     resume(seen[0])
     assert "no round was played (stopped: all rounds played)" in capsys.readouterr().out
+
+
+def test_an_exported_version_survives_the_rounds_after(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Exported while the run is live and between two processes, it stays; the run itself is the one never exported."""
+    model = write_tiny_model(tmp_path / "model", max_position_embeddings=1024)
+    exported: list[Version] = []
+
+    class Export(Nobody):
+        def round(self, league, report) -> None:
+            if report.round == 1:
+                exported.append(save(league.store.folder, "live"))
+
+    def save(run: Path, name: str) -> Version:
+        with RunReader.read(run) as reader:
+            (done,) = export_agents(run, reader, choose(reader, 1, "rating", ["ada"]), tmp_path / name)
+        assert (done.folder / "adapter_model.safetensors").is_file()
+        return done.version
+
+    config = tiny(model, tmp_path / "runs", league__rounds=2)
+    run = train(prepare(config), Export())
+    exported.append(save(run, "between"))
+    longer = tiny(model, tmp_path / "runs", league__rounds=5)
+    (run / "config.yaml").write_text(longer.dump(), encoding="utf-8")
+    resume_run(run, Nobody())
+    with RunReader.read(run) as reader:
+        assert reader.pins() == [(version, "export") for version in exported] and len(set(exported)) == 2
+        for row in (reader.version_row(version) for version in exported):
+            assert row.round < min(reader.kept_rounds()), "else this test means nothing"
+            assert row.blob is not None and reader.blobs.problem(row.blob) is None
+    assert verify(run, _rate).sound and not caplog.records
+    plain = train(prepare(tiny(model, tmp_path / "plain", league__rounds=5)), Nobody())
+    assert run_digest(run) == run_digest(plain)
+
+
+def test_a_run_that_cannot_be_written_is_exported_with_a_warning(
+    seen: tuple[Path, dict[int, Card]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, _ = seen
+    monkeypatch.setattr(RunLock, "_take", lambda _: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    with RunReader.read(run) as reader:
+        (done,) = export_agents(run, reader, choose(reader, 1, "rating", ["ada"]), tmp_path / "out")
+        assert reader.pins() == []
+    assert (done.folder / "adapter_model.safetensors").is_file()
+    assert "not pinned" in caplog.text and "Read-only file system" in caplog.text

@@ -164,7 +164,10 @@ def test_start_up_needs_no_torch_and_little_time(problems: Path, tmp_path: Path)
     """Measured in CPU seconds of the whole family of processes, for wall time depends on who else
     works here."""
     samples = lines(tmp_path / "s.jsonl", sample("    return 2 * x\n"))
-    code = "import sys; import league.cli; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', 'matplotlib') if m in sys.modules])"
+    code = (
+        "import sys; import league.cli; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', "
+        "'matplotlib') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     league_grade(problems, samples, "--json")
@@ -174,7 +177,16 @@ def test_start_up_needs_no_torch_and_little_time(problems: Path, tmp_path: Path)
 
 def test_visible_examples_of_every_notation() -> None:
     prompt = (
-        'def f(x, y=0):\n    """Adds.\n\n    >>> f(1)\n    1\n\n    f(1, 2) == 3\n    f([1], y=[2]) ➞ [1, 2]\n    f(2) => 2\n    f(3) # => 3.\n'
+        "def f(x, y=0):\n"
+        '    """Adds.\n'
+        "\n"
+        "    >>> f(1)\n"
+        "    1\n"
+        "\n"
+        "    f(1, 2) == 3\n"
+        "    f([1], y=[2]) ➞ [1, 2]\n"
+        "    f(2) => 2\n"
+        "    f(3) # => 3.\n"
         '    f(5, 14) ==> 19 - 0 = 19\n    f(x) == 3\n    g(1) == 2\n    f(4)  # returns the number\n    """\n'
     )
     found = [(example.args, example.kwargs, example.want) for example in visible.examples(prompt, "f")]

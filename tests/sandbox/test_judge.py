@@ -28,7 +28,10 @@ def problem(
 
 
 DOUBLE = problem(
-    "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 6\n    assert candidate('a') == 'aa'\n"
+    "def check(candidate):\n"
+    "    assert candidate(2) == 4\n"
+    "    assert candidate(3) == 6\n"
+    "    assert candidate('a') == 'aa'\n"
 )
 
 
@@ -81,7 +84,12 @@ FIRST_ASKED = problem(
     "def check(candidate):\n    for i in range(50):\n        got = candidate(i)\n        assert got == 2 * i\n"
 )
 SWALLOWED = problem(
-    "def check(candidate):\n    assert candidate(0) == 0\n    try:\n        candidate(9)\n    except Exception:\n        pass\n"
+    "def check(candidate):\n"
+    "    assert candidate(0) == 0\n"
+    "    try:\n"
+    "        candidate(9)\n"
+    "    except Exception:\n"
+    "        pass\n"
 )
 
 
@@ -117,7 +125,12 @@ def test_helpers_of_the_prompt_are_the_prompts_own(grader: Grader) -> None:
 
 def test_a_check_that_catches_everything_does_not_save_a_dead_answer(grader: Grader) -> None:
     task = problem(
-        "def check(candidate):\n    for _ in range(3):\n        try:\n            candidate(1)\n        except:\n            pass\n"
+        "def check(candidate):\n"
+        "    for _ in range(3):\n"
+        "        try:\n"
+        "            candidate(1)\n"
+        "        except:\n"
+        "            pass\n"
     )
     assert one(grader, task, "    return x").verdict == "pass"
     assert one(grader, task, "    raise ValueError").verdict == "pass"  # the dataset asks for no more
@@ -128,7 +141,11 @@ def test_a_check_that_catches_everything_does_not_save_a_dead_answer(grader: Gra
 
 def test_expected_exceptions_arrive(grader: Grader) -> None:
     task = problem(
-        "def check(candidate):\n    try:\n        candidate(-1)\n    except ValueError as e:\n        assert 'negative' in str(e)\n"
+        "def check(candidate):\n"
+        "    try:\n"
+        "        candidate(-1)\n"
+        "    except ValueError as e:\n"
+        "        assert 'negative' in str(e)\n"
         "    else:\n        assert False, 'no error'\n"
     )
     assert one(grader, task, "    raise ValueError('negative')").verdict == "pass"
@@ -142,7 +159,11 @@ def test_expected_exceptions_arrive(grader: Grader) -> None:
 @pytest.mark.parametrize("every", [False, True])
 def test_assertions_a_test_handles_itself_are_not_counted(grader: Grader, every: bool) -> None:
     task = problem(
-        "def check(candidate):\n    try:\n        assert candidate(1) == 2\n    except AssertionError:\n        assert candidate(1) == 3\n"
+        "def check(candidate):\n"
+        "    try:\n"
+        "        assert candidate(1) == 2\n"
+        "    except AssertionError:\n"
+        "        assert candidate(1) == 3\n"
     )
     assert one(grader, task, "    return 3", every).verdict == "pass"
     assert one(grader, task, "    return 4", every).verdict == "fail"
@@ -203,7 +224,9 @@ def test_an_answer_cannot_end_the_checks_own_loops(grader: Grader, kind: str, ev
     """Raised as it is, StopIteration says to `map` that there are no more cases:
     `all(map(candidate, cases))` of none is true."""
     task = problem(
-        "def check(candidate):\n    assert all(map(candidate, [2, 3]))\n    assert sum(1 for v in map(candidate, [1, 2])) in (0, 2)\n"
+        "def check(candidate):\n"
+        "    assert all(map(candidate, [2, 3]))\n"
+        "    assert sum(1 for v in map(candidate, [1, 2])) in (0, 2)\n"
     )
     assert one(grader, task, "    return 2 * x", every).verdict == "pass"
     grade = one(grader, task, f"    raise {kind}", every)
@@ -250,21 +273,53 @@ def test_values_that_hurt_the_check(grader: Grader, expression: str, value: str)
 
 def test_colliding_keys_are_bounded(grader: Grader) -> None:
     task = problem("def check(candidate):\n    assert candidate(1) == {}\n")
-    code = "def f(x):\n    import os, time\n    m = 2 ** 61 - 1\n    items = ','.join(str(k * m) for k in range(1, 45000))\n"
-    code += '    raw = (\'{"returned":1,"value":["s",\' + items + \']}\').encode()\n    parts = [raw[i:i + 90000] for i in range(0, len(raw), 90000)]\n'  # noqa: E501, RUF100
-    code += "    for p in parts[:-1]:\n        os.write(3, b'+' + p)\n    os.write(3, b'.' + parts[-1])\n    time.sleep(99)\n"
+    code = (
+        "def f(x):\n"
+        "    import os, time\n"
+        "    m = 2 ** 61 - 1\n"
+        "    items = ','.join(str(k * m) for k in range(1, 45000))\n"
+    )
+    code += (
+        '    raw = (\'{"returned":1,"value":["s",\' + items + \']}\').encode()\n'
+        "    parts = [raw[i:i + 90000] for i in range(0, len(raw), 90000)]\n"
+    )  # noqa: E501, RUF100
+    code += (
+        "    for p in parts[:-1]:\n"
+        "        os.write(3, b'+' + p)\n"
+        "    os.write(3, b'.' + parts[-1])\n"
+        "    time.sleep(99)\n"
+    )
     grade = one(grader, task, code)
     assert grade.verdict == "fail" and ("timeout" in grade.reason or "AssertionError" in grade.reason), grade
     assert one(grader, DOUBLE, "    return 2 * x").verdict == "pass"
 
 
 NATIVE = {
-    "makes False true": "import ctypes\nctypes.memmove(id(False) + 24, id(True) + 24, 4)\ndef f(x):\n    return False\n",
-    "32-bit system call": "import ctypes, mmap\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(bytes([0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0xc3]))\n"
+    "makes False true": "import ctypes\n"
+    "ctypes.memmove(id(False) + 24, id(True) + 24, 4)\n"
+    "def f(x):\n"
+    "    return False\n",
+    "32-bit system call": "import ctypes, mmap\n"
+    "m = mmap.mmap(-1, 4096, prot=7)\n"
+    "m.write(bytes([0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0xc3]))\n"
     "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()\ndef f(x):\n    return 2 * x\n",
-    "replaces the harness": "import sys\nsys.modules['league.sandbox.wire'].send_blocking = lambda s, m: s.send(b'.{\"verdict\":\"pass\"}')\ndef f(x):\n    return 0\n",
-    "answers in advance": 'import os\ndef f(x):\n    for n in range(1, 9):\n        os.write(3, b\'.{"returned":%d,"value":4}\' % n)\n    return 4\n',
-    "lowers its own priority, hangs": "import os\ntry:\n    os.nice(19)\nexcept OSError:\n    pass\ndef f(x):\n    while True:\n        pass\n",
+    "replaces the harness": "import sys\n"
+    "sys.modules['league.sandbox.wire'].send_blocking = lambda s, m: s.send(b'.{\"verdict\":\"pass\"}')\n"
+    "def f(x):\n"
+    "    return 0\n",
+    "answers in advance": "import os\n"
+    "def f(x):\n"
+    "    for n in range(1, 9):\n"
+    '        os.write(3, b\'.{"returned":%d,"value":4}\' % n)\n'
+    "    return 4\n",
+    "lowers its own priority, hangs": "import os\n"
+    "try:\n"
+    "    os.nice(19)\n"
+    "except OSError:\n"
+    "    pass\n"
+    "def f(x):\n"
+    "    while True:\n"
+    "        pass\n",
 }
 
 
@@ -393,7 +448,14 @@ def test_unconfined_is_refused_unless_allowed() -> None:
     with pytest.raises(Unconfined, match="--allow-unconfined"), Grader(limits=LIMITS, at_most="posix"):
         pass
     problems = humaneval.bundled()
-    daemon = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)\n"
+    daemon = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(600)\n"
+        "    os._exit(0)\n"
+    )
     with Grader(limits=replace(LIMITS, memory_mb=384), at_most="posix", allow_unconfined=True) as grader:
         jobs = [Job(problems[hostile.task], hostile.code) for hostile in HONEST]
         grades = grader.grade(

@@ -103,10 +103,29 @@ class Claims(metaclass=Sly):
 
 @pytest.mark.parametrize(
     "value",
-    [object(), Listlike(), type("F", (float,), {})(1), type("S", (str,), {})("x"), Claims(), iter([]), (x for x in ()), len, json, int, deque(),
-     NotImplemented, ..., [object()], {"a": object()}, (Listlike(),), memoryview(b"x"), {}.keys(), map(len, [])],
+    [
+        object(),
+        Listlike(),
+        type("F", (float,), {})(1),
+        type("S", (str,), {})("x"),
+        Claims(),
+        iter([]),
+        (x for x in ()),
+        len,
+        json,
+        int,
+        deque(),
+        NotImplemented,
+        ...,
+        [object()],
+        {"a": object()},
+        (Listlike(),),
+        memoryview(b"x"),
+        {}.keys(),
+        map(len, []),
+    ],
     ids=[f"type-{number}" for number in range(19)],
-)  # fmt: skip
+)
 def test_other_types_do_not_pass(value: object) -> None:
     with pytest.raises(wire.NotPlain) as caught:
         wire.pack(value)
@@ -207,7 +226,22 @@ def test_values_that_hurt_a_decoder() -> None:
     deep: Any = ["l"]
     for _ in range(200):
         deep = ["l", deep]
-    for data in (deep, ["i", "f" * 30_000], ["D", "1e99999"], ["D", "1" * 9000], ["s", ["l"]], ["d", 1], ["q", 1, 0], ["q", 1.5, 2], ["r", 1, 2, 0], {}, [], [1], ["?"], ["c", "x", "1"]):  # fmt: skip
+    for data in (
+        deep,
+        ["i", "f" * 30_000],
+        ["D", "1e99999"],
+        ["D", "1" * 9000],
+        ["s", ["l"]],
+        ["d", 1],
+        ["q", 1, 0],
+        ["q", 1.5, 2],
+        ["r", 1, 2, 0],
+        {},
+        [],
+        [1],
+        ["?"],
+        ["c", "x", "1"],
+    ):
         with pytest.raises(wire.Malformed):
             wire.unpack(data)
 

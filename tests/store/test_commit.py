@@ -1,5 +1,4 @@
-"""The store says back what it was told, whole or not at all, and forgets only what its limits
-allow."""
+"""The store says back what it was told, whole or not at all, and forgets only what it may."""
 
 import math
 import os
@@ -14,7 +13,7 @@ import pytest
 from league.errors import LeagueError, RunFolderError
 from league.store.blobs import BlobDamaged
 from league.store.digests import run_digest
-from league.store.records import Limits, RoundRecord
+from league.store.records import Retention, RoundRecord
 from league.store.run import RunStore
 from league.types import Match, MatchResult, Outcome, Problem, Rating, RewardMix, Version, VersionRow
 from tests.chaos.scripted import Script, play_round, rate, run_to
@@ -170,9 +169,9 @@ def test_a_blob_written_but_never_committed_goes(store: RunStore) -> None:
     assert store.collect_garbage().orphans == 1 and not store.blobs.has(orphan)
 
 
-def test_limits_bound_what_grows(tmp_path: Path) -> None:
+def test_retention_bounds_what_grows(tmp_path: Path) -> None:
     script = Script(
-        limits=Limits(
+        retention=Retention(
             payoff_rounds=3, detail_rounds=4, transcript_rounds=50, transcript_megabytes=0.002, figure_rounds=2
         )
     )
@@ -190,15 +189,15 @@ def test_limits_bound_what_grows(tmp_path: Path) -> None:
 
 
 def test_payoffs_follow_from_the_outcomes(tmp_path: Path) -> None:
-    run_to(tmp_path / "run", 9, Script(limits=Limits()))
+    run_to(tmp_path / "run", 9, Script(retention=Retention()))
     with RunStore.read(tmp_path / "run") as reader:
         assert reader.recompute_payoffs() == reader.stored_payoffs()
         assert {(r.version, r.mu) for r in rate(reader.outcomes())} == {(r.version, r.mu) for r in reader.ratings()}
 
 
 def test_a_version_that_comes_back_keeps_its_payoffs(tmp_path: Path) -> None:
-    limits = Limits(payoff_rounds=2)
-    with RunStore.create(tmp_path / "run", "", limits) as store:
+    retention = Retention(payoff_rounds=2)
+    with RunStore.create(tmp_path / "run", "", retention) as store:
         store.commit(record(store, 0))
         row = store.version_row(A)
         for number in range(1, 66):
@@ -210,7 +209,7 @@ def test_a_version_that_comes_back_keeps_its_payoffs(tmp_path: Path) -> None:
 
 
 def test_a_frozen_past_that_is_still_met_keeps_its_payoffs(tmp_path: Path) -> None:
-    with RunStore.create(tmp_path / "run", "", Limits(payoff_rounds=2)) as store:
+    with RunStore.create(tmp_path / "run", "", Retention(payoff_rounds=2)) as store:
         for number in range(130):
             store.commit(record(store, number, state={"pasts": {"ada": ["ada@0"]} if number < 100 else {}}))
             if number == 99:
@@ -224,7 +223,7 @@ def test_interrupted_and_whole_runs_have_one_digest(tmp_path: Path) -> None:
     for rounds in (1, 2, 5, 8):
         run_to(tmp_path / "parts", rounds, Script())
     assert run_digest(tmp_path / "whole") == run_digest(tmp_path / "parts")
-    store = RunStore.open(tmp_path / "parts", Script().limits)
+    store = RunStore.open(tmp_path / "parts", Script().retention)
     play_round(store, Script())
     store.close()
     assert run_digest(tmp_path / "whole") != run_digest(tmp_path / "parts")

@@ -97,8 +97,15 @@ def test_a_limit_of_time_ends_the_run_between_rounds(tmp_path: Path) -> None:
     assert "hours spent" in (limited.folder / "events.jsonl").read_text()
 
 
-@pytest.mark.parametrize(("change", "kept"), [({}, {1, 2, 3, 4, 5}), ({"league__transcript_rounds": 2}, {4, 5}), ({"league__transcript_megabytes": 0}, set()),
-                                              ({"league__transcripts_per_round": 0}, set())])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, {1, 2, 3, 4, 5}),
+        ({"league__transcript_rounds": 2}, {4, 5}),
+        ({"league__transcript_megabytes": 0}, set()),
+        ({"league__transcripts_per_round": 0}, set()),
+    ],
+)
 def test_transcripts_are_capped_by_the_config(tmp_path: Path, change: dict, kept: set[int]) -> None:
     capped = config(tmp_path, **change)
     train(prepare(capped), Nobody())
@@ -153,8 +160,16 @@ def test_exports_never_go_through_a_link(tmp_path: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------------- any input
 @settings(max_examples=150, deadline=None)
-@given(st.text(max_size=80) | st.lists(st.lists(st.sampled_from(["", "a", "b", "0.5", "1:2", "nan", "-1", "1e999", "\x00", '"']), max_size=4).map(",".join), max_size=4).map("\n".join),
-       st.sampled_from(["probability", "antisymmetric", "counts"]))  # fmt: skip
+@given(
+    st.text(max_size=80)
+    | st.lists(
+        st.lists(st.sampled_from(["", "a", "b", "0.5", "1:2", "nan", "-1", "1e999", "\x00", '"']), max_size=4).map(
+            ",".join
+        ),
+        max_size=4,
+    ).map("\n".join),
+    st.sampled_from(["probability", "antisymmetric", "counts"]),
+)
 def test_any_csv_is_a_matrix_or_a_users_error(text: str, mode) -> None:
     try:
         assert len(parse_matrix(text, mode)) >= 1

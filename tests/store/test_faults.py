@@ -64,7 +64,7 @@ def test_full_disks_end_in_words_and_the_run_goes_on() -> None:
 def test_every_byte_is_on_the_disk_before_the_round_exists(run: Path) -> None:
     steps = Steps()
     try:
-        with RunStore.open(run, Script().limits) as store:
+        with RunStore.open(run, Script().retention) as store:
             assert store.db.execute("PRAGMA synchronous").fetchone()[0] == 2
             assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
             assert store.db.execute("PRAGMA foreign_keys").fetchone()[0] == 1
@@ -98,8 +98,12 @@ def test_a_flipped_bit_in_any_kind_of_blob_is_found(run: Path, kind: int) -> Non
     flip(run / "blobs" / (row.blob, row.optimizer)[kind // 2] / name, 9, 3)
     report = verify(run, rate)
     assert any(str(row.version) in problem for problem in report.problems)
-    mended = repair(run, rate)
-    assert mended.sound and mended.round == 5 and any("round 6 with its 4 matches" == what for what in mended.dropped)
+    repaired = repair(run, rate)
+    assert (
+        repaired.sound
+        and repaired.round == 5
+        and any("round 6 with its 4 matches" == what for what in repaired.dropped)
+    )
     run_to(run, 9, Script())
     assert verify(run, rate).sound
 
@@ -135,7 +139,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_changed_value_is_found_and_mended_or_refused(run: Path, what: str) -> None:
+def test_a_changed_value_is_found_and_repaired_or_refused(run: Path, what: str) -> None:
     import sqlite3
 
     sql, problem = CHANGES[what]
@@ -145,13 +149,13 @@ def test_a_changed_value_is_found_and_mended_or_refused(run: Path, what: str) ->
     report = verify(run, rate)
     assert any(problem in line for line in report.problems), report.problems
     try:
-        mended = repair(run, rate)
+        repaired = repair(run, rate)
     except RunFolderError as error:
         assert "cannot be repaired" in str(error) or "restore" in str(error)
     else:
-        assert mended.sound and mended.dropped
+        assert repaired.sound and repaired.dropped
         assert any(
-            (run / name).exists() for name in [line.split()[-1][:-1] for line in mended.dropped if "kept as" in line]
+            (run / name).exists() for name in [line.split()[-1][:-1] for line in repaired.dropped if "kept as" in line]
         )
         run_to(run, 10, Script())
         assert verify(

@@ -92,7 +92,10 @@ def test_one_writer_many_readers(run: Path) -> None:
 
 
 def test_two_processes_race_for_one_name(tmp_path: Path) -> None:
-    code = f"from league.store.run import RunStore; s = RunStore.create({str(tmp_path / 'run')!r}, 'x'); import time; time.sleep(2)"
+    code = (
+        f"from league.store.run import RunStore; s = RunStore.create({str(tmp_path / 'run')!r}, 'x'); "
+        f"import time; time.sleep(2)"
+    )
     racers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(4)]
     codes = sorted(racer.wait() for racer in racers)
     assert codes == [0, 1, 1, 1]
@@ -158,8 +161,10 @@ def test_a_read_only_folder_can_be_read(run: Path, crashed: bool) -> None:
 
 def test_reading_needs_nothing_slow(run: Path) -> None:
     code = (
-        f"import sys; from league.store.run import RunStore; r = RunStore.read({str(run)!r}); r.live(), r.state(), r.ratings();"
-        "import league.store.verify, league.model.adapter_checks, league.store.repair; assert not {'torch', 'transformers', 'scipy', 'pandas'} & set(sys.modules)"
+        f"import sys; from league.store.run import RunStore; r = RunStore.read({str(run)!r}); r.live(), "
+        f"r.state(), r.ratings();"
+        "import league.store.verify, league.model.adapter_checks, league.store.repair; assert not "
+        "{'torch', 'transformers', 'scipy', 'pandas'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -199,20 +204,21 @@ def test_the_released_schema_still_opens(tmp_path: Path) -> None:
     assert run_digest(tmp_path / "run") == run_digest(tmp_path / "new")
 
 
-def test_the_released_schema_does_not_change() -> None:
+def test_the_released_schema_does_not_change(run: Path, tmp_path: Path) -> None:
+    """Neither the script nor what a new run holds, which is what the released code wrote into its run."""
     assert hashlib.sha256(schema.V1.encode()).hexdigest() == (FIXTURE / "SCHEMA").read_text().strip()
+    shutil.copytree(FIXTURE, tmp_path / "released")
+    with RunStore.read(run) as new, RunStore.read(tmp_path / "released") as released:
+        assert schema.tables(new.db).schema == schema.tables(released.db).schema
 
 
 def test_migrating_keeps_a_backup_and_fails_whole(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = run_digest(run)
-    monkeypatch.setattr(
-        schema, "MIGRATIONS", [*schema.MIGRATIONS, "CREATE TABLE more (x);\nINSERT INTO more VALUES (1);\nBROKEN;"]
-    )
+    before, more = run_digest(run), "CREATE TABLE more (x);\nINSERT INTO more VALUES (1);"
+    released = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", [*released, lambda db: db.executescript(f"{more}\nBROKEN;")])
     with pytest.raises(RunFolderError):
         RunStore.open(run)
-    monkeypatch.setattr(
-        schema, "MIGRATIONS", [*schema.MIGRATIONS[:-1], "CREATE TABLE more (x);\nINSERT INTO more VALUES (1);"]
-    )
+    monkeypatch.setattr(schema, "MIGRATIONS", [*released, lambda db: db.executescript(more)])
     with RunStore.read(run) as reader:  # an older run is read through a private copy
         assert reader.db.execute("SELECT x FROM more").fetchall() == [(1,)]
     with sqlite3.connect(run / "league.db") as connection:

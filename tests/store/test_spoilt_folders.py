@@ -89,7 +89,9 @@ def spoil(path: Path, how: str) -> None:
         "league.db",
     ],
 )
-def test_a_spoilt_file_of_a_run_is_mended_or_named(made: Path, tmp_path: Path, said: Said, name: str, how: str) -> None:
+def test_a_spoilt_file_of_a_run_is_repaired_or_named(
+    made: Path, tmp_path: Path, said: Said, name: str, how: str
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(made, run)
     spoil(run / name, how)
@@ -125,10 +127,16 @@ def test_an_edited_config_is_told_and_adopted(made: Path, tmp_path: Path, said: 
     )
 
 
-@pytest.mark.parametrize(("before", "after", "named"), [
-    ("seed: 3", "seed: 4", "seed: was 3"), ("rank: 2", "rank: 4", "adapter: was"), ("learning_rate: 0.001", "learning_rate: 0.1", "warmup: was"),
-    ("ada:\n    role: student", "ada:\n    role: co-player", "agents.ada.role: was student"), ("level: 1", "level: 2", "domains."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("seed: 3", "seed: 4", "seed: was 3"),
+        ("rank: 2", "rank: 4", "adapter: was"),
+        ("learning_rate: 0.001", "learning_rate: 0.1", "warmup: was"),
+        ("ada:\n    role: student", "ada:\n    role: co-player", "agents.ada.role: was student"),
+        ("level: 1", "level: 2", "domains."),
+    ],
+)
 def test_what_is_settled_when_a_run_begins_is_not_edited_in_silence(before: str, after: str, named: str) -> None:
     text = parse_config(yaml.safe_dump(tiny_config(Path("m"), Path("r"))), "test").dump()
     assert before in text, text
@@ -152,8 +160,10 @@ def test_a_settled_setting_that_was_edited_stops_the_resume(made: Path, tmp_path
 
 def test_what_differs_between_two_configs() -> None:
     assert differences("a: {b: 1, c: [1]}\nd: x", "a: {b: 2, c: [1]}\ne: {f: 0}") == [
-        "a.b was 1, is 2", "d was x, is not there", "e.f was not there, is 0",
-    ]  # fmt: skip
+        "a.b was 1, is 2",
+        "d was x, is not there",
+        "e.f was not there, is 0",
+    ]
     (line,) = differences("a: [", "a: 1")
     assert "damaged" in line
 
@@ -204,9 +214,19 @@ def test_a_signal_in_the_opening_round_finishes_it(tmp_path: Path, number: signa
         "%s",
     ],
 )
-@pytest.mark.parametrize("words", [["play", "RUN", "NAME"], ["export", "RUN", "--agent", "NAME", "--out", "OUT"], ["show-match", "RUN", "NAME"],
-                                   ["payoffs", "RUN", "--task", "NAME"], ["status", "NAME"], ["analyze", "NAME"], ["train", "CONFIG", "name=NAME", "runs=OUT"],
-                                   ["train", "CONFIG", "runs=OUT", "agents.rocky.script=NAME", "agents.rocky.says=~"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["play", "RUN", "NAME"],
+        ["export", "RUN", "--agent", "NAME", "--out", "OUT"],
+        ["show-match", "RUN", "NAME"],
+        ["payoffs", "RUN", "--task", "NAME"],
+        ["status", "NAME"],
+        ["analyze", "NAME"],
+        ["train", "CONFIG", "name=NAME", "runs=OUT"],
+        ["train", "CONFIG", "runs=OUT", "agents.rocky.script=NAME", "agents.rocky.says=~"],
+    ],
+)
 def test_whatever_is_typed_is_answered_in_words(
     made: Path, tmp_path: Path, said: Said, words: list[str], name: str
 ) -> None:

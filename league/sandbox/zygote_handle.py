@@ -1,5 +1,7 @@
-"""The judge's handle on its zygote: start it with the strongest confinement the system allows, take
-answers, bury them."""
+"""The judge's handle on its zygote.
+
+It starts the zygote with the strongest confinement the system allows, takes answers from it, and has them reaped.
+"""
 
 import contextlib
 import importlib.util
@@ -33,7 +35,7 @@ _STOP_S = 2.0
 
 
 @dataclass(frozen=True)
-class Burial:
+class ExitInfo:
     """How a process ended: the wait status, CPU seconds, peak memory in bytes."""
 
     status: int
@@ -41,9 +43,11 @@ class Burial:
     memory: int
 
 
-class Warm:
-    """Owns one zygote. `at_most` caps the confinement (for tests and for measuring what each layer
-    costs)."""
+class ZygoteHandle:
+    """Owns one zygote.
+
+    `at_most` caps the confinement: for tests, and for measuring what each layer costs.
+    """
 
     def __init__(self, limits: Limits, at_most: Level = "full"):
         self.limits = limits
@@ -108,8 +112,10 @@ class Warm:
 
     # --------------------------------------------------------------------------------------------- answers
     def take(self) -> Answer:
-        """An armed answer waiting for its code; the next one is forked meanwhile. Raises
-        Ended("infra")."""
+        """A confined answer that waits for its code; the next one is forked meanwhile.
+
+        Raises Ended("infra") when none can be had.
+        """
         if self.control is None:
             self.start()
         if not self._spawned and not self._requested:
@@ -120,23 +126,23 @@ class Warm:
         self._request()
         answer = Answer(message["spawned"], socket.socket(fileno=channel), pidfd, self.limits, self.readable)
         try:
-            answer.arm()
+            answer.wait_confined()
         except Ended:
             answer.close()
             raise
         return answer
 
-    def bury(self, answer: Answer, wait: bool = False) -> Burial | None:
+    def reap(self, answer: Answer, wait: bool = False) -> ExitInfo | None:
         """Have the zygote kill and reap an answer; with `wait`, return how it ended."""
         assert self.control is not None
         try:
-            self.control.send(b"bury %d" % answer.handle)
+            self.control.send(b"reap %d" % answer.handle)
         except OSError as error:
             raise Ended("infra", f"the grader's parent process is gone: {error}") from error
         while wait:
             message = self._pump()
-            if message.get("buried") == answer.handle:
-                return Burial(message["status"], message["cpu"], message["memory"])
+            if message.get("reaped") == answer.handle:
+                return ExitInfo(message["status"], message["cpu"], message["memory"])
         return None
 
     def level(self, answer: Answer) -> Level:
@@ -158,7 +164,7 @@ class Warm:
         if "spawned" in message:
             self._requested -= 1
             self._spawned.append((message, descriptors))
-        elif "buried" not in message:
+        elif "reaped" not in message:
             raise Ended("infra", message.get("error", "the grader's parent process sent nonsense"))
         return message
 
