@@ -112,7 +112,7 @@ def test_a_certified_rock_paper_scissors_is_found() -> None:
     assert few.edges == () and few.cycles == ()
 
 
-def test_lessons_are_paired_and_the_held_out_student_stands_apart(reader: RunReader) -> None:
+def test_teaching_gains_are_paired_and_the_held_out_student_stands_apart(reader: RunReader) -> None:
     taught, shuffled = teaching_gains.teaching_matrix(reader), teaching_gains.teaching_matrix(reader, "shuffled")
     assert taught is not None and shuffled is not None
     assert taught.rows == ("gcd_expert", "sum_expert") and taught.cols == ("alice", "bob", "alice@0")

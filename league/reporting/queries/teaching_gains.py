@@ -20,15 +20,15 @@ from league.types import Version
 if TYPE_CHECKING:
     import pandas as pd
 
-StoredLessons = Sequence[Mapping[str, Any]]
+StoredResults = Sequence[Mapping[str, Any]]
 """As `league.evaluation.exams` stores them: teacher, student, domain and, per problem, a bit for each way of asking."""
 Arm = Literal["taught", "shuffled"]
 
 
-def lesson_table(lessons: StoredLessons) -> "pd.DataFrame":
+def answer_table(results: StoredResults) -> "pd.DataFrame":
     """A row per paired problem: teacher, student, match, control, taught, shuffled.
 
-    teacher and student (str) are versions; match (int) counts within the lesson: its problems share an explanation.
+    teacher and student (str) are versions; match (int) counts within the pair: its problems share an explanation.
     control, taught and shuffled are 0 or 1: whether the answer was right.
     """
     import pandas as pd
@@ -36,13 +36,13 @@ def lesson_table(lessons: StoredLessons) -> "pd.DataFrame":
     parts = [
         pd.DataFrame(
             {
-                "teacher": lesson["teacher"],
-                "student": lesson["student"],
-                "match": np.arange(len(lesson["control"])) // lesson.get("similar", 1),
-                **{arm: [int(bit) for bit in lesson[arm]] for arm in ("control", "taught", "shuffled")},
+                "teacher": result["teacher"],
+                "student": result["student"],
+                "match": np.arange(len(result["control"])) // result.get("similar", 1),
+                **{arm: [int(bit) for bit in result[arm]] for arm in ("control", "taught", "shuffled")},
             }
         )
-        for lesson in lessons
+        for result in results
     ]
     columns = ["teacher", "student", "match", "control", "taught", "shuffled"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
@@ -60,7 +60,7 @@ def gains_by_explanation(state: Mapping[str, Any], which: Which, *, held_out: bo
     if stored is None:
         return []
     live = {Version.parse(row["version"]).agent: row["version"] for row in stored["exams"]}.values()
-    table = lesson_table(stored["lessons"])
+    table = answer_table(stored["lessons"])
     table = table[table["student"].isin(live) != held_out]
     gain = table[arm] - table["control"]
     return gain.groupby([table["teacher"], table["match"]], sort=False).mean().tolist()
@@ -91,26 +91,26 @@ def teaching_over_run(state: Mapping[str, Any]) -> dict[str, Estimate]:
 
 
 # ------------------------------------------------------------------------------------------ the newest measurement
-def latest_lessons(reader: RunReader) -> tuple[int, StoredLessons] | None:
-    """Round and lessons of the newest measurement of Δ that is still kept, or of the last exam."""
+def latest_results(reader: RunReader) -> tuple[int, StoredResults] | None:
+    """Round and results of the newest measurement of Δ that is still kept, or of the last exam."""
     latest = reader.latest_round() or 0
     for number in range(latest, max(-1, latest - RECENT), -1):
         kept = reader.figures(number)
         if kept and kept.get("lessons"):
             return number, kept["lessons"]
     for which in NEWEST_FIRST:
-        lessons = reader.state().get("marks", {}).get(which, {}).get("lessons")
-        if lessons:
-            return latest if which == "end" else 0, lessons
+        results = reader.state().get("marks", {}).get(which, {}).get("lessons")
+        if results:
+            return latest if which == "end" else 0, results
     return None
 
 
 def teaching_now(reader: RunReader) -> Estimate | None:
     """Mean Δ of the newest measurement over all teachers and live students, in percentage points."""
-    newest = latest_lessons(reader)
+    newest = latest_results(reader)
     if newest is None:
         return None
-    table = lesson_table(newest[1])
+    table = answer_table(newest[1])
     table = table[table["student"].isin(_live_students(newest[1]))]
     return mean((100.0 * (table["taught"] - table["control"])).tolist())
 
@@ -120,10 +120,10 @@ def gain_beyond_shuffled(reader: RunReader) -> Estimate | None:
 
     All pairs together, in percentage points; None before the first.
     """
-    newest = latest_lessons(reader)
+    newest = latest_results(reader)
     if newest is None:
         return None
-    table = lesson_table(newest[1])
+    table = answer_table(newest[1])
     return mean((100.0 * (table["taught"] - table["shuffled"])).tolist())
 
 
@@ -133,11 +133,11 @@ def teaching_matrix(reader: RunReader, arm: Arm = "taught") -> Matrix | None:
     Arm "shuffled" is its control. A student stands under its agent's name; an older self beside it, the held-out
     student, under `name@step`. Both arms share a colour scale.
     """
-    newest = latest_lessons(reader)
+    newest = latest_results(reader)
     if newest is None:
         return None
-    number, lessons = newest
-    teachers, students, sums = _sums_by_pair(lessons)
+    number, results = newest
+    teachers, students, sums = _sums_by_pair(results)
     largest = [np.abs(100 * total_TS / np.maximum(n_TS, 1)).max() for n_TS, total_TS, _ in sums.values()]
     n_TS, total_TS, total_sq_TS = sums[arm]
     # a change of accuracy lies within ±1
@@ -159,11 +159,11 @@ def teaching_matrix(reader: RunReader, arm: Arm = "taught") -> Matrix | None:
 
 
 def _sums_by_pair(
-    lessons: StoredLessons,
+    results: StoredResults,
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[Floats, Floats, Floats]]]:
     """Teachers, students, and per arm n, Σx and Σx² (teachers, students) of x = arm − control."""
-    live = _live_students(lessons)
-    table = lesson_table(lessons)
+    live = _live_students(results)
+    table = answer_table(results)
     table["teacher"] = [Version.parse(text).agent for text in table["teacher"]]
     table["student"] = [Version.parse(text).agent if text in live else text for text in table["student"]]
     teachers, students = (tuple(table[side].unique()) for side in ("teacher", "student"))
@@ -179,10 +179,10 @@ def _sums_by_pair(
     return teachers, students, sums
 
 
-def _live_students(lessons: StoredLessons) -> set[str]:
-    """Each student agent's newest version among the lessons; older ones are held-out students."""
+def _live_students(results: StoredResults) -> set[str]:
+    """Each student agent's newest version among the results; older ones are held-out students."""
     newest: dict[str, Version] = {}
-    for lesson in lessons:
-        version = Version.parse(lesson["student"])
+    for result in results:
+        version = Version.parse(result["student"])
         newest[version.agent] = max(version, newest.get(version.agent, version))
     return {str(version) for version in newest.values()}
