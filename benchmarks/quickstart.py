@@ -21,7 +21,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from league.reporting.queries.estimates import mean, t_quantile
-from league.reporting.queries.exam_results import compare_runs, exam, gains, learners, overall_gain, teaching
+from league.reporting.queries.exam_results import compare_runs, gains, learners, overall_gain, read_exam
+from league.reporting.queries.teaching_gains import gains_by_explanation, teaching_over_run
 from league.reporting.views import Estimate
 from league.store.reader import RunReader
 
@@ -111,17 +112,17 @@ def _gains(names: list[str], states: dict) -> list[str]:
     pooled: list[float] = []
     for name in names:
         state = states[name]
-        start, end = exam(state, "start"), exam(state, "end")
+        start, end = read_exam(state, "start"), read_exam(state, "end")
         assert start is not None and end is not None, f"{name} has not sat its last exam"
         who = learners(state)
         for domain in end.domains():
-            before, after = start.pooled(who, domain), end.pooled(who, domain)
+            before, after = start.shares_right(who, domain), end.shares_right(who, domain)
             difference = mean([b - a for a, b in zip(before, after, strict=True)])
             lines.append(
                 f"| {name} | {domain} | {level(start.accuracy('base', domain))} | {100 * fmean(before):.1f} | "
                 f"{100 * fmean(after):.1f} | {shown(difference)} |"
             )
-        pooled += [b - a for a, b in zip(start.pooled(who, "all"), end.pooled(who, "all"), strict=True)]
+        pooled += [b - a for a, b in zip(start.shares_right(who, "all"), end.shares_right(who, "all"), strict=True)]
         total = overall_gain(state)
         assert total is not None
         lines.append(
@@ -144,7 +145,7 @@ def _teaching(names: list[str], states: dict) -> list[str]:
     lines += ["| run | student | Δ start | Δ end | change, paired |", "|---|---|---|---|---|"]
     changes = []
     for name in names:
-        found = teaching(states[name])
+        found = teaching_over_run(states[name])
         for label, who in (("live", "live students"), ("held_out", "held-out student, never trained")):
             lines.append(
                 f"| {name} | {who} | {shown(found.get(f'{label}_start'), 1)} | {shown(found.get(f'{label}_end'), 1)} "
@@ -152,15 +153,15 @@ def _teaching(names: list[str], states: dict) -> list[str]:
             )
         if "live_change" in found:
             changes.append(found["live_change"].value)
-        end = exam(states[name], "end")
-        if end is not None and end.lessons:
-            items = [100 * item for item in end.lesson_items(False, "shuffled")]
+        control = gains_by_explanation(states[name], "end", held_out=False, arm="shuffled")
+        if control:
+            items = [100 * item for item in control]
             lines.append(f"| {name} | live students, *shuffled* explanation | | {shown(mean(items), 1)} | |")
     return [*lines, "", f"Change of Δ over seeds, live students: {over_seeds(changes)} points.", ""]
 
 
 def _experts(name: str, state: dict) -> list[str]:
-    start = exam(state, "start")
+    start = read_exam(state, "start")
     assert start is not None
     lines = [
         f"## Expert × domain accuracy after warm-up ({name}, percent)",

@@ -28,7 +28,7 @@ from league.population.pbt import exploits
 from league.population.retirement import retire
 from league.preflight.checks import prepare
 from league.reporting.report import board_figures, build_report
-from league.reporting.time_budget import Allowance
+from league.reporting.time_budget import TimeBudget
 from league.round.strength import games, who_is_better
 from league.round.values import RoundReport
 from league.runtime.league import League, LeagueState
@@ -144,12 +144,12 @@ def _look(size: int) -> float:
 def drawn_share(price: float, round_seconds: float, rounds: int = 1000, every: int = 5) -> tuple[float, float]:
     """(share of the run's time that pictures take, rounds between two drawings) when one drawing
     costs `price` and rounds last so long."""
-    allowance, elapsed, behind, drawn = Allowance(), 0.0, False, 0
+    budget, elapsed, behind, drawn = TimeBudget(), 0.0, False, 0
     for number in range(rounds):
         elapsed += round_seconds
         behind = behind or number % every == 0
-        if behind and allowance.may(elapsed):
-            allowance.paid(price)
+        if behind and budget.allows(elapsed):
+            budget.add(price)
             elapsed += price
             behind, drawn = False, drawn + 1
-    return allowance.spent / elapsed, rounds / drawn
+    return budget.spent / elapsed, rounds / drawn

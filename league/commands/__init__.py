@@ -1,5 +1,7 @@
-"""The commands of the `league` program, one file a group; `COMMANDS` is the closed list that
-`league.cli` registers."""
+"""The commands of the `league` program, one file a group.
+
+`COMMANDS` is the closed list that `league.cli` registers.
+"""
 
 from collections.abc import Callable
 

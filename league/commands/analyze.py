@@ -1,5 +1,4 @@
-"""`league analyze FILE.csv`: cycles, ratings-free rankings and their certainty for any payoff
-matrix, without a league."""
+"""`league analyze FILE.csv`: cycles and rankings of any payoff matrix, without a league."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,4 @@
-"""`league compare RUN RUN`: two runs side by side per domain, e.g. a league and the honest
-baseline."""
+"""`league compare RUN RUN`: two runs side by side per domain, e.g. a league and its baseline."""
 
 import json
 from dataclasses import asdict
@@ -14,8 +13,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Run folder to compare with.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Held-out accuracy of two runs per domain, the difference with its interval, and the tokens
-    each has used."""
+    """Held-out accuracy of two runs per domain, the difference with its interval, and tokens used."""
     from league.reporting.queries.exam_results import compare_runs
     from league.store.reader import RunReader
 
@@ -23,7 +21,7 @@ def compare(
         states = {str(run): reader.begun() for run, reader in ((first, one), (second, two))}
         rows = compare_runs(one, two)
     tokens = {run: state["tokens"] for run, state in states.items()}
-    unsat = [run for run, state in states.items() if not state["marks"].get("end", {}).get("exams")]
+    without_exam = [run for run, state in states.items() if not state["marks"].get("end", {}).get("exams")]
     if as_json:
         typer.echo(
             json.dumps(
@@ -31,7 +29,7 @@ def compare(
                     "runs": [str(first), str(second)],
                     "domains": [asdict(row) for row in rows],
                     "tokens": tokens,
-                    "without_last_exam": unsat,
+                    "without_last_exam": without_exam,
                 },
                 indent=2,
             )
@@ -44,7 +42,8 @@ def compare(
     Console().print(comparison_table(rows, first.resolve().name, second.resolve().name))
     for run, used in tokens.items():
         typer.echo(f"{run}: {used['sampled']:,} tokens sampled, {used['trained']:,} trained on")
-    for run in unsat:
+    for run in without_exam:
         typer.echo(
-            f"note: {run} has no last exam to compare: it has not been trained to its end (`league resume {run}`), or nobody sits exams there"
+            f"note: {run} has no last exam to compare: "
+            f"it has not been trained to its end (`league resume {run}`), or nobody sits exams there"
         )

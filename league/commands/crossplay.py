@@ -15,18 +15,24 @@ def crossplay(
     problems: Annotated[int, typer.Option("--problems", min=1, help="Held-out test problems per pairing.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Every first player with every second player on the same held-out problems, and the self-play
-    gap. Nothing is stored."""
+    """Returns of every first player with every second player, and the self-play gap.
+
+    All pairs get the same held-out problems. Nothing is stored.
+    """
     from league.evaluation.crossplay import cross_play
 
     found = cross_play(runs, task or [], problems)
     view, gap = found.matrix(), dict(zip(("together", "apart", "gap"), found.gap(), strict=True))
     if as_json:
         shown = {
-            "task": found.task, "problems": problems, "rows": view.rows, "cols": view.cols, "together": found.together.astype(bool).tolist(),
+            "task": found.task,
+            "problems": problems,
+            "rows": view.rows,
+            "cols": view.cols,
+            "together": found.together.astype(bool).tolist(),
             "returns": [[None if value != value else value for value in line] for line in view.values.tolist()],
             **{name: None if e is None else {"mean": e.value, "low": e.low, "high": e.high} for name, e in gap.items()},
-        }  # fmt: skip
+        }
         typer.echo(json.dumps(shown, indent=2))
         return
     from rich.console import Console

@@ -1,5 +1,4 @@
-"""`league export RUN`: the best agents as plain PEFT folders, each with a model card of what was
-measured."""
+"""`league export RUN`: the best agents as plain PEFT folders, each with its model card."""
 
 import json
 from pathlib import Path

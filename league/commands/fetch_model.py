@@ -27,6 +27,5 @@ def fetch_model(
             )
         )
         return
-    typer.echo(
-        f"{facts.path}  ({facts.parameters / 1e6:.0f}M parameters, context {facts.context}, weights {facts.weight_hash[:12]})"
-    )
+    size = f"{facts.parameters / 1e6:.0f}M parameters"
+    typer.echo(f"{facts.path}  ({size}, context {facts.context}, weights {facts.weight_hash[:12]})")

@@ -34,8 +34,10 @@ def grade(
         ),
     ] = False,
 ) -> None:
-    """Grade model-written code against HumanEval-style tests; print pass, fail or infra for every
-    sample."""
+    """Grade model-written code against HumanEval-style tests.
+
+    Prints pass, fail or infra for every sample.
+    """
     table = read_problems(problems)
     answers = read_samples(samples, table)
     limits = Limits(cpu_s=timeout, wall_s=wall, memory_mb=memory)
@@ -72,5 +74,6 @@ def _print_table(answers: list[Sample], grades: list[Grade]) -> None:
     levels = ", ".join(sorted({result.confinement for result in grades})) or "nothing to confine"
     suspects = sum(result.suspect for result in grades)
     print(
-        f"{counts['pass']} passed{share}; {counts['fail']} failed; {counts['infra']} infra; {suspects} suspect; confinement: {levels}"
+        f"{counts['pass']} passed{share}; {counts['fail']} failed; {counts['infra']} infra; "
+        f"{suspects} suspect; confinement: {levels}"
     )

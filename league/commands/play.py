@@ -21,8 +21,10 @@ def play(
     index: Annotated[int, typer.Option("--index", min=0, help="Which problem set of the test split.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the transcript as JSON.")] = False,
 ) -> None:
-    """Play one match between agents of a run, greedily, on held-out problems, and show it. Nothing
-    is stored."""
+    """Play one match between agents of a run and show it. Nothing is stored.
+
+    They play greedily, on held-out problems.
+    """
     from league.evaluation.on_demand import play_once
 
     shown = play_once(run, agents, task=task, domain=domain, index=index)

@@ -15,7 +15,7 @@ def report(
         Path | None, typer.Option("--tensorboard", help="Also rebuild the event files, into this empty folder.")
     ] = None,
 ) -> None:
-    """Write the run's report: did it learn, who beats whom, what was said."""
+    """Write the run's report: did it learn, win rates, what was said."""
     from league.errors import UserError
     from league.reporting.report import build_report, rebuild_board
     from league.reporting.text.html import render

@@ -1,5 +1,7 @@
-"""Commands that print a table of a run, live or finished: status, payoffs, cycles, ladder, lineage,
-evaluate. All take --json."""
+"""Commands that print a table of a run: status, payoffs, cycles, ladder, lineage, evaluate.
+
+The run may be live or finished. All take --json.
+"""
 
 import json
 from dataclasses import asdict
@@ -11,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from league.reporting.views import Matrix
+    from league.reporting.views import Matrix, TeachingInteraction
 
 Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -24,14 +26,14 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Where a run stands: round, agents, ratings, accuracy, and whether its process is alive."""
-    from league.reporting.queries import overview
+    from league.reporting.queries.run_status import status as read_status
     from league.store.reader import RunReader
 
     if run is None:
         _list_runs(Path("runs"), as_json)
         return
     with RunReader.read(run) as reader:
-        view = overview.status(reader)
+        view = read_status(reader)
         beat = reader.heartbeat()
     if as_json:
         _json({**_plain(asdict(view)), "heartbeat": asdict(beat) if beat else None})
@@ -47,8 +49,10 @@ def status(
 
 
 def _list_runs(folder: Path, as_json: bool) -> None:
-    """Name, round and last phase of every run in a folder, by name; what cannot be read is said in
-    its line."""
+    """Print name, round and last phase of every run in a folder, by name.
+
+    A run that cannot be read says why in its line.
+    """
     from league.errors import LeagueError
     from league.store.opening import DATABASE
     from league.store.reader import RunReader
@@ -89,9 +93,9 @@ def payoffs(
     ] = "agent",
     as_json: Json = False,
 ) -> None:
-    """Who beats, teaches or helps whom, with intervals and counts."""
+    """Win rates, teaching gains and joint returns between agents, with intervals and counts."""
     from league.errors import UserError, nearest
-    from league.reporting.queries import overview
+    from league.reporting.queries.payoff_matrices import contest_matrix, pair_matrix, teaching_interaction
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
@@ -99,22 +103,25 @@ def payoffs(
         names = sorted({name for _, name in slots})
         if task is not None and task not in names:
             raise UserError(f"task '{task}' has no payoffs in {run}{nearest(task, names)}")
-        matrices = []
-        for relation, name in slots:
-            if task in (None, name):
-                found = (
-                    overview.contest_matrix(reader, name, by)
-                    if relation == "contest"
-                    else overview.pair_matrix(reader, relation, name)
-                )
-                matrices.append((relation, name, found))
+        shown = [(relation, name) for relation, name in slots if task in (None, name)]
+        matrices = [
+            contest_matrix(reader, name, by) if relation == "contest" else pair_matrix(reader, relation, name)
+            for relation, name in shown
+        ]
+        interactions = {name: teaching_interaction(reader, name) for relation, name in shown if relation == "teaching"}
     if as_json:
-        _json([{"task": name, "relation": relation, **_matrix(matrix)} for relation, name, matrix in matrices])
+        rows = []
+        for (relation, name), matrix in zip(shown, matrices, strict=True):
+            more = {"interaction": _interaction(interactions[name])} if relation == "teaching" else {}
+            rows.append({"task": name, "relation": relation, **_matrix(matrix), **more})
+        _json(rows)
         return
-    from league.reporting.text.tables import matrix_table
+    from league.reporting.text.tables import interaction_line, matrix_table
 
-    for _, _, matrix in matrices:
+    for (relation, name), matrix in zip(shown, matrices, strict=True):
         _print(matrix_table(matrix))
+        if relation == "teaching" and (interaction := interactions[name]) is not None:
+            _print(interaction_line(interaction))
     if not matrices:
         typer.echo("no match has been counted yet")
 
@@ -131,17 +138,17 @@ def cycles(
 ) -> None:
     """Certified non-transitive cycles between versions, with every statistic that goes with them."""
     from league.errors import UserError, nearest
-    from league.reporting.queries import cycles
-    from league.reporting.views import Cycles
+    from league.reporting.queries.cycles import cycles as find_cycles
+    from league.reporting.views import CertifiedCycles
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
         contests = sorted({name for relation, name, _, _ in reader.payoff_slots() if relation == "contest"})
         if task is not None and task not in contests:
             raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests)}")
-        view = cycles.cycles(reader, task, alpha)
+        view = find_cycles(reader, task, alpha)
     if as_json:
-        _json(_plain(asdict(view or Cycles((), (), (), 0))))
+        _json(_plain(asdict(view or CertifiedCycles((), ()))))
         return
     if view is None:
         typer.echo("no contest has been counted yet")
@@ -155,11 +162,11 @@ def ladder(
     run: Run, every: Annotated[bool, typer.Option("--all", help="Frozen versions too.")] = False, as_json: Json = False
 ) -> None:
     """TrueSkill ratings, one ladder per zero-sum task and one overall."""
-    from league.reporting.queries import overview
+    from league.reporting.queries.run_status import ladder as read_ladder
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
-        rows = overview.ladder(reader, every=every)
+        rows = read_ladder(reader, every=every)
     if as_json:
         _json([asdict(row) for row in rows])
         return
@@ -174,11 +181,11 @@ def lineage(
     as_json: Json = False,
 ) -> None:
     """Which version came from which, when and why."""
-    from league.reporting.queries import overview
+    from league.reporting.queries.run_status import lineage as read_lineage
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
-        edges = overview.lineage(reader, updates=updates or as_json)
+        edges = read_lineage(reader, updates=updates or as_json)
     if as_json:
         _json([asdict(edge) for edge in edges])
         return
@@ -213,10 +220,27 @@ def evaluate(
 
 
 def _matrix(matrix: "Matrix") -> dict[str, object]:
+    arrays = {"values": matrix.values, "low": matrix.low, "high": matrix.high, "n": matrix.n}
     return {
-        "title": matrix.title, "unit": matrix.unit, "rows": matrix.rows, "cols": matrix.cols,
-        **{name: _plain(getattr(matrix, name).tolist()) if getattr(matrix, name) is not None else None for name in ("values", "low", "high", "n")},
-    }  # fmt: skip
+        "title": matrix.key,
+        "unit": matrix.unit,
+        "rows": matrix.rows,
+        "cols": matrix.cols,
+        **{name: None if array is None else _plain(array.tolist()) for name, array in arrays.items()},
+    }
+
+
+def _interaction(found: "TeachingInteraction | None") -> dict[str, object] | None:
+    """In percentage points but `share`; the matrix has the order of the payoffs' rows and columns."""
+    if found is None:
+        return None
+    return {
+        "share": found.share,
+        "mean": found.mean,
+        "teacher": dict(zip(found.teachers, found.teacher_T.tolist(), strict=True)),
+        "student": dict(zip(found.students, found.student_S.tolist(), strict=True)),
+        "values": _plain(found.interaction_TS.tolist()),
+    }
 
 
 def _plain(value: Any) -> Any:

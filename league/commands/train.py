@@ -70,8 +70,10 @@ def pause(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     off: Annotated[bool, typer.Option("--off", help="Let a paused run go on.")] = False,
 ) -> None:
-    """Ask a live run to wait after its current round, keeping its memory; `league pause RUN --off`
-    lets it go on."""
+    """Ask a live run to wait after its current round, keeping its memory.
+
+    `league pause RUN --off` lets it go on.
+    """
     from league.store.run import request_stop, withdraw_stop
 
     if off:
@@ -86,8 +88,10 @@ def pause(
 
 
 def _idle(run: Path) -> str | None:
-    """What to say of a run that no process is training, or None: it may be, or another machine's
-    process is."""
+    """What to say of a run that no process is training.
+
+    None: a process may be training it, perhaps on another machine.
+    """
     import socket
 
     from league.store.lock import owner_alive, read_owner
@@ -98,4 +102,7 @@ def _idle(run: Path) -> str | None:
     owner = read_owner(run / "lock")
     if owner is not None and (owner["host"] != socket.gethostname() or owner_alive(run / "lock")):
         return None
-    return f"no process is training {run} ({beat.phase if beat else 'never started'}), so there is nothing to stop; `league resume {run}` continues it"
+    return (
+        f"no process is training {run} ({beat.phase if beat else 'never started'}), so there is nothing to stop; "
+        f"`league resume {run}` continues it"
+    )

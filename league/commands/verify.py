@@ -23,11 +23,11 @@ def verify(
     ] = False,
 ) -> None:
     """Check every hash, reference, payoff and rating of a run. Exit code 1 when something is wrong."""
-    from league.store.repair import repair as mend
+    from league.store.repair import repair as repair_run
     from league.store.verify import verify as check
 
     rate = None if skip_ratings else _rate
-    report = mend(run, rate) if repair else check(run, rate)
+    report = repair_run(run, rate) if repair else check(run, rate)
     typer.echo(json.dumps(_as_dict(report), indent=2) if as_json else _as_text(report, repair))
     if not report.sound:
         raise typer.Exit(1)

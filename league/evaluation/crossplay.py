@@ -84,15 +84,15 @@ class CrossPlay:
         return Matrix(
             f"Cross-play: {self.task}",
             "mean return, 0 to 1",
-            rows,
-            cols,
-            values,
-            "share",
-            low,
-            high,
-            counts,
-            "first seat",
-            "second seat",
+            rows=rows,
+            cols=cols,
+            values=values,
+            scale="share",
+            low=low,
+            high=high,
+            n=counts,
+            row_axis="first seat",
+            col_axis="second seat",
         )
 
 

@@ -1,15 +1,17 @@
-"""A run's whole report from its store, and what TensorBoard gets of each round. Rebuilding a board
-plays the same calls for every round."""
+"""A run's whole report from its store, and what TensorBoard gets of each round.
+
+Rebuilding a board makes the same calls for every round.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from league.reporting.queries import cycles, measurements, overview
-from league.reporting.queries.exam_results import gains, overall_gain, teaching
+from league.reporting.queries import cycles, history, payoff_matrices, run_status, teaching_gains
+from league.reporting.queries.exam_results import accuracy_matrix, gains, overall_gain
 from league.reporting.tensorboard import Board
-from league.reporting.views import Matrix, Report
-from league.reporting.write_schedule import Pace
+from league.reporting.views import Matrix, Report, TeachingInteraction
+from league.reporting.write_schedule import WriteSchedule
 from league.store.reader import RunReader
 
 if TYPE_CHECKING:
@@ -19,56 +21,67 @@ TRANSCRIPTS = 4
 
 
 def build_report(reader: RunReader) -> Report:
-    """Everything `league report` shows. Works on a run of any age: what was not measured is left
-    out, never invented."""
+    """Everything `league report` shows.
+
+    Works on a run of any age: what was not measured is left out, never invented.
+    """
     state = reader.state()
     known = "population" in state
-    lessons = teaching(state) if known else {}
+    teaching = teaching_gains.teaching_over_run(state) if known else {}
     panels, masses = cycles.over_time(reader)
     versions = reader.folder / "versions.txt"
     return Report(
-        status=overview.status(reader),
+        status=run_status.status(reader),
         headline=overall_gain(state) if known else None,
         gains=gains(state) if known else (),
-        teaching=lessons.get("live_end") or measurements.teaching_now(reader),
-        teaching_lesson=measurements.lesson_beyond_template(reader),
-        teaching_held_out=lessons.get("held_out_end"),
-        teaching_gain=lessons.get("live_change"),
+        teaching=teaching.get("live_end") or teaching_gains.teaching_now(reader),
+        teaching_content=teaching_gains.gain_beyond_shuffled(reader),
+        teaching_held_out=teaching.get("held_out_end"),
+        teaching_gain=teaching.get("live_change"),
+        interactions=interactions(reader),
         matrices=matrices(reader),
-        ladder=overview.ladder(reader),
-        rating_history=measurements.rating_panels(reader),
+        ladder=run_status.ladder(reader),
+        rating_history=history.rating_panels(reader),
         cycles=cycles.cycles(reader),
         structure=panels,
         masses=masses,
-        curves=measurements.learning_curves(reader),
-        lineage=overview.lineage(reader, updates=False),
+        curves=history.learning_curves(reader),
+        lineage=run_status.lineage(reader, updates=False),
         transcripts=newest_transcripts(reader, TRANSCRIPTS),
         config=reader.config_text(),
         versions=versions.read_text(encoding="utf-8", errors="replace") if versions.is_file() else "",
-        agents=overview.agents_in_order(reader),
+        agents=run_status.agents_in_order(reader),
     )
 
 
 def matrices(reader: RunReader) -> list[Matrix]:
     """Every matrix of a run that has something in it, the most telling first."""
     found = [
-        measurements.lesson_matrix(reader),
-        measurements.lesson_matrix(reader, "shuffled"),
-        measurements.accuracy_matrix(reader, "end"),
-        measurements.accuracy_matrix(reader, "start"),
+        teaching_gains.teaching_matrix(reader),
+        teaching_gains.teaching_matrix(reader, "shuffled"),
+        accuracy_matrix(reader, "end"),
+        accuracy_matrix(reader, "start"),
         *(
-            overview.contest_matrix(reader, task, by)
-            for task in overview.contest_tasks(reader)
+            payoff_matrices.contest_matrix(reader, task, by)
+            for task in payoff_matrices.tasks_with(reader, "contest")
             for by in ("agent", "version")
         ),
         *(
-            overview.pair_matrix(reader, kind, task)
-            for kind in ("teaching", "cooperation")
-            for task in overview.contest_tasks(reader, kind)
+            payoff_matrices.pair_matrix(reader, relation, task)
+            for relation in ("teaching", "cooperation")
+            for task in payoff_matrices.tasks_with(reader, relation)
         ),
-        overview.meetings(reader),
+        payoff_matrices.meetings(reader),
     ]
     return [matrix for matrix in found if matrix is not None and matrix.rows and matrix.cols]
+
+
+def interactions(reader: RunReader) -> list[TeachingInteraction]:
+    """The interaction of teachers with students in every teaching task that was played."""
+    found = (
+        payoff_matrices.teaching_interaction(reader, task) for task in payoff_matrices.tasks_with(reader, "teaching")
+    )
+    return [each for each in found if each is not None]
 
 
 def newest_transcripts(reader: RunReader, count: int) -> list[object]:
@@ -85,34 +98,24 @@ def newest_transcripts(reader: RunReader, count: int) -> list[object]:
 
 # -------------------------------------------------------------------------------------------------- TensorBoard
 def rating_now(reader: RunReader) -> dict[str, float]:
-    """Tag → newest rating of every member."""
-    return {f"rating/{rating.ladder}/{rating.version.agent}": rating.mu for rating in overview.current_ratings(reader)}
-
-
-def ratings_by_round(reader: RunReader) -> dict[int, dict[str, float]]:
-    """Round → every agent's rating after it; what a rebuilt board gets."""
-    found: dict[int, dict[str, float]] = {}
-    for panel in measurements.rating_panels(reader):
-        ladder = panel.title.removeprefix("TrueSkill rating, ")
-        for series in panel.series:
-            for number, value in zip(series.rounds, series.values, strict=True):
-                found.setdefault(number, {})[f"rating/{ladder}/{series.name}"] = value
-    known: dict[str, float] = {}
-    return {number: dict(known := known | found.get(number, {})) for number, _, _ in reader.round_times()}
+    """Newest rating of every member by tag."""
+    return {
+        f"rating/{rating.ladder}/{rating.version.agent}": rating.mu for rating in run_status.current_ratings(reader)
+    }
 
 
 def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
-    """(tag, figure) of the run as it stands, drawn for TensorBoard's cards, one at a time."""
+    """Tags and figures of the run as it stands, drawn for TensorBoard's cards, one at a time."""
     from league.reporting.figures import curves, graphs, lineage_tree
     from league.reporting.figures.heatmaps import heatmap
     from league.reporting.figures.style import Palette
 
-    palette = Palette(overview.agents_in_order(reader))
+    palette = Palette(run_status.agents_in_order(reader))
     for matrix in matrices(reader):
-        yield f"payoffs/{_tag(matrix.title)}", heatmap(matrix)
-    for panel in measurements.learning_curves(reader):
+        yield f"payoffs/{_tag(matrix.key)}", heatmap(matrix)
+    for panel in history.learning_curves(reader):
         yield f"learning/{_tag(panel.title)}", curves.lines(panel, palette)
-    for panel in measurements.rating_panels(reader):
+    for panel in history.rating_panels(reader):
         yield f"ratings/{_tag(panel.title)}", curves.lines(panel, palette)
     found = cycles.cycles(reader)
     if found is not None:
@@ -122,7 +125,7 @@ def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
         yield f"structure/{_tag(panel.title)}", curves.share_over_time(panel)
     for panel in masses:
         yield f"structure/{_tag(panel.title)}", curves.mass_over_time(panel, palette)
-    yield "lineage", lineage_tree.lineage_tree(overview.lineage(reader, updates=False), palette)
+    yield "lineage", lineage_tree.lineage_tree(run_status.lineage(reader, updates=False), palette)
 
 
 def _tag(title: str) -> str:
@@ -135,21 +138,21 @@ def publish_round(
     board: Board,
     reader: RunReader,
     number: int,
+    *,
     figures: bool,
     ratings: Mapping[str, float] | None = None,
-    pace: Pace | None = None,
+    schedule: WriteSchedule | None = None,
 ) -> int:
-    """Write one committed round to the board, as `pace` allows: its scalars, ratings, one
-    transcript, and the run's figures as they stand now.
+    """Write one committed round to the board, as `schedule` allows.
 
-    `ratings` defaults to those of the live members, right for the newest round. Returns the bytes of the figures.
+    That is its scalars, ratings, one transcript, and with `figures` the run's figures as they stand now. `ratings`
+    defaults to those of the live members, right for the newest round; `schedule` to one that leaves nothing out.
+    Returns the bytes of the figures.
     """
-    pace = pace or Pace(number)
-    board.scalars(
-        number,
-        pace.scalars(number, {**reader.round_scalars(number), **(rating_now(reader) if ratings is None else ratings)}),
-    )
-    for at, name in reader.transcript_ids(number)[:1] if pace.text(number) else ():
+    schedule = schedule or WriteSchedule(number)
+    scalars = {**reader.round_scalars(number), **(rating_now(reader) if ratings is None else ratings)}
+    board.scalars(number, schedule.scalars(number, scalars))
+    for at, name in reader.transcript_ids(number)[:1] if schedule.text(number) else ():
         shown = reader.transcript(name)
         if at == number and isinstance(shown, dict):
             board.transcript(f"transcripts/{_tag(str(shown.get('task')))}", number, shown)
@@ -159,12 +162,13 @@ def publish_round(
 
 
 def rebuild_board(reader: RunReader, folder: Path) -> None:
-    """Write a board from the store alone: every round's scalars, ratings and a transcript, and the
-    figures of the newest round.
+    """Write a board from the store alone.
 
-    `folder` must hold no events yet: TensorBoard would show both.
+    It gets every round's scalars, ratings and a transcript, and the figures of the newest round. `folder` must hold no
+    events yet: TensorBoard would show both.
     """
-    latest, ratings = reader.latest_round(), ratings_by_round(reader)
+    latest, ratings = reader.latest_round(), history.ratings_by_round(reader)
+    schedule = WriteSchedule(latest or 0)
     with Board(folder) as board:
         for number, _, _ in reader.round_times():
-            publish_round(board, reader, number, number == latest, ratings.get(number, {}), Pace(latest or 0))
+            publish_round(board, reader, number, figures=number == latest, ratings=ratings[number], schedule=schedule)

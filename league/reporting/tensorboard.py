@@ -1,10 +1,9 @@
-"""The thin layer that writes figures, scalars and transcripts where TensorBoard reads them. Never a
-source of truth.
+"""Writes figures, scalars and transcripts where TensorBoard reads them.
 
-No duplicated steps: on resume `Board(folder, purge_step=next round)` tells TensorBoard to forget what a killed run
-wrote beyond its last commit. Small files: a scalar costs about 45 bytes, a card's figure 5–25 kB, so the caller draws
-figures every k rounds. No histograms. Writes events directly, so that a board can be rebuilt from the store where
-torch is not loaded.
+A board is never a source of truth. No duplicated steps: on resume `Board(folder, purge_step=next round)` tells
+TensorBoard to forget what a killed run wrote beyond its last commit. Small files: a scalar costs about 45 bytes, a
+card's figure 5–25 kB, so the caller draws figures every k rounds. No histograms. Writes events directly, so that a
+board can be rebuilt from the store where torch is not loaded.
 """
 
 import io
@@ -41,11 +40,10 @@ LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class Board:
-    """One run's event files in `folder`. Use as a context manager, or close it: the last events are
-    only then on disk.
+    """One run's event files in `folder`.
 
-    `purge_step` is the first step this run will write: everything an earlier process wrote from there on is
-    forgotten.
+    Use as a context manager, or close it: the last events are only then on disk. `purge_step` is the first step this
+    run will write: everything an earlier process wrote from there on is forgotten.
     """
 
     def __init__(self, folder: Path | str, purge_step: int | None = None):
@@ -68,8 +66,10 @@ class Board:
         self._events.add_event(Event(wall_time=time.time(), step=round, summary=summary))
 
     def scalars(self, round: int, values: Mapping[str, float | None]) -> None:
-        """Write every value that is known, as one event (None and NaN are left out: a gap, not a
-        zero)."""
+        """Write every value that is known, as one event.
+
+        None and NaN are left out: a gap, not a zero.
+        """
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         known = [
@@ -90,8 +90,10 @@ class Board:
         return len(png)
 
     def transcript(self, tag: str, round: int, data: object) -> None:
-        """Write one stored transcript as Markdown, whole turns up to TRANSCRIPT_LIMIT. Raises
-        DataError for another shape."""
+        """Write one stored transcript as Markdown, whole turns up to TRANSCRIPT_LIMIT.
+
+        Raises DataError for another shape.
+        """
         self.text(tag, round, transcript_markdown(data, TRANSCRIPT_LIMIT))
 
     def text(self, tag: str, round: int, markdown: str) -> None:
@@ -138,7 +140,7 @@ class Board:
 
 
 def small_png(figure: "Figure") -> tuple[bytes, int, int]:
-    """(PNG bytes, width, height), as a palette image: a third of the size.
+    """PNG bytes, width and height, as a palette image: a third of the size.
 
     The palette holds the most frequent colours exactly (background, cells, lines must not shift) and a median cut for
     the rest (anti-aliased edges, colour bars).

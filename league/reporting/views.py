@@ -1,11 +1,12 @@
-"""The values that pictures and tables are drawn from: small, frozen, plain. Filled by `from_store`,
-or by anyone's own numbers.
+"""The plain values that pictures and tables are drawn from.
 
-Unknown is NaN in arrays and None elsewhere; it is drawn as blank, never as a number.
+Filled by `queries`, or by anyone's own numbers. Unknown is NaN in arrays and None elsewhere; it is drawn as blank,
+never as a number. Suffixes name the axes of arrays: `_RC` is rows × columns, `_NN` agents × agents, `_TS` teachers ×
+students.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% interval; low and high are None where no interval is known (NaN is
-    taken as None)."""
+    """A number with its 95% interval.
+
+    `low` and `high` are None where no interval is known; NaN is taken as None. `n` counts what it rests on.
+    """
 
     value: float
     low: float | None = None
@@ -30,8 +33,7 @@ class Estimate:
     n: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("low", "high"):
-            bound = getattr(self, name)
+        for name, bound in (("low", self.low), ("high", self.high)):
             if bound is not None and bound != bound:
                 object.__setattr__(self, name, None)
 
@@ -42,14 +44,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows × columns of estimates. `values`, `low`, `high`, `n` have shape (rows, cols); NaN is
-    unknown.
+    """Rows × columns of estimates.
 
-    Raises DataError when the shapes disagree.
+    `values`, `low`, `high` and `n` have shape (rows, cols); NaN is unknown. Raises DataError when the shapes disagree.
     """
 
     title: str
     unit: str
+    _: KW_ONLY
     rows: tuple[str, ...]
     cols: tuple[str, ...]
     values: Floats
@@ -62,19 +64,23 @@ class Matrix:
     reach: float | None = None
     """Scale "points": full colour at ± this value, shared by matrices to be compared; None takes
     the largest value, at least 10."""
+    key: str = ""
+    """Its name in TensorBoard tags and in --json. It stays as it is when the title is worded anew. By default the
+    title."""
 
     def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.title)
         shape = (len(self.rows), len(self.cols))
-        for name in ("values", "low", "high", "n"):
-            array = getattr(self, name)
-            if array is None:
+        for name, given in (("values", self.values), ("low", self.low), ("high", self.high), ("n", self.n)):
+            if given is None:
                 continue
-            array = np.asarray(array, dtype=np.float64)
-            if array.shape != shape:
+            array_RC = np.asarray(given, dtype=np.float64)
+            if array_RC.shape != shape:
                 raise DataError(
-                    f"matrix '{self.title}': {name} has shape {array.shape}, expected {shape} (rows × columns)"
+                    f"matrix '{self.title}': {name} has shape {array_RC.shape}, expected {shape} (rows × columns)"
                 )
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, array_RC)
 
     @property
     def centre(self) -> float:
@@ -83,7 +89,7 @@ class Matrix:
 
     @property
     def certain(self) -> NDArray[np.bool_]:
-        """Where the interval leaves the centre out; all False without intervals."""
+        """Where the interval leaves the centre out (rows, cols); all False without intervals."""
         if self.low is None or self.high is None:
             return np.zeros(self.values.shape, dtype=bool)
         return (self.low > self.centre) | (self.high < self.centre)
@@ -99,8 +105,10 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Series:
-    """One line over rounds: `rounds`, `values` and, where known, `low` and `high` have the same
-    length."""
+    """One line over rounds.
+
+    `rounds`, `values` and, where known, `low` and `high` have the same length. Raises DataError where they do not.
+    """
 
     name: str
     rounds: tuple[int, ...]
@@ -116,12 +124,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines that share an axis. `baseline` is drawn dashed, under its label; `bounds` fixes the y
-    axis."""
+    """Lines that share an axis.
+
+    `baseline` is drawn dashed, under its label. `bounds` fixes the y axis.
+    """
 
     title: str
     unit: str
     series: tuple[Series, ...]
+    _: KW_ONLY
     baseline: Estimate | None = None
     baseline_label: str = "baseline"
     bounds: tuple[float, float] | None = None
@@ -133,6 +144,7 @@ class LadderRow:
 
     ladder: str
     name: str
+    _: KW_ONLY
     role: str
     mu: float
     sigma: float
@@ -141,8 +153,10 @@ class LadderRow:
 
 @dataclass(frozen=True)
 class CertifiedEdge:
-    """`winner` beats `loser` beyond doubt; `rate` is the winner's win rate, `n` the number of
-    games."""
+    """`winner` beats `loser` beyond doubt.
+
+    `rate` is the winner's win rate, `n` the number of games.
+    """
 
     winner: str
     loser: str
@@ -151,20 +165,43 @@ class CertifiedEdge:
 
 
 @dataclass(frozen=True)
-class Cycles:
-    """What is certain about who beats whom. `cycles` are bounded in length; each lists its agents
-    in beating order."""
+class CertifiedCycles:
+    """The wins that are certain, and the cycles among them.
+
+    `cycles` are bounded in length; in each, every agent beats the next one and the last beats the first.
+    """
 
     names: tuple[str, ...]
     edges: tuple[CertifiedEdge, ...]
-    cycles: tuple[tuple[str, ...], ...]
-    pairs: int
+    _: KW_ONLY
+    cycles: tuple[tuple[str, ...], ...] = ()
+    pairs: int = 0
     truncated: bool = False
     statistics: Mapping[str, Estimate | None] = field(default_factory=dict)
     """Further results by name (cyclic share, p-value, exploitability); None is shown as
     "undefined"."""
     unmet: int = 0
     """Pairs that never met: while there are any, mixtures and what rests on them are undefined."""
+
+
+@dataclass(frozen=True)
+class TeachingInteraction:
+    """How much of a teaching task's Δ depends on who meets whom: Δ_ts = mean + a_t + b_s + I_ts.
+
+    All numbers are in percentage points but `share`, the part (0…1) of the variation of Δ between pairs that the
+    additive part leaves over; None where it is undefined (see `league.payoffs.teaching`).
+    """
+
+    task: str
+    teachers: tuple[str, ...]
+    students: tuple[str, ...]
+    _: KW_ONLY
+    mean: float
+    teacher_T: Floats
+    student_S: Floats
+    interaction_TS: Floats
+    """I_ts; NaN where teacher t never taught student s."""
+    share: float | None
 
 
 @dataclass(frozen=True)
@@ -175,6 +212,7 @@ class LineageEdge:
     parents: tuple[str, ...]
     round: int
     reason: str
+    _: KW_ONLY
     role: str = ""
     retired: int | None = None
     """The round in which the league stopped meeting it."""
@@ -182,8 +220,10 @@ class LineageEdge:
 
 @dataclass(frozen=True)
 class Gain:
-    """Held-out accuracy of one agent in one domain, first and last measurement on the same
-    problems, and the paired gain."""
+    """One agent's held-out accuracy in one domain at the start and the end, and its gain.
+
+    Both exams are on the same problems, so the gain is paired.
+    """
 
     agent: str
     domain: str
@@ -204,12 +244,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RoundLine:
-    """What one round's line says. Fractions are 0…1, `delta` in percentage points; None is left
-    blank."""
+    """What one round's line says.
+
+    Fractions are 0…1, `delta` is in percentage points; None is left blank.
+    """
 
     round: int
     rewards: Mapping[str, float]
     """Mean reward by role, in the order in which the columns are to stand."""
+    _: KW_ONLY
     accuracy: float | None = None
     win_rate: float | None = None
     delta: float | None = None
@@ -223,11 +266,12 @@ class RoundLine:
 
 
 @dataclass(frozen=True)
-class AgentRow:
+class AgentStatus:
     """A member of the population; `games` are those its overall rating rests on."""
 
     name: str
     role: str
+    _: KW_ONLY
     step: int
     games: int
     rating: Estimate | None = None
@@ -241,12 +285,13 @@ class Status:
     name: str
     state: str
     """"running", "stopped", "finished", "new"."""
+    _: KW_ONLY
     round: int
     rounds: int | None
     matches: int
     versions: int
     seconds: float
-    agents: tuple[AgentRow, ...] = ()
+    agents: tuple[AgentStatus, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -255,22 +300,24 @@ class Report:
     """Everything `league report` shows, in the order in which it shows it."""
 
     status: Status
+    _: KW_ONLY
     headline: Gain | None = None
     """All students and domains together; None when the run measured nothing held out."""
     gains: Sequence[Gain] = ()
     teaching: Estimate | None = None
     """Mean Δ caused by teaching at the end, in percentage points."""
-    teaching_lesson: Estimate | None = None
-    """The part of Δ beyond a shuffled explanation: the lesson rather than the template, in
-    percentage points."""
+    teaching_content: Estimate | None = None
+    """The part of Δ beyond a shuffled explanation, in percentage points: what the explanation says, not its form."""
     teaching_held_out: Estimate | None = None
     """Δ with the held-out student, a frozen self that never trains."""
     teaching_gain: Estimate | None = None
     """Change of the mean Δ over the run, in percentage points."""
+    interactions: Sequence[TeachingInteraction] = ()
+    """One per teaching task, over the whole run."""
     matrices: Sequence[Matrix] = ()
     ladder: Sequence[LadderRow] = ()
     rating_history: Sequence[Panel] = ()
-    cycles: Cycles | None = None
+    cycles: CertifiedCycles | None = None
     structure: Sequence[Panel] = ()
     """Cyclic share over time."""
     masses: Sequence[Panel] = ()

@@ -1,9 +1,9 @@
-"""How often a run of so many rounds writes to TensorBoard, so that a long run's board stays small
-(30 MB in 10,000 rounds) and opens fast.
+"""Which rounds write what to TensorBoard.
 
-A board shows a thousand points of a line and a handful of pictures; the database keeps everything, and `league
-report` reads that. Which rounds are written follows from their numbers alone, so a resumed run continues the same
-board. Rare values (exams, lessons, alarms) are always written.
+A long run's board must stay small (30 MB in 10,000 rounds) and open fast. A board shows a thousand points of a line and
+a handful of pictures; the database keeps everything, and `league report` reads that. Which rounds are written follows
+from their numbers alone, so a resumed run continues the same board. Rare values (exams, teaching gains, alarms) are always
+written.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ RARE = ("accuracy/", "delta/", "alarm/", "teaching/", "win_rate/")
 
 
 @dataclass(frozen=True)
-class Pace:
+class WriteSchedule:
     """`rounds` of the whole run; `every`: rounds between measurements."""
 
     rounds: int
@@ -34,8 +34,10 @@ class Pace:
         return self._due(number, TEXTS)
 
     def figures(self, number: int) -> bool:
-        """Whether a measured round draws figures: the first one in each of `PICTURES` spans, and
-        the last round."""
+        """Whether a measured round draws figures.
+
+        The first one in each of `PICTURES` spans does, and the last round.
+        """
         span = max(1, ceil(self.rounds / PICTURES))
         return number in (0, self.rounds) or number // span != (number - self.every) // span
 

@@ -1,4 +1,4 @@
-"""Telling people about a run while it runs, on the terminal and in TensorBoard.
+"""Telling people about a run while it runs: the terminal and TensorBoard.
 
 An audience hears of a round after its commit. Neither is a source of truth: both are drawn from the report and the
 store, and a run goes on the same without them.
@@ -15,25 +15,26 @@ from league.errors import LeagueError
 from league.reporting.report import publish_round
 from league.reporting.tensorboard import Board
 from league.reporting.text.progress import Progress
-from league.reporting.time_budget import Allowance
+from league.reporting.time_budget import TimeBudget
 from league.reporting.views import RoundLine
-from league.reporting.write_schedule import Pace
+from league.reporting.write_schedule import WriteSchedule
 from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
 from league.runtime.league import League
 
 
 class LiveReport:
-    """The audience of `league train` and `league resume`. Use as a context manager around the run.
+    """The audience of `league train` and `league resume`.
 
-    `first` is the last committed round of a resumed run: TensorBoard forgets what a killed process wrote beyond it.
+    Use as a context manager around the run. `first` is the last committed round of a resumed run: TensorBoard forgets
+    what a killed process wrote beyond it.
     """
 
     def __init__(self, folder: Path, rounds: int, *, first: int | None = None, quiet: bool = False):
         self._folder, self._first = folder, first
         self._progress = Progress(rounds, 0 if first is None else first + 1, Console(quiet=quiet))
         self._board: Board | None = None
-        self._began, self._pictures, self._behind = time.perf_counter(), Allowance(), False
+        self._began, self._budget, self._behind = time.perf_counter(), TimeBudget(), False
 
     def __enter__(self) -> "LiveReport":
         self._progress.__enter__()
@@ -53,29 +54,26 @@ class LiveReport:
         self._progress.note(message)
 
     def round(self, league: League, report: RoundReport) -> None:
-        """One line on the terminal; scalars and a transcript on the board.
+        """One line on the terminal, and scalars and a transcript on the board.
 
-        After a measurement the board gets figures too, when their time allows.
+        The board gets its figures after a measurement, when their time budget allows.
         """
         self._progress.round(round_line(league, report))
         try:
             if self._board is None:
                 self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
-            pace = Pace(report.rounds, league.config.evaluation.every)
-            self._behind = self._behind or ("evaluate" in report.clock and pace.figures(report.round))
+            schedule = WriteSchedule(report.rounds, league.config.evaluation.every)
+            self._behind = self._behind or ("evaluate" in report.clock and schedule.figures(report.round))
             drawn = limit_reached(league.config, report.state, report.round) is not None or (
-                self._behind and self._pictures.may(time.perf_counter() - self._began)
+                self._behind and self._budget.allows(time.perf_counter() - self._began)
             )
             started = time.perf_counter()
-            publish_round(self._board, league.store, report.round, drawn, pace=pace)
+            publish_round(self._board, league.store, report.round, figures=drawn, schedule=schedule)
             if drawn:
-                self._pictures.paid(time.perf_counter() - started)
+                self._budget.add(time.perf_counter() - started)
                 self._behind = False
-        except (
-            OSError,
-            ValueError,
-            LeagueError,
-        ) as error:  # a full disk, a figure that cannot be drawn: the round is committed all the same
+        except (OSError, ValueError, LeagueError) as error:
+            # a full disk, a figure that cannot be drawn: the round is committed all the same
             self._progress.note(f"TensorBoard has no picture of round {report.round}: {error}")
             league.store.event("report failed", round=report.round, reason=str(error))
         for alarm in report.alarms:

@@ -11,8 +11,8 @@ from statistics import fmean
 from typing import Literal
 
 from league.errors import RunFolderError, UserError, nearest
-from league.reporting.queries.card_facts import card_of, measured
-from league.reporting.queries.overview import current_ratings
+from league.reporting.queries.model_card_facts import card_exam, card_of
+from league.reporting.queries.run_status import current_ratings
 from league.reporting.text.model_card import base_name, model_card
 from league.store.reader import RunReader
 from league.store.run import keep_versions
@@ -61,7 +61,7 @@ def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], name
 def _accuracies(reader: RunReader) -> dict[str, float]:
     """agent → held-out accuracy as on its card, mean over domains."""
     state = reader.state()
-    found = {name: measured(reader, state, version) for name, version in reader.live().items()}
+    found = {name: card_exam(reader, state, version) for name, version in reader.live().items()}
     return {
         name: fmean(estimate.value for _, estimate in sat.accuracies)
         for name, sat in found.items()

@@ -1,8 +1,7 @@
-"""A small synthetic run in a real store: two experts, two students, the base, frozen pasts, exams,
-lessons, ratings, transcripts.
+"""A small synthetic run in a real store.
 
-Numbers are drawn from a seed with known truth (students rise from 20% to about 60%), so that tests can say what must
-come out.
+It has two experts, two students, the base, frozen pasts, exams, lessons, ratings and transcripts. Numbers are drawn
+from a seed with known truth (students rise from 20% to about 60%), so that tests can say what must come out.
 """
 
 from pathlib import Path
@@ -106,16 +105,30 @@ def _versions(number: int, live: dict[str, Version]) -> list[VersionRow]:
     for name, version in live.items():
         role: Role = "expert" if name in EXPERTS else "student"
         if number == 0:
-            rows.append(VersionRow(Version(name, 0), role, 0, None, None, (), "warm-up"))
+            rows.append(VersionRow(Version(name, 0), role, 0, blob=None, optimizer=None, parents=(), reason="warm-up"))
         if version.step:
             reason = "snapshot" if number == 0 else "update"
-            rows.append(VersionRow(version, role, number, None, None, (Version(name, version.step - 1),), reason))
-    return rows + ([VersionRow(BASE, "past", 0, None, None, (), "created")] if number == 0 else [])
+            rows.append(
+                VersionRow(
+                    version,
+                    role,
+                    number,
+                    blob=None,
+                    optimizer=None,
+                    parents=(Version(name, version.step - 1),),
+                    reason=reason,
+                )
+            )
+    return rows + (
+        [VersionRow(BASE, "past", 0, blob=None, optimizer=None, parents=(), reason="created")] if number == 0 else []
+    )
 
 
 def _matches(rng: np.random.Generator, number: int, live: dict[str, Version]) -> list[MatchResult]:
-    """A teaching match, and contests: alice beats bob, bob beats her frozen past, the past beats
-    the base, all the more often than not."""
+    """A teaching match, and three contests.
+
+    alice beats bob, bob beats her frozen past, the past beats the base, all more often than not.
+    """
     pairs = [
         (live["alice"], live["bob"], 0.8),
         (Version("alice", 0), live["bob"], 0.2),
@@ -125,20 +138,36 @@ def _matches(rng: np.random.Generator, number: int, live: dict[str, Version]) ->
     for place, (first, second, chance) in enumerate(pairs):
         wins = int(rng.binomial(40, chance))
         outcome = Outcome(
-            "contest", "contest", "default", "gcd", first, second, wins=wins, draws=5, losses=40 - wins, n=45
+            "contest", "contest", "default", "gcd", row=first, col=second, wins=wins, draws=5, losses=40 - wins, n=45
         )
         seats = {"player-1": first, "player-2": second}
         found.append(
             MatchResult(
-                Match(f"{number}-c{place}", "contest", number, seats, (), 0), {"accuracy": 0.5}, (outcome,), None
+                Match(f"{number}-c{place}", "contest", round=number, seats=seats, problems=(), seed=0),
+                {"accuracy": 0.5},
+                (outcome,),
+                None,
             )
         )
     taught = Outcome(
-        "teaching", "teaching", "default", "gcd", live["gcd_expert"], live["alice"], n=8, total=1.6, total_sq=2.0
+        "teaching",
+        "teaching",
+        "default",
+        "gcd",
+        row=live["gcd_expert"],
+        col=live["alice"],
+        n=8,
+        total=1.6,
+        total_sq=2.0,
     )
     seats = {"teacher": live["gcd_expert"], "student": live["alice"]}
     shown = transcript() | {"match": f"{number}-t", "round": number}
     found.append(
-        MatchResult(Match(f"{number}-t", "teaching", number, seats, (), 0), {"improvement": 0.2}, (taught,), shown)
+        MatchResult(
+            Match(f"{number}-t", "teaching", round=number, seats=seats, problems=(), seed=0),
+            {"improvement": 0.2},
+            (taught,),
+            shown,
+        )
     )
     return found

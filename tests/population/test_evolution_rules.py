@@ -15,7 +15,7 @@ from league.population.pbt import better, better_by_items, exploits, explore
 from league.population.retirement import dominated, retire
 from league.population.snapshots import beats_its_past, does_better_than_before
 from league.population.tallies import Games, Items, gain_bound
-from league.reporting.time_budget import Allowance
+from league.reporting.time_budget import TimeBudget
 from league.seeds import generator
 from league.types import Hyper, Outcome, Version
 
@@ -229,15 +229,15 @@ def test_a_snapshot_has_a_twin_until_the_agent_moves() -> None:
 def test_pictures_take_at_most_their_share_of_the_time() -> None:
     """Rounds of 10 s with a measurement each, pictures of 4 s: after the first they wait until 5%
     of the run pays for them."""
-    allowance, elapsed, drawn = Allowance(), 0.0, []
+    budget, elapsed, drawn = TimeBudget(), 0.0, []
     for number in range(100):
         elapsed += 10.0
-        if allowance.may(elapsed):
-            allowance.paid(4.0)
+        if budget.allows(elapsed):
+            budget.add(4.0)
             elapsed += 4.0
             drawn.append(number)
         if number >= 10:
-            assert allowance.spent <= 0.05 * elapsed + 1e-9
+            assert budget.spent <= 0.05 * elapsed + 1e-9
     assert drawn[0] == 0 and 10 <= len(drawn) <= 13
 
 

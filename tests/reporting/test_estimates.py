@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 
 from league.reporting.queries.estimates import (
-    change,
     difference,
     mean,
     mean_of_sums,
     means,
-    paired_change,
     proportion,
-    scaled,
     t_quantile,
     win_rates,
 )
@@ -27,31 +24,6 @@ def test_wilson_golden() -> None:
     zero = proportion(0, 20)  # same table: 0 to .1611
     assert zero is not None and zero.low == 0 and round(zero.high or 0, 4) == 0.1611
     assert proportion(0, 0) is None
-
-
-def test_paired_change_counts_only_discordant_items() -> None:
-    before = [True, False, False, True, False]
-    after = [True, True, True, False, False]
-    found = paired_change(before, after)
-    assert found is not None and found.value == pytest.approx(1 / 5) and found.n == 5
-    same = change(0, 0, 200)
-    assert same is not None and same.value == 0 and same.low is not None and same.low < 0 < (same.high or 0)
-    assert change(0, 0, 0) is None
-    with pytest.raises(ValueError):
-        paired_change([True], [])
-
-
-def test_paired_change_covers_the_truth() -> None:
-    """2,000 simulations at a true change of .1 with correlated items. If coverage were 93% or more,
-    fewer than 91.5% has odds below 1%."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(2000):
-        cells = rng.multinomial(120, [0.30, 0.20, 0.10, 0.40])  # both, gained, lost, neither
-        found = change(int(cells[1]), int(cells[2]), 120)
-        assert found is not None and found.low is not None and found.high is not None
-        hits += found.low <= 0.1 <= found.high
-    assert hits / 2000 > 0.915
 
 
 def test_means_agree_with_the_scalar_form() -> None:
@@ -87,10 +59,10 @@ def test_win_rates_are_antisymmetric_and_blank_where_nobody_played() -> None:
     assert value[0, 1] == pytest.approx(0.8)
 
 
-def test_difference_and_scale() -> None:
+def test_difference_of_two_estimates() -> None:
     found = difference(Estimate(0.5, 0.4, 0.6, 100), Estimate(0.3, 0.2, 0.4, 100))
     assert found.value == pytest.approx(0.2) and found.low == pytest.approx(0.2 - 0.02**0.5) and found.excludes_zero
-    assert scaled(found, 100).high == pytest.approx(20 + 2**0.5 * 10)
+    assert found.high == pytest.approx(0.2 + 0.02**0.5)
     assert difference(Estimate(0.5), Estimate(0.3, 0.2, 0.4)).low is None
 
 

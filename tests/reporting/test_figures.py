@@ -1,5 +1,7 @@
-"""Figures: what is drawn is what was given, at every size, with unknowns blank and hostile names as
-plain text."""
+"""Figures: what is drawn is what was given, at every size.
+
+Unknowns are blank, and hostile names are plain text.
+"""
 
 import sys
 
@@ -12,7 +14,16 @@ from matplotlib.text import Text
 from league.errors import DataError
 from league.reporting.figures import curves, graphs, heatmaps, lineage_tree
 from league.reporting.figures.style import CARD, COLOURS, PAGE, WIDE, Palette, shorten, shorten_all
-from league.reporting.views import CertifiedEdge, Cycles, Estimate, LadderRow, LineageEdge, Matrix, Panel, Series
+from league.reporting.views import (
+    CertifiedCycles,
+    CertifiedEdge,
+    Estimate,
+    LadderRow,
+    LineageEdge,
+    Matrix,
+    Panel,
+    Series,
+)
 
 
 def matrix(size: int, scale: str = "winrate") -> Matrix:
@@ -20,7 +31,9 @@ def matrix(size: int, scale: str = "winrate") -> Matrix:
     values = rng.uniform(0, 1, (size, size))
     np.fill_diagonal(values, np.nan)
     names = tuple(f"agent_{i}" for i in range(size))
-    return Matrix("Win rate", "rate", names, names, values, scale, values - 0.05, values + 0.05)  # type: ignore[arg-type]
+    return Matrix(
+        "Win rate", "rate", rows=names, cols=names, values=values, scale=scale, low=values - 0.05, high=values + 0.05
+    )  # type: ignore[arg-type]
 
 
 def texts(figure: Figure) -> list[str]:
@@ -58,12 +71,12 @@ def test_unknown_is_blank_and_certain_is_bold() -> None:
     view = Matrix(
         "t",
         "u",
-        ("a", "b"),
-        ("a", "b"),
-        values,
-        "winrate",
-        values - [[0, 0.1], [0.1, 0]],
-        values + [[0, 0.05], [0.5, 0]],
+        rows=("a", "b"),
+        cols=("a", "b"),
+        values=values,
+        scale="winrate",
+        low=values - [[0, 0.1], [0.1, 0]],
+        high=values + [[0, 0.05], [0.5, 0]],
     )
     drawn = {t.get_text().split("\n")[0]: t for t in heatmaps.heatmap(view).axes[0].texts}
     assert set(drawn) == {".90", ".10"}
@@ -77,7 +90,7 @@ def test_scales_are_centred() -> None:
         image = heatmaps.heatmap(matrix(4, scale)).axes[0].images[0]
         assert image.norm(centre) == pytest.approx(0.5)
     assert heatmaps.heatmap(matrix(4, "share")).axes[0].images[0].norm(1.0) == pytest.approx(1.0)
-    weak = Matrix("t", "u", ("a",), ("b",), np.array([[1.0]]), "points")
+    weak = Matrix("t", "u", rows=("a",), cols=("b",), values=np.array([[1.0]]), scale="points")
     assert heatmaps.heatmap(weak).axes[0].images[0].norm(1.0) < 0.6  # one point of Δ must not look like a strong effect
 
 
@@ -94,14 +107,16 @@ def test_strength_order_permutes_rows_and_columns_together() -> None:
 def test_relabelling_agents_permutes_the_picture() -> None:
     view, order = matrix(6), [3, 1, 5, 0, 2, 4]
     names = tuple(view.rows[i] for i in order)
-    other = Matrix(view.title, view.unit, names, names, view.values[np.ix_(order, order)], "winrate")
+    other = Matrix(
+        view.title, view.unit, rows=names, cols=names, values=view.values[np.ix_(order, order)], scale="winrate"
+    )
     left, right = (np.ma.filled(heatmaps.heatmap(v).axes[0].images[0].get_array(), -1) for v in (view, other))
     np.testing.assert_allclose(left[np.ix_(order, order)], right)
 
 
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(DataError, match="expected \\(2, 1\\)"):
-        Matrix("t", "u", ("a", "b"), ("c",), np.zeros((1, 2)), "share")
+        Matrix("t", "u", rows=("a", "b"), cols=("c",), values=np.zeros((1, 2)), scale="share")
     with pytest.raises(DataError, match="2 low for 3 rounds"):
         Series("s", (1, 2, 3), (0.1, 0.2, 0.3), (0.0, 0.1))
 
@@ -132,9 +147,13 @@ def test_every_figure_draws_with_nothing_one_few_and_64() -> None:
     for size in (0, 1, 4, 64):
         names = [f"agent_{i}" for i in range(size)]
         series = tuple(Series(n, (0, 1, 2), (0.1, 0.2, 0.3), (0.0, 0.1, 0.2), (0.2, 0.3, 0.4)) for n in names)
-        panel = Panel("accuracy", "share", series, Estimate(0.2, 0.1, 0.3), "baseline", (0.0, 1.0))
+        panel = Panel(
+            "accuracy", "share", series, baseline=Estimate(0.2, 0.1, 0.3), baseline_label="baseline", bounds=(0.0, 1.0)
+        )
         edges = tuple(CertifiedEdge(names[i], names[(i + 1) % 3], 0.7, 50) for i in range(3)) if size > 2 else ()
-        view = Cycles(tuple(names), edges, (tuple(names[:3]),) if size > 2 else (), size * (size - 1) // 2)
+        view = CertifiedCycles(
+            tuple(names), edges, cycles=(tuple(names[:3]),) if size > 2 else (), pairs=size * (size - 1) // 2
+        )
         lineage = [LineageEdge(f"{n}@0", (), 0, "created") for n in names]
         figures = [
             heatmaps.heatmap(matrix(size)),
@@ -142,7 +161,7 @@ def test_every_figure_draws_with_nothing_one_few_and_64() -> None:
             curves.line_grid([panel] * 2),
             curves.share_over_time(panel),
             curves.mass_over_time(panel),
-            curves.ladder_bars([LadderRow("overall", n, "student", 25.0, 2.0, 9) for n in names]),
+            curves.ladder_bars([LadderRow("overall", n, role="student", mu=25.0, sigma=2.0, games=9) for n in names]),
             graphs.cycle_graph(view),
             lineage_tree.lineage_tree(lineage),
         ]
@@ -151,7 +170,7 @@ def test_every_figure_draws_with_nothing_one_few_and_64() -> None:
 
 
 def test_names_are_never_formulas() -> None:
-    hostile = Matrix("$\\frac{", "$x$", ("$\\bad{",), ("<script>",), np.array([[0.5]]), "share")
+    hostile = Matrix("$\\frac{", "$x$", rows=("$\\bad{",), cols=("<script>",), values=np.array([[0.5]]), scale="share")
     figure = heatmaps.heatmap(hostile)
     draw(figure)  # raises where a text is parsed as mathematics
     shown = " ".join(text.get_text() for text in figure.findobj(Text))
@@ -199,7 +218,12 @@ def test_cycle_graph_layers_winners_above_and_reduces_implied_edges() -> None:
     names = ("top", "rock", "paper", "scissors", "bottom")
     cycle = [("paper", "rock"), ("rock", "scissors"), ("scissors", "paper")]
     rest = [("top", n) for n in names[1:]] + [(n, "bottom") for n in names[1:4]]
-    view = Cycles(names, tuple(CertifiedEdge(a, b, 0.8) for a, b in cycle + rest), (("paper", "rock", "scissors"),), 10)
+    view = CertifiedCycles(
+        names,
+        tuple(CertifiedEdge(a, b, 0.8) for a, b in cycle + rest),
+        cycles=(("paper", "rock", "scissors"),),
+        pairs=10,
+    )
     layers = graphs.component_layers(view)
     assert [[set(c) for c in layer] for layer in layers] == [[{"top"}], [{"rock", "paper", "scissors"}], [{"bottom"}]]
     kept = {(e.winner, e.loser) for e in graphs.essential(view, names)}
@@ -211,14 +235,16 @@ def test_cycle_graph_layers_winners_above_and_reduces_implied_edges() -> None:
 
 
 def test_a_ball_of_cycles_shows_some_of_them_and_says_so() -> None:
-    """30 agents, each beating the next seven: hundreds of cycles. A card shows disjoint ones as far
-    as six names go."""
+    """30 agents, each beating the next seven: hundreds of cycles.
+
+    A card shows disjoint ones as far as six names go.
+    """
     names = tuple(f"a{i}" for i in range(30))
     edges = tuple(CertifiedEdge(names[i], names[(i + k) % 30], 0.7, 90) for i in range(30) for k in range(1, 8))
     cycles = tuple(tuple(names[(i + 6 * k) % 30] for k in range(5)) for i in range(30))
     assert graphs.some_cycles(cycles, 6) == (cycles[0],) and len(graphs.some_cycles(cycles, 12)) == 2
     assert graphs.some_cycles(cycles, 3) == (cycles[0],)  # one at least, however long
-    figure = graphs.cycle_graph(Cycles(names, edges, cycles, 435), canvas=CARD)
+    figure = graphs.cycle_graph(CertifiedCycles(names, edges, cycles=cycles, pairs=435), canvas=CARD)
     assert figure.axes[0].get_title() == "30 certified cycles, 1 of them drawn (arrow: beats)"
     shown = {text.get_text() for text in figure.axes[0].texts}
     assert set(cycles[0]) <= shown and not shown & set(names[1:6])
@@ -226,7 +252,7 @@ def test_a_ball_of_cycles_shows_some_of_them_and_says_so() -> None:
 
 
 def test_no_cycle_is_said_not_drawn() -> None:
-    view = Cycles(("a", "b"), (), (), 1)
+    view = CertifiedCycles(("a", "b"), (), cycles=(), pairs=1)
     figure = graphs.cycle_graph(view, canvas=CARD)
     assert "No certified cycle (0 of 1 pairs certain)" in figure.axes[0].get_title()
 
@@ -238,7 +264,7 @@ def test_lineage_children_stand_under_their_parents() -> None:
         LineageEdge("c@0", ("a@0",), 3, "exploit"),
         LineageEdge("d@0", ("c@0", "b@0"), 5, "merge"),
     ]
-    assert list(lineage_tree.lane_order(edges)) == ["a", "c", "d", "b"]
+    assert list(lineage_tree.agent_rows(edges)) == ["a", "c", "d", "b"]
 
 
 def test_lineage_grows_with_its_lanes_and_names_all_of_them() -> None:

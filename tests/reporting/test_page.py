@@ -8,11 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from league.reporting.text.html import render, svg, verdicts
-from league.reporting.text.model_card import Card, Measured, base_name, licence_of, model_card
-from league.reporting.views import Cycles, Estimate, Gain, LadderRow, LineageEdge, Matrix, Panel, Report, Series, Status
+from league.reporting.text.model_card import Card, CardExam, base_name, licence_of, model_card
+from league.reporting.views import (
+    CertifiedCycles,
+    Estimate,
+    Gain,
+    LadderRow,
+    LineageEdge,
+    Matrix,
+    Panel,
+    Report,
+    Series,
+    Status,
+)
 from tests.reporting.test_transcripts import HOSTILE, match
 
-STATUS = Status("quickstart", "finished", 12, 12, 90, 30, 600.0)
+STATUS = Status("quickstart", "finished", round=12, rounds=12, matches=90, versions=30, seconds=600.0)
 
 
 def gain(value: float, low: float, high: float) -> Gain:
@@ -34,10 +45,10 @@ def full_report(name: str = "alice") -> Report:
         headline=gain(0.2, 0.1, 0.3),
         gains=[gain(0.2, 0.1, 0.3), gain(-0.1, -0.2, -0.05)],
         teaching=Estimate(3.0, -1.0, 7.0),
-        matrices=[Matrix("Win rate", "rate", names, names, values, "winrate")],
-        ladder=[LadderRow("overall", name, "student", 25.0, 2.0, 9)],
+        matrices=[Matrix("Win rate", "rate", rows=names, cols=names, values=values, scale="winrate")],
+        ladder=[LadderRow("overall", name, role="student", mu=25.0, sigma=2.0, games=9)],
         rating_history=[panel],
-        cycles=Cycles(names, (), (), 1, statistics={"cyclic share": None}),
+        cycles=CertifiedCycles(names, (), cycles=(), pairs=1, statistics={"cyclic share": None}),
         structure=[panel],
         masses=[panel],
         curves=[panel],
@@ -143,7 +154,9 @@ def test_same_report_same_bytes() -> None:
 def test_svg_escapes_names() -> None:
     from league.reporting.figures.heatmaps import heatmap
 
-    picture = svg(heatmap(Matrix("<t>", "&", ("<a>",), ("</svg>",), np.array([[0.5]]), "share")), "x")
+    picture = svg(
+        heatmap(Matrix("<t>", "&", rows=("<a>",), cols=("</svg>",), values=np.array([[0.5]]), scale="share")), "x"
+    )
     assert (
         picture.startswith("<svg")
         and picture.count("</svg>") == 1
@@ -157,8 +170,8 @@ CARD = Card(
     step=12,
     role="student",
     base="HuggingFaceTB/SmolLM2-135M-Instruct",
-    measured=Measured([("gcd", Estimate(0.41, 0.36, 0.46, 200))]),
-    ratings=[LadderRow("overall", "alice", "student", 25.0, 2.0, 90)],
+    exam=CardExam([("gcd", Estimate(0.41, 0.36, 0.46, 200))]),
+    ratings=[LadderRow("overall", "alice", role="student", mu=25.0, sigma=2.0, games=90)],
     lineage=[LineageEdge("alice@0", (), 0, "created"), LineageEdge("alice@12", ("alice@0",), 12, "update")],
     prompt="You are a student.\n```\n# not a heading",
     run="quickstart",

@@ -1,5 +1,7 @@
-"""What TensorBoard reads back from a board: tags, images, text, layout, no duplicated steps on
-resume, and the bytes it costs."""
+"""What TensorBoard reads back from a board, and the bytes it costs.
+
+Tags, images, text, layout, and no duplicated steps on resume.
+"""
 
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from league.reporting.figures.heatmaps import heatmap
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix
-from league.reporting.write_schedule import PICTURES, POINTS, TEXTS, Pace
+from league.reporting.write_schedule import PICTURES, POINTS, TEXTS, WriteSchedule
 from tests.reporting.test_transcripts import match
 
 
@@ -24,7 +26,9 @@ def read(folder: Path) -> EventAccumulator:
 
 def test_scalars_figures_transcripts_and_layout_arrive(tmp_path: Path) -> None:
     names = ("a", "b")
-    view = Matrix("Win rate", "rate", names, names, np.array([[np.nan, 0.7], [0.3, np.nan]]), "winrate")
+    view = Matrix(
+        "Win rate", "rate", rows=names, cols=names, values=np.array([[np.nan, 0.7], [0.3, np.nan]]), scale="winrate"
+    )
     with Board(tmp_path) as board:
         board.scalars(1, {"rating/overall/a": 25.0, "unknown": None, "undefined": float("nan")})
         size = board.figure("payoffs/contest", 1, heatmap(view))
@@ -62,11 +66,20 @@ def test_the_charts_of_the_layout_match_the_tags_we_write(tmp_path: Path) -> Non
 
 
 def test_ten_thousand_rounds_stay_below_30_megabytes(tmp_path: Path) -> None:
-    """30 scalars a round, and every 100 rounds five matrices of 16 agents and a transcript; bytes
-    measured on 1,000 rounds and one set."""
+    """30 scalars a round, and every 100 rounds five matrices of 16 agents and a transcript.
+
+    The bytes are measured on 1,000 rounds and one set.
+    """
     tags = [f"accuracy/student_{i}/letter_counting" for i in range(30)]
     names = tuple(f"agent_{i}" for i in range(16))
-    view = Matrix("Win rate", "rate", names, names, np.random.default_rng(0).uniform(size=(16, 16)), "winrate")
+    view = Matrix(
+        "Win rate",
+        "rate",
+        rows=names,
+        cols=names,
+        values=np.random.default_rng(0).uniform(size=(16, 16)),
+        scale="winrate",
+    )
     with Board(tmp_path) as board:
         for number in range(1000):
             board.scalars(number, dict.fromkeys(tags, 0.5))
@@ -81,19 +94,20 @@ def test_ten_thousand_rounds_stay_below_30_megabytes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_board_needs_no_torch(tmp_path: Path) -> None:
-    code = f"import sys; from league.reporting.tensorboard import Board; Board({str(tmp_path)!r}).close(); sys.exit('torch' in sys.modules)"
+    made = f"from league.reporting.tensorboard import Board; Board({str(tmp_path)!r}).close()"
+    code = f"import sys; {made}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(("rounds", "every"), [(10, 5), (10_000, 5), (10_000, 7), (9_999, 1), (333, 400)])
 def test_a_long_run_writes_no_more_than_a_board_can_show(rounds: int, every: int) -> None:
-    pace = Pace(rounds, every)
+    schedule = WriteSchedule(rounds, every)
     numbers = range(rounds + 1)
-    usual = [number for number in numbers if "loss" in pace.scalars(number, {"loss": 1.0, "accuracy/a/b": 0.5})]
-    drawn = [number for number in numbers if (number % every == 0 or number == rounds) and pace.figures(number)]
-    assert len(usual) <= POINTS + 2 and len(drawn) <= PICTURES + 2 and sum(map(pace.text, numbers)) <= TEXTS + 2
+    usual = [number for number in numbers if "loss" in schedule.scalars(number, {"loss": 1.0, "accuracy/a/b": 0.5})]
+    drawn = [number for number in numbers if (number % every == 0 or number == rounds) and schedule.figures(number)]
+    assert len(usual) <= POINTS + 2 and len(drawn) <= PICTURES + 2 and sum(map(schedule.text, numbers)) <= TEXTS + 2
     assert {0, rounds} <= set(usual) & set(drawn) and len(drawn) >= min(PICTURES // 2, rounds // every)
-    assert all("accuracy/a/b" in pace.scalars(number, {"accuracy/a/b": 0.5}) for number in (1, 2, 3, rounds - 1)), (
+    assert all("accuracy/a/b" in schedule.scalars(number, {"accuracy/a/b": 0.5}) for number in (1, 2, 3, rounds - 1)), (
         "exams are never left out"
     )
     if rounds <= PICTURES:

@@ -12,16 +12,17 @@ from rich.console import Console, RenderableType
 from league.reporting.text import tables
 from league.reporting.text.progress import Progress
 from league.reporting.views import (
-    AgentRow,
+    AgentStatus,
+    CertifiedCycles,
     CertifiedEdge,
     Comparison,
-    Cycles,
     Estimate,
     LadderRow,
     LineageEdge,
     Matrix,
     RoundLine,
     Status,
+    TeachingInteraction,
 )
 
 
@@ -35,12 +36,12 @@ def line(number: int, **rewards: float) -> RoundLine:
     return RoundLine(
         number,
         rewards or {"student": 0.3, "teacher": 0.04},
-        0.41,
-        0.52,
-        3.1,
-        412.0,
-        10.0,
-        {"generate": 0.6, "update": 0.3},
+        accuracy=0.41,
+        win_rate=0.52,
+        delta=3.1,
+        tokens_per_s=412.0,
+        seconds=10.0,
+        shares={"generate": 0.6, "update": 0.3},
     )
 
 
@@ -51,13 +52,13 @@ def matrix(rows: int, cols: int) -> Matrix:
     return Matrix(
         "Win rate",
         "rate of row",
-        names[:rows],
-        names[:cols],
-        values,
-        "winrate",
-        values - 0.05,
-        values + 0.05,
-        np.full_like(values, 90),
+        rows=names[:rows],
+        cols=names[:cols],
+        values=values,
+        scale="winrate",
+        low=values - 0.05,
+        high=values + 0.05,
+        n=np.full_like(values, 90),
     )
 
 
@@ -156,11 +157,20 @@ def test_matrix_fits_every_width() -> None:
     assert max(map(len, pairs.splitlines())) <= 80
 
 
+def test_an_unknown_interaction_share_is_undefined() -> None:
+    known = TeachingInteraction(
+        "lesson", ("t",), ("s",), mean=3.0, teacher_T=np.zeros(1), student_S=np.zeros(1),
+        interaction_TS=np.zeros((1, 1)), share=0.25,
+    )  # fmt: skip
+    assert "lesson: interaction share 0.25" in printed(tables.interaction_line(known))
+    assert "interaction share undefined" in printed(tables.interaction_line(replace(known, share=None)))
+
+
 def test_ladder_is_sorted_and_never_mixes_ladders() -> None:
     rows = [
-        LadderRow("overall", "b", "student", 20, 1, 5),
-        LadderRow("overall", "a", "expert", 30, 1, 5),
-        LadderRow("rps", "c", "student", 40, 1, 5),
+        LadderRow("overall", "b", role="student", mu=20, sigma=1, games=5),
+        LadderRow("overall", "a", role="expert", mu=30, sigma=1, games=5),
+        LadderRow("rps", "c", role="student", mu=40, sigma=1, games=5),
     ]
     text = printed(tables.ladder_table(rows))
     assert text.index("30.00") < text.index("20.00") < text.index("Ladder: rps") < text.index("40.00")
@@ -185,22 +195,42 @@ def test_compare_cycles_and_status_say_what_is_unknown() -> None:
     assert "40.0% [30.0, 50.0]" in text and "–" in text
     both = [Comparison("gcd", Estimate(0.4, 0.3, 0.5), Estimate(0.3, 0.2, 0.4), Estimate(0.1, 0.04, 0.16))]
     assert "+10.0 [4.0, 16.0]" in printed(tables.comparison_table(both, "first", "second"))
-    view = Cycles(("r", "p", "s"), (CertifiedEdge("p", "r", 0.9),), (("p", "r", "s"),), 3, False, {"share": None})
+    view = CertifiedCycles(
+        ("r", "p", "s"),
+        (CertifiedEdge("p", "r", 0.9),),
+        cycles=(("p", "r", "s"),),
+        pairs=3,
+        truncated=False,
+        statistics={"share": None},
+    )
     assert "p → r → s → p" in printed(tables.cycles_view(view)) and "share: undefined" in printed(
         tables.cycles_view(view)
     )
     assert "never met" not in printed(tables.cycles_view(view))
     assert "1 of 3 pairs never met" in printed(tables.cycles_view(replace(view, unmet=1)))
-    status = Status("run", "running", 3, None, 9, 4, 3725.0, (AgentRow("a", "student", 3, 9),), ("alarm",))
+    status = Status(
+        "run",
+        "running",
+        round=3,
+        rounds=None,
+        matches=9,
+        versions=4,
+        seconds=3725.0,
+        agents=(AgentStatus("a", "student", step=3, games=9),),
+        notes=("alarm",),
+    )
     assert "1:02:05" in printed(tables.status_table(status)) and "! alarm" in printed(tables.status_table(status))
 
 
 def test_hostile_names_cannot_paint_the_terminal() -> None:
-    text = printed(tables.ladder_table([LadderRow("[red]x\x1b[2J", "[bold]a\x1b[31m", "student", 1.0, 1.0, 1)]))
+    text = printed(
+        tables.ladder_table([LadderRow("[red]x\x1b[2J", "[bold]a\x1b[31m", role="student", mu=1.0, sigma=1.0, games=1)])
+    )
     assert "\x1b" not in text and "[bold]a␛[31m" in text
 
 
 def test_tables_start_without_matplotlib_and_torch() -> None:
-    heavy = "{'matplotlib', 'torch', 'scipy', 'tensorboard', 'networkx'}"
-    code = f"import sys, league.reporting.text.tables, league.reporting.text.progress; sys.exit(bool({heavy} & set(sys.modules)))"
+    heavy = "{'matplotlib', 'torch', 'scipy', 'tensorboard', 'networkx', 'pandas'}"
+    modules = "sys, league.reporting.text.tables, league.reporting.text.progress"
+    code = f"import {modules}; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,5 +1,7 @@
-"""Transcripts of hostile models: nothing that was said becomes markup, code or a terminal escape,
-in any of the three forms."""
+"""Transcripts of hostile models: nothing that was said becomes markup, code or a terminal escape.
+
+In any of the three forms.
+"""
 
 import io
 import re
@@ -13,7 +15,10 @@ from rich.console import Console
 from league.errors import DataError
 from league.reporting.text.transcripts import clean, fence, inline, parse, transcript_markdown, transcript_text
 
-HOSTILE = "```\n</code></pre><script>alert(1)</script>\n````\n\x1b[31mred\x07\x00\x9b2J \u202egnp.exe [bold]x[/bold] {{7*7}}\r\nend\u2028x\ud800"
+HOSTILE = (
+    "```\n</code></pre><script>alert(1)</script>\n````\n\x1b[31mred\x07\x00\x9b2J "
+    "\u202egnp.exe [bold]x[/bold] {{7*7}}\r\nend\u2028x\ud800"
+)
 
 
 def match(reply: str = "4", prompt: str = "2 + 2?") -> dict[str, Any]:

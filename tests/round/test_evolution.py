@@ -12,7 +12,7 @@ from league.errors import ConfigError, UserError
 from league.loop import resume, train
 from league.preflight.checks import prepare
 from league.reporting.figures.lineage_tree import lineage_tree
-from league.reporting.queries.overview import lineage
+from league.reporting.queries.run_status import lineage
 from league.reporting.text.tables import lineage_view
 from league.store.digests import run_digest
 from league.store.reader import RunReader

@@ -1,5 +1,7 @@
-"""What people are shown while a run goes on must not slow it: pictures wait until their share of
-the time pays for them."""
+"""What people are shown while a run goes on must not slow it.
+
+Pictures wait until their share of the time pays for them.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ def test_pictures_wait_for_their_share_and_the_last_round_has_them(
 ) -> None:
     now, drawn = [0.0], []
 
-    def publish(board, reader, number: int, figures: bool, pace) -> int:
+    def publish(board, reader, number: int, *, figures: bool, schedule) -> int:
         if figures:
             drawn.append(number)
             now[0] += 8.0
@@ -32,7 +34,12 @@ def test_pictures_wait_for_their_share_and_the_last_round_has_them(
         for number in range(201):
             now[0] += 10.0
             clock = {"generate": 9.0} | ({"evaluate": 1.0} if number % 5 == 0 else {})
-            shown.round(league, RoundReport(number, 200, state, {}, (), (), (), (), clock, 10.0))  # type: ignore[arg-type]
+            shown.round(
+                league,
+                RoundReport(
+                    number, 200, state, scalars={}, exams=(), gains=(), matches=(), alarms=(), clock=clock, seconds=10.0
+                ),
+            )  # type: ignore[arg-type]
     assert drawn[0] == 0 and drawn[-1] == 200
     spent = 8.0 * (len(drawn) - 1)
     assert spent <= 0.05 * now[0], "the last round's pictures apart"

@@ -11,8 +11,8 @@ from league.commands.verify import _rate
 from league.loop import resume as resume_run
 from league.loop import train
 from league.preflight.checks import prepare
-from league.reporting.queries.card_facts import card_of, measured
-from league.reporting.queries.overview import current_ratings
+from league.reporting.queries.model_card_facts import card_exam, card_of
+from league.reporting.queries.run_status import current_ratings
 from league.reporting.text.model_card import Card, model_card
 from league.runtime.export import choose, export_agents
 from league.store.digests import run_digest
@@ -57,15 +57,15 @@ def test_the_last_snapshot_is_the_version_that_sat_the_last_exam(seen: tuple[Pat
             row["correct"] for row in reader.state()["marks"]["end"]["exams"] if row["version"].startswith("ada@")
         )
     card = cards[3]
-    assert card.measured is not None and card.measured.sat_by is None and card.measured.split == "test"
-    ((domain, estimate),) = card.measured.accuracies
+    assert card.exam is not None and card.exam.sat_by is None and card.exam.split == "test"
+    ((domain, estimate),) = card.exam.accuracies
     assert domain == "sums" and estimate.value == pytest.approx(wanted.count("1") / len(wanted)) and estimate.n == 3
     assert "| sums |" in model_card(card) and {row.ladder for row in card.ratings} == {"contest", "exam", "overall"}
 
 
 def test_a_card_says_which_version_was_measured(seen: tuple[Path, dict[int, Card]]) -> None:
     _, cards = seen
-    first, second = cards[1].measured, cards[2].measured
+    first, second = cards[1].exam, cards[2].exam
     assert first is not None and second is not None
     assert first.sat_by is not None and first.sat_by.agent == "ada" and first.round == 0
     assert f"Sat by an earlier version, {first.sat_by}, in round 0" in model_card(cards[1])
@@ -92,7 +92,7 @@ def test_the_best_by_rating_are_those_with_the_best_rating(seen: tuple[Path, dic
 def test_the_best_by_accuracy_are_ranked_by_what_their_cards_show(seen: tuple[Path, dict[int, Card]]) -> None:
     with RunReader.read(seen[0]) as reader:
         for choice in choose(reader, 3, "accuracy", []):
-            shown = card_of(reader, choice.version, "base", "run", False).measured
+            shown = card_of(reader, choice.version, "base", "run", False).exam
             assert shown is not None and choice.score == pytest.approx(
                 sum(e.value for _, e in shown.accuracies) / len(shown.accuracies)
             )
@@ -130,7 +130,7 @@ def test_an_agent_that_was_rolled_back_shows_the_exam_of_the_weights_it_has(seen
         assert middle not in sat, "else this test means nothing"
         back = rows[middle]
         reader.version_row = lambda version: back if version.step == 99 else rows[version]  # type: ignore[method-assign]
-        found = measured(reader, state, Version("ada", 99))
+        found = card_exam(reader, state, Version("ada", 99))
     assert found is not None and found.sat_by is None and found.split == "validation" and found.round == 2
 
 

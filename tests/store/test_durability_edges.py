@@ -17,7 +17,7 @@ from league.evaluation.on_demand import resolve
 from league.loop import resume, train
 from league.payoffs.csv_matrix import parse_matrix, read_matrix
 from league.preflight.checks import prepare
-from league.reporting.queries.overview import status
+from league.reporting.queries.run_status import status
 from league.runtime.export import export_agents
 from league.store.digests import run_digest
 from league.store.reader import RunReader

@@ -105,8 +105,10 @@ def _draw_lines(axes: Axes, panel: Panel, palette: Palette) -> None:
 
 
 def _frame(axes: Axes, shown: Sequence[Series]) -> None:
-    """Fit the y axis to the values and to the bands of the last half: a first rating's wide band
-    would flatten all that follows."""
+    """Fit the y axis to the values and to the bands of the last half.
+
+    A first rating's wide band would flatten all that follows.
+    """
     ends = [np.asarray(s.values, dtype=float) for s in shown]
     ends += [
         np.asarray(band[len(band) // 2 :], dtype=float) for s in shown for band in (s.low, s.high) if band is not None
@@ -167,8 +169,10 @@ def _legend(figure: Figure, *axes: Axes) -> None:
 
 @styled
 def share_over_time(panel: Panel, canvas: Canvas = CARD) -> Figure:
-    """Hodge split: cyclic share of the payoffs over rounds with its bootstrap interval; rounds
-    without signal are shaded "undefined"."""
+    """Cyclic share of the payoffs over rounds (Hodge split) with its bootstrap interval.
+
+    Rounds without signal are shaded "undefined".
+    """
     figure = new_figure(canvas)
     axes = figure.add_subplot()
     _draw_lines(axes, panel, Palette(s.name for s in panel.series))
@@ -208,8 +212,10 @@ def _gaps(series: Series) -> list[tuple[float, float]]:
 
 
 def _between(series: Series, gaps: Sequence[tuple[float, float]]) -> Iterator[tuple[list[float], list[int]]]:
-    """(rounds, places of their values) of each stretch without NaN, whose first and last values
-    reach to the gaps around it."""
+    """Rounds, and places of their values, of each stretch without NaN.
+
+    Its first and last values reach to the gaps around it.
+    """
     edges = [-math.inf, *(edge for gap in gaps for edge in gap), math.inf]
     for left, right in zip(edges[::2], edges[1::2], strict=True):
         found = [
@@ -225,11 +231,10 @@ def _between(series: Series, gaps: Sequence[tuple[float, float]]) -> Iterator[tu
 
 @styled
 def mass_over_time(panel: Panel, palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
-    """Nash or α-rank mass, stacked to 1; the agents with the largest mean mass by name, all others
-    in one grey band.
+    """Nash or α-rank mass, stacked to 1.
 
-    All series must share their rounds (a mass of 0 before an agent existed); rounds in which one is NaN are shaded
-    "undefined".
+    The agents with the largest mean mass stand by name, all others in one grey band. All series must share their rounds
+    (a mass of 0 before an agent existed); rounds in which one is NaN are shaded "undefined".
     """
     figure = new_figure(canvas)
     axes = figure.add_subplot()
@@ -269,8 +274,10 @@ def mass_over_time(panel: Panel, palette: Palette | None = None, canvas: Canvas 
 
 @styled
 def ladder_bars(rows: Sequence[LadderRow], palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
-    """Ratings now: mu with a band of 2 sigma, strongest first; beyond the canvas's names only every
-    k-th is named."""
+    """Ratings now: mu with a band of 2 sigma, strongest first.
+
+    Beyond the canvas's names only every k-th is named.
+    """
     figure = new_figure(canvas)
     axes = figure.add_subplot()
     rows = sorted(rows, key=lambda r: -r.mu)

@@ -1,9 +1,9 @@
-"""Who certainly beats whom.
+"""Certified wins as a graph: an arrow from winner to loser.
 
-The cycle graph stands winners above losers: layers are those of the condensation (each strongly connected component
-is one point of a directed acyclic graph), and a component is drawn as a circle in its layer, in the order of its
-longest listed cycle. A league whose cycles would be a ball of wool shows some of them instead, as many as have room,
-and says so.
+The cycle graph stands winners above losers: layers are those of the condensation (each strongly connected component is
+one point of a directed acyclic graph), and a component is drawn as a circle in its layer, in the order of its longest
+listed cycle. A league whose cycles would be a ball of wool shows some of them instead, as many as have room, and says
+so.
 """
 
 import math
@@ -15,15 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from league.reporting.figures.style import CARD, FAINT, HIGHLIGHT, Canvas, Palette, new_figure, shorten_all, styled
-from league.reporting.views import CertifiedEdge, Cycles
+from league.reporting.views import CertifiedCycles, CertifiedEdge
 
 Point = tuple[float, float]
 
 
 @styled
-def cycle_graph(view: Cycles, palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
-    """Certified edges winner → loser; edges that lie on a cycle are orange. Agents outside cycles
-    go when all do not fit."""
+def cycle_graph(view: CertifiedCycles, palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
+    """Certified edges winner → loser; edges that lie on a cycle are orange.
+
+    Agents outside cycles are left out when all do not fit.
+    """
     figure = new_figure(canvas)
     axes = figure.add_subplot()
     axes.set_axis_off()
@@ -42,7 +44,7 @@ def cycle_graph(view: Cycles, palette: Palette | None = None, canvas: Canvas = C
     room = canvas.names * 5 // 8
     few = some_cycles(view.cycles, canvas.names * 3 // 8) if len(_on(view.cycles)) > 2 * room else view.cycles
     if len(few) < len(view.cycles):
-        return _some_of(figure, axes, view, few, palette or Palette(view.names), canvas)
+        return _some_of(figure, axes, view, few, palette=palette or Palette(view.names), canvas=canvas)
     layers = component_layers(view)
     cyclic = {name for layer in layers for component in layer if len(component) > 1 for name in component}
     places = _places(layers)
@@ -66,7 +68,7 @@ def cycle_graph(view: Cycles, palette: Palette | None = None, canvas: Canvas = C
     return figure
 
 
-def _cycle_title(view: Cycles, drawn: int | None = None) -> str:
+def _cycle_title(view: CertifiedCycles, drawn: int | None = None) -> str:
     count = f"{len(view.cycles)}{'+' if view.truncated else ''}"
     if not view.cycles:
         return f"No certified cycle ({len(view.edges)} of {view.pairs} pairs certain)"
@@ -76,7 +78,13 @@ def _cycle_title(view: Cycles, drawn: int | None = None) -> str:
 
 
 def _some_of(
-    figure: Figure, axes: Axes, view: Cycles, few: tuple[tuple[str, ...], ...], palette: Palette, canvas: Canvas
+    figure: Figure,
+    axes: Axes,
+    view: CertifiedCycles,
+    few: tuple[tuple[str, ...], ...],
+    *,
+    palette: Palette,
+    canvas: Canvas,
 ) -> Figure:
     """Only the cycles `few`, their agents on one circle in the order in which the cycles go."""
     edges = _on(few)
@@ -94,8 +102,10 @@ def _some_of(
 
 
 def some_cycles(cycles: Sequence[tuple[str, ...]], room: int) -> tuple[tuple[str, ...], ...]:
-    """Of the listed cycles, each in turn that brings an agent not yet there, while at most `room`
-    agents are; one at least."""
+    """A few of the listed cycles, as many as have room for their agents.
+
+    Each in turn that brings an agent not yet there, while at most `room` agents are; one at least.
+    """
     found: list[tuple[str, ...]] = []
     there: set[str] = set()
     for cycle in cycles:
@@ -110,9 +120,11 @@ def _on(cycles: Sequence[Sequence[str]]) -> set[tuple[str, str]]:
     return {(a, b) for cycle in cycles for a, b in zip(cycle, (*cycle[1:], cycle[0]), strict=True)}
 
 
-def component_layers(view: Cycles) -> list[list[list[str]]]:
-    """Layers of strongly connected components, winners first; each component in the order of its
-    longest listed cycle."""
+def component_layers(view: CertifiedCycles) -> list[list[list[str]]]:
+    """Layers of strongly connected components, winners first.
+
+    Each component stands in the order of its longest listed cycle.
+    """
     import networkx as nx
 
     graph = nx.DiGraph([(edge.winner, edge.loser) for edge in view.edges])
@@ -132,9 +144,11 @@ def component_layers(view: Cycles) -> list[list[list[str]]]:
     return layers
 
 
-def essential(view: Cycles, shown: Container[str]) -> list[CertifiedEdge]:
-    """The edges inside components, and between components only those that no longer chain implies
-    (transitive reduction)."""
+def essential(view: CertifiedCycles, shown: Container[str]) -> list[CertifiedEdge]:
+    """The edges inside components, and between components those that no longer chain implies.
+
+    The latter by transitive reduction.
+    """
     import networkx as nx
 
     graph = nx.DiGraph([(e.winner, e.loser) for e in view.edges if e.winner in shown and e.loser in shown])
@@ -153,8 +167,10 @@ def essential(view: Cycles, shown: Container[str]) -> list[CertifiedEdge]:
 
 
 def _places(layers: Sequence[Sequence[Sequence[str]]]) -> dict[str, Point]:
-    """Coordinates: layers downwards, components side by side, each on a circle that grows with its
-    size."""
+    """Coordinates: layers downwards, components side by side.
+
+    Each component is on a circle that grows with its size.
+    """
     places: dict[str, Point] = {}
     top = 0.0
     for layer in layers:
@@ -176,7 +192,7 @@ def _height(places: Mapping[str, Point]) -> float:
     return max(heights) - min(heights)
 
 
-def _draw_edges(axes: Axes, view: Cycles, edges: Sequence[CertifiedEdge], places: Mapping[str, Point]) -> None:
+def _draw_edges(axes: Axes, view: CertifiedCycles, edges: Sequence[CertifiedEdge], places: Mapping[str, Point]) -> None:
     on_cycle = _on(view.cycles)
     label = len(on_cycle) <= 8
     for edge in edges:

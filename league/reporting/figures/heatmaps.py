@@ -1,9 +1,8 @@
-"""A matrix as a heat map: payoffs, teacher × student Δ, expert × domain accuracy, win rates, who
-met whom.
+"""A matrix as a heat map: payoffs, teaching gains, accuracies, win rates, meetings.
 
-Numbers stand in the cells while they fit, names while they fit, and beyond that only heat, strongest first. An
-unknown cell is hatched, never coloured. Bold means that the 95% interval leaves out the value that would mean
-"nothing" (0, or ½ for win rates).
+Numbers stand in the cells while they fit, names while they fit, and beyond that only heat, strongest first. An unknown
+cell is hatched, never coloured. Bold means that the 95% interval leaves out the value that would mean "nothing" (0, or
+½ for win rates).
 """
 
 from dataclasses import replace
@@ -38,7 +37,8 @@ def heatmap(matrix: Matrix, canvas: Canvas = CARD) -> Figure:
     axes.imshow(np.ma.masked_invalid(matrix.values), norm=norm, cmap=colours, aspect="auto", interpolation="none")
     _label(axes, matrix, size, canvas)
     if size <= canvas.numbers:
-        _number(axes, matrix, size, norm, colours, canvas)
+        spacious = size * 6 <= canvas.width * 7  # 5 agents on a card, 7 on a page
+        _number(axes, matrix, norm, colours, spacious)
     elif size <= canvas.names:
         axes.set_xticks(np.arange(len(matrix.cols) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(matrix.rows) + 1) - 0.5, minor=True)
@@ -57,8 +57,10 @@ def _empty(axes: Axes, figure: Figure, text: str) -> Figure:
 
 
 def by_strength(matrix: Matrix, columns: bool = True) -> Matrix:
-    """Reorder rows (and columns) by mean value, highest first; a square matrix over one set of
-    names keeps its diagonal."""
+    """Reorder rows (and columns) by mean value, highest first.
+
+    A square matrix over one set of names keeps its diagonal.
+    """
     row_order = np.argsort(-_mean(matrix.values, axis=1), kind="stable")
     col_order = np.argsort(-_mean(matrix.values, axis=0), kind="stable") if columns else np.arange(len(matrix.cols))
     if matrix.rows == matrix.cols:
@@ -93,9 +95,8 @@ def _scale(matrix: Matrix) -> tuple[Normalize, Colormap]:
     if matrix.scale == "winrate":
         return TwoSlopeNorm(0.5, 0.0, 1.0), mpl.colormaps[DIVERGING]
     if matrix.scale == "points":
-        reach = matrix.reach or max(
-            10.0, float(np.abs(known).max()) if known.size else 0.0
-        )  # noise must not look like a strong effect
+        # noise must not look like a strong effect
+        reach = matrix.reach or max(10.0, float(np.abs(known).max()) if known.size else 0.0)
         return TwoSlopeNorm(0.0, -reach, reach), mpl.colormaps[DIVERGING]
     top = 1.0 if matrix.scale == "share" else max(1.0, float(known.max()) if known.size else 0.0)
     return Normalize(0.0, top), mpl.colormaps[SEQUENTIAL]
@@ -131,8 +132,7 @@ def _label_columns(axes: Axes, matrix: Matrix, limit: int, canvas: Canvas) -> No
     axes.set_xlabel(matrix.col_axis)
 
 
-def _number(axes: Axes, matrix: Matrix, size: int, norm: Normalize, colours: Colormap, canvas: Canvas) -> None:
-    spacious = size * 6 <= canvas.width * 7  # 5 agents on a card, 7 on a page
+def _number(axes: Axes, matrix: Matrix, norm: Normalize, colours: Colormap, spacious: bool) -> None:
     certain = matrix.certain
     for row in range(len(matrix.rows)):
         for col in range(len(matrix.cols)):

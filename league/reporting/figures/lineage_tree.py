@@ -1,8 +1,7 @@
-"""Who came from whom: one lane per agent over rounds, a mark per version by its reason, lines from
-parents of another agent.
+"""Which version came from which: a row per agent over rounds, a marker per version.
 
-Plain updates are small dots, so that what changed a population stands out; the figure grows with its lanes. Left out:
-what happened to weights inside a round.
+A marker's shape tells the reason; lines lead from parents of another agent. Plain updates are small dots, so that what
+changed a population stands out; the figure grows with its rows. Left out: what happened to weights inside a round.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from league.reporting.figures.style import (
 )
 from league.reporting.views import LineageEdge
 
-MARKS: Mapping[str, str] = {
+MARKERS: Mapping[str, str] = {
     "snapshot": "s",
     "exploit": "^",
     "merge": "P",
@@ -38,25 +37,27 @@ MARKS: Mapping[str, str] = {
     "created": "o",
     "update": ".",
 }
-LANE = 0.17
-"""Inches a named lane needs."""
+ROW_HEIGHT = 0.17
+"""Inches that a named row needs."""
 AROUND = 1.5
 """Inches for the title, the rounds and the legend."""
 
 
 @styled
 def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, canvas: Canvas = CARD) -> Figure:
-    """Lanes of `canvas`'s height, or as high as its names need, in a card at most two and a half
-    times as high."""
-    lanes = lane_order(edges)
-    height = min(max(canvas.height, LANE * len(lanes) + AROUND), 2.5 * CARD.height if canvas is CARD else 100.0)
+    """A row per agent, in a figure of the canvas's height, or as high as its names need.
+
+    A card is at most two and a half times as high.
+    """
+    rows = agent_rows(edges)
+    height = min(max(canvas.height, ROW_HEIGHT * len(rows) + AROUND), 2.5 * CARD.height if canvas is CARD else 100.0)
     figure = new_figure(canvas, height)
     axes = figure.add_subplot()
-    axes.set_title("Lineage (one mark a version)", wrap=True)
-    palette = palette or Palette(lanes)
-    _draw_lanes(axes, edges, lanes, palette)
-    _draw_marks(axes, edges, lanes, palette)
-    _draw_frame(axes, edges, lanes, height)
+    axes.set_title("Lineage (one marker per version)", wrap=True)
+    palette = palette or Palette(rows)
+    _draw_agents(axes, edges, rows, palette)
+    _draw_versions(axes, edges, rows, palette)
+    _draw_frame(axes, edges, rows, height)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         legend = figure.legend(
@@ -68,8 +69,8 @@ def lineage_tree(edges: Sequence[LineageEdge], palette: Palette | None = None, c
     return figure
 
 
-def _draw_lanes(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, int], palette: Palette) -> None:
-    """From each agent's first version to its last, and across lanes from a parent to its child."""
+def _draw_agents(axes: Axes, edges: Sequence[LineageEdge], rows: Mapping[str, int], palette: Palette) -> None:
+    """From each agent's first version to its last, and across rows from a parent to its child."""
     lives: dict[str, list[int]] = {}
     born = {edge.child: edge.round for edge in edges}
     for edge in edges:
@@ -79,27 +80,27 @@ def _draw_lanes(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, in
             if agent_of(parent) != name and parent in born:
                 axes.plot(
                     [born[parent], edge.round],
-                    [lanes[agent_of(parent)], lanes[name]],
+                    [rows[agent_of(parent)], rows[name]],
                     color=FAINT,
                     linewidth=1.0,
                     zorder=0,
                 )
     for name, rounds in lives.items():
-        width = 1.6 if len(lanes) <= 32 else 1.0
-        axes.plot([min(rounds), max(rounds)], [lanes[name]] * 2, color=palette.colour(name), linewidth=width, zorder=1)
+        width = 1.6 if len(rows) <= 32 else 1.0
+        axes.plot([min(rounds), max(rounds)], [rows[name]] * 2, color=palette.colour(name), linewidth=width, zorder=1)
 
 
-def _draw_marks(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, int], palette: Palette) -> None:
-    size = 42 if len(lanes) <= 16 else 26
+def _draw_versions(axes: Axes, edges: Sequence[LineageEdge], rows: Mapping[str, int], palette: Palette) -> None:
+    size = 42 if len(rows) <= 16 else 26
     for reason in dict.fromkeys(edge.reason for edge in edges):
         marked = [edge for edge in edges if edge.reason == reason]
         plain = reason == "update"
         axes.scatter(
             [edge.round for edge in marked],
-            [lanes[agent_of(edge.child)] for edge in marked],
+            [rows[agent_of(edge.child)] for edge in marked],
             s=14 if plain else size,
             c=[palette.colour(edge.child) for edge in marked],
-            marker=MARKS.get(reason, "o"),
+            marker=MARKERS.get(reason, "o"),
             edgecolors=None if plain or reason == "merge refused" else "white",
             linewidths=1.2 if reason == "merge refused" else 0.4,
             label=reason,
@@ -107,7 +108,7 @@ def _draw_marks(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, in
         )
     gone = [edge for edge in edges if edge.retired is not None]
     if gone:
-        at = [lanes[agent_of(edge.child)] for edge in gone]
+        at = [rows[agent_of(edge.child)] for edge in gone]
         axes.scatter(
             [float(edge.retired or 0) for edge in gone],
             at,
@@ -120,12 +121,12 @@ def _draw_marks(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, in
         )
 
 
-def _draw_frame(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, int], height: float) -> None:
+def _draw_frame(axes: Axes, edges: Sequence[LineageEdge], rows: Mapping[str, int], height: float) -> None:
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    step = max(1, -(-len(lanes) // max(1, int((height - AROUND) / LANE))))
-    axes.set_yticks(range(0, len(lanes), step), shorten_all(lanes, 16)[::step])
-    axes.set_ylim(len(lanes) - 0.4, -0.6)
+    step = max(1, -(-len(rows) // max(1, int((height - AROUND) / ROW_HEIGHT))))
+    axes.set_yticks(range(0, len(rows), step), shorten_all(rows, 16)[::step])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     rounds = [edge.round for edge in edges] or [0]
     axes.set_xlim(min(rounds) - 0.5, max(max(rounds), min(rounds) + 4) + 0.5)
     axes.tick_params(axis="y", length=0)
@@ -133,9 +134,11 @@ def _draw_frame(axes: Axes, edges: Sequence[LineageEdge], lanes: Mapping[str, in
     axes.set_axisbelow(True)
 
 
-def lane_order(edges: Sequence[LineageEdge]) -> dict[str, int]:
-    """Lane per agent: children stand right after the agent they came from, so that lines cross
-    little."""
+def agent_rows(edges: Sequence[LineageEdge]) -> dict[str, int]:
+    """The row of each agent.
+
+    Children stand right after the agent they came from, so that lines cross little.
+    """
     parent_of: dict[str, str | None] = {}
     for edge in edges:
         name = agent_of(edge.child)
@@ -152,4 +155,4 @@ def lane_order(edges: Sequence[LineageEdge]) -> dict[str, int]:
         order.append(name)
         stack.extend(reversed(children.get(name, [])))
     order.extend(name for name in parent_of if name not in set(order))
-    return {name: lane for lane, name in enumerate(order)}
+    return {name: row for row, name in enumerate(order)}

@@ -1,8 +1,9 @@
-"""How figures look: canvas sizes, colours that survive colour blindness, names that fit. Leaves out
-what is drawn.
+"""How figures look: canvas sizes, colours that survive colour blindness, names that fit.
 
-Figures are matplotlib `Figure` objects, never pyplot (pyplot keeps every figure alive). Colours of agents are those
-of Okabe and Ito (2008), told apart further by line style, so that more agents than colours remain distinct.
+Leaves out what is drawn.
+
+Figures are matplotlib `Figure` objects, never pyplot (pyplot keeps every figure alive). Colours of agents are those of
+Okabe and Ito (2008), told apart further by line style, so that more agents than colours remain distinct.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,8 +28,10 @@ MAX_LINES = 8
 
 @dataclass(frozen=True)
 class Canvas:
-    """Inches, and how much text the figure can carry: `numbers` agents with numbers in the cells,
-    `names` with names."""
+    """A figure's size in inches, and how much text it can carry.
+
+    Up to `numbers` agents with numbers in the cells, up to `names` with names.
+    """
 
     width: float
     height: float
@@ -74,8 +77,10 @@ P = ParamSpec("P")
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Run a drawing function under this style, without touching the process's own matplotlib
-    settings."""
+    """Run a drawing function under this style.
+
+    The process's own matplotlib settings stay as they are.
+    """
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:

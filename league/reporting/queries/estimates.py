@@ -1,10 +1,8 @@
-"""From counts and paired items to estimates with 95% intervals: what every picture and table rests
-on.
+"""From counts and paired items to estimates with 95% intervals.
 
-proportion     Wilson score interval (Wilson 1927), which keeps its coverage near 0 and 1.
-paired change  Agresti & Min (2005): Wald on the paired 2×2 table with ½ added to each cell; the value reported is the raw difference.
-mean           Student's t on the sample variance; no interval where all items are equal (or there is only one): a width of 0 would
-               claim certainty from having seen no variation.
+proportion  Wilson score interval (Wilson 1927), which keeps its coverage near 0 and 1.
+mean        Student's t on the sample variance; no interval where all items are equal (or there is only one): a width
+            of 0 would claim certainty from having seen no variation.
 
 All intervals are for one look at fixed data. They are descriptions, not certificates: certified edges come from
 e-values in `payoffs`.
@@ -20,16 +18,19 @@ from league.reporting.views import Estimate, Floats
 Z = 1.959963984540054
 ROUNDING = 1e-12
 T = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314,
-    2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
 """97.5% quantiles of Student's t for 1 to 30 degrees of freedom; a table, because scipy costs 0.3 s
 of start-up."""
 
 
 def t_quantile(degrees: Floats) -> Floats:
-    """97.5% quantile of Student's t: the table to 30 degrees of freedom, two Cornish-Fisher terms
-    beyond (error below 1e-4)."""
+    """97.5% quantile of Student's t, elementwise.
+
+    The table to 30 degrees of freedom, two Cornish-Fisher terms beyond; the error is below 1e-4.
+    """
     degrees = np.maximum(np.asarray(degrees, dtype=np.float64), 1.0)
     far = Z + (Z**3 + Z) / (4 * degrees) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * degrees**2)
     near = np.asarray(T)[np.clip(degrees.astype(np.int64), 1, len(T)) - 1]
@@ -44,24 +45,6 @@ def proportion(successes: float, n: int) -> Estimate | None:
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     return Estimate(share, max(0.0, centre - half), min(1.0, centre + half), n)
-
-
-def paired_change(before: Sequence[bool], after: Sequence[bool]) -> Estimate | None:
-    """Mean of after − before over the same items, as a fraction; None without items. Raises
-    ValueError when the lengths differ."""
-    gained = sum(b and not a for a, b in zip(before, after, strict=True))
-    lost = sum(a and not b for a, b in zip(before, after, strict=True))
-    return change(gained, lost, len(before))
-
-
-def change(gained: int, lost: int, n: int) -> Estimate | None:
-    """The same from counts: items gained and lost among n."""
-    if n <= 0:
-        return None
-    shifted, size = gained - lost, n + 2
-    half = Z * math.sqrt(max(0.0, gained + lost + 1 - shifted * shifted / size)) / size
-    value = shifted / n
-    return Estimate(value, min(value, max(-1.0, shifted / size - half)), max(value, min(1.0, shifted / size + half)), n)
 
 
 def mean(values: Sequence[float]) -> Estimate | None:
@@ -83,8 +66,10 @@ def mean_of_sums(n: int, total: float, total_sq: float) -> Estimate | None:
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
-    """first − second of two independent estimates, from each interval's own arms (MOVER, Zou &
-    Donner 2008)."""
+    """first − second of two independent estimates.
+
+    Its interval comes from each estimate's own arms (MOVER, Zou & Donner 2008).
+    """
     value = first.value - second.value
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return Estimate(value)
@@ -93,14 +78,8 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     return Estimate(value, low, high, min(first.n, second.n))
 
 
-def scaled(estimate: Estimate, factor: float) -> Estimate:
-    """The same in another unit: a fraction × 100 is in percentage points."""
-    low, high = (None if bound is None else factor * bound for bound in (estimate.low, estimate.high))
-    return Estimate(factor * estimate.value, low, high, estimate.n)
-
-
 def win_rates(wins: Floats, draws: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
-    """(values, low, high) of (wins + draws/2)/n per cell, NaN where n is 0.
+    """Values, low and high of (wins + draws/2)/n per cell, NaN where n is 0.
 
     The interval is Wilson's with draws as half wins; a draw varies less than Wilson's binomial assumes, so it errs on
     the wide side.
@@ -115,8 +94,10 @@ def win_rates(wins: Floats, draws: Floats, n: Floats) -> tuple[Floats, Floats, F
 
 
 def means(n: Floats, total: Floats, total_sq: Floats) -> tuple[Floats, Floats, Floats]:
-    """(values, low, high) per cell as `mean_of_sums`; NaN where n is 0, and an unknown interval
-    (NaN) where all items are equal."""
+    """Values, low and high per cell as `mean_of_sums`.
+
+    NaN where n is 0, and an unknown interval (NaN) where all items are equal.
+    """
     known, spread = n > 0, n > 1
     value = np.where(known, total / np.where(known, n, 1), np.nan)
     variance = np.where(

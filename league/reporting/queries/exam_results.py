@@ -1,166 +1,176 @@
-"""Reading back a run's exams and lessons: accuracies with intervals, paired gains, two runs side by
-side.
+"""A run's first and last exam: accuracies with intervals, paired gains, two runs side by side.
 
-The store keeps, for the first and the last exam, which problems each agent answered right (`state["marks"]`), so
-gains are paired item by item: an agent against its own start, a league's students against a baseline's, on the same
-test problems.
+The store keeps, for the first and the last exam, which problems each agent answered right, so gains are paired problem
+by problem: an agent against its own start, a league's students against a baseline's, on the same test problems. Exams
+between, on validation problems, are in `history`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from league.reporting.queries.estimates import difference, mean, proportion
-from league.reporting.views import Comparison, Estimate, Gain
+from league.reporting.queries.run_status import agents_in_order
+from league.reporting.views import Comparison, Estimate, Gain, Matrix
 from league.store.reader import RunReader
 from league.types import Version
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ALL = "all"
 """All domains together, each with equal weight."""
+Which = Literal["start", "end"]
+"""The exam at the first or at the last round."""
+NEWEST_FIRST: tuple[Which, Which] = ("end", "start")
 
 
 @dataclass(frozen=True)
-class ExamBook:
-    """One sitting ("start" or "end"): (agent, domain) → right or wrong per problem."""
+class ExamResults:
+    """One exam on test problems."""
 
-    bits: Mapping[tuple[str, str], tuple[int, ...]]
+    answers: "pd.DataFrame"
+    """A row per answer: agent (str), domain (str), problem (int, counted within the domain), right (0 or 1)."""
     versions: Mapping[str, Version]
-    lessons: Sequence[Mapping[str, Any]]
+    """The version of each agent that sat it."""
 
     def domains(self) -> list[str]:
-        return list(dict.fromkeys(domain for _, domain in self.bits))
+        return list(self.answers["domain"].unique())
 
     def agents(self) -> list[str]:
-        return list(dict.fromkeys(agent for agent, _ in self.bits))
+        return list(self.answers["agent"].unique())
 
     def accuracy(self, agent: str, domain: str) -> Estimate | None:
-        bits = self.bits.get((agent, domain))
-        if bits is None:
-            return None
-        return proportion(sum(bits), len(bits))
+        """The share of the domain's problems the agent got right; None when it did not sit them."""
+        right = self._of([agent], domain)["right"]
+        return proportion(int(right.sum()), len(right))
 
-    def pooled(self, agents: Sequence[str], domain: str) -> list[float]:
-        """Per problem, the share of the agents that got it right; ALL chains the domains' problems."""
+    def shares_right(self, agents: Sequence[str], domain: str) -> list[float]:
+        """Per problem, the share of the agents that got it right; ALL chains the domains' problems.
+
+        Raises ValueError when the agents did not sit the same problems.
+        """
         if domain == ALL:
-            return [value for each in self.domains() for value in self.pooled(agents, each)]
-        rows = [self.bits[agent, domain] for agent in agents if (agent, domain) in self.bits]
-        return [fmean(column) for column in zip(*rows, strict=True)] if rows else []
+            return [share for each in self.domains() for share in self.shares_right(agents, each)]
+        table = self._of(agents, domain).pivot(index="problem", columns="agent", values="right")
+        if table.isna().any(axis=None):
+            raise ValueError(f"{', '.join(table.columns)} sat exams of different lengths in '{domain}'")
+        return table.mean(axis=1).tolist()
 
-    def lesson_items(self, held_out: bool | None = None, arm: str = "taught") -> list[float]:
-        """Δ per (teacher, match): the mean over the match's similar problems and over the students,
-        who meet the same problems, so that what shares an explanation or a problem counts once. `arm` may be
-        "shuffled"; `held_out` keeps only lessons with, or without, a frozen student."""
-        live = set(self.versions.values())
-        clusters: dict[tuple[str, int], list[float]] = {}
-        for lesson in self.lessons:
-            if held_out is not None and held_out == (Version.parse(lesson["student"]) in live):
-                continue
-            for place, (with_it, without) in enumerate(zip(lesson[arm], lesson["control"], strict=True)):
-                clusters.setdefault((lesson["teacher"], place // lesson.get("similar", 1)), []).append(
-                    float(int(with_it) - int(without))
-                )
-        return [fmean(items) for items in clusters.values()]
+    def _of(self, agents: Sequence[str], domain: str) -> "pd.DataFrame":
+        answers = self.answers
+        return answers[answers["agent"].isin(agents) & (answers["domain"] == domain)]
 
 
-def exam(state: Mapping[str, Any], sitting: str) -> ExamBook | None:
+def read_exam(state: Mapping[str, Any], which: Which) -> ExamResults | None:
     """The first ("start") or last ("end") exam of a run's state; None when it has not been sat."""
-    marks = state.get("marks", {}).get(sitting)
-    if marks is None:
+    import pandas as pd
+
+    stored = state.get("marks", {}).get(which)
+    if stored is None:
         return None
-    bits, versions = {}, {}
-    for row in marks["exams"]:
+    versions: dict[str, Version] = {}
+    right: dict[tuple[str, str], str] = {}
+    for row in stored["exams"]:
         version = Version.parse(row["version"])
         versions[version.agent] = version
-        bits[version.agent, row["domain"]] = tuple(int(bit) for bit in row["correct"])
-    return ExamBook(bits, versions, marks["lessons"])
+        right[version.agent, row["domain"]] = row["correct"]
+    rows = [
+        (agent, domain, problem, int(bit))
+        for (agent, domain), bits in right.items()
+        for problem, bit in enumerate(bits)
+    ]
+    return ExamResults(pd.DataFrame(rows, columns=["agent", "domain", "problem", "right"]), versions)
 
 
 def learners(state: Mapping[str, Any]) -> list[str]:
-    """The agents whose unaided accuracy is the run's result: its students, or everyone who trains
-    when it has none."""
+    """The agents whose unaided accuracy is the run's result.
+
+    Those are its students, or everyone who trains when it has none.
+    """
     members = state["population"]["members"]
     students = [member["name"] for member in members if member["role"] == "student"]
     return students or [member["name"] for member in members if member["trains"]]
 
 
 def gains(state: Mapping[str, Any], agents: Sequence[str] | None = None) -> list[Gain]:
-    """Start, end and paired gain per agent and domain, and over all domains; empty before the last
-    exam."""
-    start, end = exam(state, "start"), exam(state, "end")
+    """Start, end and paired gain per agent and domain, and over all domains.
+
+    Empty before the last exam.
+    """
+    start, end = read_exam(state, "start"), read_exam(state, "end")
     if start is None or end is None:
         return []
     found = []
     for agent in agents or learners(state):
         for domain in [*end.domains(), ALL]:
-            before, after = start.pooled([agent], domain), end.pooled([agent], domain)
+            before, after = start.shares_right([agent], domain), end.shares_right([agent], domain)
             if before and len(before) == len(after):
-                found.append(
-                    Gain(
-                        agent,
-                        domain,
-                        _share(before),
-                        _share(after),
-                        _required([b - a for a, b in zip(before, after, strict=True)]),
-                    )
-                )
+                found.append(Gain(agent, domain, _share(before), _share(after), paired_gain(before, after)))
     return found
 
 
 def overall_gain(state: Mapping[str, Any]) -> Gain | None:
     """All learners and domains together, paired by problem (the mean over learners is one item)."""
-    start, end = exam(state, "start"), exam(state, "end")
+    start, end = read_exam(state, "start"), read_exam(state, "end")
     if start is None or end is None:
         return None
     agents = [agent for agent in learners(state) if agent in start.agents()]
-    before, after = start.pooled(agents, ALL), end.pooled(agents, ALL)
+    before, after = start.shares_right(agents, ALL), end.shares_right(agents, ALL)
     if not before or len(before) != len(after):
         return None
-    return Gain(
-        "learners", ALL, _share(before), _share(after), _required([b - a for a, b in zip(before, after, strict=True)])
+    return Gain("learners", ALL, _share(before), _share(after), paired_gain(before, after))
+
+
+def accuracy_matrix(reader: RunReader, which: Which) -> Matrix | None:
+    """Agent × domain accuracy at the first or last exam, on test problems; None when it was not sat."""
+    exam = read_exam(reader.state(), which)
+    if exam is None or exam.answers.empty:
+        return None
+    rows = tuple(name for name in agents_in_order(reader) if name in exam.versions)
+    cols = tuple(exam.domains())
+    found = [exam.accuracy(agent, domain) for agent in rows for domain in cols]
+    cells = [(np.nan, np.nan, np.nan, 0) if e is None else (e.value, e.low, e.high, e.n) for e in found]
+    shape = (len(rows), len(cols))
+    values_RC, low_RC, high_RC, n_RC = (part.reshape(shape) for part in np.array(cells, dtype=float).T)
+    return Matrix(
+        f"Held-out accuracy, {'first' if which == 'start' else 'last'} exam",
+        "share right",
+        rows=rows,
+        cols=cols,
+        values=values_RC,
+        scale="share",
+        low=low_RC,
+        high=high_RC,
+        n=n_RC,
+        row_axis="agent",
+        col_axis="domain",
     )
 
 
-def teaching(state: Mapping[str, Any]) -> dict[str, Estimate]:
-    """Mean Δ in percentage points at the start and the end, of the live students and of the
-    held-out one, and the change between."""
-    found: dict[str, Estimate] = {}
-    for label, held_out in (("live", False), ("held_out", True)):
-        items = {}
-        for sitting in ("start", "end"):
-            book = exam(state, sitting)
-            if book is not None and (values := book.lesson_items(held_out)):
-                items[sitting] = [100 * value for value in values]
-                found[f"{label}_{sitting}"] = _required(items[sitting])
-        if len(items) == 2:
-            start, end = items["start"], items["end"]
-            paired = len(start) == len(end)
-            found[f"{label}_change"] = (
-                _required([b - a for a, b in zip(start, end, strict=True)])
-                if paired
-                else difference(_required(end), _required(start))
-            )
-    return found
-
-
 def compare_runs(first: RunReader, second: RunReader) -> list[Comparison]:
-    """Learners' accuracy at the last exam per domain and overall, first − second; paired where both
-    sat the same problems."""
+    """Learners' accuracy at the last exam per domain and overall, first − second.
+
+    Paired where both runs sat the same problems.
+    """
     states = first.state(), second.state()
-    books = [exam(state, "end") for state in states]
-    domains = list(dict.fromkeys(domain for book in books if book for domain in book.domains()))
+    exams = [read_exam(state, "end") for state in states]
+    domains = list(dict.fromkeys(domain for exam in exams if exam for domain in exam.domains()))
     same = _problems(states[0]) == _problems(states[1])
     rows = []
     for domain in [*domains, ALL]:
         items = [
-            book.pooled(learners(state), domain) if book else [] for book, state in zip(books, states, strict=True)
+            exam.shares_right(learners(state), domain) if exam else []
+            for exam, state in zip(exams, states, strict=True)
         ]
         shown = [_share(values) if values else None for values in items]
         gap = None
         if all(items):
             paired = same and len(items[0]) == len(items[1])
             independent = difference(_share(items[0]), _share(items[1]))
-            gap = _required([a - b for a, b in zip(*items, strict=True)]) if paired else independent
+            gap = paired_gain(items[1], items[0]) if paired else independent
         rows.append(Comparison(domain, shown[0], shown[1], gap))
     return rows
 
@@ -172,15 +182,17 @@ def _problems(state: Mapping[str, Any]) -> object:
 
 
 def _share(values: Sequence[float]) -> Estimate:
-    """Accuracy over problems with Wilson's interval; a problem's mean over agents varies less than
-    one answer, so it errs on the wide side."""
+    """Accuracy over problems with Wilson's interval.
+
+    A problem's mean over agents varies less than one answer, so the interval errs on the wide side.
+    """
     found = proportion(sum(values), len(values))
     assert found is not None
     return found
 
 
-def _required(values: Sequence[float]) -> Estimate:
-    """The mean of what is known not to be empty."""
-    found = mean(values)
+def paired_gain(before: Sequence[float], after: Sequence[float]) -> Estimate:
+    """The mean of after − before over the same items, of which there is at least one."""
+    found = mean([b - a for a, b in zip(before, after, strict=True)])
     assert found is not None
     return found

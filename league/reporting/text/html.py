@@ -1,8 +1,8 @@
-"""`league report RUN`: one self-contained page. Figures are inline SVG, there are no scripts and no
-external resources.
+"""`league report RUN`: one self-contained page.
 
-Every text goes through jinja2's autoescape, and text from models through `transcripts.clean` before that. A
-Content-Security-Policy in the page forbids scripts and network even if an escape were missed.
+Figures are inline SVG, there are no scripts and no external resources. Every text goes through jinja2's autoescape, and
+text from models through `transcripts.clean` before that. A Content-Security-Policy in the page forbids scripts and
+network even if an escape were missed.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from league.reporting.queries.estimates import difference
 from league.reporting.text.tables import duration
 from league.reporting.text.transcripts import caption, clean, heading, parse
-from league.reporting.views import Cycles, Estimate, Gain, Report
+from league.reporting.views import CertifiedCycles, Estimate, Gain, Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,8 +48,10 @@ def render(report: Report) -> str:
 
 # --------------------------------------------------------------------------------------------------------- words
 def verdicts(report: Report) -> list[Verdict]:
-    """Did it work? One sentence per question, each resting on an interval; "not shown" when it
-    includes zero."""
+    """Did it work? One sentence per question.
+
+    Each rests on an interval; an effect is "not shown" when the interval includes zero.
+    """
     out = [_gain_verdict(report.headline)]
     if report.teaching is not None:
         out.append(
@@ -57,9 +59,9 @@ def verdicts(report: Report) -> list[Verdict]:
                 "Explanations", "raise the student's accuracy", "lower the student's accuracy", report.teaching
             )
         )
-    if report.teaching_lesson is not None:
-        lesson = report.teaching_lesson
-        out.append(_interval_verdict("The lesson itself (against a shuffled explanation)", "helps", "harms", lesson))
+    if report.teaching_content is not None:
+        subject = "What an explanation says (against a shuffled one)"
+        out.append(_interval_verdict(subject, "helps", "harms", report.teaching_content))
     out += _collusion(report)
     if report.teaching_gain is not None:
         out.append(_interval_verdict("Over the run, the teachers' effect Δ", "grew", "fell", report.teaching_gain))
@@ -87,8 +89,10 @@ def _interval_verdict(subject: str, up: str, down: str, estimate: Estimate) -> V
 
 
 def _collusion(report: Report) -> list[Verdict]:
-    """A gain that exists only with the students trained together: flagged beyond the interval of
-    the difference."""
+    """A gain that exists only with the students trained together.
+
+    It is flagged where the interval of the difference leaves zero out.
+    """
     live, held_out = report.teaching, report.teaching_held_out
     if live is None or held_out is None:
         return []
@@ -104,14 +108,14 @@ def _collusion(report: Report) -> list[Verdict]:
     ]
 
 
-def _cycle_verdict(cycles: Cycles | None) -> Verdict:
+def _cycle_verdict(cycles: CertifiedCycles | None) -> Verdict:
     if cycles is None or not cycles.pairs:
-        return "open", "Who beats whom: no contests between versions yet."
+        return "open", "Win rates: no contests between versions yet."
     found = f"{len(cycles.edges)} of {cycles.pairs} pairs are certain"
     if not cycles.cycles:
         return "open", f"No certified cycle: {found}."
-    count = f"{len(cycles.cycles)}{' or more' if cycles.truncated else ''} certified cycle{'s' if len(cycles.cycles) != 1 else ''}"
-    return "good", f"{count}: {found}."
+    more, plural = " or more" if cycles.truncated else "", "s" if len(cycles.cycles) != 1 else ""
+    return "good", f"{len(cycles.cycles)}{more} certified cycle{plural}: {found}."
 
 
 def percent(estimate: Estimate | None) -> str:
@@ -168,8 +172,10 @@ def draw(report: Report) -> dict[str, list["Figure"]]:
 
 
 def svg(figure: "Figure", salt: str) -> str:
-    """Inline SVG with ids of its own (`salt`), no date, no document type; names inside are escaped
-    by matplotlib."""
+    """Inline SVG with ids of its own (`salt`), no date, no document type.
+
+    matplotlib escapes the names inside.
+    """
     import matplotlib as mpl
 
     out = io.StringIO()

@@ -1,5 +1,7 @@
-"""The model card of an exported adapter: what it measured, where it came from, how to load it.
-Leaves out every local path."""
+"""The model card of an exported adapter: what was measured, where it came from, how to load it.
+
+Leaves out every local path.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +17,8 @@ own licence applies."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """An exam: (domain, held-out accuracy), greedy and unaided, on problems of this split."""
+class CardExam:
+    """An exam on problems of this split: greedy, unaided, held-out accuracy by domain."""
 
     accuracies: Sequence[tuple[str, Estimate]]
     split: str = "test"
@@ -33,7 +35,7 @@ class Card:
     step: int
     role: str
     base: str
-    measured: Measured | None
+    exam: CardExam | None
     """None when the agent has sat no exam."""
     ratings: Sequence[LadderRow] = ()
     lineage: Sequence[LineageEdge] = ()
@@ -77,7 +79,7 @@ def _body(card: Card, base: str) -> str:
         f"# {inline(name)}",
         f"A {kind} for `{base}`, trained as {inline(card.role)} in a league of language-model agents{run}.",
         "## Measured",
-        _measured(card),
+        _measurements(card),
         "## How to load",
         _loading(card, base),
     ]
@@ -92,26 +94,25 @@ def _body(card: Card, base: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _measured(card: Card) -> str:
-    rows = (
-        _exam(card.measured) if card.measured is not None else ["This agent has not sat an exam on held-out problems."]
-    )
+def _measurements(card: Card) -> str:
+    rows = _exam(card.exam) if card.exam is not None else ["This agent has not sat an exam on held-out problems."]
     if card.ratings:
         rows += ["", "| ladder | rating (μ ± 2σ) | games |", "|---|---|---|"]
         rows += [f"| {inline(r.ladder)} | {r.mu:.2f} ± {2 * r.sigma:.2f} | {r.games} |" for r in card.ratings]
     return "\n".join(rows)
 
 
-def _exam(sat: Measured) -> list[str]:
+def _exam(exam: CardExam) -> list[str]:
     rows = ["| domain | held-out accuracy | 95% interval | problems |", "|---|---|---|---|"]
-    for domain, e in sat.accuracies:
+    for domain, e in exam.accuracies:
         band = f"{100 * e.low:.1f}–{100 * e.high:.1f}%" if e.low is not None and e.high is not None else "unknown"
         rows.append(f"| {inline(domain)} | {100 * e.value:.1f}% | {band} | {e.n or 'unknown'} |")
-    rows += ["", f"Greedy, unaided, on {sat.split} problems, which were never trained on."]
-    if sat.sat_by is not None:
+    rows += ["", f"Greedy, unaided, on {exam.split} problems, which were never trained on."]
+    if exam.sat_by is not None:
         rows += [
             "",
-            f"**Sat by an earlier version, {inline(str(sat.sat_by))}, in round {sat.round}**; this version has other weights and has not sat one.",
+            f"**Sat by an earlier version, {inline(str(exam.sat_by))}, in round {exam.round}**; "
+            "this version has other weights and has not sat one.",
         ]
     return rows
 

@@ -1,9 +1,8 @@
-"""The live progress of a run: one line per round, and on a terminal one moving line below it that
-says what is happening now.
+"""The live progress of a run: one line per round.
 
-Without a terminal (a pipe, a log file) the same lines are written plainly, without escape codes; instead of the
-moving line, what is happening now is said when it changes, at most once in `QUIET` seconds, so that a long first
-phase is not silence.
+On a terminal, one moving line below it says what is happening now. Without a terminal (a pipe, a log file) the same
+lines are written plainly, without escape codes; instead of the moving line, what is happening now is said when it
+changes, at most once in `QUIET` seconds, so that a long first phase is not silence.
 """
 
 import math
@@ -72,8 +71,10 @@ class Progress:
         self._console.print(text(f"  {message}", style), soft_wrap=True)
 
     def round(self, line: RoundLine) -> None:
-        """Print one round. The columns are fixed by the first one: a role that appears later adds
-        its column and a new header."""
+        """Print one round.
+
+        The first one fixes the columns: a role that appears later adds its column and a new header.
+        """
         self._start = self._start or line
         if line.round > 0:
             self._seconds.append(line.seconds)
@@ -91,14 +92,18 @@ class Progress:
         self._console.print(Text(row), soft_wrap=True)
 
     def seconds_left(self, line: RoundLine) -> float | None:
-        """Median of the last five rounds times the rounds to come, and the last exam; None before
-        the first."""
+        """Median of the last five rounds times the rounds to come, and the last exam.
+
+        None before the first round.
+        """
         recent, rounds = self._seconds[-5:], self._rounds_left(line)
         return statistics.median(recent) * rounds + (self._exam if rounds else 0.0) if recent else None
 
     def _rounds_left(self, line: RoundLine) -> int:
-        """By the number of rounds, or by what a round has used of the limit in tokens or hours
-        where that comes first."""
+        """Rounds to come.
+
+        By the number of rounds, or by what a round has used of the limit in tokens or hours where that comes first.
+        """
         rounds = max(0, self._rounds - line.round)
         if self._start is None or line.used <= self._start.used:
             return rounds
@@ -110,7 +115,7 @@ class Progress:
         return "" if seconds is None else duration(seconds)
 
     def _all_columns(self, line: RoundLine) -> list[tuple[int, Column]]:
-        """(priority, column) in the order in which they stand; 0 is never dropped."""
+        """Priorities and columns in the order in which they stand; priority 0 is never dropped."""
         width = len(str(self._rounds))
         columns: list[tuple[int, Column]] = [
             (0, ("round", max(5, 2 * width + 1), lambda r: f"{r.round}/{self._rounds}"))

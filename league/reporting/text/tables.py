@@ -1,8 +1,7 @@
-"""Tables for the terminal, each a function of views: status, payoffs, ladder, lineage, compare,
-cycles, gains. Nothing here prints.
+"""Tables for the terminal, each a function of views.
 
-Text from outside is made visible (`transcripts.clean`) and wrapped in `Text`, so that no name can act as markup. No
-matplotlib, so that a command that prints a table starts at once.
+Nothing here prints. Text from outside is made visible (`transcripts.clean`) and wrapped in `Text`, so that no name can
+act as markup. No matplotlib, so that a command that prints a table starts at once.
 """
 
 import math
@@ -16,7 +15,16 @@ from rich.text import Text
 from rich.tree import Tree
 
 from league.reporting.text.transcripts import clean
-from league.reporting.views import Comparison, Cycles, Estimate, Gain, LadderRow, LineageEdge, Matrix, Status
+from league.reporting.views import (
+    CertifiedCycles,
+    Comparison,
+    Estimate,
+    LadderRow,
+    LineageEdge,
+    Matrix,
+    Status,
+    TeachingInteraction,
+)
 
 BETTER, WORSE, UNSURE = "bold blue", "bold red", ""
 """Blue and red, as in the heat maps: red and green look alike to many."""
@@ -56,10 +64,10 @@ def percent(value: float | None) -> str:
 
 
 def interval(estimate: Estimate | None, kind: str = "percent", centre: float | None = None) -> Text:
-    """`41.0% [36.1, 46.0]`. kind "percent": a fraction shown in per cent; "points": percentage
-    points, signed; "plain".
+    """An estimate with its interval: `41.0% [36.1, 46.0]`; blank when unknown.
 
-    Coloured when the interval leaves `centre` out; blank when unknown.
+    kind "percent": a fraction shown in per cent; "points": percentage points, signed; "plain". Coloured when the
+    interval leaves `centre` out.
     """
     if estimate is None or math.isnan(estimate.value):
         return Text("–", style="dim")
@@ -79,19 +87,12 @@ def interval(estimate: Estimate | None, kind: str = "percent", centre: float | N
 def status_table(view: Status) -> RenderableType:
     """Where a run stands: one line, then its agents."""
     of = "" if view.rounds is None else f" of {view.rounds}"
-    head = Text.assemble(
-        text(view.name, "bold"),
-        f"  {clean(view.state)}  round {view.round}{of}  {view.matches} matches  {view.versions} versions  {duration(view.seconds)}",
-        overflow="fold",
-    )
-    table = _table(
-        ("agent", "left"),
-        ("role", "left"),
-        ("step", "right"),
-        ("games", "right"),
-        ("rating", "right"),
-        ("accuracy", "right"),
-    )
+    counts = f"round {view.round}{of}  {view.matches} matches  {view.versions} versions  {duration(view.seconds)}"
+    head = Text.assemble(text(view.name, "bold"), f"  {clean(view.state)}  {counts}", overflow="fold")
+    columns = {
+        "agent": "left", "role": "left", "step": "right", "games": "right", "rating": "right", "accuracy": "right",
+    }  # fmt: skip
+    table = _table(*columns.items())
     for agent in view.agents:
         rating = "" if agent.rating is None else f"{agent.rating.value:.1f}"
         if agent.rating is not None and agent.rating.low is not None and agent.rating.high is not None:
@@ -103,10 +104,9 @@ def status_table(view: Status) -> RenderableType:
 
 
 def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
-    """A payoff matrix with intervals while it fits `width` characters, values alone when it does
-    not, and beyond that a list of pairs.
+    """A payoff matrix with intervals while it fits `width` characters.
 
-    `width` defaults to that of the terminal.
+    When it does not, values alone, and beyond that a list of pairs. `width` defaults to that of the terminal.
     """
     width = width or Console().width
     room = (width - 3 - max((len(name) for name in view.rows), default=4)) // max(1, len(view.cols)) - 3
@@ -158,6 +158,15 @@ def _pairs(view: Matrix) -> RenderableType:
     return _titled(f"{view.title} ({view.unit})", table, more)
 
 
+def interaction_line(view: TeachingInteraction) -> RenderableType:
+    """How much it matters which teacher meets which student, under the matrix of their Δ."""
+    if view.share is None:
+        found = "undefined (too few pairs met, or their differences are within noise)"
+    else:
+        found = f"{view.share:.2f} (0: good teachers are good for everyone; 1: it only matters who meets whom)"
+    return Text.assemble(f"  {clean(view.task)}: interaction share ", found, "\n", style="dim", overflow="fold")
+
+
 def ladder_table(rows: Sequence[LadderRow]) -> RenderableType:
     """One table per ladder, strongest first by mean; the band is two standard deviations."""
     ladders = dict.fromkeys(row.ladder for row in rows)
@@ -167,15 +176,8 @@ def ladder_table(rows: Sequence[LadderRow]) -> RenderableType:
 
 
 def _one_ladder(name: str, rows: Sequence[LadderRow]) -> Group:
-    columns = (
-        ("", "right"),
-        ("agent", "left"),
-        ("role", "left"),
-        ("rating", "right"),
-        ("± 2σ", "right"),
-        ("games", "right"),
-    )
-    table = _table(*columns)
+    columns = {"": "right", "agent": "left", "role": "left", "rating": "right", "± 2σ": "right", "games": "right"}
+    table = _table(*columns.items())
     for place, row in enumerate(sorted(rows, key=lambda r: -r.mu), 1):
         table.add_row(
             str(place), text(row.name), text(row.role), f"{row.mu:.2f}", f"{2 * row.sigma:.2f}", str(row.games)
@@ -202,8 +204,10 @@ def lineage_view(edges: Sequence[LineageEdge], all_updates: bool = False) -> Ren
 
 
 def _fold(edges: Sequence[LineageEdge]) -> list[LineageEdge]:
-    """Leave out updates that nothing but the next update came from; their children hang on the
-    nearest kept ancestor."""
+    """Leave out updates that nothing but the next update came from.
+
+    Their children hang on the nearest kept ancestor.
+    """
     by_child = {edge.child: edge for edge in edges}
     needed = {parent for edge in edges if edge.reason != "update" for parent in edge.parents}
     last = {edge.child.rpartition("@")[0]: edge.child for edge in edges}
@@ -229,17 +233,6 @@ def comparison_table(rows: Sequence[Comparison], first: str, second: str) -> Ren
     return _titled("Held-out accuracy, 95% intervals", table, note)
 
 
-def gains_table(rows: Sequence[Gain]) -> RenderableType:
-    """What each agent gained per domain, on the same held-out problems."""
-    columns = (("agent", "left"), ("domain", "left"), ("start", "right"), ("end", "right"), ("gain", "right"))
-    table = _table(*columns)
-    for row in rows:
-        table.add_row(
-            text(row.agent), text(row.domain), percent(row.start.value), percent(row.end.value), _points(row.gain)
-        )
-    return _titled("Held-out accuracy: start, end, paired gain in percentage points", table)
-
-
 def _points(estimate: Estimate | None) -> Text:
     if estimate is None:
         return interval(None)
@@ -247,14 +240,11 @@ def _points(estimate: Estimate | None) -> Text:
     return interval(Estimate(100 * estimate.value, low, high, estimate.n), "points", 0.0)
 
 
-def cycles_view(view: Cycles) -> RenderableType:
-    """What is certain about who beats whom, and the statistics that stand beside it."""
-    lines: list[RenderableType] = [
-        Text(
-            f"{len(view.edges)} of {view.pairs} pairs certain, {len(view.cycles)} certified cycle{'s' if len(view.cycles) != 1 else ''}",
-            style="bold",
-        )
-    ]
+def cycles_view(view: CertifiedCycles) -> RenderableType:
+    """The certified cycles, and the statistics that stand beside them."""
+    plural = "s" if len(view.cycles) != 1 else ""
+    head = f"{len(view.edges)} of {view.pairs} pairs certain, {len(view.cycles)} certified cycle{plural}"
+    lines: list[RenderableType] = [Text(head, style="bold")]
     lines += [text("  " + " → ".join((*cycle, cycle[0]))) for cycle in view.cycles[:20]]
     if len(view.cycles) > 20 or view.truncated:
         lines.append(Text(f"  and {len(view.cycles) - 20}{' or more' if view.truncated else ''} others: use --json"))

@@ -1,9 +1,8 @@
-"""A match's transcript for people: Markdown (TensorBoard), terminal (rich), and parsed values for
-the HTML template.
+"""A match's transcript for people, as Markdown, for the terminal, and as values for the HTML template.
 
 What models say is hostile until shown otherwise: control characters become visible symbols (an escape sequence cannot
-repaint a terminal, a bidirectional override cannot reorder a line), fences are longer than any run of backticks
-inside, and nothing is ever rendered as markup.
+repaint a terminal, a bidirectional override cannot reorder a line), fences are longer than any run of backticks inside,
+and nothing is ever rendered as markup.
 """
 
 import re
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _INVISIBLE = re.compile(
-    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
 
@@ -52,8 +52,10 @@ class Transcript:
 
 
 def parse(data: object) -> Transcript:
-    """Read a stored transcript. Raises DataError, naming the field, when it is not of the stored
-    shape."""
+    """Read a stored transcript.
+
+    Raises DataError, naming the field, when it is not of the stored shape.
+    """
     record = _mapping(data, "transcript")
     seats = _mapping(record.get("seats"), "seats")
     metrics = _mapping(record.get("metrics"), "metrics")
@@ -123,8 +125,10 @@ def _number(data: object, where: str) -> float:
 
 # ------------------------------------------------------------------------------------------------- hostile text
 def clean(text: str) -> str:
-    """Make every invisible character visible; keep newlines, turn tabs into spaces and CR LF into
-    LF."""
+    """Make every invisible character visible.
+
+    Newlines stay, tabs become spaces, and CR LF becomes LF.
+    """
     text = text.replace("\r\n", "\n").replace("\t", "    ")
     text = "".join(_visible(c) if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in text)
     return _INVISIBLE.sub(lambda m: f"⟨U+{ord(m.group()):04X}⟩", text)
@@ -138,8 +142,10 @@ def _visible(char: str) -> str:
 
 
 def fence(text: str) -> str:
-    """A Markdown code block whose fence is longer than any run of backticks in the text. The text
-    must be clean."""
+    """A Markdown code block whose fence is longer than any run of backticks in the text.
+
+    The text must be clean.
+    """
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}text\n{text}\n{ticks}"
@@ -153,8 +159,10 @@ def inline(text: str) -> str:
 
 # ------------------------------------------------------------------------------------------------------ Markdown
 def transcript_markdown(data: object, limit: int | None = None) -> str:
-    """A match as Markdown with fenced blocks, for TensorBoard's text plugin; only the first turns
-    when it would exceed `limit` characters, and it says so. Raises DataError as `parse` does."""
+    """A match as Markdown with fenced blocks, for TensorBoard's text plugin.
+
+    Only the first turns when it would exceed `limit` characters, and it says so. Raises DataError as `parse` does.
+    """
     view = parse(data)
     lines = [
         f"**{inline(view.task)}** match {inline(view.match)}: "

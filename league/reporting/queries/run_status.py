@@ -1,0 +1,183 @@
+"""Where a run stands: its status, ladder, lineage and agents in order.
+
+Needs no pandas, so that `league status`, `ladder` and `lineage` start at once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
+from league.store.reader import RunReader
+from league.store.records import Heartbeat
+from league.types import BASE, Rating, Version
+
+TIMES_SLOWER, SHORTEST, SLOWEST = 10.0, 120.0, 3600.0
+"""A phase is stalled after so many times its average, at least and at most (where no average is
+known) so many seconds."""
+RECENT = 500
+"""Rounds that are read match by match; a run may have a million matches."""
+
+
+def status(reader: RunReader) -> Status:
+    """Where the run stands, from its last commit and the writer's heartbeat."""
+    state = reader.state()
+    latest = reader.latest_round()
+    rounds = state.get("config", {}).get("league", {}).get("rounds")
+    times = reader.round_times()
+    ratings = {row.name: row for row in ladder(reader, "overall")}
+    live, accuracies = reader.live(), newest_accuracies(reader)
+    agents = [
+        AgentStatus(
+            agent.name,
+            agent.role,
+            step=agent.version.step,
+            games=ratings[agent.name].games if agent.name in ratings else 0,
+            rating=_band(ratings.get(agent.name)),
+            accuracy=accuracies.get(agent.name),
+        )
+        for agent in reader.agents()
+        if agent.name in live
+    ]
+    return Status(
+        name=reader.folder.resolve().name,
+        state=_state_of(reader, latest, rounds),
+        round=latest or 0,
+        rounds=rounds,
+        matches=reader.match_count(),
+        versions=len(reader.versions()),
+        seconds=sum(seconds for _, seconds, _ in times),
+        agents=tuple(agents),
+        notes=tuple(state.get("guards", {}).get("raised", ())),
+    )
+
+
+def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:
+    beat = reader.heartbeat()
+    if beat is not None and beat.alive:
+        return _alive(reader, beat, latest)
+    if latest is None:
+        return "not started: no round was committed"
+    if rounds is not None and latest >= rounds:
+        return "finished"
+    return (
+        "stopped"
+        if beat is None or beat.phase.startswith("stopped")
+        else f"interrupted ({beat.phase}, round {beat.round})"
+    )
+
+
+def _alive(reader: RunReader, beat: Heartbeat, latest: int | None) -> str:
+    """Running, or stalled.
+
+    Stalled: a phase has lasted `TIMES_SLOWER` times longer than it does on average, or an hour where that is not known.
+    """
+    if beat.phase == "paused":
+        return f"paused (round {beat.round})"
+    usual = reader.state().get("clock", {}).get(beat.phase)
+    usual = None if usual is None or latest is None else usual / (latest + 1)
+    patience = SLOWEST if usual is None else max(SHORTEST, TIMES_SLOWER * usual)
+    if beat.age <= patience:
+        return f"running ({beat.phase}, round {beat.round})"
+    known = "" if usual is None else f", which takes {usual:.1f} s on average"
+    where = f"'{beat.phase}' of round {beat.round}"
+    return f"stalled? (process {beat.pid} is alive, but has been in {where} for {beat.age:.0f} s{known})"
+
+
+def newest_accuracies(reader: RunReader) -> dict[str, float]:
+    """Per agent, its newest held-out accuracy, mean over domains."""
+    found: dict[str, dict[str, float]] = {}
+    latest = reader.latest_round() or 0
+    for number in range(latest, max(-1, latest - RECENT), -1):
+        for agent, domain, value in accuracies(reader, number):
+            found.setdefault(agent, {}).setdefault(domain, value)
+        if found:
+            break
+    return {agent: float(np.mean(list(values.values()))) for agent, values in found.items()}
+
+
+def accuracies(reader: RunReader, number: int) -> list[tuple[str, str, float]]:
+    """(agent, domain, accuracy) measured in one round."""
+    parts = [(name.split("/"), value) for name, value in reader.round_scalars(number).items()]
+    return [(words[1], words[2], value) for words, value in parts if words[0] == "accuracy" and len(words) == 3]
+
+
+def _band(row: LadderRow | None) -> Estimate | None:
+    return None if row is None else Estimate(row.mu, row.mu - 2 * row.sigma, row.mu + 2 * row.sigma, row.games)
+
+
+def current_ratings(reader: RunReader, ladder: str | None = None) -> list[Rating]:
+    """Per ladder, each member's rating at its newest rated version, best first.
+
+    That is not its live version after an update, which has not played yet.
+    """
+    members = set(reader.live())
+    newest: dict[tuple[str, str], Rating] = {}
+    for rating in reader.ratings(ladder):
+        key = rating.ladder, rating.version.agent
+        if rating.version.agent in members and (key not in newest or rating.version.step > newest[key].version.step):
+            newest[key] = rating
+    return sorted(newest.values(), key=lambda rating: (rating.ladder, -rating.mu, rating.version))
+
+
+def ladder(reader: RunReader, name: str | None = None, every: bool = False) -> list[LadderRow]:
+    """Ratings of the members, strongest first within each ladder.
+
+    `every`: of all versions, by `name@step`.
+    """
+    roles = {agent.name: agent.role for agent in reader.agents()}
+    rows = []
+    for rating in reader.ratings(name) if every else current_ratings(reader, name):
+        who = str(rating.version) if every else rating.version.agent
+        role = "base" if rating.version == BASE else roles.get(rating.version.agent, "")
+        rows.append(LadderRow(rating.ladder, who, role=role, mu=rating.mu, sigma=rating.sigma, games=rating.games))
+    return rows
+
+
+def lineage(reader: RunReader, updates: bool = True) -> list[LineageEdge]:
+    """Every version in order of creation.
+
+    Unless `updates`, plain updates only where they are an agent as it is now, something else came from them, or they
+    were retired. A chain of updates that is left out becomes one line: an update's parent is always its agent's step
+    before.
+    """
+    rows = reader.versions(lineage=not updates)
+    retired = {
+        Version(agent, step): number for agent, step, number in reader.state().get("evolution", {}).get("retired", ())
+    }
+    kept = {row.version: row for row in rows}
+    if not updates:
+        now = [Version.parse(member["version"]) for member in reader.state().get("population", {}).get("members", ())]
+        wanted = dict.fromkeys([*(parent for row in rows for parent in row.parents), *retired, *now])
+        kept |= {version: reader.version_row(version) for version in wanted if version not in kept}
+        before = _steps_before(kept)
+        kept = {
+            v: replace(row, parents=before.get(v, ())) if row.reason == "update" else row for v, row in kept.items()
+        }
+        # a round updates before anything else
+        rows = sorted(kept.values(), key=lambda row: (row.round, row.reason != "update"))
+    return [
+        LineageEdge(
+            str(r.version),
+            tuple(str(p) for p in r.parents),
+            r.round,
+            r.reason,
+            role=r.role,
+            retired=retired.get(r.version),
+        )
+        for r in rows
+    ]
+
+
+def _steps_before(versions: Iterable[Version]) -> dict[Version, tuple[Version, ...]]:
+    """Per version, the newest older one of its agent; the oldest has none."""
+    ordered = sorted(versions)
+    return {later: (earlier,) for earlier, later in pairwise(ordered) if earlier.agent == later.agent}
+
+
+def agents_in_order(reader: RunReader) -> list[str]:
+    """Agents by creation, the base last: the order that fixes colours."""
+    names = dict.fromkeys(row.version.agent for row in reader.versions())
+    return [*(name for name in names if name != BASE.agent), BASE.agent]
