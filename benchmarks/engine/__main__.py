@@ -30,7 +30,7 @@ from league.backends.local import LocalBackend
 from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.fetch import DEFAULT_MODEL
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.types import Hyper, Message, Reply, Request, Sample, Sampling
 
 
@@ -70,7 +70,7 @@ def turns(args: argparse.Namespace) -> dict:
     times: dict[str, list[float]] = {"kept": [], "computed again": []}
     reused = []
     for _ in range(args.repeats):
-        with backend.remembering():
+        with backend.prefix_caching():
             replies = backend.generate(first)
             second = [
                 Request(
@@ -125,13 +125,13 @@ def peak(args: argparse.Namespace) -> dict:
             [Request(v, m, 1, Sampling(max_tokens=16), seed=turn * len(asked) + i) for i, (v, m) in enumerate(asked)]
         )
         result.setdefault("after_rollout", resident())
-        give_back()  # as a round does between its phases
+        release_freed_memory()  # as a round does between its phases
         samples = [
             Sample(v.agent, r.prompt_tokens, r.tokens, (), 1.0) for (v, _), (r,) in zip(asked, replies, strict=True)
         ]
         update(base, bank, samples, {s.agent: Hyper(1e-5) for s in samples}, Objective())
         result.setdefault("after_update", resident())
-        give_back()
+        release_freed_memory()
     result["third_round"] = resident()
     print(json.dumps(result))
     return result

@@ -15,9 +15,10 @@ from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.engine import engine_for
+from league.model.engine import Prompt
+from league.model.engine_choice import engine_for
 from league.model.fused_engine import FusedEngine
-from league.model.generic_engine import GenericEngine, Prompt
+from league.model.generic_engine import GenericEngine
 from league.types import Hyper, Request, Sample, Sampling
 
 SOME = {"agents of (a)": 2, "rows of (b)": 1, "agents of the PEFT loop": 2, "agents of one forward per sequence": 1}

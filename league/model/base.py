@@ -78,8 +78,8 @@ class BaseModel:
         return self.model.dtype
 
     @property
-    def head(self) -> Tensor:
-        """Output embedding [vocabulary, hidden]."""
+    def head_VH(self) -> Tensor:
+        """Output embedding."""
         return self.model.get_output_embeddings().weight
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:

@@ -87,7 +87,7 @@ def _hung(bank: AdapterBank, parents: Sequence[Version], paths: Sequence[str]) -
         skeleton[str(i)].weight = nn.Parameter(linears[path].weight.detach(), requires_grad=False)
     model: Any = None
     for place, parent in enumerate(parents):
-        spec, layout, flat = bank.spec(parent), bank.slice(parent).layout, bank.slice(parent).params
+        spec, layout, flat = bank.spec(parent), bank.slice(parent).layout, bank.slice(parent).params_P
         config = LoraConfig(
             r=spec.rank,
             lora_alpha=spec.alpha,  # type: ignore[arg-type]

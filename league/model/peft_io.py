@@ -81,7 +81,7 @@ def merge(bank: AdapterBank, version: Version, folder: Path) -> None:
     weights = {name: value.detach() for name, value in bank.base.model.state_dict().items()}
     for path in layout.entries:
         name = f"{path}.weight"
-        delta = scale * (layout.b(item.params, path).float() @ layout.a(item.params, path).float())
+        delta = scale * (layout.b(item.params_P, path).float() @ layout.a(item.params_P, path).float())
         weights[name] = (weights[name].float().cpu() + delta.cpu()).to(weights[name].dtype)
     folder.mkdir(parents=True, exist_ok=True)
     bank.base.model.save_pretrained(folder, state_dict=weights)

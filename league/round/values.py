@@ -9,7 +9,7 @@ from typing import Protocol
 
 from league.evaluation.exams import Lesson, Marks
 from league.learning.alarms import Alarm
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.runtime.assembly import League
 from league.types import MatchResult, Version, VersionRow
 
@@ -79,6 +79,6 @@ def timed(league: League, now: Round, phase: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     if phase in LARGE:
-        give_back()
+        release_freed_memory()
     for clock in (now.clock, league.clock):
         clock[phase] = clock.get(phase, 0.0) + time.perf_counter() - started

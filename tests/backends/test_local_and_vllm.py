@@ -53,8 +53,8 @@ def bank(tiny):
     bank = AdapterBank(tiny)
     for seed, version in enumerate((A, B)):
         bank.add(version, LoraSpec(4, 8), seed=seed, trainable=True)
-        bank.slice(version).params.add_(
-            0.1 * torch.randn(bank.slice(version).params.shape, generator=torch.Generator().manual_seed(seed))
+        bank.slice(version).params_P.add_(
+            0.1 * torch.randn(bank.slice(version).params_P.shape, generator=torch.Generator().manual_seed(seed))
         )
     return bank
 
@@ -136,7 +136,7 @@ def test_adapters_are_exported_once_per_change(bank, tiny, tiny_path, tmp_path):
     backend.generate([ask(A), ask(B), ask(A, "x")])
     backend.generate([ask(A)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a@0-1", "b@2-2"]
-    bank.slice(A).params.mul_(1.1)
+    bank.slice(A).params_P.mul_(1.1)
     bank.changed(A)
     backend.generate([ask(A)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a@0-1", "a@0-3", "b@2-2"]

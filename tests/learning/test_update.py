@@ -15,9 +15,9 @@ from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
-from league.model.engine import engine_for
+from league.model.engine_choice import engine_for
 from league.model.generic_engine import GenericEngine
-from league.model.sampling import BLOCK, Shape, draw, truncate
+from league.model.sampling import BLOCK, RowSampling, draw, truncate
 from league.model.score import score
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
 from tests.conftest import write_tiny_model
@@ -29,8 +29,8 @@ def filled(base: BaseModel, versions=(A, B, C)) -> AdapterBank:
     bank = AdapterBank(base)
     for seed, version in enumerate(versions):
         bank.add(version, LoraSpec(4, 8), seed=seed, trainable=True)
-        noise = torch.randn(bank.slice(version).params.shape, generator=torch.Generator().manual_seed(seed))
-        bank.slice(version).params.add_(0.1 * noise)
+        noise = torch.randn(bank.slice(version).params_P.shape, generator=torch.Generator().manual_seed(seed))
+        bank.slice(version).params_P.add_(0.1 * noise)
     return bank
 
 
@@ -40,8 +40,8 @@ def ask(version, text="hello there", samples=4, seed=0, **sampling) -> Request:
 
 def logprobs_of(base: BaseModel, bank: AdapterBank, version, prompt, tokens, temperature=1.0) -> torch.Tensor:
     """Full log-probabilities [tokens, V] of one row through the generic engine."""
-    hidden = GenericEngine(bank).run([(prompt, tokens)], [version], None, False).hidden
-    return (hidden @ base.head.T / temperature).log_softmax(1)
+    hidden = GenericEngine(bank).run([(prompt, tokens)], [version], None, False).hidden_NH
+    return (hidden @ base.head_VH.T / temperature).log_softmax(1)
 
 
 def state_bytes(bank: AdapterBank, version: Version) -> bytes:
@@ -69,7 +69,7 @@ def test_sampled_logprobs_are_those_of_the_sampling_distribution(tiny, sampling)
     for version, replies in zip((A, None), answers, strict=True):
         for reply in replies:
             full = logprobs_of(tiny, bank, version, reply.prompt_tokens, reply.tokens, sampling.get("temperature", 1.0))
-            shape = Shape.of([Sampling(**sampling)] * len(full), full.device)
+            shape = RowSampling.of([Sampling(**sampling)] * len(full), full.device)
             kept = truncate(full.clone(), shape).log_softmax(1)
             chosen = kept.gather(1, torch.tensor(reply.tokens)[:, None]).squeeze(1)
             assert reply.logprobs == pytest.approx(chosen.tolist(), abs=1e-4)
@@ -85,7 +85,7 @@ def test_truncation_agrees_with_transformers():
             expected = TopKLogitsWarper(k)(None, expected)
         if p < 1:
             expected = TopPLogitsWarper(p)(None, expected)
-        found = truncate(scores.clone(), Shape.of([Sampling(top_k=k, top_p=p)] * 6, scores.device))
+        found = truncate(scores.clone(), RowSampling.of([Sampling(top_k=k, top_p=p)] * 6, scores.device))
         assert torch.equal(torch.isfinite(found), torch.isfinite(expected)), (k, p)
 
 
@@ -93,7 +93,7 @@ def test_draws_follow_the_distribution():
     """Chi-square on 20,000 draws of 300 tokens: false alarm once in a million (df 299, bound 432)."""
     count, logits = 20_000, torch.randn(300, generator=torch.Generator().manual_seed(1))
     uniforms = torch.from_numpy(np.random.default_rng(0).random(count))
-    shape = Shape.of([Sampling()] * count, logits.device)
+    shape = RowSampling.of([Sampling()] * count, logits.device)
     tokens, logprobs = draw(logits.expand(count, -1), shape, uniforms)
     expected = logits.softmax(0) * count
     chi = ((torch.bincount(tokens, minlength=300) - expected) ** 2 / expected).sum()
@@ -105,7 +105,9 @@ def test_draw_never_picks_an_impossible_token():
     logits = torch.full((3, 700), float("-inf"))
     logits[:, [5, 300]] = 0.0
     tokens, logprobs = draw(
-        logits, Shape.of([Sampling()] * 3, logits.device), torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64)
+        logits,
+        RowSampling.of([Sampling()] * 3, logits.device),
+        torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64),
     )
     assert tokens.tolist() == [5, 300, 300]
     assert logprobs.tolist() == pytest.approx([math.log(0.5)] * 3)
@@ -146,7 +148,7 @@ def test_a_missing_adapter_and_a_broken_one_are_infrastructure_failures(tiny):
     bank = filled(tiny)
     with pytest.raises(BackendError, match="z@0"):
         LocalBackend(tiny, bank).generate([ask(Version("z", 0))])
-    bank.slice(B).params.fill_(float("nan"))
+    bank.slice(B).params_P.fill_(float("nan"))
     bank.changed(B)
     with pytest.raises(BackendError, match="b@0"):
         LocalBackend(tiny, bank).generate([ask(A), ask(B)])
@@ -203,8 +205,8 @@ def reference_loss(base, bank, sample, scores, objective, kl) -> torch.Tensor:
     temperature = sample.sampling.temperature
     picked = torch.tensor(sample.tokens)[:, None]
     scaled = scores / temperature
-    shape = Shape.of([sample.sampling] * len(scaled), scaled.device)
-    outside = ~torch.isfinite(truncate(scaled.detach().clone(), shape, forced=picked.squeeze(1)))
+    shape = RowSampling.of([sample.sampling] * len(scaled), scaled.device)
+    outside = ~torch.isfinite(truncate(scaled.detach().clone(), shape, forced_R=picked.squeeze(1)))
     kept = scaled.masked_fill(outside, float("-inf")).log_softmax(1)
     logprob = kept.gather(1, picked).squeeze(1)
     ratio = (logprob - torch.tensor(sample.logprobs)).exp()
@@ -230,10 +232,10 @@ def test_clip_kl_and_entropy_gradients_match_autograd(tiny, sampling):
         if s.agent == "a"
     ]
     engine = engine_for(bank)
-    sink = {A: torch.zeros_like(bank.slice(A).params)}
+    sink = {A: torch.zeros_like(bank.slice(A).params_P)}
     forward = engine.run([(s.prompt_tokens, s.tokens) for s in samples], [A] * len(samples), sink, False)
-    hidden = forward.hidden.clone().requires_grad_(True)
-    parts = (hidden @ tiny.head.T).split([len(s.tokens) for s in samples])
+    hidden = forward.hidden_NH.clone().requires_grad_(True)
+    parts = (hidden @ tiny.head_VH.T).split([len(s.tokens) for s in samples])
     loss = sum(
         reference_loss(tiny, bank, s, part, objective, kl) for s, part in zip(samples, parts, strict=True)
     ) / len(samples)
@@ -243,7 +245,7 @@ def test_clip_kl_and_entropy_gradients_match_autograd(tiny, sampling):
     assert report.loss == pytest.approx(float(loss.detach()), rel=1e-4)
     assert report.grad_norm == pytest.approx(float(sink[A].norm()), rel=1e-4)
     assert 0 < report.clip_fraction < 1
-    torch.testing.assert_close(bank.slice(A).moments[0], 0.1 * sink[A], atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(bank.slice(A).moments_2P[0], 0.1 * sink[A], atol=1e-5, rtol=1e-3)
 
 
 def test_only_the_intended_slices_change(tiny):
@@ -324,7 +326,7 @@ def test_token_aggregation_divides_by_tokens(tiny):
 def test_divergence_names_the_agent_and_changes_nobody(tiny, objective):
     bank = filled(tiny)
     samples = played(tiny, bank)
-    bank.slice(C).params[-3:] = float("inf")
+    bank.slice(C).params_P[-3:] = float("inf")
     bank.changed(C)
     before = [state_bytes(bank, v) for v in (A, B, C)]
     with pytest.raises(TrainingDiverged, match="agent c"):
@@ -341,7 +343,7 @@ def test_an_agent_that_diverges_is_left_out_and_the_others_train_as_without_it(t
     bank, twin = filled(tiny), filled(tiny)
     samples = played(tiny, bank)
     for spoilt in (bank, twin):
-        spoilt.slice(B).params[-3:] = float("inf")
+        spoilt.slice(B).params_P[-3:] = float("inf")
         spoilt.changed(B)
     samples.append(dataclasses.replace(next(s for s in samples if s.agent == "c"), agent="a", advantage=float("nan")))
     before = [state_bytes(bank, v) for v in (A, B, C)]
@@ -363,7 +365,7 @@ def test_gradients_exist_for_one_wave_of_agents_at_a_time(tiny, monkeypatch):
     micro-batches of 64."""
     names = [f"n{i:02}" for i in range(60)]
     bank = filled(tiny, [Version(name, 0) for name in names])
-    start = {name: bank.slice(Version(name, 0)).params.clone() for name in names}
+    start = {name: bank.slice(Version(name, 0)).params_P.clone() for name in names}
     samples = [Sample(name, tuple(range(3, 23)), (5 + i, 7, 9, 11), (), 1.0) for name in names for i in range(2)]
     module = sys.modules["league.learning.update"]
     accumulate, alive = module._accumulate, []
@@ -377,7 +379,7 @@ def test_gradients_exist_for_one_wave_of_agents_at_a_time(tiny, monkeypatch):
     report = update(tiny, bank, samples, {name: Hyper(1e-2) for name in names}, Objective(tokens_per_microbatch=64))
     assert alive == [5] * 12 and list(report) == names
     assert all(done.steps == 1 and done.samples == 2 and done.tokens == 8 for done in report.values())
-    assert all(not torch.equal(bank.slice(Version(name, 0)).params, start[name]) for name in names)
+    assert all(not torch.equal(bank.slice(Version(name, 0)).params_P, start[name]) for name in names)
 
 
 def test_samples_that_cannot_be_learned_from_are_errors(tiny):

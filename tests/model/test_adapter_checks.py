@@ -371,7 +371,7 @@ def test_weights_that_could_not_be_loaded_again_are_not_committed(
     def poison(league, now) -> None:
         real(league, now)
         if now.number == 2:
-            league.bank.slice(league.population.members["ada"].version).params[3] = float("inf")
+            league.bank.slice(league.population.members["ada"].version).params_P[3] = float("inf")
 
     monkeypatch.setattr(loop, "evolve", poison)
     config = tiny(Path(run.model.name), tmp_path, league__rounds=3)

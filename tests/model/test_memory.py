@@ -10,7 +10,7 @@ import pytest
 
 from league.errors import DataError
 from league.model.base import BaseModel
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.population.evolution import REMEMBERED, Evolution
 from league.types import Message, Version
 from tasks.contest import Contest
@@ -30,7 +30,7 @@ def test_freed_pages_go_back() -> None:
     full = resident_mb()
     del blocks
     kept = resident_mb()
-    give_back()
+    release_freed_memory()
     assert full - resident_mb() > 150 and kept - resident_mb() > 50 and len(pin) == 60_000
 
 
