@@ -108,8 +108,10 @@ def interleaved(contenders: dict[str, Callable[[], int]], repeats: int) -> dict[
 
 
 def summary(times: dict[str, list[float]], ours: str) -> dict[str, dict[str, float]]:
-    """tokens per CPU-second (median, low, high) and how many times cheaper `ours` is: median of the
-    ratios within a turn."""
+    """Tokens per CPU-second (median, low, high) and how many times cheaper `ours` is.
+
+    The latter is the median of the ratios within a turn.
+    """
     found = {}
     for name, values in times.items():
         ratios = [value / mine for value, mine in zip(values, times[ours], strict=True)]
@@ -124,8 +126,10 @@ def summary(times: dict[str, list[float]], ours: str) -> dict[str, dict[str, flo
 
 
 def save(args: argparse.Namespace, part: str, result: dict) -> None:
-    """Add what is known so far to the results file: an interrupted benchmark keeps its finished
-    rows."""
+    """Add what is known so far to the results file.
+
+    An interrupted benchmark keeps its finished rows.
+    """
     args.out.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(args.out.read_text()) if args.out.is_file() else {}
     args.out.write_text(json.dumps({**before, part: {**before.get(part, {}), **result}}, indent=1) + "\n")

@@ -32,7 +32,10 @@ class Stats:
     prompt_tokens: int = 0
     """Tokens of distinct prompts: a prompt shared by its samples counts once."""
     reused_tokens: int = 0
-    """Those among them, each distinct beginning once, whose keys and values were known from an earlier turn."""
+    """Those among them whose keys and values were known from an earlier turn.
+
+    Each distinct beginning counts once.
+    """
     generated_tokens: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0

@@ -69,13 +69,14 @@ def update(
     samples: Sequence[Sample],
     hyper: Mapping[str, Hyper],
     objective: Objective,
+    *,
     diverged: Callable[[TrainingDiverged], None] | None = None,
 ) -> dict[str, AgentUpdate]:
     """Train every agent named by `samples` on its own samples; reports by agent, in order of name.
 
-    `Objective` says what is minimised. An agent whose advantages, loss or gradient are not finite keeps its weights, moments and step count: `diverged`
-    hears why, and the others are trained as if it had not been there. Without `diverged` that is raised, at once:
-    agents before it may have been trained.
+    `Objective` says what is minimised. An agent whose advantages, loss or gradient are not finite keeps its weights,
+    moments and step count: `diverged` hears why, and the others are trained as if it had not been there. Without
+    `diverged` that is raised, at once: agents before it may have been trained.
     """
     by_agent: dict[str, list[Sample]] = {agent: [] for agent in sorted({sample.agent for sample in samples})}
     for sample in samples:
@@ -117,8 +118,10 @@ def _waves(by_agent: Mapping[str, list[Sample]], budget: int) -> Iterator[dict[s
 def _train(
     bank: AdapterBank, wave: Mapping[str, Sequence[Sample]], hyper: Mapping[str, Hyper], objective: Objective
 ) -> dict[str, AgentUpdate]:
-    """One wave. Raises TrainingDiverged, with every agent's state as before, when anything is not
-    finite."""
+    """Train one wave.
+
+    Raises TrainingDiverged, with every agent's state as before, when anything is not finite.
+    """
     for agent, own in wave.items():
         for sample in own:
             if not math.isfinite(sample.advantage):
@@ -165,7 +168,8 @@ def _check(
             raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
             raise LeagueError(
-                f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities"
+                f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} "
+                "behaviour log-probabilities"
             )
         if len(sample.prompt_tokens) + len(sample.tokens) > base.context:
             raise LeagueError(
@@ -288,7 +292,10 @@ def _step(
     norms: list[float],
     steps: list[int],
 ) -> None:
-    """Check every gradient, then clip and step each agent; `norms` and `steps`, by owner, are brought up to date."""
+    """Check every gradient, then clip and step each agent.
+
+    `norms` and `steps`, by owner, are brought up to date.
+    """
     found = {owner: norm_of(grad.cpu()) for owner, grad in grads.items()}
     for owner, norm in found.items():
         if not math.isfinite(norm):

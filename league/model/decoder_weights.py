@@ -1,7 +1,8 @@
 """Weights of a Llama-shaped decoder, fused per projection.
 
-Supported are Llama, Mistral, Qwen2, Qwen3 and Gemma3 (text). The Hugging Face modules are made to share the fused tensors' memory, so fusing costs none. On CPUs in bf16 a second
-copy is kept in oneDNN's blocked order, which is what makes products with few rows fast; see `Linear`.
+Supported are Llama, Mistral, Qwen2, Qwen3 and Gemma3 (text). The Hugging Face modules are made to share the fused
+tensors' memory, so fusing costs none. On CPUs in bf16 a second copy is kept in oneDNN's blocked order, which is what
+makes products with few rows fast; see `Linear`.
 """
 
 from collections.abc import Callable

@@ -25,13 +25,17 @@ from league.types import Version
 PREFILL_TOKENS = 2048
 """Distinct prompt tokens computed at a time: bounds memory, and sharing holds inside each part."""
 BLOCK = 32
-"""Rows' own buffers grow by this many tokens and are always read whole: batched products copy
-operands that are not contiguous, which costs more than the masked columns."""
+"""Rows' own buffers grow by this many tokens and are always read whole.
+
+Batched products copy operands that are not contiguous, which costs more than the masked columns.
+"""
 
 
 @dataclass(frozen=True)
 class RowPlan:
-    """Which rows use which slot of the stack. Rows before `start` are the base's, the others sorted by slot.
+    """Which rows use which slot of the stack.
+
+    Rows before `start` are the base's, the others sorted by slot.
 
     Where rows per slot are uneven, `gather` [S·n] picks rows for a batch padded to n rows a slot, and `scatter`
     [R − start] finds each row in it. Where padding would waste more than half, `spans` (start, end, slot) is used.
@@ -91,7 +95,10 @@ def _close_up(buffer: Tensor, index: Tensor) -> Tensor:
 
 
 class FusedSession(Session):
-    """A session over a `Decoder`; `stack` holds the adapters of its rows, `prefixes` what is known from before."""
+    """A session over a `Decoder`.
+
+    `stack` holds the adapters of its rows, `prefixes` what is known from before.
+    """
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Grammars (Lark, through llguidance): which tokens may come next.
 
-Optional: `pip install llm-league[grammars]`. A mask is packed, 32 tokens to an int32, because a vocabulary of booleans per token is large. Replaying a completion
-gives the update the same masks that sampling used.
+Optional: `pip install llm-league[grammars]`. A mask is packed, 32 tokens to an int32, because a vocabulary of booleans
+per token is large. Replaying a completion gives the update the same masks that sampling used.
 """
 
 from collections.abc import Sequence

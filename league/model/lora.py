@@ -45,7 +45,10 @@ def runs_of(rows: Sequence[Version | None]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one run adds to one linear: A and scaled B of its adapter (Z is its rank), and where their gradients go."""
+    """What one run adds to one linear: A and scaled B of its adapter; Z is its rank.
+
+    Also where their gradients go.
+    """
 
     start: int
     end: int

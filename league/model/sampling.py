@@ -21,7 +21,10 @@ In fp32 they take 3 MB for a vocabulary of 49,152, so they stay in the cache.
 SPAN = 256
 """Tokens of the first level of the inverse CDF."""
 NUCLEUS = 1024
-"""The nucleus is looked for among this many highest scores first; rows that need more are sorted whole."""
+"""The nucleus is looked for among this many highest scores first.
+
+Rows that need more are sorted whole.
+"""
 
 
 @dataclass(frozen=True)

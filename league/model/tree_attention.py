@@ -9,8 +9,8 @@ layer does not grow with the number of branches.
 A tile never holds tokens of two versions, and its padding is its own: a weight of zero hides a number but not a NaN,
 and an agent with broken weights must break no other.
 
-Tokens whose keys and values are known already (prefix_cache.py) are keys but not queries. Queries are numbered among the
-tokens that are computed, in flat order; keys in that order too, the known ones after them.
+Tokens whose keys and values are known already (prefix_cache.py) are keys but not queries. Queries are numbered among
+the tokens that are computed, in flat order; keys in that order too, the known ones after them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,10 @@ QUERIES = 64
 """Tokens of a tile: more waste products on masked keys, fewer make products too thin."""
 SIZES = 16
 KEYS = 32
-"""A tile's size and its number of keys are rounded up to multiples of these, so that tiles can
-share a product."""
+"""A tile's size and number of keys are rounded up to multiples of these.
+
+So tiles can share a product.
+"""
 SCORES = 1 << 21
 """Attention scores of one product: bounds memory, and keeps them in the cache."""
 
@@ -132,7 +134,10 @@ def tiles_of(trees: PrefixTrees, fresh: np.ndarray) -> list[Tile]:
 
 
 def _tile(trees: PrefixTrees, queries_Q: np.ndarray, start: int) -> Tile:
-    """The tile of some queries; `start` is the first flat index of their version: nothing before it is visible."""
+    """The tile of some queries.
+
+    `start` is the first flat index of their version: nothing before it is visible.
+    """
     end = int(queries_Q[-1]) + 1
     seen = np.zeros((len(queries_Q), end - start), dtype=bool)
     for segment in trees.between(int(queries_Q[0]), end):

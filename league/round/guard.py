@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from league.errors import LeagueError
-from league.learning.alarms import Alarm, Level, alarms, speech
+from league.learning.alarms import Alarm, Thresholds, alarms, speech
 from league.learning.update import AgentUpdate
 from league.runtime.assembly import League
 from league.runtime.checkpoint import load_adapter
@@ -44,7 +44,7 @@ def guard(
     `broken` are non-finite updates."""
     chosen = league.config.alarms
     levels = {
-        name: Level(getattr(chosen, name).warn, getattr(chosen, name).roll_back)
+        name: Thresholds(getattr(chosen, name).warn, getattr(chosen, name).roll_back)
         for name in type(chosen).model_fields
         if name != "quarantine_after"
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import learn_from, merge
+from league.learning.advantages import collect, learn_from
 from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.rollouts import result_of, transcript
@@ -20,20 +20,20 @@ def learn(
     """Credit, one fused update of every agent with something to learn, and the round's match
     results."""
     trainable = league.population.trainable()
-    lessons = []
+    credited = []
     kept = 0
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
             now.matches.append(result_of(episode, None))
             continue
-        lesson = learn_from(episode, score, league.credit(), trainable)
-        lessons.append(lesson)
+        samples_of = learn_from(episode, score, league.credit(), trainable)
+        credited.append(samples_of)
         shown = None
         if kept < league.config.league.transcripts_per_round:
-            shown = transcript(episode, score, lesson.advantages)
+            shown = transcript(episode, score, samples_of.advantages)
             kept += 1
         now.matches.append(result_of(episode, score, shown))
-    samples, flat = merge(lessons)
+    samples, flat = collect(credited)
     hypers = {name: member.hyper for name, member in league.population.members.items()}
     updates = _update(league, now, samples, hypers)
     sampled = sum(
@@ -70,7 +70,7 @@ def _update(
 
     if league.base is None or league.bank is None or not samples:
         return {}
-    return update(league.base, league.bank, samples, hypers, league.objective(), broken)
+    return update(league.base, league.bank, samples, hypers, league.objective(), diverged=broken)
 
 
 def _rewards(league: League, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:

@@ -23,7 +23,7 @@ def warm_up_all(league: League, progress: Callable[[int, int], None]) -> dict[st
         _curricula(league),
         supervised,
         league.config.seed,
-        lambda step, steps, _: progress(step, steps),
+        progress=lambda step, steps, _: progress(step, steps),
     )
 
 

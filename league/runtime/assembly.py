@@ -16,7 +16,7 @@ from league.backends.scripted import ScriptedBackend, imported, mixed_strategy
 from league.config import AgentConfig, Config, load_config
 from league.errors import LeagueError, RunFolderError
 from league.learning.advantages import Credit
-from league.learning.alarms import Guards
+from league.learning.alarms import AlarmHistory
 from league.learning.objective import Objective
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
@@ -58,7 +58,7 @@ class League:
     tokens: dict[str, int] = field(default_factory=lambda: {"sampled": 0, "trained": 0})
     marks: dict[str, Any] = field(default_factory=dict)
     """JSON of the exams and lessons at the start and at the end, kept for ever."""
-    guards: Guards = field(default_factory=Guards)
+    guards: AlarmHistory = field(default_factory=AlarmHistory)
     evolution: Evolution = field(default_factory=Evolution)
     clock: dict[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
@@ -136,7 +136,7 @@ def restore(prepared: Prepared, store: RunStore) -> League:
     league = _league(prepared, base, bank, store, population)
     league.tokens = dict(state["tokens"])
     league.marks = dict(state["marks"])
-    league.guards = Guards.from_json(state["guards"])
+    league.guards = AlarmHistory.from_json(state["guards"])
     league.evolution = Evolution.from_json(state.get("evolution", {}))
     league.clock = dict(state.get("clock", {}))
     newest = store.latest_round() or 0

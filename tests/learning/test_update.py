@@ -1,5 +1,7 @@
-"""What the engine promises on CPU: exact log-probabilities, the right distribution, isolation of
-agents, repeatability, clean failure."""
+"""What the engine promises on CPU.
+
+Exact log-probabilities, the right distribution, isolation of agents, repeatability, clean failure.
+"""
 
 import dataclasses
 import math
@@ -156,8 +158,10 @@ def test_a_missing_adapter_and_a_broken_one_are_infrastructure_failures(tiny):
 
 @pytest.mark.parametrize("cut", [{"top_p": 0.6}, {"top_k": 5}])
 def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
-    """More rows of either kind than are worked on at a time: some blocks truncate nothing. Drawn,
-    learnt from and scored as alone."""
+    """More rows of either kind than are worked on at a time: some blocks truncate nothing.
+
+    They are drawn, learnt from and scored as if alone.
+    """
     bank = filled(tiny)
     backend = LocalBackend(tiny, bank)
     asked = [ask(A, f"{kind} {i}", samples=BLOCK + 4, seed=i, **kind) for kind in ({}, cut) for i in range(2)]
@@ -171,7 +175,8 @@ def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
     )
     assert torch.cat(found).tolist() == pytest.approx(known, abs=1e-4)
     samples = [
-        Sample("a", r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** i, q.sampling) for i, (q, r) in enumerate(rows)
+        Sample("a", r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** i, sampling=q.sampling)
+        for i, (q, r) in enumerate(rows)
     ]
     report = train(bank, tiny, samples, "a", Objective(clip=0.001))["a"]
     assert report.mean_logprob == pytest.approx(sum(known) / len(known), abs=1e-4) and report.clip_fraction == 0
@@ -181,7 +186,7 @@ def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
 def played(base, bank, **sampling) -> list[Sample]:
     requests = [ask(v, f"question {i}", seed=i, **sampling) for i, v in enumerate((A, A, B, C))]
     return [
-        Sample(q.version.agent, r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** j * (1 + j), q.sampling)
+        Sample(q.version.agent, r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** j * (1 + j), sampling=q.sampling)
         for q, replies in zip(requests, LocalBackend(base, bank).generate(requests), strict=True)
         for j, r in enumerate(replies)
     ]
@@ -189,8 +194,10 @@ def played(base, bank, **sampling) -> list[Sample]:
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 0.7}, {"top_k": 12, "top_p": 0.8}])
 def test_the_update_sees_the_logprobs_that_were_sampled(tiny, sampling):
-    """Temperature and truncation included: on-policy, no ratio differs from 1, so a tight clip cuts
-    nothing."""
+    """Temperature and truncation included, no on-policy ratio differs from 1.
+
+    So a tight clip cuts nothing.
+    """
     bank = filled(tiny)
     samples = played(tiny, bank, **sampling)
     report = train(bank, tiny, samples, objective=Objective(clip=0.001))
@@ -284,8 +291,10 @@ def test_a_restored_agent_continues_bit_for_bit(tiny):
 
 
 def test_pads_and_end_tokens_inside_prompts_carry_no_loss(tiny):
-    """Pad equals end here. A prompt that holds the end token is whole, and the loss covers the
-    completion alone."""
+    """Pad equals end here.
+
+    A prompt that holds the end token is whole, and the loss covers the completion alone.
+    """
     assert tiny.tokenizer.pad_token_id in tiny.end_tokens
     bank = filled(tiny)
     end = next(iter(tiny.end_tokens))
@@ -349,20 +358,22 @@ def test_an_agent_that_diverges_is_left_out_and_the_others_train_as_without_it(t
     before = [state_bytes(bank, v) for v in (A, B, C)]
     heard = []
     hypers = {agent: Hyper(1e-2) for agent in "abc"}
-    report = update(tiny, bank, samples, hypers, objective, heard.append)
+    report = update(tiny, bank, samples, hypers, objective, diverged=heard.append)
     assert [error.agent for error in heard] == ["a", "b"] and list(report) == ["c"]
     assert [state_bytes(bank, v) for v in (A, B)] == before[:2] and state_bytes(bank, C) != before[2]
     alone = update(tiny, twin, [s for s in samples if s.agent == "c"], hypers, objective)
     assert report == alone and state_bytes(twin, C) == state_bytes(bank, C)
     assert (
-        update(tiny, bank, [s for s in samples if s.agent != "c"], hypers, objective, heard.append) == {}
+        update(tiny, bank, [s for s in samples if s.agent != "c"], hypers, objective, diverged=heard.append) == {}
         and len(heard) == 4
     )
 
 
 def test_gradients_exist_for_one_wave_of_agents_at_a_time(tiny, monkeypatch):
-    """Sixty agents of one prompt of 20 and two completions of 4 each: waves of as many as fill two
-    micro-batches of 64."""
+    """Sixty agents of one prompt of 20 and two completions of 4 each.
+
+    Waves of as many as fill two micro-batches of 64.
+    """
     names = [f"n{i:02}" for i in range(60)]
     bank = filled(tiny, [Version(name, 0) for name in names])
     start = {name: bank.slice(Version(name, 0)).params_P.clone() for name in names}

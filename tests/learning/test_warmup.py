@@ -12,8 +12,10 @@ from tasks.domains import make_domain
 
 
 def test_warm_up_teaches_and_leaves_no_moments(tiny: BaseModel) -> None:
-    """The loss on the targets falls, and AdamW starts the next objective with neither moments nor
-    steps."""
+    """The loss on the targets falls.
+
+    AdamW starts the next objective with neither moments nor steps.
+    """
     bank, agent = AdapterBank(tiny), Version("ada", 0)
     bank.add(agent, LoraSpec(), seed=1, trainable=True)
     losses: list[float] = []
@@ -27,7 +29,7 @@ def test_warm_up_teaches_and_leaves_no_moments(tiny: BaseModel) -> None:
         [curriculum],
         Objective(aggregation="token"),
         1,
-        lambda step, steps, report: losses.append(report["ada"].loss),
+        progress=lambda step, steps, report: losses.append(report["ada"].loss),
     )
     assert losses[-1] < losses[0] - 0.1
     item = bank.slice(agent)

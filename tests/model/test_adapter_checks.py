@@ -1,5 +1,7 @@
-"""Hostile and broken adapters: each refused with one line naming agent, file and reason; good ones
-pass."""
+"""Hostile and broken adapters: each refused with one line naming agent, file and reason.
+
+Good ones pass.
+"""
 
 import hashlib
 import json
@@ -212,9 +214,17 @@ def test_bfloat16_is_read_and_its_nan_found(folder: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.text(max_size=8) | st.sampled_from(["r", "lora_alpha", "target_modules", "bias"]), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=5,
-), max_size=6))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.text(max_size=8) | st.sampled_from(["r", "lora_alpha", "target_modules", "bias"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+            max_leaves=5,
+        ),
+        max_size=6,
+    )
+)
 def test_any_settings_pass_or_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, changes: dict) -> None:
     folder = write(tmp_path_factory.mktemp("fuzz") / "adapter")
     (folder / CONFIG).write_text(json.dumps({**settings_of(), **changes}))
@@ -297,8 +307,10 @@ def run(tmp_path_factory: pytest.TempPathFactory):
 def poisoned(
     config, target: Path, which: str, arrays_of: Callable[[dict], dict], meta_of: Callable[[dict], dict]
 ) -> Path:
-    """A copy of the run in which one version's blob is another one, whole and with a fitting hash,
-    as somebody could plant it."""
+    """A copy of the run in which one version's blob is another one.
+
+    It is whole and has a fitting hash, as somebody could plant it.
+    """
     import shutil
 
     from league.store.run import RunStore

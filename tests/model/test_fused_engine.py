@@ -1,5 +1,6 @@
-"""The fused engine against the generic one: same hidden states, gradients and tokens, for every
-family it claims, in fp32.
+"""The fused engine against the generic one.
+
+Same hidden states, gradients and tokens, for every family it claims, in fp32.
 
 Rows share prefixes, so these tests are also "tree-packed equals unpacked": the generic engine computes every row
 whole.
@@ -77,8 +78,10 @@ def fill(bank: AdapterBank) -> AdapterBank:
 
 
 def trees(seed: int = 0) -> list[Sample]:
-    """Samples whose prompts and completions share beginnings at several depths; one is repeated
-    whole."""
+    """Samples whose prompts and completions share beginnings at several depths.
+
+    One is repeated whole.
+    """
     stream = torch.Generator().manual_seed(seed)
 
     def text(n: int) -> tuple[int, ...]:
@@ -92,7 +95,9 @@ def trees(seed: int = 0) -> list[Sample]:
             first = text(4)
             for completion in (first, first, first + text(3), text(1), text(9), first[:2]):
                 made.append(
-                    Sample(agent, prompt, completion, (), float(torch.randn(1, generator=stream)), Sampling(0.7))
+                    Sample(
+                        agent, prompt, completion, (), float(torch.randn(1, generator=stream)), sampling=Sampling(0.7)
+                    )
                 )
     return made
 

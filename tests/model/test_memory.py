@@ -23,8 +23,10 @@ def resident_mb() -> float:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_freed_pages_go_back() -> None:
-    """Small blocks live on the heap; one kept at its top pins all that was freed below it until the
-    heap is trimmed."""
+    """Small blocks live on the heap; one kept at its top pins all below it.
+
+    What was freed goes back when the heap is trimmed.
+    """
     blocks = [bytearray(60_000) for _ in range(4_000)]
     pin = bytearray(60_000)
     full = resident_mb()
@@ -75,8 +77,10 @@ def test_the_memory_of_retired_versions_is_bounded() -> None:
 
 
 def test_a_process_keeps_a_bounded_number_of_compiled_products(tmp_path: Path) -> None:
-    """oneDNN compiles a kernel per shape and says so when asked; what it kept is found again, what
-    it dropped is compiled anew."""
+    """oneDNN compiles a kernel per shape and says so when asked.
+
+    What it kept is found again; what it dropped is compiled anew.
+    """
     script = """
 import torch
 from league.model.base import set_threads

@@ -1,5 +1,7 @@
-"""Merging adapters through PEFT: the change of the weights is what each method says, whatever ranks
-and scales the parents have."""
+"""Merging adapters through PEFT.
+
+The change of the weights is what each method says, whatever ranks and scales the parents have.
+"""
 
 import numpy as np
 import pytest
@@ -63,8 +65,10 @@ def test_svd_of_a_smaller_rank_is_the_best_of_that_rank(bank: AdapterBank) -> No
 
 
 def by_hand_ties(deltas: list[np.ndarray], density: float) -> np.ndarray:
-    """Trim, elect by summed mass, average those that agree (weights ½ are PEFT's, so the average is
-    halved with them)."""
+    """Trim, elect by summed mass, average those that agree.
+
+    The weights ½ are PEFT's, so the average is halved with them.
+    """
     trimmed = []
     for delta in deltas:
         keep = int(density * delta.size)

@@ -1,5 +1,7 @@
-"""Our stacked adapters against plain PEFT: logits, gradients and files, for adapters of different
-shapes in one batch."""
+"""Our stacked adapters against plain PEFT.
+
+Logits, gradients and files, for adapters of different shapes in one batch.
+"""
 
 import json
 from pathlib import Path

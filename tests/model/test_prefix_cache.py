@@ -1,5 +1,7 @@
-"""Keys and values kept from turn to turn: the same tokens and log-probabilities as without, for
-less, within bounds, never stale."""
+"""Keys and values kept from turn to turn.
+
+The same tokens and log-probabilities as without, for less, within bounds, never stale.
+"""
 
 import pytest
 import torch
@@ -23,8 +25,10 @@ def ask(version: Version | None, *said: str, samples: int = 3, seed: int = 1) ->
 
 
 def talk(backend: LocalBackend) -> list[tuple[Reply, ...]]:
-    """Three turns of several conversations, two of which branch at every reply; returns all
-    replies."""
+    """Three turns of several conversations, two of which branch at every reply.
+
+    Returns all replies.
+    """
     open_: list[tuple[Version | None, tuple[str, ...]]] = [
         (A, ("count the apples",)),
         (B, ("count the apples",)),

@@ -1,5 +1,6 @@
-"""The true base model: bf16 against fp32 PEFT with a stated bound, an export that speaks alike in a
-fresh process, and teaching one fact.
+"""The true base model, SmolLM2-135M.
+
+bf16 against fp32 PEFT with a stated bound, an export that speaks alike in a fresh process, and teaching one fact.
 
 The bound. bf16 keeps 8 significant bits: one rounding errs by up to 2^-9 = 0.2%. About a dozen roundings per layer
 over 30 layers, independent, grow like a square root: √360 · 0.2% · ½ ≈ 2% of the logits' spread. With a spread of

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from league.config import ExploitersConfig, SnapshotsConfig
-from league.learning.alarms import Guards
+from league.learning.alarms import AlarmHistory
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import Evolution, Member, Population
@@ -217,9 +217,9 @@ def test_population_and_memory_survive_json() -> None:
     assert Evolution.from_json(memory.to_json()) == memory and Evolution.from_json({}) == Evolution()
     memory.forgets(frozenset({"ada"}))
     assert not memory.origin and not memory.merged and not memory.since
-    guards = Guards({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ["ada"])
+    guards = AlarmHistory({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ["ada"])
     guards.forget("ada")
-    assert guards.to_json() == Guards().to_json()
+    assert guards.to_json() == AlarmHistory().to_json()
 
 
 def test_a_snapshot_has_a_twin_until_the_agent_moves() -> None:
