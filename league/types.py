@@ -167,10 +167,10 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class PrefixCaching(Protocol):
     """A backend that can keep what players have read and said from one stage of a play to the next."""
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def prefix_caching(self) -> AbstractContextManager[None]:
         """What is kept while it lasts, and only then."""
         ...
 

@@ -33,12 +33,12 @@ from scipy.stats import theilslopes
 from league.config import Config, parse_config
 from league.loop import train
 from league.model.base import BaseModel
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.payoffs.view import HISTORY
 from league.preflight.checks import prepare
 from league.round.report import LiveReport
 from league.round.values import RoundReport
-from league.runtime.assembly import retention_of, restore
+from league.runtime.assembly import restore, retention_of
 from league.runtime.league import League
 from league.store.commit import TRIM_EVERY
 from league.store.run import RunStore
@@ -92,7 +92,7 @@ class Meter(LiveReport):
             fill(league.base)
         if report.round % self.step == 0 and report.round < report.rounds:  # the last round draws figures
             gc.collect()
-            give_back()
+            release_freed_memory()
             self.readings.append((report.round, resident()))
             print(json.dumps({"round": report.round, "MB": round(resident() / 1e6, 2)}), file=sys.stderr, flush=True)
         self.clock = dict(report.state.clock)

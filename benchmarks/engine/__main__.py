@@ -1,5 +1,6 @@
-"""The engine against what people do today, on the real SmolLM2-135M: CPU-seconds, contenders
-interleaved, medians.
+"""The engine against what people do today, on the real SmolLM2-135M.
+
+CPU-seconds, contenders interleaved, medians.
 
     python -m benchmarks.engine                                  # everything: about half an hour of one core
     python -m benchmarks.engine rollouts updates --repeats 5 --threads 2 --out runs/bench-engine-2.json
@@ -11,7 +12,7 @@ with the agent's prompts batched and left-padded, (b) the same one row at a time
 end), so a token is a token everywhere. For updates: ours, ours generic, (a) the PEFT loop (per adapter one padded
 batch, full logits, backward, AdamW), (b) one forward and backward per sequence with PEFT. To keep a turn short, loops
 over agents or rows whose cost per token cannot depend on how many there are do some of them (SOME in
-engine_contenders.py). Peak memory is measured in a fresh process per number of agents (`memory`).
+contenders.py). Peak memory is measured in a fresh process per number of agents (`memory`).
 """
 
 import argparse
@@ -30,14 +31,16 @@ from league.backends.local import LocalBackend
 from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.fetch import DEFAULT_MODEL
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.types import Hyper, Message, Reply, Request, Sample, Sampling
 
 
 # -------------------------------------------------------------------------------------------------- scaling
 def scaling(args: argparse.Namespace) -> dict:
-    """Cost per token at a constant number of rows with 1, 4, 16, 64 agents: 64 rows of 16 new
-    tokens, and updates of 64 × 64 tokens."""
+    """Cost per token at a constant number of rows with 1, 4, 16, 64 agents.
+
+    64 rows of 16 new tokens, and updates of 64 × 64 tokens.
+    """
     base, bank = load(args, agents=64)
     backend, found = LocalBackend(base, bank), {}
     rollouts, updates = {}, {}
@@ -62,15 +65,17 @@ def scaling(args: argparse.Namespace) -> dict:
 
 
 def turns(args: argparse.Namespace) -> dict:
-    """A second turn with and without the keys and values of the first: 8 agents, 32 rows, replies
-    of 64 tokens, 16 new ones after them."""
+    """A second turn with and without the keys and values of the first.
+
+    8 agents, 32 rows, replies of 64 tokens, 16 new ones after them.
+    """
     base, bank = load(args)
     backend = LocalBackend(base, bank)
     first = [Request(v, m, 4, Sampling(max_tokens=64), seed=i) for i, (v, m) in enumerate(prompts_for(8, 8, 64, 128))]
     times: dict[str, list[float]] = {"kept": [], "computed again": []}
     reused = []
     for _ in range(args.repeats):
-        with backend.remembering():
+        with backend.prefix_caching():
             replies = backend.generate(first)
             second = [
                 Request(
@@ -91,8 +96,10 @@ def turns(args: argparse.Namespace) -> dict:
 
 
 def memory(args: argparse.Namespace) -> dict:
-    """Peak resident memory (GB) of a rollout and an update with default settings, by number of
-    agents, each in a fresh process."""
+    """Peak resident memory (GB) of a rollout and an update, by number of agents.
+
+    With default settings, each number in a fresh process.
+    """
     found = {}
     for agents in (2, 8, 16, 64):
         command = [
@@ -125,13 +132,13 @@ def peak(args: argparse.Namespace) -> dict:
             [Request(v, m, 1, Sampling(max_tokens=16), seed=turn * len(asked) + i) for i, (v, m) in enumerate(asked)]
         )
         result.setdefault("after_rollout", resident())
-        give_back()  # as a round does between its phases
+        release_freed_memory()  # as a round does between its phases
         samples = [
             Sample(v.agent, r.prompt_tokens, r.tokens, (), 1.0) for (v, _), (r,) in zip(asked, replies, strict=True)
         ]
         update(base, bank, samples, {s.agent: Hyper(1e-5) for s in samples}, Objective())
         result.setdefault("after_update", resident())
-        give_back()
+        release_freed_memory()
     result["third_round"] = resident()
     print(json.dumps(result))
     return result
@@ -139,8 +146,9 @@ def peak(args: argparse.Namespace) -> dict:
 
 # ------------------------------------------------------------------------------------------------- roofline
 def roofline(args: argparse.Namespace) -> dict:
-    """The machine: best matrix rate and read bandwidth of this many threads, and the ideal step
-    they imply.
+    """The machine: its best matrix rate and read bandwidth, and the ideal step they imply.
+
+    With this many threads.
 
     ideal tokens/s at R rows = R / max(2 · P · R / rate, bytes(P) / bandwidth), P the parameters a token multiplies
     with.
@@ -172,14 +180,14 @@ def table(args: argparse.Namespace) -> None:
                 print(f"\n{part} {group}: {json.dumps(values)}")
                 continue
             print(
-                f"\n{part} {group}\n\n| contender | tokens per CPU-second | lowest–highest | ours is cheaper | runs "
-                "|\n|---|---|---|---|---|"
+                f"\n{part} {group}\n\n"
+                "| contender | tokens per CPU-second | lowest–highest | ours is cheaper | runs |\n|---|---|---|---|---|"
             )
             for name, v in rows.items():
                 span = f"{v['low']:.1f}–{v['high']:.1f}"
                 print(
-                    f"| {name} | {v['tokens_per_cpu_second']:.1f} | {span} | {v['ours_is_times_cheaper']:.2f}× | "
-                    f"{v['runs']} |"
+                    f"| {name} | {v['tokens_per_cpu_second']:.1f} | {span} | "
+                    f"{v['ours_is_times_cheaper']:.2f}× | {v['runs']} |"
                 )
 
 

@@ -1,9 +1,10 @@
-"""End to end against CoMLRL 1.4.3 (MAGRPO), same weights, prompts, reward, sampling: CPU-seconds
-per 1,000 completion tokens.
+"""End to end against CoMLRL 1.4.3 (MAGRPO), same weights, prompts, reward, sampling.
+
+CPU-seconds per 1,000 completion tokens.
 
     pip install comlrl==1.4.3        # in an environment that also has this project
     python -m benchmarks.engine.comlrl --repeats 5 --out runs/bench-comlrl.json
-    python -m benchmarks.engine.comlrl --tiny --repeats 40 --out runs/bench-comlrl-tiny.json   # and its reward
+    python -m benchmarks.engine.comlrl --tiny --repeats 40 --out runs/bench-comlrl-tiny.json   # and the reward
     python -m benchmarks.engine.comlrl memory --out runs/bench-comlrl-memory.json
 
 Agents with LoRA rank 8 over SmolLM2-135M (or any folder: --model; --tiny: a random Llama of 0.1M parameters with
@@ -53,8 +54,10 @@ TOPICS = [
 
 
 def reward(*said: list[str]) -> list[float]:
-    """Of each joint completion: closer lengths and more distinct words. Cheap, dense, never
-    constant."""
+    """Reward of each joint completion: closer lengths and more distinct words.
+
+    Cheap, dense, never constant.
+    """
     values = []
     for texts in zip(*said, strict=True):
         lengths = [len(text) for text in texts]
@@ -80,8 +83,10 @@ class Clock:
 
 
 def their_tokenizer(path: Path):
-    """With a pad token that is not the end token: else CoMLRL cuts prompts that contain one, and
-    its rewards see empty texts."""
+    """With a pad token that is not the end token.
+
+    Otherwise CoMLRL cuts prompts that contain one, and its rewards see empty texts.
+    """
     tokenizer = AutoTokenizer.from_pretrained(path)
     tokenizer.pad_token = next(
         token for token in ("<|endoftext|>", "<unk>") if token in tokenizer.get_vocab() and token != tokenizer.eos_token

@@ -1,5 +1,7 @@
-"""Rollouts and updates of the engine beside transformers.generate and PEFT; see
-benchmarks/engine/__main__.py for who they are."""
+"""Rollouts and updates of the engine beside transformers.generate and PEFT.
+
+benchmarks/engine/__main__.py says who the contenders are.
+"""
 
 import argparse
 import statistics
@@ -15,9 +17,10 @@ from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.engine import engine_for
+from league.model.engine import Prompt
+from league.model.engine_choice import engine_for
 from league.model.fused_engine import FusedEngine
-from league.model.generic_engine import GenericEngine, Prompt
+from league.model.generic_engine import GenericEngine
 from league.types import Hyper, Request, Sample, Sampling
 
 SOME = {"agents of (a)": 2, "rows of (b)": 1, "agents of the PEFT loop": 2, "agents of one forward per sequence": 1}
@@ -35,7 +38,7 @@ def rollouts(args: argparse.Namespace) -> dict:
     for rows in args.rows:
         samples = rows // 8
         asked = prompts_for(8, rows // samples, 64, 128)
-        rollout = rollout_contenders(base, bank, peft, fused, generic, asked, samples, args.new_tokens)
+        rollout = rollout_contenders(peft, fused, generic, asked, samples=samples, new=args.new_tokens)
         print(f"rollouts, {rows} rows = {rows // samples} prompts x {samples}, {args.new_tokens} new tokens")
         rollout = {name: work for name, work in rollout.items() if name not in args.without}
         for name in sorted(rollout.keys() & {"ours", "generic"}):
@@ -45,7 +48,7 @@ def rollouts(args: argparse.Namespace) -> dict:
         limit = linear_limit(base, bank, rows, 5)
         result["limit"] = {"tokens_per_cpu_second": limit}
         result["ours"]["share_of_limit"] = result["ours"]["tokens_per_cpu_second"] / limit
-        opening = prefill_cost(base, bank, asked, samples, args.new_tokens, args.repeats)
+        opening = prefill_cost(fused, asked, samples=samples, new=args.new_tokens, repeats=args.repeats)
         decoding = 1 / result["ours"]["tokens_per_cpu_second"] - opening
         result["ours"] |= {
             "prefill_cpu_seconds": opening * rows * args.new_tokens,
@@ -56,7 +59,8 @@ def rollouts(args: argparse.Namespace) -> dict:
     return found
 
 
-def rollout_contenders(base, bank, peft, fused, generic, asked, samples, new) -> dict[str, Callable[[], int]]:
+def rollout_contenders(peft, fused, generic, asked, *, samples, new) -> dict[str, Callable[[], int]]:
+    base, bank = fused.base, fused.bank
     requests = [Request(v, m, samples, Sampling(max_tokens=new), seed=i) for i, (v, m) in enumerate(asked)]
     encoded = [(v, base.encode(m)) for v, m in asked]
     fixed = dict(
@@ -103,8 +107,10 @@ def rollout_contenders(base, bank, peft, fused, generic, asked, samples, new) ->
 
 
 def linear_limit(base: BaseModel, bank: AdapterBank, rows: int, repeats: int) -> float:
-    """Tokens per CPU-second if a step were its base matrix products alone, on the packed weights,
-    at this number of rows."""
+    """Tokens per CPU-second if a step were its base matrix products alone.
+
+    On the packed weights, at this number of rows.
+    """
     engine = engine_for(bank)
     assert isinstance(engine, FusedEngine)
     first = engine.decoder.layers[0]
@@ -122,10 +128,10 @@ def linear_limit(base: BaseModel, bank: AdapterBank, rows: int, repeats: int) ->
     return 1 / statistics.median(cpu(step) for _ in range(repeats))
 
 
-def prefill_cost(base, bank, asked, samples, new, repeats) -> float:
+def prefill_cost(fused: LocalBackend, asked, *, samples: int, new: int, repeats: int) -> float:
     """Median CPU-seconds of the prefill, per token that is then generated."""
-    prompts = [Prompt(v, base.encode(m), samples) for v, m in asked]
-    engine = engine_for(bank)
+    prompts = [Prompt(v, fused.base.encode(m), samples) for v, m in asked]
+    engine = fused.engine
     return statistics.median(
         cpu(lambda: engine.open(prompts, new) and len(asked) * samples * new) for _ in range(repeats)
     )

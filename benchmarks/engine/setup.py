@@ -26,8 +26,8 @@ def load(args: argparse.Namespace, agents: int = 8) -> tuple[BaseModel, AdapterB
     for i in range(agents):
         version = Version(f"agent{i}", 0)
         bank.add(version, LoraSpec(), seed=i, trainable=True)
-        noise = torch.randn(bank.slice(version).params.shape, generator=torch.Generator().manual_seed(i))
-        bank.slice(version).params.add_(noise, alpha=0.002)
+        noise = torch.randn(bank.slice(version).params_P.shape, generator=torch.Generator().manual_seed(i))
+        bank.slice(version).params_P.add_(noise, alpha=0.002)
     return base, bank
 
 
@@ -50,14 +50,14 @@ def samples_for(base: BaseModel, shape: dict) -> list[Sample]:
     rnd = random.Random(1)
     made = []
     for i in range(shape["rows"] // shape["group"]):
-        prompt = tuple(rnd.choices(range(10, min(40_000, base.head.shape[0])), k=shape["prompt"]))
+        prompt = tuple(rnd.choices(range(10, min(40_000, base.head_VH.shape[0])), k=shape["prompt"]))
         agent = f"agent{i * 8 // (shape['rows'] // shape['group'])}"
         for j in range(shape["group"]):
             made.append(
                 Sample(
                     agent,
                     prompt,
-                    tuple(rnd.choices(range(10, min(40_000, base.head.shape[0])), k=shape["completion"])),
+                    tuple(rnd.choices(range(10, min(40_000, base.head_VH.shape[0])), k=shape["completion"])),
                     (),
                     (-1.0) ** j,
                 )
@@ -108,8 +108,10 @@ def interleaved(contenders: dict[str, Callable[[], int]], repeats: int) -> dict[
 
 
 def summary(times: dict[str, list[float]], ours: str) -> dict[str, dict[str, float]]:
-    """tokens per CPU-second (median, low, high) and how many times cheaper `ours` is: median of the
-    ratios within a turn."""
+    """Tokens per CPU-second (median, low, high) and how many times cheaper `ours` is.
+
+    The latter is the median of the ratios within a turn.
+    """
     found = {}
     for name, values in times.items():
         ratios = [value / mine for value, mine in zip(values, times[ours], strict=True)]
@@ -124,8 +126,10 @@ def summary(times: dict[str, list[float]], ours: str) -> dict[str, dict[str, flo
 
 
 def save(args: argparse.Namespace, part: str, result: dict) -> None:
-    """Add what is known so far to the results file: an interrupted benchmark keeps its finished
-    rows."""
+    """Add what is known so far to the results file.
+
+    An interrupted benchmark keeps its finished rows.
+    """
     args.out.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(args.out.read_text()) if args.out.is_file() else {}
     args.out.write_text(json.dumps({**before, part: {**before.get(part, {}), **result}}, indent=1) + "\n")

@@ -1,5 +1,6 @@
-"""How OpenMP's threads wait: a rollout and an update with two threads, alone and beside busy loops,
-under several settings of the environment.
+"""How OpenMP's threads wait, under several settings of the environment.
+
+Timed are a rollout and an update with two threads, alone and beside busy loops.
 
     python -m benchmarks.engine.waiting                     # SmolLM2-135M, six minutes
     python -m benchmarks.engine.waiting --busy 2 --settings default league

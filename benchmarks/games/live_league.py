@@ -167,7 +167,7 @@ def policies_of(bank: AdapterBank, turn: Turn, moves: Sequence[str], versions: S
 def openings(base: BaseModel, grammar: str, moves: Sequence[str]) -> tuple[list[int], list[int]]:
     """(tokens a reply may open with, the one move each of them leads to). Raises ValueError where
     an opening leaves the move undecided."""
-    allowed = unpack(torch.from_numpy(Grammars(base).start(grammar).mask()[None].copy()), base.head.shape[0])[0]
+    allowed = unpack(torch.from_numpy(Grammars(base).start(grammar).mask()[None].copy()), base.head_VH.shape[0])[0]
     tokens = allowed.nonzero().flatten().tolist()
     leads = [
         [place for place, move in enumerate(moves) if move.startswith(str(base.tokenizer.decode([token])))]

@@ -1,5 +1,6 @@
-"""One reply over the wire: a streamed chat completion of an OpenAI-compatible server, read with
-suspicion.
+"""One reply over the wire, read with suspicion.
+
+It comes as a streamed chat completion of an OpenAI-compatible server.
 
 The server is not trusted: only an event stream with status 200 is read, at most so many bytes of it, never through a
 redirect (which could carry the prompt elsewhere) and never compressed (a small answer could unfold into a huge one).
@@ -24,13 +25,17 @@ CONNECT_SECONDS = 10.0
 AGAIN = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which another attempt makes sense."""
 CHARS_PER_TOKEN = 6
-"""A reply is cut at so many characters per token asked for: a server that ignores the limit must
-not fill the next player's context."""
+"""A reply is cut at so many characters per token asked for.
+
+A server that ignores the limit must not fill the next player's context.
+"""
 
 
 class Failed(Exception):
-    """One attempt failed. `again`: another may succeed; `after`: seconds the server asked to wait,
-    if it did."""
+    """One attempt failed.
+
+    `again`: another may succeed; `after`: seconds the server asked to wait, if it did.
+    """
 
     def __init__(self, reason: str, *, again: bool, after: float | None = None):
         self.again, self.after = again, after
@@ -38,8 +43,10 @@ class Failed(Exception):
 
 
 def connect(config: RemoteConfig, key: str) -> openai.AsyncOpenAI:
-    """A client that tries once, follows no redirect, and refuses whatever is no event stream before
-    reading it."""
+    """A client that tries once and follows no redirect.
+
+    It refuses whatever is no event stream before reading it.
+    """
     limits = httpx2.Limits(max_connections=config.parallel)
     timeout = httpx2.Timeout(config.deadline, connect=min(CONNECT_SECONDS, config.deadline))
     http = openai.DefaultAsyncHttpxClient(
@@ -85,8 +92,10 @@ def arguments(config: RemoteConfig, request: Request, sample: int) -> dict[str, 
 
 # ------------------------------------------------------------------------------------------------- admission
 async def _admit(response: httpx2.Response) -> None:
-    """Raises Failed for anything but a plain event stream, having read at most the first bytes of
-    an error."""
+    """Raises Failed for anything but a plain event stream.
+
+    By then at most the first bytes of an error have been read.
+    """
     kind = response.headers.get("content-type", "no content type").split(";")[0].strip().lower()
     status = response.status_code
     if 300 <= status < 400:
@@ -103,7 +112,8 @@ async def _admit(response: httpx2.Response) -> None:
         raise Failed("sent a compressed answer although none was accepted", again=False)
     if kind != "text/event-stream":
         raise Failed(
-            f"sent {kind[:60]}; expected text/event-stream (is base_url the address of the API, usually ending in /v1?)",
+            f"sent {kind[:60]}; expected text/event-stream (is base_url the address of the API, "
+            "usually ending in /v1?)",
             again=True,
         )
 
@@ -142,8 +152,10 @@ def _cause(error: BaseException) -> str:
 
 # --------------------------------------------------------------------------------------------------- reading
 async def _read(chunks: AsyncIterator[bytes], request: Request, most: int) -> Reply:
-    """Put the pieces of a stream together. Raises Failed when it is no chat stream, ends before its
-    end, or goes beyond `most` bytes."""
+    """Put the pieces of a stream together.
+
+    Raises Failed when it is no chat stream, ends before its end, or goes beyond `most` bytes.
+    """
     size, rest, finish = 0, b"", None
     pieces: list[str] = []
     async for chunk in chunks:
@@ -186,8 +198,7 @@ def _piece(data: bytes) -> tuple[str, str | None]:
 
 
 def _reply(text: str, finish: str, request: Request) -> Reply:
-    """The reply as a local player's would be: safe text, cut at the stop strings and at the length
-    asked for."""
+    """The reply as a local player's would be: safe text, cut at stop strings and length."""
     text = safe(text)
     cuts = [at for stop in request.sampling.stop if (at := text.find(stop)) >= 0]
     if cuts:
@@ -211,10 +222,11 @@ _SAFE: dict[int, str | None] = dict.fromkeys(_HIDDEN, "\ufffd") | {0x0D: None}
 
 
 def safe(text: str) -> str:
-    """Text that any encoder, terminal and database takes: surrogate pairs joined, lone ones and
-    control characters replaced by U+FFFD.
+    """Text that any encoder, terminal and database takes.
 
-    Line ends become \\n; tabs stay. Marks that turn the writing direction count as control characters: they make text
+    Surrogate pairs are joined; lone ones and control characters are replaced by U+FFFD.
+
+    Line ends become \n; tabs stay. Marks that turn the writing direction count as control characters: they make text
     look like other text.
     """
     return _encodable(text).replace("\r\n", "\n").translate(_SAFE)

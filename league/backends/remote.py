@@ -1,5 +1,6 @@
-"""Players behind an OpenAI-compatible server: frozen members of the population that can be slow,
-wrong, or gone.
+"""Players behind an OpenAI-compatible server, as frozen members of the population.
+
+They can be slow, wrong, or gone.
 
 Who cannot answer makes the match void, never a loss: `generate` then returns a BackendError in the place of the
 replies. A reply has a deadline for all its attempts together; failed attempts are repeated after a jittered, doubling
@@ -46,15 +47,21 @@ def request_key(config: RemoteConfig, request: Request, sample: int) -> str:
     """sha256 of all that a reply depends on."""
     sampling = request.sampling
     asked = [
-        config.base_url, config.model, [[message.role, message.content] for message in request.messages], request.seed, sample,
+        config.base_url,
+        config.model,
+        [[message.role, message.content] for message in request.messages],
+        request.seed,
+        sample,
         [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens, list(sampling.stop)],
-    ]  # fmt: skip
+    ]
     return hashlib.sha256(json.dumps(asked, separators=(",", ":")).encode()).hexdigest()
 
 
 def key_of(config: RemoteConfig, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key's value; "" where the server needs none; None when the variable is missing, empty, or
-    cannot be sent in a header."""
+    """The key's value.
+
+    "" where the server needs none; None when the variable is missing, empty, or cannot be sent in a header.
+    """
     if config.key is None:
         return ""
     value = environment.get(config.key, "").strip()
@@ -90,8 +97,10 @@ class Breaker:
 
 @dataclass
 class RemoteBackend:
-    """types.Backend for the agents in `players`. All their requests of a stage are under way at
-    once, `parallel` per player."""
+    """types.Backend for the agents in `players`.
+
+    All their requests of a stage are under way at once, `parallel` per player.
+    """
 
     players: Mapping[str, RemoteConfig]
     journal: Journal | None = None
@@ -139,22 +148,24 @@ class RemoteBackend:
         key = key_of(config, self.environment)
         if key is None:
             return dict.fromkeys(places, BackendError(f"{agent}: the environment variable {config.key} holds no key"))
-        gate = asyncio.Semaphore(config.parallel)
+        slots = asyncio.Semaphore(config.parallel)
         async with connect(config, key or "none") as client:
-            asked = (self._one(client, gate, agent, requests[place], sample, key) for place, sample in places)
+            asked = (
+                self._one(client, agent, requests[place], sample, slots=slots, key=key) for place, sample in places
+            )
             return dict(zip(places, await asyncio.gather(*asked), strict=True))
 
     async def _one(
-        self, client: "AsyncOpenAI", gate: asyncio.Semaphore, agent: str, request: Request, sample: int, key: str
+        self, client: "AsyncOpenAI", agent: str, request: Request, sample: int, *, slots: asyncio.Semaphore, key: str
     ) -> Reply | BackendError:
         """One reply, or why there is none. In the journal when this returns."""
         config, breaker = self.players[agent], self.breakers.setdefault(agent, Breaker(self.clock))
-        async with gate:
+        async with slots:
             if wait := breaker.closed_for():
                 return BackendError(
                     f"{agent}: not asked, it failed {breaker.failures} times in a row; the next try is in {wait:.0f} s"
                 )
-            answer, after = await self._attempts(client, config, agent, request, sample, key)
+            answer, after = await self._attempts(client, agent, request, sample, key)
             if isinstance(answer, BackendError):
                 breaker.failed(after)
                 return answer
@@ -164,10 +175,11 @@ class RemoteBackend:
             return answer
 
     async def _attempts(
-        self, client: "AsyncOpenAI", config: RemoteConfig, agent: str, request: Request, sample: int, key: str
+        self, client: "AsyncOpenAI", agent: str, request: Request, sample: int, key: str
     ) -> tuple[Reply | BackendError, float | None]:
         from league.backends.chat_stream import Failed, ask
 
+        config = self.players[agent]
         end, reason, after = self.clock() + config.deadline, "no complete reply", None
         try:
             async with asyncio.timeout(config.deadline):

@@ -1,27 +1,31 @@
-"""One backend made of several: each request goes to the one its agent belongs to, each backend
-still gets one batch a stage."""
+"""One backend made of several: each request goes to the one its agent belongs to.
+
+Each of them still gets one batch a stage.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from league.errors import BackendError
-from league.types import Backend, Remembering, Reply, Request
+from league.types import Backend, PrefixCaching, Reply, Request
 
 
 class RouterBackend:
-    """`special` names the agents that have a backend of their own; everyone else, and the base
-    model, goes to `default`."""
+    """`special` names the agents that have a backend of their own; all others go to `default`.
+
+    So does the base model.
+    """
 
     def __init__(self, default: Backend | None, special: Mapping[str, Backend]):
         self.default, self.special = default, dict(special)
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
-        """All its backends that can remember do."""
+    def prefix_caching(self) -> Iterator[None]:
+        """Of all its backends that offer it."""
         with ExitStack() as stack:
             for backend in {id(item): item for item in (self.default, *self.special.values())}.values():
-                if isinstance(backend, Remembering):
-                    stack.enter_context(backend.remembering())
+                if isinstance(backend, PrefixCaching):
+                    stack.enter_context(backend.prefix_caching())
             yield
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:

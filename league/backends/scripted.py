@@ -1,5 +1,6 @@
-"""Players without weights: a mixed strategy over fixed texts, or a user's own function. They are
-opponents and yardsticks, never trained.
+"""Players without weights: a mixed strategy over fixed texts, or a user's own function.
+
+They are opponents and yardsticks, never trained.
 
 A reply depends only on (request seed, sample): the same match draws the same replies. Replies carry no tokens.
 """
@@ -18,8 +19,10 @@ Script = Callable[[Sequence[Message], np.random.Generator], str]
 
 
 def mixed_strategy(says: Mapping[str, float]) -> Script:
-    """A script that says each text with its probability. Raises UserError unless the weights are
-    positive in sum."""
+    """A script that says each text with its probability.
+
+    Raises UserError unless the weights are positive in sum.
+    """
     texts, weights = list(says), np.array([float(weight) for weight in says.values()])
     if not texts or not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
         raise UserError(
@@ -30,8 +33,10 @@ def mixed_strategy(says: Mapping[str, float]) -> Script:
 
 
 def imported(path: str) -> Script:
-    """A user's function by dotted path, "package.module:function". Raises UserError when it cannot
-    be imported."""
+    """A user's function by dotted path, "package.module:function".
+
+    Raises UserError when it cannot be imported.
+    """
     found = find(path, "script")
     if not callable(found):
         raise UserError(f"script '{path}': expected 'package.module:function' naming a function")

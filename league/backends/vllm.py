@@ -1,5 +1,6 @@
-"""Rollouts by vLLM, with our adapters handed over by path: optional, behind the same interface as
-LocalBackend.
+"""Rollouts by vLLM, with our adapters handed over by path.
+
+It is optional, and has the same interface as LocalBackend.
 
 vLLM computes with other kernels, so its probabilities are not quite ours. Replies carry ours where both agree within
 `tolerance` per token, so that an on-policy ratio is exactly 1; where any token of a reply differs more, the reply
@@ -26,8 +27,10 @@ from league.types import Reply, Request, Sampling, Version
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter as vLLM knows it: a name, a positive number never reused for other weights, a PEFT
-    folder."""
+    """An adapter as vLLM knows it: a name, a number and a PEFT folder.
+
+    The number is positive and never reused for other weights.
+    """
 
     name: str
     number: int
@@ -47,8 +50,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Draw:
-    """One completion: tokens include the end token when finish is "end"; logprobs under the
-    processed (sampling) distribution."""
+    """One completion; tokens include the end token when finish is "end".
+
+    Log-probabilities are those of the processed (sampling) distribution.
+    """
 
     tokens: tuple[int, ...]
     text: str
@@ -60,15 +65,19 @@ class Sampler(Protocol):
     """What is needed of vLLM."""
 
     def sample(self, jobs: Sequence[Job]) -> list[list[Draw]]:
-        """Answer every job with its `samples` draws, in order. Raises BackendError when the engine
-        fails."""
+        """Answer every job with its `samples` draws, in order.
+
+        Raises BackendError when the engine fails.
+        """
         ...
 
 
 @dataclass
 class Drift:
-    """How far the sampler's log-probabilities were from ours, in all: tokens, largest and summed
-    |difference|, replies kept as theirs."""
+    """How far the sampler's log-probabilities were from ours, in all.
+
+    Tokens, largest and summed |difference|, and replies kept as theirs.
+    """
 
     tokens: int = 0
     largest: float = 0.0
@@ -78,8 +87,10 @@ class Drift:
 
 
 class VllmBackend:
-    """types.Backend over a Sampler; weights come from our bank, exported once per version and
-    revision into `spool`."""
+    """types.Backend over a Sampler.
+
+    Weights come from our bank, exported once per version and revision into `spool`.
+    """
 
     def __init__(self, base: BaseModel, bank: AdapterBank, sampler: Sampler, spool: Path, *, tolerance: float = 0.02):
         self.base, self.bank, self.sampler, self.spool, self.tolerance = base, bank, sampler, spool, tolerance

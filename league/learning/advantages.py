@@ -22,8 +22,7 @@ from league.errors import TrainingDiverged
 from league.types import Decision, Episode, Node, Sample, Score
 
 SPREAD = 1e-9
-"""A group whose returns differ by less than this has no variance: the difference is floating-point
-noise."""
+"""A group whose returns differ by less than this has no variance: it is floating-point noise."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,19 @@ class Group:
 
     def advantages(self, credit: Credit) -> dict[int, float]:
         """reply index → advantage; empty when the group has no variance."""
-        values = list(self.returns.values())
-        if len(values) < 2 or max(values) - min(values) < SPREAD:
+        returns_G = list(self.returns.values())
+        if len(returns_G) < 2 or max(returns_G) - min(returns_G) < SPREAD:
             return {}
-        mean = fmean(values)
-        scale = len(values) / (len(values) - 1) if credit.leave_one_out else 1.0
+        mean = fmean(returns_G)
+        scale = len(returns_G) / (len(returns_G) - 1) if credit.leave_one_out else 1.0
         if credit.normalise:
-            scale /= math.sqrt(fmean((value - mean) ** 2 for value in values))
+            scale /= math.sqrt(fmean((value - mean) ** 2 for value in returns_G))
         return {reply: (value - mean) * scale for reply, value in self.returns.items()}
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one episode gives to learning: samples, and how many groups had nothing to say."""
+class EpisodeSamples:
+    """What one episode gives to learning: samples, and how many groups had no variance."""
 
     samples: tuple[Sample, ...]
     groups: int
@@ -93,13 +92,14 @@ def groups(episode: Episode, score: Score, discount: float) -> list[Group]:
                 if not math.isfinite(value):
                     agent = episode.match.seats[seat].agent
                     raise TrainingDiverged(
-                        f"match {episode.match.id}: the return of seat '{seat}' (agent '{agent}') is {value}, not finite"
+                        f"match {episode.match.id}: the return of seat '{seat}' (agent '{agent}') "
+                        f"is {value}, not finite"
                     )
             found.append(Group(seat, decision, returns))
     return found
 
 
-def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozenset[str] | set[str]) -> Lesson:
+def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozenset[str] | set[str]) -> EpisodeSamples:
     """Samples of the seats whose agents are trainable, and the advantages of all.
 
     A reply without tokens (scripted, remote) never becomes a sample.
@@ -121,20 +121,19 @@ def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozen
             if spoken.tokens and advantage != 0.0:
                 samples.append(
                     Sample(
-                        agent,
-                        spoken.prompt_tokens,
-                        spoken.tokens,
-                        spoken.logprobs,
-                        advantage,
-                        group.decision.turn.sampling[group.seat],
+                        agent=agent,
+                        prompt_tokens=spoken.prompt_tokens,
+                        tokens=spoken.tokens,
+                        logprobs=spoken.logprobs,
+                        advantage=advantage,
+                        sampling=group.decision.turn.sampling[group.seat],
                     )
                 )
-    return Lesson(tuple(samples), total, flat, shown)
+    return EpisodeSamples(tuple(samples), total, flat, shown)
 
 
-def merge(lessons: Sequence[Lesson]) -> tuple[list[Sample], float]:
-    """All samples of a round, and the share of groups that had no variance (0 when there were
-    none)."""
-    samples = [sample for lesson in lessons for sample in lesson.samples]
-    total = sum(lesson.groups for lesson in lessons)
-    return samples, sum(lesson.flat_groups for lesson in lessons) / total if total else 0.0
+def collect(episodes: Sequence[EpisodeSamples]) -> tuple[list[Sample], float]:
+    """All samples of a round, and the share of groups without variance (0 when there were none)."""
+    samples = [sample for episode in episodes for sample in episode.samples]
+    total = sum(episode.groups for episode in episodes)
+    return samples, sum(episode.flat_groups for episode in episodes) / total if total else 0.0

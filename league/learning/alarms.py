@@ -1,17 +1,18 @@
-"""Signs that an agent is going wrong, and when a sign is an alarm. Pure functions of a round's
-episodes and updates.
+"""Signs that an agent is going wrong, and when a sign is an alarm.
+
+Pure functions of a round's episodes and updates.
 
     kl            mean k3 to the base per token (only where the KL term is on)
-    entropy_low   entropy of the sampling distribution as a share of the agent's first round; alarm *below* the level
-    entropy_high  the same, alarm above
+    entropy_low   entropy of the sampling distribution as a share of the agent's first round; alarm when *below*
+    entropy_high  the same, alarm when above
     length        mean tokens of a reply as a multiple of the first round's
     capped        share of replies that hit their token cap
     repetition    share of a reply's 4-grams of words that repeat an earlier one of the same reply, mean over replies
     overfit       accuracy on training problems minus held-out accuracy (0…1), where both were measured
     flat_groups   share of the agent's groups without variance
 
-Each has two levels: warn, and roll back. An agent is never rolled back for what it was born with: where its first
-round was already beyond the level, the alarm stays a warning.
+Each has two thresholds: warn, and roll back. An agent is never rolled back for what it was born with: where its first
+round was already beyond the threshold, the alarm stays a warning.
 """
 
 import math
@@ -30,8 +31,8 @@ RELATIVE = {"entropy_low": "entropy", "entropy_high": "entropy", "length": "leng
 
 
 @dataclass(frozen=True)
-class Level:
-    """None switches a level off."""
+class Thresholds:
+    """Of one sign; None switches one off."""
 
     warn: float | None
     roll_back: float | None
@@ -60,8 +61,7 @@ def repeated_share(text: str, n: int = 4) -> float:
 def speech(
     episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]
 ) -> dict[str, dict[str, float]]:
-    """agent → length (tokens), capped, repetition, flat_groups and train_accuracy over what it said
-    in these matches."""
+    """agent → length (tokens), capped, repetition, flat_groups and train_accuracy in these matches."""
     said: dict[str, list[Reply]] = {}
     groups: dict[str, list[bool]] = {}
     right: dict[str, list[float]] = {}
@@ -92,8 +92,10 @@ def speech(
 
 
 def signs(measured: Mapping[str, float], first: Mapping[str, float]) -> dict[str, float]:
-    """The table's signs from measured quantities and those of the agent's first round; what cannot
-    be known is left out."""
+    """The table's signs from measured quantities and those of the agent's first round.
+
+    What cannot be known is left out.
+    """
     found = {sign: measured[sign] for sign in ("kl", "capped", "repetition", "flat_groups") if sign in measured}
     for sign, quantity in RELATIVE.items():
         if quantity in measured and first.get(quantity, 0.0) > 0:
@@ -104,20 +106,22 @@ def signs(measured: Mapping[str, float], first: Mapping[str, float]) -> dict[str
 
 
 def alarms(
-    agent: str, measured: Mapping[str, float], first: Mapping[str, float], levels: Mapping[str, Level]
+    agent: str, measured: Mapping[str, float], first: Mapping[str, float], thresholds: Mapping[str, Thresholds]
 ) -> list[Alarm]:
-    """The alarms of one agent's round, each at its highest level. A sign that is not a number is an
-    alarm of its own."""
+    """The alarms of one agent's round, each for the stronger threshold it crosses.
+
+    A sign that is not a number is an alarm of its own.
+    """
     now, born = signs(measured, first), signs(first, first)
     found = []
     for sign, value in now.items():
-        level = levels[sign]
+        limits = thresholds[sign]
         if not math.isfinite(value):
-            found.append(Alarm(agent, sign, value, level.roll_back or level.warn or 0.0, "roll back"))
-        elif _beyond(sign, value, level.roll_back) and not _beyond(sign, born.get(sign, value), level.roll_back):
-            found.append(Alarm(agent, sign, value, level.roll_back or 0.0, "roll back"))
-        elif _beyond(sign, value, level.warn):
-            found.append(Alarm(agent, sign, value, level.warn or 0.0, "warn"))
+            found.append(Alarm(agent, sign, value, limits.roll_back or limits.warn or 0.0, "roll back"))
+        elif _beyond(sign, value, limits.roll_back) and not _beyond(sign, born.get(sign, value), limits.roll_back):
+            found.append(Alarm(agent, sign, value, limits.roll_back or 0.0, "roll back"))
+        elif _beyond(sign, value, limits.warn):
+            found.append(Alarm(agent, sign, value, limits.warn or 0.0, "warn"))
     return found
 
 

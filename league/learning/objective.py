@@ -1,5 +1,4 @@
-"""What one update minimises, token by token, and its exact gradient with respect to the hidden
-states.
+"""What one update minimises, token by token, and its exact gradient at the hidden states.
 
 Per agent, over its n samples (sequence aggregation; design: MAGRPO, arXiv 2508.04652, plus the usual options)
 
@@ -27,7 +26,7 @@ from torch import Tensor
 
 from league.errors import ConfigError
 from league.model.grammar import unpack
-from league.model.sampling import BLOCK, Shape, log_total, truncate
+from league.model.sampling import BLOCK, RowSampling, log_total, truncate
 from league.types import Hyper
 
 
@@ -69,159 +68,172 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Targets:
-    """Loss positions of one micro-batch, flat, each [N]: target token, behaviour log-probability
-    (NaN where unknown), advantage, weight (1/n or 1/tokens of its agent), KL coefficient, owner (index of the
-    agent), sampling shape."""
+class LossPositions:
+    """The N positions of one micro-batch that carry loss, flat: one for each token of a completion."""
 
-    tokens: Tensor
-    behaviour: Tensor
-    advantage: Tensor
-    weight: Tensor
-    kl: Tensor
-    owner: Tensor
-    shape: Shape
-    allowed: Tensor | None = None
-    """Packed grammar masks [N, words], where any completion was sampled under a grammar."""
+    tokens_N: Tensor
+    """The tokens to be predicted."""
+    behaviour_N: Tensor
+    """Their log-probabilities when they were sampled; NaN where unknown."""
+    advantage_N: Tensor
+    weight_N: Tensor
+    """1 / samples or 1 / tokens of the agent."""
+    kl_N: Tensor
+    """KL coefficient of the agent."""
+    owner_N: Tensor
+    """Index of the agent."""
+    sampling: RowSampling
+    """How each token was sampled."""
+    allowed_NW: Tensor | None = None
+    """Packed grammar masks, where any completion was sampled under a grammar."""
+
+    def part(self, part: slice) -> "LossPositions":
+        """Those in `part`."""
+        index = torch.arange(len(self.tokens_N), device=self.tokens_N.device)[part]
+        return LossPositions(
+            tokens_N=self.tokens_N[part],
+            behaviour_N=self.behaviour_N[part],
+            advantage_N=self.advantage_N[part],
+            weight_N=self.weight_N[part],
+            kl_N=self.kl_N[part],
+            owner_N=self.owner_N[part],
+            sampling=self.sampling.rows(index),
+            allowed_NW=None if self.allowed_NW is None else self.allowed_NW[part],
+        )
 
 
 SUMS = ("loss", "kl", "entropy", "clipped", "logprob", "tokens")
-"""What is summed per agent: weighted loss; and over tokens: k3, entropy, clipped, log-probability,
-count."""
+"""What is summed per agent.
+
+The weighted loss; and over tokens: k3, entropy, 1 where the clip acted, log-probability, 1.
+"""
 
 
 def head_gradient(
-    hidden: Tensor,
-    head: Tensor,
-    targets: Targets,
+    hidden_NH: Tensor,
+    head_VH: Tensor,
+    positions: LossPositions,
     objective: Objective,
-    reference: Tensor | None,
-    agents: int,
+    reference_N: Tensor | None,
     *,
+    agents: int,
     chunk: int = 256,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradient of the loss at `hidden` [N, h] through head [V, h]; also sums [agents, len(SUMS)]
-    and log-probabilities [N].
+    """Gradient of the loss at the hidden states [N, H], through the head.
 
-    `reference` [N]: log-probabilities of the targets under the base at the same temperature, or None when no agent
-    has a KL term.
+    Also the sums [agents, len(SUMS)] and the log-probabilities of the tokens [N]. `reference_N`: log-probabilities
+    of the tokens under the base at the same temperature, or None when no agent has a KL term.
     """
-    grad = torch.empty_like(hidden)
+    grad_NH = torch.empty_like(hidden_NH)
     sums = torch.zeros(agents, len(SUMS), dtype=torch.float64)
-    logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-    size = BLOCK if hidden.device.type == "cpu" else chunk
-    for at in range(0, len(hidden), chunk):
-        logits = torch.nn.functional.linear(hidden[at : at + chunk], head)
-        for start in range(0, len(logits), size):
-            block = logits[start : start + size]
-            part = slice(at + start, at + start + len(block))
-            known = None if reference is None else reference[part]
-            dscores, logprobs[part] = _slope(block.float(), _cut(targets, part), objective, known, sums)
-            block.copy_(dscores)
-        grad[at : at + chunk] = logits @ head
-    return grad, sums, logprobs
+    logprobs_N = torch.empty(len(hidden_NH), dtype=torch.float32, device=hidden_NH.device)
+    size = BLOCK if hidden_NH.device.type == "cpu" else chunk
+    for at in range(0, len(hidden_NH), chunk):
+        logits_nV = torch.nn.functional.linear(hidden_NH[at : at + chunk], head_VH)
+        for start in range(0, len(logits_nV), size):
+            block_nV = logits_nV[start : start + size]
+            part = slice(at + start, at + start + len(block_nV))
+            known = None if reference_N is None else reference_N[part]
+            dscores_nV, logprobs_N[part] = _slope(block_nV.float(), positions.part(part), objective, known, sums)
+            block_nV.copy_(dscores_nV)
+        grad_NH[at : at + chunk] = logits_nV @ head_VH
+    return grad_NH, sums, logprobs_N
 
 
 def _slope(
-    scores: Tensor, targets: Targets, objective: Objective, reference: Tensor | None, sums: Tensor
+    scores_NV: Tensor, positions: LossPositions, objective: Objective, reference_N: Tensor | None, sums: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(gradient at the logits, log-probabilities) of some positions' fp32 logits [n, V], which it
-    overwrites; adds to sums."""
-    if not targets.shape.unit:
-        scores /= targets.shape.temperature[:, None]
-    chosen = scores.gather(1, targets.tokens[:, None]).squeeze(1)
-    bounded = targets.allowed is not None or not targets.shape.plain
-    full = untruncated = None
-    if reference is not None and bounded:
-        untruncated = scores.softmax(1)
-        full = chosen - log_total(scores, untruncated)
-    if targets.allowed is not None:
-        scores = scores.masked_fill(~unpack(targets.allowed, scores.shape[1]), float("-inf"))
-    scores = truncate(scores, targets.shape, forced=targets.tokens)
-    probability = scores.softmax(1)
-    total = log_total(scores, probability)
-    logprob = chosen - total
-    full = logprob if full is None else full
-    policy, loss, clipped = _policy_term(logprob, targets, objective)
-    kl, kl_slope = _kl_term(full, reference)
-    coefficient = policy
-    if untruncated is None:
-        coefficient = coefficient + targets.kl * kl_slope
-    coefficient = coefficient * targets.weight / targets.shape.temperature
-    entropy = total - _expectation(probability, scores, bounded)
+    """(gradient at the logits [N, V], log-probabilities [N]) of some positions; adds to sums.
+
+    Overwrites `scores_NV`, their fp32 logits.
+    """
+    sampling = positions.sampling
+    if not sampling.unscaled:
+        scores_NV /= sampling.temperature_R[:, None]
+    chosen_N = scores_NV.gather(1, positions.tokens_N[:, None]).squeeze(1)
+    bounded = positions.allowed_NW is not None or not sampling.untruncated
+    full_N = unbounded_NV = None
+    if reference_N is not None and bounded:
+        unbounded_NV = scores_NV.softmax(1)
+        full_N = chosen_N - log_total(scores_NV, unbounded_NV)
+    if positions.allowed_NW is not None:
+        scores_NV = scores_NV.masked_fill(~unpack(positions.allowed_NW, scores_NV.shape[1]), float("-inf"))
+    scores_NV = truncate(scores_NV, sampling, forced_R=positions.tokens_N)
+    probability_NV = scores_NV.softmax(1)
+    total_N = log_total(scores_NV, probability_NV)
+    logprob_N = chosen_N - total_N
+    full_N = logprob_N if full_N is None else full_N
+    policy_N, loss_N, clipped_N = _policy_term(logprob_N, positions, objective)
+    kl_N, kl_slope_N = _kl_term(full_N, reference_N)
+    coefficient_N = policy_N
+    if unbounded_NV is None:
+        coefficient_N = coefficient_N + positions.kl_N * kl_slope_N
+    coefficient_N = coefficient_N * positions.weight_N / sampling.temperature_R
+    entropy_N = total_N - _expectation(probability_NV, scores_NV, bounded)
     if objective.entropy:
         # dH/dz = −p (log p + H); the loss holds −entropy · H
-        slope = probability * (probability.clamp_min(1e-30).log() + entropy[:, None])
-    dscores = probability.mul_(-coefficient[:, None])
+        slope_NV = probability_NV * (probability_NV.clamp_min(1e-30).log() + entropy_N[:, None])
+    dscores_NV = probability_NV.mul_(-coefficient_N[:, None])
     if objective.entropy:
-        dscores.addcmul_(slope, (objective.entropy * targets.weight / targets.shape.temperature)[:, None])
-    if untruncated is not None:
-        more = targets.kl * kl_slope * targets.weight / targets.shape.temperature
-        dscores.addcmul_(untruncated, -more[:, None])
-        coefficient = coefficient + more
-    dscores.scatter_add_(1, targets.tokens[:, None], coefficient[:, None])
-    weighted = targets.weight * (loss + targets.kl * kl - objective.entropy * entropy)
-    rows = torch.stack([weighted, kl, entropy, clipped, logprob, torch.ones_like(loss)], 1)
-    sums.index_add_(0, targets.owner.cpu(), rows.cpu().double())
-    return dscores, logprob
+        dscores_NV.addcmul_(slope_NV, (objective.entropy * positions.weight_N / sampling.temperature_R)[:, None])
+    if unbounded_NV is not None:
+        more_N = positions.kl_N * kl_slope_N * positions.weight_N / sampling.temperature_R
+        dscores_NV.addcmul_(unbounded_NV, -more_N[:, None])
+        coefficient_N = coefficient_N + more_N
+    dscores_NV.scatter_add_(1, positions.tokens_N[:, None], coefficient_N[:, None])
+    weighted_N = positions.weight_N * (loss_N + positions.kl_N * kl_N - objective.entropy * entropy_N)
+    rows = torch.stack([weighted_N, kl_N, entropy_N, clipped_N, logprob_N, torch.ones_like(loss_N)], 1)
+    sums.index_add_(0, positions.owner_N.cpu(), rows.cpu().double())
+    return dscores_NV, logprob_N
 
 
-def _policy_term(logprob: Tensor, targets: Targets, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
-    """(d loss / d log π, loss, 1 where the clip cut the gradient), before weighting."""
-    advantage = targets.advantage
+def _policy_term(logprob_N: Tensor, positions: LossPositions, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
+    """(d loss / d log π, loss, 1 where the clip cut the gradient), each [N], before weighting."""
+    advantage_N = positions.advantage_N
     if objective.clip is None:
-        return -advantage, -advantage * logprob, torch.zeros_like(logprob)
-    known = torch.isfinite(targets.behaviour)
-    ratio = (logprob - torch.where(known, targets.behaviour, logprob)).exp()
-    bounded = ratio.clamp(1 - objective.clip, 1 + objective.clip)
-    cut = (bounded * advantage < ratio * advantage) & known
-    surrogate = -torch.where(cut, bounded, ratio) * advantage
-    slope = torch.where(cut, 0.0, -ratio * advantage)
-    loss = torch.where(known, surrogate, -advantage * logprob)
-    return torch.where(known, slope, -advantage), loss, cut.float()
+        return -advantage_N, -advantage_N * logprob_N, torch.zeros_like(logprob_N)
+    known_N = torch.isfinite(positions.behaviour_N)
+    ratio_N = (logprob_N - torch.where(known_N, positions.behaviour_N, logprob_N)).exp()
+    bounded_N = ratio_N.clamp(1 - objective.clip, 1 + objective.clip)
+    cut_N = (bounded_N * advantage_N < ratio_N * advantage_N) & known_N
+    surrogate_N = -torch.where(cut_N, bounded_N, ratio_N) * advantage_N
+    slope_N = torch.where(cut_N, 0.0, -ratio_N * advantage_N)
+    loss_N = torch.where(known_N, surrogate_N, -advantage_N * logprob_N)
+    return torch.where(known_N, slope_N, -advantage_N), loss_N, cut_N.float()
 
 
-def _kl_term(logprob: Tensor, reference: Tensor | None) -> tuple[Tensor, Tensor]:
-    """k3 and its slope with respect to log π."""
-    if reference is None:
-        return torch.zeros_like(logprob), torch.zeros_like(logprob)
-    gap = reference - logprob
-    return torch.expm1(gap) - gap, 1 - gap.exp()
+def _kl_term(logprob_N: Tensor, reference_N: Tensor | None) -> tuple[Tensor, Tensor]:
+    """k3 and its slope with respect to log π, each [N]."""
+    if reference_N is None:
+        return torch.zeros_like(logprob_N), torch.zeros_like(logprob_N)
+    gap_N = reference_N - logprob_N
+    return torch.expm1(gap_N) - gap_N, 1 - gap_N.exp()
 
 
-def _expectation(probability: Tensor, scores: Tensor, bounded: bool) -> Tensor:
-    """Σ p z per row; excluded tokens (p 0, z −inf) count nothing. With log Z it gives the entropy,
-    log Z − Σ p z, without a logarithm."""
-    finite = scores.masked_fill(scores == float("-inf"), 0.0) if bounded else scores
-    return (probability * finite).sum(1)
+def _expectation(probability_NV: Tensor, scores_NV: Tensor, bounded: bool) -> Tensor:
+    """Σ p z per position [N]; excluded tokens (p 0, z −inf) count nothing.
+
+    With log Z it gives the entropy, log Z − Σ p z, without a logarithm.
+    """
+    finite_NV = scores_NV.masked_fill(scores_NV == float("-inf"), 0.0) if bounded else scores_NV
+    return (probability_NV * finite_NV).sum(1)
 
 
-def reference_logprobs(hidden: Tensor, head: Tensor, tokens: Tensor, shape: Shape, *, chunk: int = 256) -> Tensor:
-    """log π_base(token) [N] at the rows' temperature, without truncation."""
-    found = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-    size = BLOCK if hidden.device.type == "cpu" else chunk
-    for at in range(0, len(hidden), chunk):
-        logits = torch.nn.functional.linear(hidden[at : at + chunk], head)
-        for start in range(0, len(logits), size):
-            scores = logits[start : start + size].float()
-            part = slice(at + start, at + start + len(scores))
-            scores /= shape.temperature[part, None]
-            found[part] = scores.gather(1, tokens[part, None]).squeeze(1) - log_total(scores, scores.softmax(1))
-    return found
-
-
-def _cut(targets: Targets, part: slice) -> Targets:
-    index = torch.arange(len(targets.tokens), device=targets.tokens.device)[part]
-    return Targets(
-        targets.tokens[part],
-        targets.behaviour[part],
-        targets.advantage[part],
-        targets.weight[part],
-        targets.kl[part],
-        targets.owner[part],
-        targets.shape.rows(index),
-        None if targets.allowed is None else targets.allowed[part],
-    )
+def reference_logprobs(
+    hidden_NH: Tensor, head_VH: Tensor, tokens_N: Tensor, sampling: RowSampling, *, chunk: int = 256
+) -> Tensor:
+    """log π_base(token) [N] at the positions' temperature, without truncation."""
+    found_N = torch.empty(len(hidden_NH), dtype=torch.float32, device=hidden_NH.device)
+    size = BLOCK if hidden_NH.device.type == "cpu" else chunk
+    for at in range(0, len(hidden_NH), chunk):
+        logits_nV = torch.nn.functional.linear(hidden_NH[at : at + chunk], head_VH)
+        for start in range(0, len(logits_nV), size):
+            scores_nV = logits_nV[start : start + size].float()
+            part = slice(at + start, at + start + len(scores_nV))
+            scores_nV /= sampling.temperature_R[part, None]
+            chosen_n = scores_nV.gather(1, tokens_N[part, None]).squeeze(1)
+            found_N[part] = chosen_n - log_total(scores_nV, scores_nV.softmax(1))
+    return found_N
 
 
 def hyper_of(agent: str, hyper: Mapping[str, Hyper]) -> Hyper:

@@ -11,19 +11,26 @@ from torch import Tensor
 EPSILON = 1e-8
 
 
-def norm_of(grad: Tensor) -> float:
+def norm_of(grad_P: Tensor) -> float:
     """Euclidean norm in double precision; not finite when any entry is not."""
-    return float(torch.linalg.vector_norm(grad, dtype=torch.float64))
+    return float(torch.linalg.vector_norm(grad_P, dtype=torch.float64))
 
 
 def adamw(
-    params: Tensor, moments: Tensor, steps: int, grad: Tensor, *, rate: float, betas: tuple[float, float], decay: float
+    params_P: Tensor,
+    moments_2P: Tensor,
+    steps: int,
+    grad_P: Tensor,
+    *,
+    rate: float,
+    betas: tuple[float, float],
+    decay: float,
 ) -> None:
-    """The `steps`-th step (from 1) for params [P], moments [2, P] and grad [P]."""
+    """The `steps`-th step (from 1), in place."""
     first, second = betas
-    moments[0].lerp_(grad, 1 - first)
-    moments[1].mul_(second).addcmul_(grad, grad, value=1 - second)
-    scale = moments[1].sqrt().div_((1 - second**steps) ** 0.5).add_(EPSILON)
+    moments_2P[0].lerp_(grad_P, 1 - first)
+    moments_2P[1].mul_(second).addcmul_(grad_P, grad_P, value=1 - second)
+    scale_P = moments_2P[1].sqrt().div_((1 - second**steps) ** 0.5).add_(EPSILON)
     if decay:
-        params.mul_(1 - rate * decay)
-    params.addcdiv_(moments[0], scale, value=-rate / (1 - first**steps))
+        params_P.mul_(1 - rate * decay)
+    params_P.addcdiv_(moments_2P[0], scale_P, value=-rate / (1 - first**steps))

@@ -1,5 +1,4 @@
-"""One fused update: forward and backward over samples of many agents, then one optimizer step per
-agent.
+"""One fused update: forward and backward over samples of many agents, then a step for each agent.
 
 A step happens per agent, minibatch and epoch. Gradients are summed in fp32 over micro-batches, so the number of
 micro-batches does not change what is minimised. Agents are trained in waves of a few micro-batches, so that gradients
@@ -16,25 +15,29 @@ import torch
 from torch import Tensor
 
 from league.errors import ConfigError, LeagueError, TrainingDiverged
-from league.learning.objective import SUMS, Objective, Targets, head_gradient, hyper_of, reference_logprobs
+from league.learning.objective import SUMS, LossPositions, Objective, head_gradient, hyper_of, reference_logprobs
 from league.learning.optimizer import adamw, norm_of
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.engine import engine_for
+from league.model.engine_choice import engine_for
 from league.model.grammar import Grammars
-from league.model.memory import give_back
-from league.model.sampling import Shape
+from league.model.memory import release_freed_memory
+from league.model.sampling import RowSampling
 from league.types import Hyper, Sample, Sampling, Version
 
 WAVE = 2
-"""Full micro-batches in a wave of agents. More cost memory for gradients; fewer leave more
-micro-batches that are not full."""
+"""Full micro-batches in a wave of agents.
+
+More cost memory for gradients; fewer leave more micro-batches that are not full.
+"""
 
 
 @dataclass(frozen=True)
 class AgentUpdate:
-    """What one update did to one agent. Means are over its loss tokens, of all epochs; `grad_norm`
-    is the largest before clipping."""
+    """What one update did to one agent.
+
+    Means are over its loss tokens, of all epochs; `grad_norm` is the largest before clipping.
+    """
 
     agent: str
     samples: int
@@ -66,21 +69,21 @@ def update(
     samples: Sequence[Sample],
     hyper: Mapping[str, Hyper],
     objective: Objective,
+    *,
     diverged: Callable[[TrainingDiverged], None] | None = None,
 ) -> dict[str, AgentUpdate]:
-    """Train every agent named by `samples` on its own samples; see Objective for what is minimised.
-    Reports by agent, in order of name.
+    """Train every agent named by `samples` on its own samples; reports by agent, in order of name.
 
-    An agent whose advantages, loss or gradient are not finite keeps its weights, moments and step count: `diverged`
-    hears why, and the others are trained as if it had not been there. Without `diverged` that is raised, at once:
-    agents before it may have been trained.
+    `Objective` says what is minimised. An agent whose advantages, loss or gradient are not finite keeps its weights,
+    moments and step count: `diverged` hears why, and the others are trained as if it had not been there. Without
+    `diverged` that is raised, at once: agents before it may have been trained.
     """
     by_agent: dict[str, list[Sample]] = {agent: [] for agent in sorted({sample.agent for sample in samples})}
     for sample in samples:
         by_agent[sample.agent].append(sample)
     _check(base, bank, by_agent, hyper)
     engine_for(bank).forget()
-    give_back()
+    release_freed_memory()
     reports: dict[str, AgentUpdate] = {}
     for wave in _waves(by_agent, objective.tokens_per_microbatch):
         while wave:
@@ -96,8 +99,10 @@ def update(
 
 
 def _waves(by_agent: Mapping[str, list[Sample]], budget: int) -> Iterator[dict[str, list[Sample]]]:
-    """Agents with their samples, as many at a time as fill WAVE micro-batches of `budget` tokens (a
-    prompt counts once)."""
+    """Agents with their samples, as many at a time as fill WAVE micro-batches of `budget` tokens.
+
+    A prompt counts once.
+    """
     wave: dict[str, list[Sample]] = {}
     tokens = 0
     for agent, own in by_agent.items():
@@ -113,8 +118,10 @@ def _waves(by_agent: Mapping[str, list[Sample]], budget: int) -> Iterator[dict[s
 def _train(
     bank: AdapterBank, wave: Mapping[str, Sequence[Sample]], hyper: Mapping[str, Hyper], objective: Objective
 ) -> dict[str, AgentUpdate]:
-    """One wave. Raises TrainingDiverged, with every agent's state as before, when anything is not
-    finite."""
+    """Train one wave.
+
+    Raises TrainingDiverged, with every agent's state as before, when anything is not finite.
+    """
     for agent, own in wave.items():
         for sample in own:
             if not math.isfinite(sample.advantage):
@@ -131,7 +138,7 @@ def _train(
                 continue
             try:
                 grads, sums = _accumulate(bank, versions, hypers, objective, batch)
-                _step(bank, versions, hypers, objective, grads, norms, steps)
+                _step(bank, versions, hypers, objective, grads, norms=norms, steps=steps)
             except TrainingDiverged:
                 if backup is not None:
                     backup.restore()
@@ -161,7 +168,8 @@ def _check(
             raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
             raise LeagueError(
-                f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} behaviour log-probabilities"
+                f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} "
+                "behaviour log-probabilities"
             )
         if len(sample.prompt_tokens) + len(sample.tokens) > base.context:
             raise LeagueError(
@@ -172,8 +180,10 @@ def _check(
 def _minibatch(
     each: Iterable[Sequence[Sample]], hypers: Sequence[Hyper], objective: Objective, part: int
 ) -> list[_Weighted]:
-    """Each agent's part-th share of its samples (strided), weighted; samples without any gradient
-    are left out but counted."""
+    """Each agent's part-th share of its samples (strided), weighted.
+
+    Samples without any gradient are left out but counted.
+    """
     chosen: list[_Weighted] = []
     for owner, (whole, hyper) in enumerate(zip(each, hypers, strict=True)):
         own = whole[part :: objective.minibatches]
@@ -189,7 +199,7 @@ def _accumulate(
     objective: Objective,
     batch: Sequence[_Weighted],
 ) -> tuple[dict[int, Tensor], list[Tensor]]:
-    """Gradients (flat, fp32) by owner, and the sums of each owner's statistics."""
+    """Gradients (fp32 [P]) by owner, and the sums of each owner's statistics [len(SUMS)]."""
     owners = sorted({item.owner for item in batch})
     grads = {owner: torch.zeros(bank.slice(versions[owner]).layout.size, device=bank.base.device) for owner in owners}
     sink = {versions[owner]: grad for owner, grad in grads.items()}
@@ -197,32 +207,34 @@ def _accumulate(
     engine, base = engine_for(bank), bank.base
     batch_rows = [(item.sample.prompt_tokens, item.sample.tokens) for item in batch]
     plan = engine.plan(batch_rows, [versions[item.owner] for item in batch], objective.tokens_per_microbatch)
-    for number, micro in enumerate(plan):
+    for number, micro_batch in enumerate(plan):
         if number:
-            give_back()  # micro-batches differ in shape, and what one leaves behind does not fit the next
-        items = [batch[i] for i in micro.order]
-        targets = _targets(items, hypers, base)
-        rows = [batch_rows[i] for i in micro.order]
+            release_freed_memory()  # micro-batches differ in shape, and what one leaves behind does not fit the next
+        items = [batch[i] for i in micro_batch.order]
+        positions = _loss_positions(items, hypers, base)
+        rows = [batch_rows[i] for i in micro_batch.order]
         who = [versions[item.owner] for item in items]
-        reference = None
+        reference_N = None
         if any(hypers[item.owner].kl for item in items):
             with torch.no_grad():
-                plain = engine.run(rows, [None] * len(items), None, False)
-                reference = reference_logprobs(plain.hidden, base.head, targets.tokens, targets.shape)
+                of_base = engine.run(rows, [None] * len(items), None, False)
+                reference_N = reference_logprobs(
+                    of_base.hidden_NH, base.head_VH, positions.tokens_N, positions.sampling
+                )
         forward = engine.run(rows, who, sink, objective.checkpointing)
         with torch.no_grad():
-            grad, part, logprobs = head_gradient(
-                forward.hidden, base.head, targets, objective, reference, len(versions)
+            grad_NH, part, logprobs_N = head_gradient(
+                forward.hidden_NH, base.head_VH, positions, objective, reference_N, agents=len(versions)
             )
-        _require_finite(part, versions, logprobs, targets.owner)
-        forward.backward(grad)
+        _require_finite(part, versions, logprobs_N, positions.owner_N)
+        forward.backward(grad_NH)
         sums += part
-        del forward, grad  # their adapters must not wait for those of the next micro-batch
+        del forward, grad_NH  # their adapters must not wait for those of the next micro-batch
     return grads, list(sums)
 
 
-def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseModel) -> Targets:
-    """Flat loss positions of the items' completions, in order."""
+def _loss_positions(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseModel) -> LossPositions:
+    """The positions of the items' completions, in order."""
     device = base.device
     lengths = torch.tensor([len(item.sample.tokens) for item in items])
 
@@ -232,23 +244,22 @@ def _targets(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseMode
     tokens = [token for item in items for token in item.sample.tokens]
     nan = math.nan
     behaviour = [value for item in items for value in (item.sample.logprobs or (nan,) * len(item.sample.tokens))]
-    owner = torch.tensor([item.owner for item in items]).repeat_interleave(lengths)
+    owner_N = torch.tensor([item.owner for item in items]).repeat_interleave(lengths)
     settings: list[Sampling] = [item.sample.sampling for item in items for _ in item.sample.tokens]
-    return Targets(
-        torch.tensor(tokens, device=device),
-        torch.tensor(behaviour, dtype=torch.float32, device=device),
-        spread([item.sample.advantage for item in items]),
-        spread([item.weight for item in items]),
-        spread([hypers[item.owner].kl for item in items]),
-        owner.to(device),
-        Shape.of(settings, device),
-        _allowed(items, base),
+    return LossPositions(
+        tokens_N=torch.tensor(tokens, device=device),
+        behaviour_N=torch.tensor(behaviour, dtype=torch.float32, device=device),
+        advantage_N=spread([item.sample.advantage for item in items]),
+        weight_N=spread([item.weight for item in items]),
+        kl_N=spread([hypers[item.owner].kl for item in items]),
+        owner_N=owner_N.to(device),
+        sampling=RowSampling.of(settings, device),
+        allowed_NW=_allowed(items, base),
     )
 
 
 def _allowed(items: Sequence[_Weighted], base: BaseModel) -> Tensor | None:
-    """Grammar masks of all loss positions, packed; None where no completion was sampled under a
-    grammar."""
+    """Packed grammar masks of all loss positions [N, W]; None without any grammar."""
     if all(item.sample.sampling.grammar is None for item in items):
         return None
     grammars = Grammars(base)
@@ -261,10 +272,10 @@ def _allowed(items: Sequence[_Weighted], base: BaseModel) -> Tensor | None:
     return torch.from_numpy(np.concatenate(masks)).to(base.device)
 
 
-def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs: Tensor, owner: Tensor) -> None:
+def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs_N: Tensor, owner_N: Tensor) -> None:
     for index, version in enumerate(versions):
         if not bool(torch.isfinite(sums[index]).all()):
-            where = int((~torch.isfinite(logprobs) & (owner == index)).sum())
+            where = int((~torch.isfinite(logprobs_N) & (owner_N == index)).sum())
             raise TrainingDiverged(
                 f"agent {version.agent}: non-finite loss ({where} tokens with non-finite log-probability)",
                 version.agent,
@@ -277,10 +288,14 @@ def _step(
     hypers: Sequence[Hyper],
     objective: Objective,
     grads: Mapping[int, Tensor],
+    *,
     norms: list[float],
     steps: list[int],
 ) -> None:
-    """Check every gradient, then clip and step each agent."""
+    """Check every gradient, then clip and step each agent.
+
+    `norms` and `steps`, by owner, are brought up to date.
+    """
     found = {owner: norm_of(grad.cpu()) for owner, grad in grads.items()}
     for owner, norm in found.items():
         if not math.isfinite(norm):
@@ -288,16 +303,16 @@ def _step(
             raise TrainingDiverged(f"agent {agent}: non-finite gradient", agent)
     for owner, grad in grads.items():
         item = bank.slice(versions[owner])
-        assert item.moments is not None
+        assert item.moments_2P is not None
         if found[owner] > objective.max_grad_norm:
             grad.mul_(objective.max_grad_norm / found[owner])
         item.steps += 1
         rate, decay = hypers[owner].learning_rate, objective.weight_decay
         adamw(
-            item.params,
-            item.moments,
+            item.params_P,
+            item.moments_2P,
             item.steps,
-            grad.to(item.params.device),
+            grad.to(item.params_P.device),
             rate=rate,
             betas=objective.betas,
             decay=decay,
@@ -315,15 +330,15 @@ class _Backup:
         self.saved = {}
         for version in versions:
             item = bank.slice(version)
-            assert item.moments is not None
-            self.saved[version] = (item.params.clone(), item.moments.clone(), item.steps)
+            assert item.moments_2P is not None
+            self.saved[version] = (item.params_P.clone(), item.moments_2P.clone(), item.steps)
 
     def restore(self) -> None:
-        for version, (params, moments, steps) in self.saved.items():
+        for version, (params_P, moments_2P, steps) in self.saved.items():
             item = self.bank.slice(version)
-            item.params.copy_(params)
-            assert item.moments is not None
-            item.moments.copy_(moments)
+            item.params_P.copy_(params_P)
+            assert item.moments_2P is not None
+            item.moments_2P.copy_(moments_2P)
             item.steps = steps
             self.bank.changed(version)
 
@@ -334,5 +349,14 @@ def _report(agent: str, samples: int, totals: Tensor, norm: float, steps: int) -
     mean = {name: value[name] / max(tokens, 1) for name in SUMS}
     loss = value["loss"] / max(steps, 1)
     return AgentUpdate(
-        agent, samples, tokens, loss, norm, mean["kl"], mean["entropy"], mean["clipped"], mean["logprob"], steps
+        agent=agent,
+        samples=samples,
+        tokens=tokens,
+        loss=loss,
+        grad_norm=norm,
+        kl=mean["kl"],
+        entropy=mean["entropy"],
+        clip_fraction=mean["clipped"],
+        mean_logprob=mean["logprob"],
+        steps=steps,
     )

@@ -1,5 +1,4 @@
-"""Supervised warm-up: every expert and student of a run is fine-tuned in one fused pass before the
-first round.
+"""Supervised warm-up of every expert and student, in one fused pass before the first round.
 
 A target is a worked solution where the domain can write one, else the bare answer line. It is asked in up to three
 ways, by the phase's shares: unaided, with one worked example, or as a teacher ("explain this solved problem"), so
@@ -44,8 +43,10 @@ class Target:
 
 
 def targets(curriculum: Curriculum, seed: int) -> list[Target]:
-    """All of one agent's targets in training order: shuffled over domains, the same for the same
-    seed."""
+    """All of one agent's targets in training order.
+
+    They are shuffled over domains, the same for the same seed.
+    """
     phase, found = curriculum.phase, list(curriculum.shown)
     stream = generator(seed, "warm-up", curriculum.agent)
     for domain in curriculum.domains:
@@ -67,8 +68,10 @@ def _target(domain: Domain, problem: Problem, draw: float, phase: WarmupPhase) -
 
 
 def supervised_sample(base: BaseModel, agent: str, target: Target) -> Sample:
-    """A target as a sample of advantage 1; the reply ends with the end token, as a sampled reply
-    does."""
+    """A target as a sample of advantage 1.
+
+    The reply ends with the end token, as a sampled reply does.
+    """
     reply = base.tokenizer.encode(target.text, add_special_tokens=False)
     end = base.tokenizer.eos_token_id
     return Sample(agent, base.encode(target.messages), (*reply, int(end)), (), 1.0)
@@ -80,10 +83,12 @@ def warm_up(
     curricula: Sequence[Curriculum],
     objective: Objective,
     seed: int,
+    *,
     progress: Callable[[int, int, Mapping[str, AgentUpdate]], None] = lambda step, steps, report: None,
 ) -> dict[str, int]:
-    """Fine-tune all agents together, `phase.batch` targets each per step; returns agent → tokens
-    trained on.
+    """Fine-tune all agents together, `phase.batch` targets each per step.
+
+    Returns agent → tokens trained on.
 
     The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report).
     The moments of AdamW end with it: they describe the supervised loss, and would steer the first policy-gradient

@@ -1,5 +1,6 @@
-"""The adapter gate, the only one: every adapter passes here on import and before every use of a
-stored version.
+"""The adapter checks: every adapter passes them on import and before every use.
+
+There is no other way for a file to become an adapter.
 
 PEFT loads adapters with NaN, `lora_alpha=1e30` or another base's shapes without complaint, and evaluates
 `target_modules` as a regular expression, which can take exponential time. Here: safetensors only, no links, no code
@@ -44,23 +45,29 @@ ALLOWED: dict[str, tuple[object, ...]] = {
     "qalora_group_size": (16, None),
     "megatron_core": ("megatron.core", None),
 }
-"""Settings with the values that do not change what an adapter computes. Any other setting must be
-inert."""
+"""Settings with the values that do not change what an adapter computes.
+
+Any other setting must be inert.
+"""
+SPEC_TERMS, PEFT_TERMS = ("rank", "alpha", "targets"), ("r", "lora_alpha", "target_modules")
+"""What a run's blob and PEFT's settings call rank, alpha and targets."""
 FREE = {"r", "lora_alpha", "target_modules", "base_model_name_or_path", "revision", "peft_version", "lora_dropout"}
 
 
 @dataclass(frozen=True)
 class BaseManifest:
-    """What an adapter must fit: the base's weight hash and its linear layers, path → (outputs,
-    inputs)."""
+    """What an adapter must fit.
+
+    The base's weight hash, and its linear layers: path → (outputs, inputs).
+    """
 
     weight_hash: str
     linears: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Passed:
-    """An adapter the gate let through."""
+class CheckedAdapter:
+    """An adapter that passed."""
 
     rank: int
     alpha: float
@@ -74,9 +81,11 @@ class Passed:
     """PEFT's names → arrays, float32 or float16."""
 
 
-def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | None = None) -> Passed:
-    """Read and check a PEFT folder. `sha256`: the weights file must be exactly this one. Raises
-    AdapterRefused."""
+def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | None = None) -> CheckedAdapter:
+    """Read and check a PEFT folder.
+
+    `sha256`: the weights file must be exactly this one. Raises AdapterRefused.
+    """
     if not re.fullmatch(NAME_PATTERN, agent):
         raise AdapterRefused(f"agent {agent!r}: {folder}: the name does not match {NAME_PATTERN}")
     _check_files(agent, folder)
@@ -89,8 +98,15 @@ def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | Non
         raise AdapterRefused(
             f"{agent}: {folder / WEIGHTS}: expected sha256 {sha256[:12]}…, found {found[:12]}… (the file was changed)"
         )
-    tensors = _read_tensors(agent, folder / WEIGHTS, data, rank, targets, base)
-    return Passed(rank, alpha, tuple(name for name in _names(base) if name in targets), found, claimed, tensors)
+    tensors = _read_tensors(agent, folder / WEIGHTS, data, base, rank=rank, targets=targets)
+    return CheckedAdapter(
+        rank=rank,
+        alpha=alpha,
+        targets=tuple(name for name in _names(base) if name in targets),
+        sha256=found,
+        base_weight_hash=claimed,
+        tensors=tensors,
+    )
 
 
 def stored_meta(base_weight_hash: str, rank: int, alpha: float, targets: Sequence[str]) -> dict[str, str]:
@@ -102,12 +118,15 @@ def stored_meta(base_weight_hash: str, rank: int, alpha: float, targets: Sequenc
 def check_stored(
     agent: str, path: Path, tensors: Mapping[str, np.ndarray], meta: Mapping[str, str], base: BaseManifest
 ) -> tuple[int, float, tuple[str, ...]]:
-    """Check a stored adapter, whose hash its store has checked, before it is used; returns rank,
-    alpha and targets. Raises AdapterRefused."""
+    """Check a stored adapter, whose hash its store has checked, before it is used.
+
+    Returns rank, alpha and targets. Raises AdapterRefused.
+    """
     claimed = meta.get("base")
     if meta.get("kind") != "adapter" or claimed != base.weight_hash:
         raise AdapterRefused(
-            f"{agent}: {path}: expected an adapter of base weights {base.weight_hash[:12]}…, found {_short(meta.get('kind'))} of "
+            f"{agent}: {path}: expected an adapter of base weights {base.weight_hash[:12]}…, found "
+            f"{_short(meta.get('kind'))} of "
             f"{str(claimed)[:12]}… (load the model this run was started with)"
         )
     try:
@@ -116,9 +135,9 @@ def check_stored(
         raise AdapterRefused(f"{agent}: {path}: its spec is not JSON") from error
     if not isinstance(spec, dict):
         raise AdapterRefused(f"{agent}: {path}: its spec is {_short(spec)}; expected an object")
-    rank, alpha, targets = _check_spec(agent, path, spec.get("rank"), spec.get("alpha"), spec.get("targets"), base)
+    rank, alpha, targets = _check_spec(agent, path, spec, base, terms=SPEC_TERMS)
     shapes = {name: (_dtype(array), array.shape) for name, array in tensors.items()}
-    _check_shapes(agent, path, shapes, rank, targets, base)
+    _check_shapes(agent, path, shapes, base, rank=rank, targets=targets)
     for name, array in tensors.items():
         _check_values(agent, path, name, array)
     return rank, alpha, targets
@@ -180,7 +199,8 @@ def _check_manifest(agent: str, path: Path, base: BaseManifest) -> str | None:
     claimed = _read_json(agent, path).get("base_weight_hash")
     if claimed is not None and claimed != base.weight_hash:
         raise AdapterRefused(
-            f"{agent}: {path}: expected an adapter of base weights {base.weight_hash[:12]}…, found {str(claimed)[:12]}… "
+            f"{agent}: {path}: expected an adapter of base weights {base.weight_hash[:12]}…, found "
+            f"{str(claimed)[:12]}… "
             "(use it over the base it was trained on)"
         )
     return claimed
@@ -195,26 +215,22 @@ def _check_config(
     for key, value in config.items():
         if key not in FREE and not any(value is good or value == good for good in (*ALLOWED.get(key, INERT), None)):
             raise AdapterRefused(
-                f"{agent}: {path}: {_short(key)} is {_short(value)}, which is not allowed (it changes what the adapter computes)"
+                f"{agent}: {path}: {_short(key)} is {_short(value)}, which is not allowed (it "
+                "changes what the adapter computes)"
             )
-    return _check_spec(
-        agent, path, config.get("r"), config.get("lora_alpha"), config.get("target_modules"), base, PEFT_TERMS
-    )
-
-
-PEFT_TERMS = ("r", "lora_alpha", "target_modules")
+    return _check_spec(agent, path, config, base, terms=PEFT_TERMS)
 
 
 def _check_spec(
     agent: str,
     path: Path,
-    rank: object,
-    alpha: object,
-    targets: object,
+    settings: Mapping[str, object],
     base: BaseManifest,
-    terms: tuple[str, str, str] = ("rank", "alpha", "targets"),
+    *,
+    terms: tuple[str, str, str],
 ) -> tuple[int, float, tuple[str, ...]]:
     """Rank, alpha and targets. `terms`: what the file calls them."""
+    rank, alpha, targets = (settings.get(term) for term in terms)
     if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
         raise AdapterRefused(
             f"{agent}: {path}: {terms[0]} is {_short(rank)}; expected a whole number from 1 to {MAX_RANK}"
@@ -253,7 +269,7 @@ def _read_weights(agent: str, path: Path, base: BaseManifest, rank: int) -> byte
 
 
 def _read_tensors(
-    agent: str, path: Path, data: bytes, rank: int, targets: tuple[str, ...], base: BaseManifest
+    agent: str, path: Path, data: bytes, base: BaseManifest, *, rank: int, targets: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError, deserialize
 
@@ -263,9 +279,8 @@ def _read_tensors(
         found = deserialize(data)
     except (SafetensorError, ValueError, UnicodeDecodeError) as error:
         raise AdapterRefused(f"{agent}: {path}: is not a readable safetensors file ({_short(str(error))})") from error
-    _check_shapes(
-        agent, path, {name: (item["dtype"], tuple(item["shape"])) for name, item in found}, rank, targets, base
-    )
+    shapes = {name: (item["dtype"], tuple(item["shape"])) for name, item in found}
+    _check_shapes(agent, path, shapes, base, rank=rank, targets=targets)
     tensors = {name: _numbers(item["dtype"], item["data"]).reshape(item["shape"]) for name, item in found}
     for name, array in tensors.items():
         _check_values(agent, path, name, array)
@@ -282,9 +297,10 @@ def _check_shapes(
     agent: str,
     path: Path,
     found: Mapping[str, tuple[str, tuple[int, ...]]],
+    base: BaseManifest,
+    *,
     rank: int,
     targets: tuple[str, ...],
-    base: BaseManifest,
 ) -> None:
     expected: dict[str, tuple[int, ...]] = {}
     for layer, (outputs, inputs) in base.linears.items():
@@ -299,7 +315,8 @@ def _check_shapes(
             raise AdapterRefused(f"{agent}: {path}: tensor {_short(name)} belongs to no targeted layer of the base")
         if tuple(shape) != expected[name]:
             raise AdapterRefused(
-                f"{agent}: {path}: tensor {name} has shape {list(shape)}; expected {list(expected[name])} (another base?)"
+                f"{agent}: {path}: tensor {name} has shape {list(shape)}; expected "
+                f"{list(expected[name])} (another base?)"
             )
         if dtype not in WIDTH:
             raise AdapterRefused(f"{agent}: {path}: tensor {name} is {dtype}; expected one of {', '.join(WIDTH)}")

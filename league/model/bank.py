@@ -11,13 +11,13 @@ Layout of a slice, for rank r: A of every target in the model's order, each [r, 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from league.errors import AdapterRefused, ConfigError, LeagueError, nearest
 from league.model.base import BaseModel
+from league.model.engine import Engine
 from league.seeds import derive
 from league.types import Version
 
@@ -58,36 +58,41 @@ class Layout:
     a_size: int
     size: int
 
-    def a(self, flat: Tensor, path: str) -> Tensor:
-        """View of A, [rank, in]."""
+    def a(self, flat_P: Tensor, path: str) -> Tensor:
+        """View of A [rank, I]."""
         entry = self.entries[path]
-        return flat[entry.a : entry.a + self.spec.rank * entry.inputs].view(self.spec.rank, entry.inputs)
+        part = flat_P[entry.a : entry.a + self.spec.rank * entry.inputs]
+        return part.view(self.spec.rank, entry.inputs)  # [rank·I] → [rank, I]
 
-    def b(self, flat: Tensor, path: str) -> Tensor:
-        """View of B, [out, rank]."""
+    def b(self, flat_P: Tensor, path: str) -> Tensor:
+        """View of B [O, rank]."""
         entry = self.entries[path]
-        return flat[entry.b : entry.b + self.spec.rank * entry.outputs].view(entry.outputs, self.spec.rank)
+        part = flat_P[entry.b : entry.b + self.spec.rank * entry.outputs]
+        return part.view(entry.outputs, self.spec.rank)  # [O·rank] → [O, rank]
 
-    def named(self, flat: Tensor) -> dict[str, Tensor]:
+    def named(self, flat_P: Tensor) -> dict[str, Tensor]:
         """PEFT's parameter names → views into the slice."""
         views: dict[str, Tensor] = {}
         for path in self.entries:
-            views[f"{PEFT_PREFIX}{path}.lora_A.weight"] = self.a(flat, path)
-            views[f"{PEFT_PREFIX}{path}.lora_B.weight"] = self.b(flat, path)
+            views[f"{PEFT_PREFIX}{path}.lora_A.weight"] = self.a(flat_P, path)
+            views[f"{PEFT_PREFIX}{path}.lora_B.weight"] = self.b(flat_P, path)
         return views
 
 
 @dataclass
 class Slice:
-    """One agent's state. `moments` [2, size] and `steps` are AdamW's; None and 0 for frozen agents."""
+    """One version's state, fp32; see Layout for what lies where."""
 
     layout: Layout
-    params: Tensor
-    moments: Tensor | None
+    params_P: Tensor
+    moments_2P: Tensor | None
+    """AdamW's, of first and second order; None for frozen versions."""
     steps: int = 0
-    compute: Tensor | None = field(default=None, repr=False)
+    """AdamW's; 0 for frozen versions."""
+    compute_P: Tensor | None = field(default=None, repr=False)
+    """See AdapterBank.compute."""
     revision: int = 0
-    """Counts changes of `params`, so that caches of stacked copies know."""
+    """Counts changes of `params_P`, so that caches of stacked copies know."""
 
 
 class AdapterBank:
@@ -97,8 +102,8 @@ class AdapterBank:
         self.base = base
         self._slices: dict[Version, Slice] = {}
         self._layouts: dict[LoraSpec, Layout] = {}
-        self.engine: Any = None
-        """The engine that runs this bank; see league.model.engine."""
+        self.engine: Engine | None = None
+        """The engine that runs this bank, made on first use by `league.model.engine_choice.engine_for`."""
 
     # ------------------------------------------------------------------------------------------ membership
     def __contains__(self, version: object) -> bool:
@@ -108,7 +113,7 @@ class AdapterBank:
         return list(self._slices)
 
     def trainable(self) -> list[Version]:
-        return [version for version, item in self._slices.items() if item.moments is not None]
+        return [version for version, item in self._slices.items() if item.moments_2P is not None]
 
     def spec(self, version: Version) -> LoraSpec:
         return self.slice(version).layout.spec
@@ -130,8 +135,10 @@ class AdapterBank:
         return self._slices[version]
 
     def add(self, version: Version, spec: LoraSpec, *, seed: int, trainable: bool) -> None:
-        """A new adapter with PEFT's default start: A uniform in ±1/√in (Kaiming, a = √5), B zero,
-        so the agent begins as the base."""
+        """A new adapter with PEFT's default start, so that the agent begins as the base.
+
+        A is uniform in ±1/√in (Kaiming, a = √5), B zero.
+        """
         layout = self.layout(spec)
         params = torch.zeros(layout.size)
         for path, entry in layout.entries.items():
@@ -145,10 +152,10 @@ class AdapterBank:
         item = self.slice(source)
         moments = _moments(item.layout, trainable)
         steps = 0
-        if moments is not None and item.moments is not None:
-            moments.copy_(item.moments)
+        if moments is not None and item.moments_2P is not None:
+            moments.copy_(item.moments_2P)
             steps = item.steps
-        self._put(target, Slice(item.layout, item.params.clone(), moments, steps))
+        self._put(target, Slice(item.layout, item.params_P.clone(), moments, steps))
 
     def drop(self, version: Version) -> None:
         self.slice(version)
@@ -166,30 +173,29 @@ class AdapterBank:
     def freeze(self, version: Version) -> None:
         """Drop the optimizer: the version can no longer be trained."""
         item = self.slice(version)
-        item.moments, item.steps = None, 0
+        item.moments_2P, item.steps = None, 0
 
     def restart_optimizer(self, version: Version) -> None:
         """Forget a trainable version's moments and step count, as for a new objective."""
         item = self.slice(version)
-        if item.moments is not None:
-            item.moments.zero_()
+        if item.moments_2P is not None:
+            item.moments_2P.zero_()
         item.steps = 0
 
     # ----------------------------------------------------------------------------------------------- state
     def state(self, version: Version) -> dict[str, Tensor]:
         """fp32 CPU copies under PEFT's names."""
         item = self.slice(version)
-        return {name: view.detach().cpu().clone() for name, view in item.layout.named(item.params).items()}
+        return {name: view.detach().cpu().clone() for name, view in item.layout.named(item.params_P).items()}
 
     def optimizer_state(self, version: Version) -> dict[str, Tensor]:
-        """AdamW's `exp_avg` and `exp_avg_sq` (flat, in the slice's layout) and `step`; empty for
-        frozen versions."""
+        """AdamW's `exp_avg` and `exp_avg_sq`, each [P], and `step`; empty for frozen versions."""
         item = self.slice(version)
-        if item.moments is None:
+        if item.moments_2P is None:
             return {}
         return {
-            "exp_avg": item.moments[0].clone(),
-            "exp_avg_sq": item.moments[1].clone(),
+            "exp_avg": item.moments_2P[0].clone(),
+            "exp_avg_sq": item.moments_2P[1].clone(),
             "step": torch.tensor(item.steps),
         }
 
@@ -219,32 +225,34 @@ class AdapterBank:
         if not bool(torch.isfinite(params).all()):
             raise AdapterRefused(f"{version}: adapter has non-finite values")
         item = Slice(layout, params, _moments(layout, trainable))
-        if item.moments is not None and optimizer_state:
+        if item.moments_2P is not None and optimizer_state:
             for row, name in enumerate(("exp_avg", "exp_avg_sq")):
                 value = optimizer_state[name]
                 if value.numel() != layout.size:
                     raise AdapterRefused(
                         f"{version}: optimizer {name}: expected {layout.size} values, found {value.numel()}"
                     )
-                item.moments[row].copy_(value)
+                item.moments_2P[row].copy_(value)
             item.steps = int(optimizer_state["step"])
         self._put(version, item)
 
     # --------------------------------------------------------------------------------------------- compute
     def compute(self, version: Version) -> Tensor:
-        """The slice in the base's dtype and on its device, B already scaled; made on first use
-        after a change."""
+        """The slice [P] in the base's dtype and on its device, B already scaled.
+
+        Made on first use after a change.
+        """
         item = self.slice(version)
-        if item.compute is None:
-            scaled = item.params.clone()
-            scaled[item.layout.a_size :] *= item.layout.spec.scale
-            item.compute = scaled.to(self.base.device, self.base.dtype)
-        return item.compute
+        if item.compute_P is None:
+            scaled_P = item.params_P.clone()
+            scaled_P[item.layout.a_size :] *= item.layout.spec.scale
+            item.compute_P = scaled_P.to(self.base.device, self.base.dtype)
+        return item.compute_P
 
     def changed(self, version: Version) -> None:
-        """Say that `params` of a version was written: its compute copy is stale."""
+        """Say that `params_P` of a version was written: its compute copy is stale."""
         item = self.slice(version)
-        item.compute = None
+        item.compute_P = None
         item.revision += 1
 
     def layout(self, spec: LoraSpec) -> Layout:

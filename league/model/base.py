@@ -1,5 +1,6 @@
-"""The frozen base model: one Hugging Face causal LM and its tokenizer, whatever the number of
-agents.
+"""The frozen base model: one Hugging Face causal LM and its tokenizer.
+
+There is one, whatever the number of agents.
 
 The only place that decides device, dtype and the number of threads. It knows nothing of adapters; see bank.py.
 """
@@ -20,12 +21,16 @@ from league.model.folder import check_model
 from league.types import Message
 
 ENCODED = 200_000
-"""Tokens of prompts remembered, the newest asked for: about 10 MB, enough for the exam of one
-round, not for the prompts of all rounds."""
+"""Tokens of encoded prompts that are kept, the newest asked for.
+
+They take about 10 MB: enough for the exam of one round, not for the prompts of all rounds.
+"""
 KERNELS = 256
-"""Compiled matrix products that oneDNN keeps, 0.3 MB each, one per shape. Its own 1,024 take 0.3
-GB; a league's rounds need about 130 again and again (with 64, half of all calls compile anew: 80 s of a run of
-156), and the others seldom or once."""
+"""Compiled matrix products that oneDNN keeps, 0.3 MB each, one per shape.
+
+Its own 1,024 take 0.3 GB; a league's rounds need about 130 again and again (with 64, half of all calls compile anew:
+80 s of a run of 156), and the others seldom or once.
+"""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
@@ -78,8 +83,8 @@ class BaseModel:
         return self.model.dtype
 
     @property
-    def head(self) -> Tensor:
-        """Output embedding [vocabulary, hidden]."""
+    def head_VH(self) -> Tensor:
+        """Output embedding."""
         return self.model.get_output_embeddings().weight
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
@@ -101,7 +106,8 @@ class BaseModel:
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         if not self.tokenizer.chat_template:
             raise UserError(
-                f"model {self.name}: expected a tokenizer with a chat template, found none (use an instruction-tuned model)"
+                f"model {self.name}: expected a tokenizer with a chat template, found none (use an "
+                "instruction-tuned model)"
             )
         turns = [{"role": message.role, "content": message.content} for message in messages]
         ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
@@ -127,8 +133,10 @@ class BaseModel:
         return self._manifest
 
     def linears(self, targets: Sequence[str]) -> dict[str, nn.Linear]:
-        """Path → linear layer for every layer whose last name is in `targets`, in the model's own
-        order."""
+        """Path → linear layer for every layer whose last name is in `targets`.
+
+        In the model's own order.
+        """
         wanted = set(targets)
         return {
             path: module
@@ -138,8 +146,10 @@ class BaseModel:
 
 
 def _own(model: PreTrainedModel) -> None:
-    """Copy parameters out of the file they are mapped from. One left behind keeps all of the file's
-    pages in memory, and the fused engine replaces most of them."""
+    """Copy parameters out of the file they are mapped from.
+
+    One left behind keeps all of the file's pages in memory, and the fused engine replaces most of them.
+    """
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
 
@@ -152,8 +162,9 @@ def available_cores() -> int:
 
 
 def set_threads(threads: int | None) -> None:
-    """The one place where the number of compute threads is set; OMP_NUM_THREADS wins over the
-    default, not over an argument.
+    """The one place where the number of compute threads is set.
+
+    OMP_NUM_THREADS wins over the default, not over an argument.
 
     Called before the first product, it also bounds how many kernels the CPU library keeps, which it reads once.
     """

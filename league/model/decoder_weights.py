@@ -1,12 +1,13 @@
-"""Weights of a Llama-shaped decoder, fused per projection: Llama, Mistral, Qwen2, Qwen3, Gemma3
-(text).
+"""Weights of a Llama-shaped decoder, fused per projection.
 
-The Hugging Face modules are made to share the fused tensors' memory, so fusing costs none. On CPUs in bf16 a second
-copy is kept in oneDNN's blocked order, which is what makes products with few rows fast; see `Linear`.
+Supported are Llama, Mistral, Qwen2, Qwen3 and Gemma3 (text). The Hugging Face modules are made to share the fused
+tensors' memory, so fusing costs none. On CPUs in bf16 a second copy is kept in oneDNN's blocked order, which is what
+makes products with few rows fast; see `Linear`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,18 +30,17 @@ _pack: Callable[..., Tensor] | None = getattr(torch.ops.mkldnn, "_reorder_linear
 
 
 class Linear:
-    """A frozen weight [out, in] with an optional bias, and a packed copy for products of at most
-    PACKED_ROWS rows."""
+    """A frozen weight with an optional bias, and a packed copy for products of at most PACKED_ROWS rows."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, packed: bool):
-        self.weight, self.bias = weight, bias
-        self.packed = _pack(weight.contiguous(), 64) if packed and _pack is not None else None
+    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None, packed: bool):
+        self.weight_OI, self.bias_O = weight_OI, bias_O
+        self.packed = _pack(weight_OI.contiguous(), 64) if packed and _pack is not None else None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x [rows, in] → [rows, out]."""
-        if self.packed is not None and len(x) <= PACKED_ROWS:
-            return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
-        return F.linear(x, self.weight, self.bias)
+    def __call__(self, x_NI: Tensor) -> Tensor:
+        """x [N, I] → [N, O]."""
+        if self.packed is not None and len(x_NI) <= PACKED_ROWS:
+            return torch.ops.mkldnn._linear_pointwise(x_NI, self.packed, self.bias_O, "none", [], "")
+        return F.linear(x_NI, self.weight_OI, self.bias_O)
 
 
 @dataclass
@@ -48,15 +48,19 @@ class Layer:
     """One decoder layer. Norms may be None where the family has none."""
 
     linears: list[Linear]
+    """By projection: QKV, OUT, GATE_UP, DOWN."""
     paths: list[tuple[str, ...]]
+    """By projection, the names of the linears fused in it."""
     outs: list[tuple[int, ...]]
+    """By projection, the outputs of each of its linears."""
     ins: list[int]
-    norm_attention: Tensor
-    norm_mlp: Tensor
-    norm_after_attention: Tensor | None
-    norm_after_mlp: Tensor | None
-    norm_q: Tensor | None
-    norm_k: Tensor | None
+    """By projection, its inputs."""
+    norm_attention_H: Tensor
+    norm_mlp_H: Tensor
+    norm_after_attention_H: Tensor | None
+    norm_after_mlp_H: Tensor | None
+    norm_q_D: Tensor | None
+    norm_k_D: Tensor | None
     kind: str
     window: int | None
 
@@ -66,9 +70,9 @@ class Decoder:
     """A whole decoder: what the fused engine needs and nothing else."""
 
     layers: list[Layer]
-    embedding: Tensor
+    embedding_VH: Tensor
     embedding_scale: float
-    norm: Tensor
+    norm_H: Tensor
     head: Linear
     rotary: Any
     heads: int
@@ -101,15 +105,22 @@ class Decoder:
             windowed = [True] * len(body.layers)
         head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         layers = [
-            _layer(module, f"model.layers.{i}", gemma, packed, kinds[i], config.sliding_window if windowed[i] else None)
+            _layer(
+                module,
+                f"model.layers.{i}",
+                gemma=gemma,
+                packed=packed,
+                kind=kinds[i],
+                window=config.sliding_window if windowed[i] else None,
+            )
             for i, module in enumerate(body.layers)
         ]
         return cls(
             layers=layers,
-            embedding=body.embed_tokens.weight,
+            embedding_VH=body.embed_tokens.weight,
             embedding_scale=config.hidden_size**0.5 if gemma else 1.0,
-            norm=_norm(body.norm.weight, gemma),
-            head=Linear(base.head, getattr(base.model.get_output_embeddings(), "bias", None), packed),
+            norm_H=_norm(body.norm.weight, gemma),
+            head=Linear(base.head_VH, getattr(base.model.get_output_embeddings(), "bias", None), packed),
             rotary=body.rotary_emb,
             heads=config.num_attention_heads,
             kv_heads=config.num_key_value_heads,
@@ -122,19 +133,28 @@ class Decoder:
             device=base.device,
         )
 
-    def cos_sin(self, positions: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-        """Rotary tables for positions [N], each [N, 1, head_size]."""
-        extra = (kind,) if self.kinds else ()
-        cos, sin = self.rotary(self.embedding[:1, None], positions[None], *extra)
-        return cos[0].unsqueeze(1).to(self.dtype), sin[0].unsqueeze(1).to(self.dtype)
+    @cached_property
+    def windows(self) -> list[int | None]:
+        """The distinct sliding windows of the layers; None is no window."""
+        return sorted({layer.window for layer in self.layers}, key=lambda window: window or 0)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        x = F.embedding(tokens, self.embedding)
-        return (
-            x * torch.tensor(self.embedding_scale, dtype=self.dtype, device=self.device)
-            if self.embedding_scale != 1
-            else x
-        )
+    @cached_property
+    def layer_kinds(self) -> list[str]:
+        """The distinct kinds of the layers."""
+        return sorted({layer.kind for layer in self.layers})
+
+    def cos_sin(self, positions_N: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+        """Rotary tables for positions, each [N, 1, D]."""
+        extra = (kind,) if self.kinds else ()
+        cos_1ND, sin_1ND = self.rotary(self.embedding_VH[:1, None], positions_N[None], *extra)
+        return cos_1ND[0].unsqueeze(1).to(self.dtype), sin_1ND[0].unsqueeze(1).to(self.dtype)  # [N, D] → [N, 1, D]
+
+    def embed(self, tokens_N: Tensor) -> Tensor:
+        """Input embeddings [N, H]."""
+        x_NH = F.embedding(tokens_N, self.embedding_VH)
+        if self.embedding_scale == 1:
+            return x_NH
+        return x_NH * torch.tensor(self.embedding_scale, dtype=self.dtype, device=self.device)
 
 
 class Unsupported(Exception):
@@ -146,7 +166,7 @@ def _norm(weight: Tensor, gemma: bool) -> Tensor:
     return (1 + weight.float()).detach() if gemma else weight.detach()
 
 
-def _layer(module: Any, path: str, gemma: bool, packed: bool, kind: str, window: int | None) -> Layer:
+def _layer(module: Any, path: str, *, gemma: bool, packed: bool, kind: str, window: int | None) -> Layer:
     linears, paths, outs, ins = [], [], [], []
     for group in GROUPS:
         parent_name, names = NAMES[group]
@@ -160,18 +180,18 @@ def _layer(module: Any, path: str, gemma: bool, packed: bool, kind: str, window:
     norm_q, norm_k = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
     mlp_norm = module.pre_feedforward_layernorm if gemma else module.post_attention_layernorm
     return Layer(
-        linears,
-        paths,
-        outs,
-        ins,
-        _norm(module.input_layernorm.weight, gemma),
-        _norm(mlp_norm.weight, gemma),
-        _norm(module.post_attention_layernorm.weight, gemma) if gemma else None,
-        _norm(module.post_feedforward_layernorm.weight, gemma) if gemma else None,
-        _norm(norm_q.weight, gemma) if norm_q is not None else None,
-        _norm(norm_k.weight, gemma) if norm_k is not None else None,
-        kind,
-        window,
+        linears=linears,
+        paths=paths,
+        outs=outs,
+        ins=ins,
+        norm_attention_H=_norm(module.input_layernorm.weight, gemma),
+        norm_mlp_H=_norm(mlp_norm.weight, gemma),
+        norm_after_attention_H=_norm(module.post_attention_layernorm.weight, gemma) if gemma else None,
+        norm_after_mlp_H=_norm(module.post_feedforward_layernorm.weight, gemma) if gemma else None,
+        norm_q_D=_norm(norm_q.weight, gemma) if norm_q is not None else None,
+        norm_k_D=_norm(norm_k.weight, gemma) if norm_k is not None else None,
+        kind=kind,
+        window=window,
     )
 
 
@@ -180,12 +200,12 @@ def _fuse(parts: list[nn.Linear], packed: bool) -> Linear:
     if len(parts) == 1:
         only = parts[0]
         return Linear(only.weight.detach(), None if only.bias is None else only.bias.detach(), packed)
-    weight: Tensor = torch.cat([part.weight.detach() for part in parts])
-    bias = torch.cat([part.bias.detach() for part in parts]) if parts[0].bias is not None else None
+    weight_OI: Tensor = torch.cat([part.weight.detach() for part in parts])
+    bias_O = torch.cat([part.bias.detach() for part in parts]) if parts[0].bias is not None else None
     row = 0
     for part in parts:
-        part.weight.data = weight.narrow(0, row, part.out_features)
-        if bias is not None:
-            part.bias.data = bias[row : row + part.out_features]
+        part.weight.data = weight_OI.narrow(0, row, part.out_features)
+        if bias_O is not None:
+            part.bias.data = bias_O[row : row + part.out_features]
         row += part.out_features
-    return Linear(weight, bias, packed)
+    return Linear(weight_OI, bias_O, packed)

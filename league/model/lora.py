@@ -1,4 +1,4 @@
-"""Adapters inside any Hugging Face forward: the generic path.
+"""Adapters inside any Hugging Face forward, for the generic engine.
 
 Forward hooks on the target linears add each row's own low-rank product, so the model itself is untouched and a row
 without adapter is the base. A batch's rows are sorted by version; `Mix` says which rows belong to whom.
@@ -7,7 +7,7 @@ Gradients of A and B do not pass through autograd leaves: they are added, in fp3
 while the backward pass runs, which makes accumulation over micro-batches exact and keeps agents apart.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,8 @@ from torch import Tensor, nn
 
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
+from league.model.engine import GradientSink
 from league.types import Version
-
-GradientSink = Mapping[Version, Tensor]
-"""version → flat fp32 gradient in the slice's layout, added to in place."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,17 @@ def runs_of(rows: Sequence[Version | None]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one run adds to one linear: A [r, in], B [out, r] (scaled), and where their gradients
-    go."""
+    """What one run adds to one linear: A and scaled B of its adapter; Z is its rank.
+
+    Also where their gradients go.
+    """
 
     start: int
     end: int
-    a: Tensor
-    b: Tensor
-    a_sink: Tensor | None
-    b_sink: Tensor | None
+    a_ZI: Tensor
+    b_OZ: Tensor
+    a_sink_ZI: Tensor | None
+    b_sink_OZ: Tensor | None
     scale: float
 
 
@@ -65,17 +65,17 @@ class Mix:
     def __init__(self, bank: AdapterBank, rows: Sequence[Version | None], sink: GradientSink | None = None):
         self._pieces: dict[str, list[Piece]] = {}
         for run in runs_of(rows):
-            layout, flat = bank.slice(run.version).layout, bank.compute(run.version)
-            grad = sink[run.version] if sink is not None else None
+            layout, flat_P = bank.slice(run.version).layout, bank.compute(run.version)
+            grad_P = sink[run.version] if sink is not None else None
             for path in layout.entries:
                 piece = Piece(
-                    run.start,
-                    run.end,
-                    layout.a(flat, path),
-                    layout.b(flat, path),
-                    None if grad is None else layout.a(grad, path),
-                    None if grad is None else layout.b(grad, path),
-                    layout.spec.scale,
+                    start=run.start,
+                    end=run.end,
+                    a_ZI=layout.a(flat_P, path),
+                    b_OZ=layout.b(flat_P, path),
+                    a_sink_ZI=None if grad_P is None else layout.a(grad_P, path),
+                    b_sink_OZ=None if grad_P is None else layout.b(grad_P, path),
+                    scale=layout.spec.scale,
                 )
                 self._pieces.setdefault(path, []).append(piece)
 
@@ -111,39 +111,46 @@ class Router:
 
 
 def add_pieces(y: Tensor, x: Tensor, pieces: Sequence[Piece]) -> Tensor:
-    """y[rows] += (x[rows] Aᵀ) Bᵀ for every piece; x [rows, ..., in], y [rows, ..., out]."""
+    """y[rows] += (x[rows] Aᵀ) Bᵀ for every piece; x [R, ..., I], y [R, ..., O]."""
     if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad):
         return _AddPieces.apply(y, x, pieces)
     for piece in pieces:
-        part = y[piece.start : piece.end].flatten(0, -2)
-        part.addmm_(x[piece.start : piece.end].flatten(0, -2) @ piece.a.T, piece.b.T)
+        y_nO, x_nI = _flat(y, piece), _flat(x, piece)
+        y_nO.addmm_(x_nI @ piece.a_ZI.T, piece.b_OZ.T)
     return y
 
 
+def _flat(x: Tensor, piece: Piece) -> Tensor:
+    """View of the piece's rows: [R, ..., I] → [n, I]."""
+    return x[piece.start : piece.end].flatten(0, -2)
+
+
 class _AddPieces(torch.autograd.Function):
-    """Forward as above; backward adds dA = (g B)ᵀ x and dB = scale · gᵀ (x Aᵀ) to the sinks and
-    returns dy, dx."""
+    """`add_pieces` for autograd.
+
+    Backward adds dA = (g B)ᵀ x and dB = scale · gᵀ (x Aᵀ) to the sinks and returns dy and dx.
+    """
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, x: Tensor, pieces: Sequence[Piece]) -> Tensor:
-        ctx.pieces, hidden = pieces, []
+        ctx.pieces, low = pieces, []
         for piece in pieces:
-            h = x[piece.start : piece.end].flatten(0, -2) @ piece.a.T
-            y[piece.start : piece.end].flatten(0, -2).addmm_(h, piece.b.T)
-            hidden.append(h)
-        ctx.save_for_backward(x, *hidden)
+            low_nZ = _flat(x, piece) @ piece.a_ZI.T
+            _flat(y, piece).addmm_(low_nZ, piece.b_OZ.T)
+            low.append(low_nZ)
+        ctx.save_for_backward(x, *low)
         ctx.mark_dirty(y)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, *hidden = ctx.saved_tensors
+        x, *low = ctx.saved_tensors
         dx = torch.zeros_like(x)
-        for piece, h in zip(ctx.pieces, hidden, strict=True):
-            g = grad[piece.start : piece.end].flatten(0, -2)
-            gh = g @ piece.b
-            torch.mm(gh, piece.a, out=dx[piece.start : piece.end].flatten(0, -2))
-            if piece.a_sink is not None:
-                piece.a_sink.add_(gh.T @ x[piece.start : piece.end].flatten(0, -2))
-                piece.b_sink.add_(g.T @ h, alpha=piece.scale)
+        for piece, low_nZ in zip(ctx.pieces, low, strict=True):
+            g_nO = _flat(grad, piece)
+            through_nZ = g_nO @ piece.b_OZ
+            torch.mm(through_nZ, piece.a_ZI, out=_flat(dx, piece))
+            if piece.a_sink_ZI is not None:
+                piece.a_sink_ZI.add_(through_nZ.T @ _flat(x, piece))
+                piece.b_sink_OZ.add_(g_nO.T @ low_nZ, alpha=piece.scale)
         return grad, dx, None

@@ -1,4 +1,4 @@
-"""Giving freed memory back to the operating system.
+"""Freed memory goes back to the operating system.
 
 glibc keeps what tensors of a few megabytes leave behind. Generation, updates and exams leave pieces of different
 sizes, so a process that does them in turn grows towards the sum of their peaks, not the largest. Asked between
@@ -18,7 +18,7 @@ def _trim() -> Callable[[int], int] | None:
         return None
 
 
-def give_back() -> bool:
+def release_freed_memory() -> bool:
     """Return freed heap pages to the system. True when it was possible and some were returned."""
     trim = _trim()
     return trim is not None and trim(0) == 1

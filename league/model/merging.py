@@ -6,7 +6,8 @@ A:
 
     cat              Σ wᵢ ΔWᵢ exactly; the rank is the sum of the ranks
     svd              Σ wᵢ ΔWᵢ cut to a rank, exact where the rank suffices (Eckart and Young)
-    ties_svd         TIES (Yadav et al. 2023, arXiv 2306.01708): keep each ΔW's largest weights, elect a sign, average those that agree
+    ties_svd         TIES (Yadav et al. 2023, arXiv 2306.01708): keep each ΔW's largest weights, elect a sign, average
+                     those that agree
     dare_linear_svd  DARE (Yu et al. 2024, arXiv 2311.03099): drop weights at random, rescale the rest, then sum
     dare_ties_svd    DARE's dropping with TIES' election
 
@@ -41,8 +42,9 @@ def merge_adapters(
     seed: int = 0,
     trainable: bool = False,
 ) -> None:
-    """Put the merger of `parents` into the bank as `target`. `weights` default to the mean; `seed`
-    draws DARE's masks.
+    """Put the merger of `parents` into the bank as `target`.
+
+    `weights` default to the mean; `seed` draws DARE's masks.
 
     Raises ConfigError for an unknown method, LeagueError where parents do not sit on the same layers.
     """
@@ -76,8 +78,10 @@ def merge_adapters(
 
 
 def _hung(bank: AdapterBank, parents: Sequence[Version], paths: Sequence[str]) -> Any:
-    """A PEFT model with the parents' adapters (named p0, p1, …) on a skeleton of the target layers
-    (named 0, 1, …)."""
+    """A PEFT model with the parents' adapters on a skeleton of the target layers.
+
+    The adapters are named p0, p1, …, the layers 0, 1, …
+    """
     from peft import LoraConfig, PeftModel
 
     linears = {path: module for path, module in bank.base.model.named_modules() if isinstance(module, nn.Linear)}
@@ -87,7 +91,7 @@ def _hung(bank: AdapterBank, parents: Sequence[Version], paths: Sequence[str]) -
         skeleton[str(i)].weight = nn.Parameter(linears[path].weight.detach(), requires_grad=False)
     model: Any = None
     for place, parent in enumerate(parents):
-        spec, layout, flat = bank.spec(parent), bank.slice(parent).layout, bank.slice(parent).params
+        spec, layout, flat = bank.spec(parent), bank.slice(parent).layout, bank.slice(parent).params_P
         config = LoraConfig(
             r=spec.rank,
             lora_alpha=spec.alpha,  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Adapters as plain PEFT folders: exact export, guarded import, and a merged full model.
 
 A folder is flat (adapter_model.safetensors, adapter_config.json), names no local path, and loads unchanged in PEFT
-and vLLM. What may come in is the gate's to say (`league.model.adapter_checks`).
+and vLLM. `league.model.adapter_checks` says what may come in.
 """
 
 import json
@@ -25,8 +25,10 @@ class Imported:
 
 
 def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: str) -> None:
-    """Write the fp32 masters of `version` as a flat PEFT folder. `base_name` is a public name or
-    hub id, never a local path."""
+    """Write the fp32 masters of `version` as a flat PEFT folder.
+
+    `base_name` is a public name or hub id, never a local path.
+    """
     from peft import LoraConfig
 
     spec = bank.spec(version)
@@ -63,8 +65,10 @@ def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: st
 
 
 def import_peft(bank: AdapterBank, version: Version, folder: Path, *, trainable: bool) -> Imported:
-    """Put a PEFT folder into the bank. Raises AdapterRefused, naming file and reason, before
-    anything is changed."""
+    """Put a PEFT folder into the bank.
+
+    Raises AdapterRefused, naming file and reason, before anything is changed.
+    """
     passed = check_folder(version.agent, folder, bank.base.manifest())
     spec = LoraSpec(passed.rank, passed.alpha, passed.targets)
     bank.load(
@@ -74,14 +78,16 @@ def import_peft(bank: AdapterBank, version: Version, folder: Path, *, trainable:
 
 
 def merge(bank: AdapterBank, version: Version, folder: Path) -> None:
-    """Write a full model: base weights plus (alpha / r) B A, summed in fp32 and rounded once to the
-    base's dtype."""
+    """Write a full model: base weights plus (alpha / r) B A.
+
+    Summed in fp32 and rounded once to the base's dtype.
+    """
     item = bank.slice(version)
     layout, scale = item.layout, item.layout.spec.scale
     weights = {name: value.detach() for name, value in bank.base.model.state_dict().items()}
     for path in layout.entries:
         name = f"{path}.weight"
-        delta = scale * (layout.b(item.params, path).float() @ layout.a(item.params, path).float())
+        delta = scale * (layout.b(item.params_P, path).float() @ layout.a(item.params_P, path).float())
         weights[name] = (weights[name].float().cpu() + delta.cpu()).to(weights[name].dtype)
     folder.mkdir(parents=True, exist_ok=True)
     bank.base.model.save_pretrained(folder, state_dict=weights)

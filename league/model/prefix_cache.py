@@ -1,9 +1,8 @@
-"""Keys and values of what versions have read and said, kept while one play goes on: a later turn
-computes only what is new in it.
+"""Keys and values of what versions have read and said, kept while one play goes on.
 
-A tree of token sequences per version, each distinct prefix once. A version's tree is dropped as soon as its weights
-change; beyond the limit, what was used longest ago goes first. What a play remembers depends on that play alone, so a
-round that is played again draws the same tokens.
+A later turn computes only what is new in it. There is a tree of token sequences per version, each distinct prefix
+once. A version's tree is dropped as soon as its weights change; beyond the limit, what was used longest ago goes
+first. What is kept depends on one play alone, so a round that is played again draws the same tokens.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +15,7 @@ from league.model.bank import AdapterBank, Slice
 from league.types import Version
 
 Read = Callable[[int, int], Tensor]
-"""A new tensor of keys and values [layers, 2, K, end − start, D] of the tokens [start, end) of a
-sequence."""
+"""(start, end) → a new tensor of keys and values [L, 2, K, T, D] of a sequence's tokens [start, end)."""
 
 
 @dataclass
@@ -25,7 +23,7 @@ class Node:
     """A run of tokens without a branch, its keys and values, and when it was last used."""
 
     tokens: tuple[int, ...]
-    kept: Tensor
+    kv_L2KTD: Tensor
     used: int
     children: dict[int, "Node"] = field(default_factory=dict)
 
@@ -49,16 +47,15 @@ class PrefixCache:
         self._roots: dict[Version | None, _Root] = {}
 
     def find(self, version: Version | None, tokens: Sequence[int]) -> list[Tensor]:
-        """Keys and values of the longest known beginning of `tokens`, in pieces [layers, 2, K, n,
-        D]."""
+        """Keys and values of the longest known beginning of `tokens`, in pieces [L, 2, K, T, D]."""
         self._clock += 1
         pieces: list[Tensor] = []
         children, at = self._root(version).children, 0
         while at < len(tokens) and tokens[at] in children:
             node = children[tokens[at]]
             node.used = self._clock
-            same = shared(node.tokens, tokens[at:])
-            pieces.append(node.kept[..., :same, :])
+            same = common_length(node.tokens, tokens[at:])
+            pieces.append(node.kv_L2KTD[..., :same, :])
             at += same
             if same < len(node.tokens):
                 break
@@ -66,7 +63,7 @@ class PrefixCache:
         return pieces
 
     def put(self, version: Version | None, tokens: tuple[int, ...], read: Read) -> None:
-        """Remember a sequence; `read` is asked only for what is not known yet."""
+        """Keep a sequence; `read` is asked only for what is not known yet."""
         if len(tokens) > self.limit:
             return
         self._clock += 1
@@ -77,7 +74,7 @@ class PrefixCache:
                 children[tokens[at]] = Node(tokens[at:], read(at, len(tokens)), self._clock)
                 self.size += len(tokens) - at
                 break
-            same = shared(node.tokens, tokens[at:])
+            same = common_length(node.tokens, tokens[at:])
             if same < len(node.tokens):
                 node = children[tokens[at]] = _split(node, same)
             node.used = self._clock
@@ -117,11 +114,11 @@ def _walk(children: dict[int, Node]) -> Iterator[tuple[dict[int, Node], int, Nod
 
 def _split(node: Node, at: int) -> Node:
     """The same tokens as two nodes, copied so that each can be freed alone; returns the first."""
-    rest = Node(node.tokens[at:], node.kept[..., at:, :].clone(), node.used, node.children)
-    return Node(node.tokens[:at], node.kept[..., :at, :].clone(), node.used, {rest.tokens[0]: rest})
+    rest = Node(node.tokens[at:], node.kv_L2KTD[..., at:, :].clone(), node.used, node.children)
+    return Node(node.tokens[:at], node.kv_L2KTD[..., :at, :].clone(), node.used, {rest.tokens[0]: rest})
 
 
-def shared(a: Sequence[int], b: Sequence[int]) -> int:
+def common_length(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the common beginning."""
     count = 0
     for left, right in zip(a, b, strict=False):
@@ -132,5 +129,6 @@ def shared(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def join(pieces: Sequence[Tensor]) -> Tensor:
-    """Pieces as one [n, layers, 2, K, D]: token by token, as prefill packs them."""
-    return torch.cat(list(pieces), 3).permute(3, 0, 1, 2, 4)
+    """Pieces as one [T, L, 2, K, D]: token by token, as prefill packs them."""
+    kv_L2KTD = torch.cat(list(pieces), 3)
+    return kv_L2KTD.permute(3, 0, 1, 2, 4)

@@ -23,15 +23,17 @@ class Segment:
 
 
 @dataclass
-class Forest:
-    """tokens and positions, flat [N]; runs of versions over the flat order; segments in flat order;
-    each row's flat ranges."""
+class PrefixTrees:
+    """A tree per version, flat."""
 
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     versions: list[tuple[int, int, Version | None]] = field(default_factory=list)
+    """(start, end, version) over the flat order."""
     segments: list[Segment] = field(default_factory=list)
+    """In flat order."""
     paths: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
+    """Each row's flat ranges."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -47,10 +49,12 @@ class Forest:
         return [index for start, end in self.paths[row] for index in range(start, end)]
 
 
-def grow(rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> Forest:
-    """Pack rows; rows of equal tokens and version share every token. Every row must have at least
-    one token."""
-    forest = Forest(paths=[()] * len(rows))
+def grow_trees(rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> PrefixTrees:
+    """Pack rows; rows of equal tokens and version share every token.
+
+    Every row must have at least one token.
+    """
+    trees = PrefixTrees(paths=[()] * len(rows))
     order = sorted(range(len(rows)), key=lambda i: (_key(versions[i]), rows[i], i))
     at = 0
     while at < len(order):
@@ -58,29 +62,31 @@ def grow(rows: Sequence[Sequence[int]], versions: Sequence[Version | None]) -> F
         stop = at
         while stop < len(order) and versions[order[stop]] == version:
             stop += 1
-        start = len(forest)
-        _plant(forest, rows, order[at:stop], 0, ())
-        forest.versions.append((start, len(forest), version))
+        start = len(trees)
+        _add_rows(trees, rows, order[at:stop], 0, ())
+        trees.versions.append((start, len(trees), version))
         at = stop
-    return forest
+    return trees
 
 
 def _key(version: Version | None) -> tuple[str, int]:
     return (version.agent, version.step) if version is not None else ("", -1)
 
 
-def _plant(
-    forest: Forest,
+def _add_rows(
+    trees: PrefixTrees,
     rows: Sequence[Sequence[int]],
     order: Sequence[int],
     depth: int,
     ancestors: tuple[tuple[int, int], ...],
 ) -> None:
-    """Add the sorted rows in `order`, which agree on their first `depth` tokens (already planted as
-    `ancestors`)."""
+    """Add the sorted rows in `order`, which agree on their first `depth` tokens.
+
+    Those are in the trees already, as `ancestors`.
+    """
     for row in order:
         if len(rows[row]) == depth:
-            forest.paths[row] = ancestors
+            trees.paths[row] = ancestors
     rest = [row for row in order if len(rows[row]) > depth]
     at = 0
     while at < len(rest):
@@ -90,11 +96,11 @@ def _plant(
             stop += 1
         group = rest[at:stop]
         end = depth + _common(rows[group[0]], rows[group[-1]], depth)
-        start = len(forest)
-        forest.tokens.extend(rows[group[0]][depth:end])
-        forest.positions.extend(range(depth, end))
-        forest.segments.append(Segment(start, len(forest), ancestors))
-        _plant(forest, rows, group, end, (*ancestors, (start, len(forest))))
+        start = len(trees)
+        trees.tokens.extend(rows[group[0]][depth:end])
+        trees.positions.extend(range(depth, end))
+        trees.segments.append(Segment(start, len(trees), ancestors))
+        _add_rows(trees, rows, group, end, (*ancestors, (start, len(trees))))
         at = stop
 
 

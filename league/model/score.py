@@ -1,5 +1,4 @@
-"""Log-probabilities of given completions under our own weights, by the same rule as sampling and
-the update."""
+"""Log-probabilities of given completions, by the same rule as sampling and the update."""
 
 from collections.abc import Sequence
 
@@ -7,12 +6,13 @@ import torch
 from torch import Tensor
 
 from league.model.bank import AdapterBank
-from league.model.engine import engine_for
-from league.model.generic_engine import Row
-from league.model.sampling import Shape, truncate
+from league.model.engine import Row
+from league.model.engine_choice import engine_for
+from league.model.sampling import RowSampling, truncate
 from league.types import Sampling, Version
 
 TOKENS = 8192
+"""Tokens of a micro-batch."""
 
 
 def score(
@@ -23,26 +23,29 @@ def score(
     *,
     chunk: int = 256,
 ) -> list[Tensor]:
-    """Per row: log π(token) [completion] under the row's sampling distribution (temperature, top-k,
-    top-p; greedy is scored at 1).
+    """Per row: log π(token) [T] of its completion's T tokens.
 
-    A token outside its truncated set is scored as if it alone had been added to the set. Rows must have non-empty
+    π is the row's sampling distribution (temperature, top-k, top-p; greedy is scored at temperature 1). A token
+    outside its truncated set is scored as if it alone had been added to the set. Rows must have non-empty
     completions.
     """
     engine, found = engine_for(bank), [torch.empty(0)] * len(rows)
     keyed = [version if version is not None else Version("", -1) for version in versions]
-    for micro in engine.plan(rows, keyed, TOKENS):
-        part = [rows[i] for i in micro.order]
-        hidden = engine.run(part, [versions[i] for i in micro.order], None, False).hidden
-        tokens = torch.tensor([token for _, completion in part for token in completion], device=hidden.device)
-        shape = Shape.of([settings[i] for i in micro.order for _ in rows[i][1]], hidden.device)
-        values = torch.empty(len(tokens), device=hidden.device)
-        for at in range(0, len(tokens), chunk):
-            index = torch.arange(at, min(at + chunk, len(tokens)), device=hidden.device)
-            own = shape.rows(index)
-            scores = (hidden[index] @ bank.base.head.T).float() / own.temperature[:, None]
-            scores = truncate(scores, own, forced=tokens[index])
-            values[index] = scores.gather(1, tokens[index, None]).squeeze(1) - scores.logsumexp(1)
-        for i, value in zip(micro.order, values.cpu().split([len(completion) for _, completion in part]), strict=True):
-            found[i] = value
+    for micro_batch in engine.plan(rows, keyed, TOKENS):
+        order = micro_batch.order
+        part = [rows[i] for i in order]
+        hidden_NH = engine.run(part, [versions[i] for i in order], None, False).hidden_NH
+        device = hidden_NH.device
+        tokens_N = torch.tensor([token for _, completion in part for token in completion], device=device)
+        sampling = RowSampling.of([settings[i] for i in order for _ in rows[i][1]], device)
+        values_N = torch.empty(len(tokens_N), device=device)
+        for at in range(0, len(tokens_N), chunk):
+            index = torch.arange(at, min(at + chunk, len(tokens_N)), device=device)
+            own = sampling.rows(index)
+            scores_nV = (hidden_NH[index] @ bank.base.head_VH.T).float() / own.temperature_R[:, None]
+            scores_nV = truncate(scores_nV, own, forced_R=tokens_N[index])
+            values_N[index] = scores_nV.gather(1, tokens_N[index, None]).squeeze(1) - scores_nV.logsumexp(1)
+        lengths = [len(completion) for _, completion in part]
+        for i, value_T in zip(order, values_N.cpu().split(lengths), strict=True):
+            found[i] = value_T
     return found

@@ -22,7 +22,7 @@ from league.types import (
     Match,
     Message,
     Node,
-    Remembering,
+    PrefixCaching,
     Reply,
     Request,
     Turn,
@@ -65,7 +65,7 @@ def play(
         table = _Table(match, task, Episode(match, []))
         table.open = [((), _personal(turn, match, players or {})) for turn in task.open(match)]
         tables.append(table)
-    with backend.remembering() if isinstance(backend, Remembering) else nullcontext():
+    with backend.prefix_caching() if isinstance(backend, PrefixCaching) else nullcontext():
         while any(table.open for table in tables):
             _play_stage([table for table in tables if table.open], backend, players or {})
     return [table.episode for table in tables]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from league.config import AlarmConfig
-from league.learning.alarms import Alarm, Level, alarms, speech
+from league.learning.alarms import Alarm, Thresholds, alarms, speech
 from league.learning.update import AgentUpdate
 from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
@@ -27,19 +27,21 @@ def guard(
 ) -> LeagueState:
     """Raise the round's alarms and act on them."""
     levels = {
-        name: Level(each.warn, each.roll_back) for name, each in league.config.alarms if isinstance(each, AlarmConfig)
+        name: Thresholds(each.warn, each.roll_back)
+        for name, each in league.config.alarms
+        if isinstance(each, AlarmConfig)
     }
     quantities = alarm_quantities(state, draft, episodes, scores, updates)
     raised = list(draft.broken)
     for agent in sorted(state.population.trainable()):
-        guards = state.guards
+        guards = state.alarms
         if agent in quantities:
             if agent not in guards.first:
                 guards = guards.with_first(agent, quantities[agent])
             raised += alarms(agent, quantities[agent], guards.first[agent], levels)
         if any(alarm.agent == agent and alarm.action == "roll back" for alarm in raised):
             strikes = guards.strikes.get(agent, 0) + 1
-            state = replace(state, guards=guards.with_strikes(agent, strikes))
+            state = replace(state, alarms=guards.with_strikes(agent, strikes))
             state = _roll_back(league, state, draft, agent)
             if strikes >= league.config.alarms.quarantine_after:
                 state = _quarantine(league, state, agent)
@@ -47,9 +49,9 @@ def guard(
                 raised.append(Alarm(agent, "strikes", strikes, limit, "quarantine"))
         else:
             good = state.population.members[agent].version
-            state = replace(state, guards=guards.with_strikes(agent, 0).with_good(agent, good))
+            state = replace(state, alarms=guards.with_strikes(agent, 0).with_good(agent, good))
     _tell(league, draft, raised)
-    return replace(state, guards=replace(state.guards, raised=tuple(str(alarm) for alarm in raised)))
+    return replace(state, alarms=replace(state.alarms, raised=tuple(str(alarm) for alarm in raised)))
 
 
 def _tell(league: League, draft: RoundDraft, raised: Sequence[Alarm]) -> None:
@@ -97,7 +99,7 @@ def _roll_back(league: League, state: LeagueState, draft: RoundDraft, agent: str
     Nothing happens when the live version is the good one.
     """
     bank, live = league.weights(), state.population.members[agent].version
-    good = state.guards.good.get(agent)
+    good = state.alarms.good.get(agent)
     if good is None or good == live:
         return state
     row = league.store.version_row(good)
@@ -116,5 +118,5 @@ def _quarantine(league: League, state: LeagueState, agent: str) -> LeagueState:
     """The agent trains no more."""
     if league.bank is not None:
         league.bank.freeze(state.population.members[agent].version)
-    guards = replace(state.guards, quarantined=(*state.guards.quarantined, agent))
-    return replace(state, population=state.population.changed(agent, trains=False), guards=guards)
+    guards = replace(state.alarms, quarantined=(*state.alarms.quarantined, agent))
+    return replace(state, population=state.population.changed(agent, trains=False), alarms=guards)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import Lesson, learn_from, merge
+from league.learning.advantages import EpisodeSamples, collect, learn_from
 from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.population import Population
@@ -46,7 +46,7 @@ def _samples(
 ) -> tuple[list[Sample], float]:
     """(what there is to learn from, share of groups without variance); a few episodes keep their transcript."""
     trainable, credit = population.trainable(), league.credit()
-    found: list[Lesson] = []
+    found: list[EpisodeSamples] = []
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
             draft.matches.append(result_of(episode, None))
@@ -56,7 +56,7 @@ def _samples(
         found.append(learned)
         shown = transcript(episode, score, learned.advantages) if keeps else None
         draft.matches.append(result_of(episode, score, shown))
-    return merge(found)
+    return collect(found)
 
 
 def _update(
@@ -73,7 +73,7 @@ def _update(
 
     if league.base is None or league.bank is None or not samples:
         return {}
-    return update(league.base, league.bank, samples, hypers, league.objective(), broken)
+    return update(league.base, league.bank, samples, hypers, league.objective(), diverged=broken)
 
 
 def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Protocol
 from league.evaluation.exams import ExamResult
 from league.evaluation.teaching_gains import TeachingGain
 from league.learning.alarms import Alarm
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.population import Population
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
@@ -94,5 +94,5 @@ def timed(store: RunStore, draft: RoundDraft, phase: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     if phase in LARGE:
-        give_back()
+        release_freed_memory()
     draft.clock[phase] = draft.clock.get(phase, 0.0) + time.perf_counter() - started

@@ -38,8 +38,8 @@ def snapshot(league: League, state: LeagueState, draft: RoundDraft, name: str, *
         state = replace(state, population=population.changed(name, twin=origin if kept else None))
         draft.made(state.population, successor, (origin, frozen), "reset")
         return _begin_again(state, successor)
-    if state.guards.good.get(name) == frozen:
-        state = replace(state, guards=state.guards.with_good(name, successor))
+    if state.alarms.good.get(name) == frozen:
+        state = replace(state, alarms=state.alarms.with_good(name, successor))
     draft.made(state.population, successor, (frozen,), "snapshot")
     return state
 
@@ -55,8 +55,8 @@ def take_over(
     bank.clone(theirs, successor, trainable=True)
     state = replace(state, population=state.population.moved({name: successor}).changed(name, hyper=hyper))
     state = _begin_again(state, successor)
-    if donor in state.guards.first:
-        state = replace(state, guards=state.guards.with_first(name, state.guards.first[donor]))
+    if donor in state.alarms.first:
+        state = replace(state, alarms=state.alarms.with_first(name, state.alarms.first[donor]))
     draft.made(state.population, successor, (mine, theirs), "exploit")
     return state
 
@@ -125,7 +125,7 @@ def leave(league: League, state: LeagueState, names: frozenset[str]) -> LeagueSt
     return replace(
         state,
         population=replace(population, members=members),
-        guards=state.guards.without(names),
+        alarms=state.alarms.without(names),
         evolution=state.evolution.without(names),
     )
 
@@ -154,5 +154,5 @@ def _begin_again(state: LeagueState, version: Version) -> LeagueState:
     return replace(
         state,
         evolution=state.evolution.cut(name, version.step),
-        guards=state.guards.with_good(name, version).with_strikes(name, 0),
+        alarms=state.alarms.with_good(name, version).with_strikes(name, 0),
     )

@@ -20,7 +20,9 @@ def warm_up_all(league: League, population: Population, progress: Callable[[int,
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
     curricula = [_curriculum(league, population, m) for m in population.members.values() if m.can.has_weights]
     seed = league.config.seed
-    return warm_up(league.base, league.bank, curricula, supervised, seed, lambda step, steps, _: progress(step, steps))
+    return warm_up(
+        league.base, league.bank, curricula, supervised, seed, progress=lambda step, steps, _: progress(step, steps)
+    )
 
 
 def _curriculum(league: League, population: Population, member: Member) -> Curriculum:

@@ -17,7 +17,7 @@ from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
-from league.population import Evolution, Guards, Population
+from league.population import AlarmHistory, Evolution, Population
 from league.rollouts import Player, outcomes_of
 from league.store.run import RunStore
 from league.types import BASE, Backend, MatchResult, Version
@@ -77,7 +77,7 @@ class LeagueState:
     """Tokens so far, by what was done with them."""
     exams: Mapping[str, Any] = field(default_factory=dict)
     """JSON of the measurements before the first round ("start") and after the last ("end"), kept for ever."""
-    guards: Guards = Guards()
+    alarms: AlarmHistory = AlarmHistory()
     evolution: Evolution = Evolution()
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
@@ -116,7 +116,7 @@ class LeagueState:
             "population": self.population.to_json(),
             "tokens": dict(self.tokens),
             "marks": dict(self.exams),
-            "guards": self.guards.to_json(),
+            "guards": self.alarms.to_json(),
             "evolution": self.evolution.to_json(),
             "clock": dict(self.clock),
         }
@@ -128,7 +128,7 @@ class LeagueState:
             population=Population.from_json(data["population"]),
             tokens=dict(data["tokens"]),
             exams=dict(data["marks"]),
-            guards=Guards.from_json(data["guards"]),
+            alarms=AlarmHistory.from_json(data["guards"]),
             evolution=Evolution.from_json(data.get("evolution", {})),
             clock=dict(data.get("clock", {})),
         )

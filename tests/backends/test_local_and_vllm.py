@@ -1,5 +1,7 @@
-"""One contract for every backend: the local engine, vLLM's interface over a fake, and vLLM itself
-where it is installed."""
+"""One contract for every backend.
+
+The local engine, vLLM's interface over a fake, and vLLM itself where it is installed.
+"""
 
 import importlib.util
 from collections.abc import Sequence
@@ -22,8 +24,10 @@ A, B = Version("a", 0), Version("b", 2)
 
 
 class FakeVllm:
-    """A sampler that loads adapters from the folders it is handed, in an engine of its own, and
-    answers as vLLM would."""
+    """A sampler that loads adapters from folders and answers as vLLM would.
+
+    It has an engine of its own.
+    """
 
     def __init__(self, path: Path, noise: float = 0.0):
         self.base = BaseModel.load(path, device="cpu", dtype="float32", threads=1)
@@ -53,8 +57,8 @@ def bank(tiny):
     bank = AdapterBank(tiny)
     for seed, version in enumerate((A, B)):
         bank.add(version, LoraSpec(4, 8), seed=seed, trainable=True)
-        bank.slice(version).params.add_(
-            0.1 * torch.randn(bank.slice(version).params.shape, generator=torch.Generator().manual_seed(seed))
+        bank.slice(version).params_P.add_(
+            0.1 * torch.randn(bank.slice(version).params_P.shape, generator=torch.Generator().manual_seed(seed))
         )
     return bank
 
@@ -98,7 +102,9 @@ def test_contract(backend, tiny):
 
 def test_contract_on_policy_ratio_is_one(backend, bank, tiny):
     replies = backend.generate([ask(A, temperature=0.8, top_k=20, samples=4)])[0]
-    samples = [Sample("a", r.prompt_tokens, r.tokens, r.logprobs, 1.0, Sampling(0.8, top_k=20)) for r in replies]
+    samples = [
+        Sample("a", r.prompt_tokens, r.tokens, r.logprobs, 1.0, sampling=Sampling(0.8, top_k=20)) for r in replies
+    ]
     report = update(tiny, bank, samples, {"a": Hyper(1e-3)}, Objective(clip=0.05))
     assert report["a"].clip_fraction == 0
     assert report["a"].mean_logprob == pytest.approx(
@@ -136,7 +142,7 @@ def test_adapters_are_exported_once_per_change(bank, tiny, tiny_path, tmp_path):
     backend.generate([ask(A), ask(B), ask(A, "x")])
     backend.generate([ask(A)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a@0-1", "b@2-2"]
-    bank.slice(A).params.mul_(1.1)
+    bank.slice(A).params_P.mul_(1.1)
     bank.changed(A)
     backend.generate([ask(A)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a@0-1", "a@0-3", "b@2-2"]
@@ -166,7 +172,7 @@ def test_the_update_replays_the_grammar(bank, tiny):
     pytest.importorskip("llguidance")
     sampling = Sampling(0.9, max_tokens=9, grammar=GRAMMAR)
     replies = LocalBackend(tiny, bank).generate([Request(A, (Message("user", "?"),), 6, sampling, 1)])[0]
-    samples = [Sample("a", r.prompt_tokens, r.tokens, r.logprobs, 1.0, sampling) for r in replies]
+    samples = [Sample("a", r.prompt_tokens, r.tokens, r.logprobs, 1.0, sampling=sampling) for r in replies]
     report = update(tiny, bank, samples, {"a": Hyper(1e-3, kl=0.1)}, Objective(clip=0.001))
     assert report["a"].clip_fraction == 0
     assert report["a"].mean_logprob == pytest.approx(

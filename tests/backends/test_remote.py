@@ -1,5 +1,7 @@
-"""Remote players against servers that work and servers that misbehave in every way: void, never a
-loss, never a traceback."""
+"""Remote players against servers that work and servers that misbehave in every way.
+
+A match becomes void, never a loss, and nobody sees a traceback.
+"""
 
 import asyncio
 import json
@@ -30,9 +32,17 @@ def test_a_reply_is_put_together_and_the_request_says_all(httpserver: HTTPServer
     assert found == (Reply("four", "end"),) * 3
     bodies = sorted((json.loads(entry[0].data) for entry in httpserver.log), key=lambda body: body["seed"])
     assert [body["seed"] for body in bodies] == [7, 8, 9]
-    assert {key: bodies[0][key] for key in ("model", "temperature", "top_p", "top_k", "max_tokens", "stop", "stream")} == {
-        "model": "m", "temperature": 0.5, "top_p": 0.9, "top_k": 5, "max_tokens": 8, "stop": ["\n"], "stream": True,
-    }  # fmt: skip
+    assert {
+        key: bodies[0][key] for key in ("model", "temperature", "top_p", "top_k", "max_tokens", "stop", "stream")
+    } == {
+        "model": "m",
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_k": 5,
+        "max_tokens": 8,
+        "stop": ["\n"],
+        "stream": True,
+    }
     assert bodies[0]["messages"] == [{"role": "user", "content": "hello \ufffd"}]
 
 
@@ -62,14 +72,26 @@ def test_the_length_field_and_the_number_under_way_are_the_players() -> None:
         ((chunk("a"), chunk("b"), chunk(finish="length"), DONE), {}, Reply("ab", "length")),
         ((chunk("ab"), chunk(finish="stop")), {}, Reply("ab", "end")),
         ((chunk("ab"), DONE), {}, Reply("ab", "end")),
-        ((b": comment\r\n\r\n", b"event: x\n", b'data: {"choices": []}\r\n\r\n', chunk("ab", "stop")), {}, Reply("ab", "end")),
+        (
+            (b": comment\r\n\r\n", b"event: x\n", b'data: {"choices": []}\r\n\r\n', chunk("ab", "stop")),
+            {},
+            Reply("ab", "end"),
+        ),
         ((chunk("one\ntwo"), chunk(finish="stop")), {"stop": ("\n",)}, Reply("one", "stop")),
         ((chunk("x" * 500), chunk(finish="stop")), {"max_tokens": 2}, Reply("x" * 12, "length")),
-        ((b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n', b'data: {"choices": [{"delta": {"content": "\\ude00\\udc00"}}]}\n', DONE), {}, Reply("😀\ufffd", "end")),
+        (
+            (
+                b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n',
+                b'data: {"choices": [{"delta": {"content": "\\ude00\\udc00"}}]}\n',
+                DONE,
+            ),
+            {},
+            Reply("😀\ufffd", "end"),
+        ),
         ((chunk("a\x00b\x1b[31mc\u202ed\r\ne\tf"), DONE), {}, Reply("a\ufffdb\ufffd[31mc\ufffdd\ne\tf", "end")),
         ((chunk(None), chunk(finish="stop")), {}, Reply("", "end")),
     ],
-)  # fmt: skip
+)
 def test_what_a_stream_means(
     httpserver: HTTPServer, pieces: tuple[bytes, ...], sampling: dict, expected: Reply
 ) -> None:
@@ -96,7 +118,7 @@ def test_safe_text_can_be_encoded_and_printed(text: str) -> None:
         max_size=6,
     )
 )
-def test_any_bytes_are_a_reply_or_a_failure(pieces: list[bytes]) -> None:  # fmt: skip
+def test_any_bytes_are_a_reply_or_a_failure(pieces: list[bytes]) -> None:
     async def feed():
         for piece in pieces:
             yield piece
@@ -121,9 +143,19 @@ def drip() -> Iterator[bytes]:
 
 MISBEHAVIOUR: dict[str, tuple[Callable[[Asked], Response], dict, str, int | None]] = {
     "slow drip": (lambda a: Response(drip(), content_type="text/event-stream"), {"deadline": 0.5}, "within 0.5 s", 1),
-    "endless stream": (lambda a: Response(endless(), content_type="text/event-stream"), {"max_kilobytes": 50}, "more than 50 kB", 1),
+    "endless stream": (
+        lambda a: Response(endless(), content_type="text/event-stream"),
+        {"max_kilobytes": 50},
+        "more than 50 kB",
+        1,
+    ),
     "huge reply": (lambda a: stream(chunk("x" * 3_000_000), DONE), {}, "more than 1024 kB", 1),
-    "one endless line": (lambda a: Response((b"x" * 10_000 for _ in range(10_000)), content_type="text/event-stream"), {}, "more than", 1),
+    "one endless line": (
+        lambda a: Response((b"x" * 10_000 for _ in range(10_000)), content_type="text/event-stream"),
+        {},
+        "more than",
+        1,
+    ),
     "429": (lambda a: Response("slow down", status=429), {}, "status 429: slow down", 3),
     "500": (lambda a: Response("oops", status=500), {}, "status 500: oops", 3),
     "503 with an endless body": (lambda a: Response(endless(), status=503), {}, "status 503", 3),
@@ -131,19 +163,37 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Asked], Response], dict, str, int | None
     "404": (lambda a: Response("no such model", status=404), {}, "status 404", 1),
     "redirect": (lambda a: Response("", status=307, headers={"Location": "http://127.0.0.1:9/v1"}), {}, "redirect", 1),
     "html": (lambda a: Response("<html>log in</html>", content_type="text/html"), {}, "expected text/event-stream", 3),
-    "whole JSON": (lambda a: Response('{"choices": []}', content_type="application/json"), {}, "sent application/json", 3),
-    "no content type": (lambda a: Response(iter([DONE]), headers={"Content-Type": ""}), {}, "expected text/event-stream", 3),
+    "whole JSON": (
+        lambda a: Response('{"choices": []}', content_type="application/json"),
+        {},
+        "sent application/json",
+        3,
+    ),
+    "no content type": (
+        lambda a: Response(iter([DONE]), headers={"Content-Type": ""}),
+        {},
+        "expected text/event-stream",
+        3,
+    ),
     "compressed": (lambda a: stream(b"\x1f\x8b", **{"Content-Encoding": "gzip"}), {}, "compressed", 1),
     "wrong JSON": (lambda a: stream(b"data: {oops\n\n", DONE), {}, "not JSON", 3),
-    "JSON of another kind": (lambda a: stream(b'data: {"choices": [{"delta": {"content": 5}}]}\n\n', DONE), {}, "chat completion chunk", 3),
+    "JSON of another kind": (
+        lambda a: stream(b'data: {"choices": [{"delta": {"content": 5}}]}\n\n', DONE),
+        {},
+        "chat completion chunk",
+        3,
+    ),
     "a list": (lambda a: stream(b"data: [1, 2]\n\n", DONE), {}, "chat completion chunk", 3),
     "an error inside": (lambda a: stream(b'data: {"error": {"message": "overloaded"}}\n\n'), {}, "overloaded", 3),
     "cut stream": (lambda a: stream(chunk("fo")), {}, "cut off", 3),
     "empty stream": (lambda a: stream(), {}, "cut off", 3),
     "cut connection": (
-        lambda a: Response(iter([chunk("fo")]), content_type="text/event-stream", headers={"Content-Length": "5000"}), {}, "connection broke", 3,
+        lambda a: Response(iter([chunk("fo")]), content_type="text/event-stream", headers={"Content-Length": "5000"}),
+        {},
+        "connection broke",
+        3,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", MISBEHAVIOUR)

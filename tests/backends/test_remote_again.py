@@ -1,5 +1,7 @@
-"""Remote players that try again and give up, replies that a resumed round does not ask for twice,
-keys that are nowhere."""
+"""Remote players that try again and give up.
+
+Replies that a resumed round does not ask for twice, and keys that are nowhere.
+"""
 
 import logging
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,7 @@
-"""A remote player as a frozen member of a league: played, rated, void when unreachable, replayed on
-resume, and its key nowhere."""
+"""A remote player as a frozen member of a league.
+
+Played, rated, void when unreachable, replayed on resume, and its key nowhere.
+"""
 
 import hashlib
 import json
@@ -46,8 +48,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Oracle:
-    """A server whose answer depends on the request and on how often it was asked: it never says the
-    same thing twice."""
+    """A server whose answer depends on the request and on how often it was asked.
+
+    It never says the same thing twice.
+    """
 
     def __init__(self, server: HTTPServer, echo: str = ""):
         self.seen: Counter[bytes] = Counter()
@@ -145,8 +149,9 @@ def test_an_unreachable_player_voids_its_matches_and_nothing_else(model: Path, t
 def test_a_killed_round_replays_what_it_had_heard(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    """The server never gives an answer twice, so only a journal can make the resumed run the same
-    run.
+    """Only a journal can make the resumed run the same run.
+
+    The server never gives an answer twice.
 
     One question at a time: what was on its way when the process died was never heard, and a resumed run may hear
     something else.
@@ -264,8 +269,16 @@ def test_a_planted_key_is_in_no_file_log_or_export(
 
 
 def test_a_key_pasted_into_the_config_is_refused_and_not_repeated(tmp_path: Path) -> None:
-    for place, value in (("key", KEY), ("key", [KEY]), ("base_url", f"https://user:{KEY}@host/v1"), ("base_url", f"https://host/v1?key={KEY}"),
-                         ("base_url", f"ftp://{KEY}"), ("api_key", KEY), ("model", {"a": KEY}), ("deadline", KEY)):  # fmt: skip
+    for place, value in (
+        ("key", KEY),
+        ("key", [KEY]),
+        ("base_url", f"https://user:{KEY}@host/v1"),
+        ("base_url", f"https://host/v1?key={KEY}"),
+        ("base_url", f"ftp://{KEY}"),
+        ("api_key", KEY),
+        ("model", {"a": KEY}),
+        ("deadline", KEY),
+    ):
         data = tiny_config(Path("model"), tmp_path)
         data["agents"]["gpt"] = {"role": "remote", "remote": {"base_url": "http://host/v1", "model": "m", place: value}}
         with pytest.raises(ConfigError) as caught:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import Credit, groups, learn_from, merge
+from league.learning.advantages import Credit, collect, groups, learn_from
 from league.types import Decision, Episode, Match, Message, Node, Reply, Sampling, Score, Turn, Version
 
 ASK = (Message("user", "?"),)
@@ -53,8 +53,20 @@ def test_two_turn_tree_by_hand() -> None:
     found = advantages(episode(root), rewards, discount=0.5)
     # G_a(0) = 1 + .5·mean(2, 4) = 2.5, G_a(1) = 0 + .5·mean(0, 2) = .5 → mean 1.5 → ±1
     # G_b(0) = 1 + .5·mean(0, 1) = 1.25, G_b(1) = .5 + .5·mean(3, 0) = 1.25 → no variance
-    assert found == {(0, "a"): 1.0, (1, "a"): -1.0, (0, "b"): 0.0, (1, "b"): 0.0, (2, "a"): -1.0, (3, "a"): 1.0, (2, "b"): -0.5, (3, "b"): 0.5,
-                     (4, "a"): -1.0, (5, "a"): 1.0, (4, "b"): 1.5, (5, "b"): -1.5}  # fmt: skip
+    assert found == {
+        (0, "a"): 1.0,
+        (1, "a"): -1.0,
+        (0, "b"): 0.0,
+        (1, "b"): 0.0,
+        (2, "a"): -1.0,
+        (3, "a"): 1.0,
+        (2, "b"): -0.5,
+        (3, "b"): 0.5,
+        (4, "a"): -1.0,
+        (5, "a"): 1.0,
+        (4, "b"): 1.5,
+        (5, "b"): -1.5,
+    }
 
 
 def test_discount_changes_the_first_turn_only() -> None:
@@ -109,14 +121,14 @@ def test_several_decisions_below_a_node_are_averaged() -> None:
 
 
 def test_groups_without_variance_cost_nothing() -> None:
-    lesson = learn_from(
+    found = learn_from(
         episode(decision("ab", [0, 1])),
         Score({0: {"a": 1.0, "b": 0.3}, 1: {"a": 1.0, "b": 0.1 + 0.2}}, {}),
         Credit(),
         {"ann", "bob"},
     )
-    assert (lesson.samples, lesson.groups, lesson.flat_groups) == ((), 2, 2)
-    assert merge([lesson]) == ([], 1.0)
+    assert (found.samples, found.groups, found.flat_groups) == ((), 2, 2)
+    assert collect([found]) == ([], 1.0)
 
 
 def test_one_sample_has_no_advantage() -> None:
@@ -133,8 +145,8 @@ def test_only_trainable_agents_and_spoken_tokens_become_samples() -> None:
 
 def test_void_replies_leave_the_group_and_its_baseline() -> None:
     score = Score({0: {"a": 1.0}, 1: {"a": 0.0}, 2: {"a": 100.0}}, {}, void=frozenset({(2, "a")}))
-    lesson = learn_from(episode(decision("a", [0, 1, 2])), score, Credit(), {"ann"})
-    assert [sample.advantage for sample in lesson.samples] == [0.5, -0.5]
+    found = learn_from(episode(decision("a", [0, 1, 2])), score, Credit(), {"ann"})
+    assert [sample.advantage for sample in found.samples] == [0.5, -0.5]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

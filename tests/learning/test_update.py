@@ -1,5 +1,7 @@
-"""What the engine promises on CPU: exact log-probabilities, the right distribution, isolation of
-agents, repeatability, clean failure."""
+"""What the engine promises on CPU.
+
+Exact log-probabilities, the right distribution, isolation of agents, repeatability, clean failure.
+"""
 
 import dataclasses
 import math
@@ -15,9 +17,9 @@ from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
-from league.model.engine import engine_for
+from league.model.engine_choice import engine_for
 from league.model.generic_engine import GenericEngine
-from league.model.sampling import BLOCK, Shape, draw, truncate
+from league.model.sampling import BLOCK, RowSampling, draw, truncate
 from league.model.score import score
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
 from tests.conftest import write_tiny_model
@@ -29,8 +31,8 @@ def filled(base: BaseModel, versions=(A, B, C)) -> AdapterBank:
     bank = AdapterBank(base)
     for seed, version in enumerate(versions):
         bank.add(version, LoraSpec(4, 8), seed=seed, trainable=True)
-        noise = torch.randn(bank.slice(version).params.shape, generator=torch.Generator().manual_seed(seed))
-        bank.slice(version).params.add_(0.1 * noise)
+        noise = torch.randn(bank.slice(version).params_P.shape, generator=torch.Generator().manual_seed(seed))
+        bank.slice(version).params_P.add_(0.1 * noise)
     return bank
 
 
@@ -40,8 +42,8 @@ def ask(version, text="hello there", samples=4, seed=0, **sampling) -> Request:
 
 def logprobs_of(base: BaseModel, bank: AdapterBank, version, prompt, tokens, temperature=1.0) -> torch.Tensor:
     """Full log-probabilities [tokens, V] of one row through the generic engine."""
-    hidden = GenericEngine(bank).run([(prompt, tokens)], [version], None, False).hidden
-    return (hidden @ base.head.T / temperature).log_softmax(1)
+    hidden = GenericEngine(bank).run([(prompt, tokens)], [version], None, False).hidden_NH
+    return (hidden @ base.head_VH.T / temperature).log_softmax(1)
 
 
 def state_bytes(bank: AdapterBank, version: Version) -> bytes:
@@ -69,7 +71,7 @@ def test_sampled_logprobs_are_those_of_the_sampling_distribution(tiny, sampling)
     for version, replies in zip((A, None), answers, strict=True):
         for reply in replies:
             full = logprobs_of(tiny, bank, version, reply.prompt_tokens, reply.tokens, sampling.get("temperature", 1.0))
-            shape = Shape.of([Sampling(**sampling)] * len(full), full.device)
+            shape = RowSampling.of([Sampling(**sampling)] * len(full), full.device)
             kept = truncate(full.clone(), shape).log_softmax(1)
             chosen = kept.gather(1, torch.tensor(reply.tokens)[:, None]).squeeze(1)
             assert reply.logprobs == pytest.approx(chosen.tolist(), abs=1e-4)
@@ -85,7 +87,7 @@ def test_truncation_agrees_with_transformers():
             expected = TopKLogitsWarper(k)(None, expected)
         if p < 1:
             expected = TopPLogitsWarper(p)(None, expected)
-        found = truncate(scores.clone(), Shape.of([Sampling(top_k=k, top_p=p)] * 6, scores.device))
+        found = truncate(scores.clone(), RowSampling.of([Sampling(top_k=k, top_p=p)] * 6, scores.device))
         assert torch.equal(torch.isfinite(found), torch.isfinite(expected)), (k, p)
 
 
@@ -93,7 +95,7 @@ def test_draws_follow_the_distribution():
     """Chi-square on 20,000 draws of 300 tokens: false alarm once in a million (df 299, bound 432)."""
     count, logits = 20_000, torch.randn(300, generator=torch.Generator().manual_seed(1))
     uniforms = torch.from_numpy(np.random.default_rng(0).random(count))
-    shape = Shape.of([Sampling()] * count, logits.device)
+    shape = RowSampling.of([Sampling()] * count, logits.device)
     tokens, logprobs = draw(logits.expand(count, -1), shape, uniforms)
     expected = logits.softmax(0) * count
     chi = ((torch.bincount(tokens, minlength=300) - expected) ** 2 / expected).sum()
@@ -105,7 +107,9 @@ def test_draw_never_picks_an_impossible_token():
     logits = torch.full((3, 700), float("-inf"))
     logits[:, [5, 300]] = 0.0
     tokens, logprobs = draw(
-        logits, Shape.of([Sampling()] * 3, logits.device), torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64)
+        logits,
+        RowSampling.of([Sampling()] * 3, logits.device),
+        torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64),
     )
     assert tokens.tolist() == [5, 300, 300]
     assert logprobs.tolist() == pytest.approx([math.log(0.5)] * 3)
@@ -146,7 +150,7 @@ def test_a_missing_adapter_and_a_broken_one_are_infrastructure_failures(tiny):
     bank = filled(tiny)
     with pytest.raises(BackendError, match="z@0"):
         LocalBackend(tiny, bank).generate([ask(Version("z", 0))])
-    bank.slice(B).params.fill_(float("nan"))
+    bank.slice(B).params_P.fill_(float("nan"))
     bank.changed(B)
     with pytest.raises(BackendError, match="b@0"):
         LocalBackend(tiny, bank).generate([ask(A), ask(B)])
@@ -154,8 +158,10 @@ def test_a_missing_adapter_and_a_broken_one_are_infrastructure_failures(tiny):
 
 @pytest.mark.parametrize("cut", [{"top_p": 0.6}, {"top_k": 5}])
 def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
-    """More rows of either kind than are worked on at a time: some blocks truncate nothing. Drawn,
-    learnt from and scored as alone."""
+    """More rows of either kind than are worked on at a time: some blocks truncate nothing.
+
+    They are drawn, learnt from and scored as if alone.
+    """
     bank = filled(tiny)
     backend = LocalBackend(tiny, bank)
     asked = [ask(A, f"{kind} {i}", samples=BLOCK + 4, seed=i, **kind) for kind in ({}, cut) for i in range(2)]
@@ -169,7 +175,8 @@ def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
     )
     assert torch.cat(found).tolist() == pytest.approx(known, abs=1e-4)
     samples = [
-        Sample("a", r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** i, q.sampling) for i, (q, r) in enumerate(rows)
+        Sample("a", r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** i, sampling=q.sampling)
+        for i, (q, r) in enumerate(rows)
     ]
     report = train(bank, tiny, samples, "a", Objective(clip=0.001))["a"]
     assert report.mean_logprob == pytest.approx(sum(known) / len(known), abs=1e-4) and report.clip_fraction == 0
@@ -179,7 +186,7 @@ def test_tasks_that_truncate_and_tasks_that_do_not_share_a_batch(tiny, cut):
 def played(base, bank, **sampling) -> list[Sample]:
     requests = [ask(v, f"question {i}", seed=i, **sampling) for i, v in enumerate((A, A, B, C))]
     return [
-        Sample(q.version.agent, r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** j * (1 + j), q.sampling)
+        Sample(q.version.agent, r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** j * (1 + j), sampling=q.sampling)
         for q, replies in zip(requests, LocalBackend(base, bank).generate(requests), strict=True)
         for j, r in enumerate(replies)
     ]
@@ -187,8 +194,10 @@ def played(base, bank, **sampling) -> list[Sample]:
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 0.7}, {"top_k": 12, "top_p": 0.8}])
 def test_the_update_sees_the_logprobs_that_were_sampled(tiny, sampling):
-    """Temperature and truncation included: on-policy, no ratio differs from 1, so a tight clip cuts
-    nothing."""
+    """Temperature and truncation included, no on-policy ratio differs from 1.
+
+    So a tight clip cuts nothing.
+    """
     bank = filled(tiny)
     samples = played(tiny, bank, **sampling)
     report = train(bank, tiny, samples, objective=Objective(clip=0.001))
@@ -203,8 +212,8 @@ def reference_loss(base, bank, sample, scores, objective, kl) -> torch.Tensor:
     temperature = sample.sampling.temperature
     picked = torch.tensor(sample.tokens)[:, None]
     scaled = scores / temperature
-    shape = Shape.of([sample.sampling] * len(scaled), scaled.device)
-    outside = ~torch.isfinite(truncate(scaled.detach().clone(), shape, forced=picked.squeeze(1)))
+    shape = RowSampling.of([sample.sampling] * len(scaled), scaled.device)
+    outside = ~torch.isfinite(truncate(scaled.detach().clone(), shape, forced_R=picked.squeeze(1)))
     kept = scaled.masked_fill(outside, float("-inf")).log_softmax(1)
     logprob = kept.gather(1, picked).squeeze(1)
     ratio = (logprob - torch.tensor(sample.logprobs)).exp()
@@ -230,10 +239,10 @@ def test_clip_kl_and_entropy_gradients_match_autograd(tiny, sampling):
         if s.agent == "a"
     ]
     engine = engine_for(bank)
-    sink = {A: torch.zeros_like(bank.slice(A).params)}
+    sink = {A: torch.zeros_like(bank.slice(A).params_P)}
     forward = engine.run([(s.prompt_tokens, s.tokens) for s in samples], [A] * len(samples), sink, False)
-    hidden = forward.hidden.clone().requires_grad_(True)
-    parts = (hidden @ tiny.head.T).split([len(s.tokens) for s in samples])
+    hidden = forward.hidden_NH.clone().requires_grad_(True)
+    parts = (hidden @ tiny.head_VH.T).split([len(s.tokens) for s in samples])
     loss = sum(
         reference_loss(tiny, bank, s, part, objective, kl) for s, part in zip(samples, parts, strict=True)
     ) / len(samples)
@@ -243,7 +252,7 @@ def test_clip_kl_and_entropy_gradients_match_autograd(tiny, sampling):
     assert report.loss == pytest.approx(float(loss.detach()), rel=1e-4)
     assert report.grad_norm == pytest.approx(float(sink[A].norm()), rel=1e-4)
     assert 0 < report.clip_fraction < 1
-    torch.testing.assert_close(bank.slice(A).moments[0], 0.1 * sink[A], atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(bank.slice(A).moments_2P[0], 0.1 * sink[A], atol=1e-5, rtol=1e-3)
 
 
 def test_only_the_intended_slices_change(tiny):
@@ -282,8 +291,10 @@ def test_a_restored_agent_continues_bit_for_bit(tiny):
 
 
 def test_pads_and_end_tokens_inside_prompts_carry_no_loss(tiny):
-    """Pad equals end here. A prompt that holds the end token is whole, and the loss covers the
-    completion alone."""
+    """Pad equals end here.
+
+    A prompt that holds the end token is whole, and the loss covers the completion alone.
+    """
     assert tiny.tokenizer.pad_token_id in tiny.end_tokens
     bank = filled(tiny)
     end = next(iter(tiny.end_tokens))
@@ -324,7 +335,7 @@ def test_token_aggregation_divides_by_tokens(tiny):
 def test_divergence_names_the_agent_and_changes_nobody(tiny, objective):
     bank = filled(tiny)
     samples = played(tiny, bank)
-    bank.slice(C).params[-3:] = float("inf")
+    bank.slice(C).params_P[-3:] = float("inf")
     bank.changed(C)
     before = [state_bytes(bank, v) for v in (A, B, C)]
     with pytest.raises(TrainingDiverged, match="agent c"):
@@ -341,29 +352,31 @@ def test_an_agent_that_diverges_is_left_out_and_the_others_train_as_without_it(t
     bank, twin = filled(tiny), filled(tiny)
     samples = played(tiny, bank)
     for spoilt in (bank, twin):
-        spoilt.slice(B).params[-3:] = float("inf")
+        spoilt.slice(B).params_P[-3:] = float("inf")
         spoilt.changed(B)
     samples.append(dataclasses.replace(next(s for s in samples if s.agent == "c"), agent="a", advantage=float("nan")))
     before = [state_bytes(bank, v) for v in (A, B, C)]
     heard = []
     hypers = {agent: Hyper(1e-2) for agent in "abc"}
-    report = update(tiny, bank, samples, hypers, objective, heard.append)
+    report = update(tiny, bank, samples, hypers, objective, diverged=heard.append)
     assert [error.agent for error in heard] == ["a", "b"] and list(report) == ["c"]
     assert [state_bytes(bank, v) for v in (A, B)] == before[:2] and state_bytes(bank, C) != before[2]
     alone = update(tiny, twin, [s for s in samples if s.agent == "c"], hypers, objective)
     assert report == alone and state_bytes(twin, C) == state_bytes(bank, C)
     assert (
-        update(tiny, bank, [s for s in samples if s.agent != "c"], hypers, objective, heard.append) == {}
+        update(tiny, bank, [s for s in samples if s.agent != "c"], hypers, objective, diverged=heard.append) == {}
         and len(heard) == 4
     )
 
 
 def test_gradients_exist_for_one_wave_of_agents_at_a_time(tiny, monkeypatch):
-    """Sixty agents of one prompt of 20 and two completions of 4 each: waves of as many as fill two
-    micro-batches of 64."""
+    """Sixty agents of one prompt of 20 and two completions of 4 each.
+
+    Waves of as many as fill two micro-batches of 64.
+    """
     names = [f"n{i:02}" for i in range(60)]
     bank = filled(tiny, [Version(name, 0) for name in names])
-    start = {name: bank.slice(Version(name, 0)).params.clone() for name in names}
+    start = {name: bank.slice(Version(name, 0)).params_P.clone() for name in names}
     samples = [Sample(name, tuple(range(3, 23)), (5 + i, 7, 9, 11), (), 1.0) for name in names for i in range(2)]
     module = sys.modules["league.learning.update"]
     accumulate, alive = module._accumulate, []
@@ -377,7 +390,7 @@ def test_gradients_exist_for_one_wave_of_agents_at_a_time(tiny, monkeypatch):
     report = update(tiny, bank, samples, {name: Hyper(1e-2) for name in names}, Objective(tokens_per_microbatch=64))
     assert alive == [5] * 12 and list(report) == names
     assert all(done.steps == 1 and done.samples == 2 and done.tokens == 8 for done in report.values())
-    assert all(not torch.equal(bank.slice(Version(name, 0)).params, start[name]) for name in names)
+    assert all(not torch.equal(bank.slice(Version(name, 0)).params_P, start[name]) for name in names)
 
 
 def test_samples_that_cannot_be_learned_from_are_errors(tiny):

@@ -12,27 +12,29 @@ from tasks.domains import make_domain
 
 
 def test_warm_up_teaches_and_leaves_no_moments(tiny: BaseModel) -> None:
-    """The loss on the targets falls, and AdamW starts the next objective with neither moments nor
-    steps."""
+    """The loss on the targets falls.
+
+    AdamW starts the next objective with neither moments nor steps.
+    """
     bank, agent = AdapterBank(tiny), Version("ada", 0)
     bank.add(agent, LoraSpec(), seed=1, trainable=True)
     losses: list[float] = []
     curriculum = Curriculum(
         "ada", (make_domain("chain_sum", seed=1),), WarmupPhase(problems=8, epochs=6, batch=8, learning_rate=2e-2)
     )
-    before = bank.slice(agent).params.clone()
+    before = bank.slice(agent).params_P.clone()
     warm_up(
         tiny,
         bank,
         [curriculum],
         Objective(aggregation="token"),
         1,
-        lambda step, steps, report: losses.append(report["ada"].loss),
+        progress=lambda step, steps, report: losses.append(report["ada"].loss),
     )
     assert losses[-1] < losses[0] - 0.1
     item = bank.slice(agent)
-    assert not torch.equal(item.params, before)
-    assert item.moments is not None and not item.moments.any() and item.steps == 0
+    assert not torch.equal(item.params_P, before)
+    assert item.moments_2P is not None and not item.moments_2P.any() and item.steps == 0
 
 
 def test_targets_are_the_same_for_the_same_seed_and_end_with_the_end_token(tiny: BaseModel) -> None:

@@ -371,7 +371,7 @@ def test_weights_that_could_not_be_loaded_again_are_not_committed(
     def poison(league, state, draft):
         state = real(league, state, draft)
         if draft.number == 2:
-            league.bank.slice(state.population.members["ada"].version).params[3] = float("inf")
+            league.bank.slice(state.population.members["ada"].version).params_P[3] = float("inf")
         return state
 
     monkeypatch.setattr(loop, "evolve", poison)

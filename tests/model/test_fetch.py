@@ -1,5 +1,7 @@
-"""Where the model comes from: the order of search, what is refused, and what is said. The network
-is never touched here."""
+"""Where the model comes from: the order of search, what is refused, and what is said.
+
+The network is never touched here.
+"""
 
 import json
 import shutil
@@ -130,5 +132,8 @@ def test_facts_and_the_hash_follow_the_weights(tmp_path):
 
 
 def test_checking_a_model_needs_no_torch(tiny_path):
-    code = f"import sys\nfrom pathlib import Path\nfrom league.model.folder import check_model\ncheck_model(Path({str(tiny_path)!r}))\nassert 'torch' not in sys.modules"
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom league.model.folder import check_model\n"
+        f"check_model(Path({str(tiny_path)!r}))\nassert 'torch' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,5 +1,6 @@
-"""The fused engine against the generic one: same hidden states, gradients and tokens, for every
-family it claims, in fp32.
+"""The fused engine against the generic one.
+
+Same hidden states, gradients and tokens, for every family it claims, in fp32.
 
 Rows share prefixes, so these tests are also "tree-packed equals unpacked": the generic engine computes every row
 whole.
@@ -18,10 +19,10 @@ from league.model import tree_attention
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.decoder_weights import Decoder
-from league.model.engine import engine_for, mismatch
+from league.model.engine_choice import engine_for, mismatch
 from league.model.fused_engine import FusedEngine
 from league.model.generic_engine import GenericEngine
-from league.model.prefix_tree import grow
+from league.model.prefix_tree import grow_trees
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
 from tests.conftest import write_tiny_model, write_tokenizer
 
@@ -72,13 +73,15 @@ def fill(bank: AdapterBank) -> AdapterBank:
     for seed, (version, spec) in enumerate(specs.items()):
         bank.add(version, spec, seed=seed, trainable=True)
         stream = torch.Generator().manual_seed(seed)
-        bank.slice(version).params.add_(0.1 * torch.randn(bank.slice(version).params.shape, generator=stream))
+        bank.slice(version).params_P.add_(0.1 * torch.randn(bank.slice(version).params_P.shape, generator=stream))
     return bank
 
 
 def trees(seed: int = 0) -> list[Sample]:
-    """Samples whose prompts and completions share beginnings at several depths; one is repeated
-    whole."""
+    """Samples whose prompts and completions share beginnings at several depths.
+
+    One is repeated whole.
+    """
     stream = torch.Generator().manual_seed(seed)
 
     def text(n: int) -> tuple[int, ...]:
@@ -92,7 +95,9 @@ def trees(seed: int = 0) -> list[Sample]:
             first = text(4)
             for completion in (first, first, first + text(3), text(1), text(9), first[:2]):
                 made.append(
-                    Sample(agent, prompt, completion, (), float(torch.randn(1, generator=stream)), Sampling(0.7))
+                    Sample(
+                        agent, prompt, completion, (), float(torch.randn(1, generator=stream)), sampling=Sampling(0.7)
+                    )
                 )
     return made
 
@@ -114,37 +119,37 @@ def _gradient_gap(bank: AdapterBank, one, other) -> float:
     who = [Version(s.agent, 0) for s in samples]
     found = []
     for engine in (one, other):
-        sink = {v: torch.zeros_like(bank.slice(v).params) for v in (A, B, C)}
+        sink = {v: torch.zeros_like(bank.slice(v).params_P) for v in (A, B, C)}
         forward = engine.run(rows, who, sink, False)
-        forward.backward(torch.randn(forward.hidden.shape, generator=torch.Generator().manual_seed(1)))
-        found.append([forward.hidden, *sink.values()])
+        forward.backward(torch.randn(forward.hidden_NH.shape, generator=torch.Generator().manual_seed(1)))
+        found.append([forward.hidden_NH, *sink.values()])
     return max(float((x - y).norm() / y.norm()) for x, y in zip(*found, strict=True))
 
 
 def test_prefixes_are_computed_once():
     rows = [(1, 2, 3, 4), (1, 2, 3, 5), (1, 2, 9), (1, 2), (7,), (1, 2, 3, 4)]
-    forest = grow(rows, [A] * 5 + [B])
-    assert len(forest) == len({row[: i + 1] for row in rows[:5] for i in range(len(row))}) + 4
+    tree = grow_trees(rows, [A] * 5 + [B])
+    assert len(tree) == len({row[: i + 1] for row in rows[:5] for i in range(len(row))}) + 4
     for index, row in enumerate(rows):
-        assert tuple(forest.tokens[i] for i in forest.flat(index)) == row
-        assert [forest.positions[i] for i in forest.flat(index)] == list(range(len(row)))
+        assert tuple(tree.tokens[i] for i in tree.flat(index)) == row
+        assert [tree.positions[i] for i in tree.flat(index)] == list(range(len(row)))
 
 
 @pytest.mark.parametrize("window", [None, 5])
 def test_a_token_sees_its_own_beginning_and_nothing_else(window):
     samples = trees(7)
     rows, who = [s.prompt_tokens + s.tokens for s in samples], [Version(s.agent, 0) for s in samples]
-    forest = grow(rows, who)
-    plan = tree_attention.plan_attention(forest, 4, [None, 5], torch.device("cpu"))
+    tree = grow_trees(rows, who)
+    plan = tree_attention.plan_attention(tree, 4, [None, 5], torch.device("cpu"))
     assert len(plan.batches) > 3 and max(batch.count for batch in plan.batches) > 1
     seen: list[list[int]] = []
     for batch in plan.batches:
-        keys, blocked = batch.keys.view(batch.count, -1), batch.blocked[window][:, 0]
+        keys, blocked = batch.keys.view(batch.count, -1), batch.blocked_J1QC[window][:, 0]
         seen.extend(sorted(keys[j][~row].tolist()) for j in range(batch.count) for row in blocked[j])
     for index in range(len(rows)):
-        path = forest.flat(index)
+        path = tree.flat(index)
         for depth, token in enumerate(path):
-            assert seen[int(plan.place[token])] == path[max(0, depth + 1 - (window or len(path))) : depth + 1]
+            assert seen[int(plan.place_N[token])] == path[max(0, depth + 1 - (window or len(path))) : depth + 1]
 
 
 def test_checkpointing_and_microbatches_change_nothing(tiny):
@@ -157,7 +162,7 @@ def test_checkpointing_and_microbatches_change_nothing(tiny):
     ):
         bank = fill(AdapterBank(tiny))
         report = update(tiny, bank, trees(), {v.agent: Hyper(1e-2) for v in (A, B, C)}, objective)
-        results.append((report, torch.cat([bank.slice(v).moments[0] for v in (A, B, C)])))
+        results.append((report, torch.cat([bank.slice(v).moments_2P[0] for v in (A, B, C)])))
     for report, moments in results[1:]:
         torch.testing.assert_close(moments, results[0][1], atol=1e-6, rtol=1e-4)
         assert report["a"].loss == pytest.approx(results[0][0]["a"].loss, rel=1e-4)

@@ -10,7 +10,7 @@ import pytest
 
 from league.errors import DataError
 from league.model.base import BaseModel
-from league.model.memory import give_back
+from league.model.memory import release_freed_memory
 from league.population.evolution import REMEMBERED, Evolution
 from league.types import Message, Version
 from tasks.contest import Contest
@@ -23,14 +23,16 @@ def resident_mb() -> float:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_freed_pages_go_back() -> None:
-    """Small blocks live on the heap; one kept at its top pins all that was freed below it until the
-    heap is trimmed."""
+    """Small blocks live on the heap; one kept at its top pins all below it.
+
+    What was freed goes back when the heap is trimmed.
+    """
     blocks = [bytearray(60_000) for _ in range(4_000)]
     pin = bytearray(60_000)
     full = resident_mb()
     del blocks
     kept = resident_mb()
-    give_back()
+    release_freed_memory()
     assert full - resident_mb() > 150 and kept - resident_mb() > 50 and len(pin) == 60_000
 
 
@@ -75,8 +77,10 @@ def test_the_memory_of_retired_versions_is_bounded() -> None:
 
 
 def test_a_process_keeps_a_bounded_number_of_compiled_products(tmp_path: Path) -> None:
-    """oneDNN compiles a kernel per shape and says so when asked; what it kept is found again, what
-    it dropped is compiled anew."""
+    """oneDNN compiles a kernel per shape and says so when asked.
+
+    What it kept is found again; what it dropped is compiled anew.
+    """
     script = """
 import torch
 from league.model.base import set_threads

@@ -1,5 +1,7 @@
-"""Merging adapters through PEFT: the change of the weights is what each method says, whatever ranks
-and scales the parents have."""
+"""Merging adapters through PEFT.
+
+The change of the weights is what each method says, whatever ranks and scales the parents have.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ def change(bank: AdapterBank, version: Version) -> dict[str, torch.Tensor]:
     """ΔW of every target."""
     item = bank.slice(version)
     return {
-        path: item.layout.spec.scale * item.layout.b(item.params, path) @ item.layout.a(item.params, path)
+        path: item.layout.spec.scale * item.layout.b(item.params_P, path) @ item.layout.a(item.params_P, path)
         for path in item.layout.entries
     }
 
@@ -32,21 +34,21 @@ def bank(tiny) -> AdapterBank:
         )
     ):
         bank.add(version, spec, seed=seed, trainable=True)
-        bank.slice(version).params.normal_(generator=torch.Generator().manual_seed(seed))
+        bank.slice(version).params_P.normal_(generator=torch.Generator().manual_seed(seed))
         bank.changed(version)
     return bank
 
 
 @pytest.mark.parametrize(("method", "rank"), [("cat", None), ("svd", 5)])
 def test_cat_and_svd_of_full_rank_are_the_weighted_sum(bank: AdapterBank, method: str, rank: int | None) -> None:
-    before = {parent: bank.slice(parent).params.clone() for parent in PARENTS}
+    before = {parent: bank.slice(parent).params_P.clone() for parent in PARENTS}
     base = {name: value.clone() for name, value in bank.base.model.state_dict().items()}
     merge_adapters(bank, PARENTS, TARGET, method, weights=[0.7, 0.3], rank=rank)
     first, second = (change(bank, parent) for parent in PARENTS)
     for path, found in change(bank, TARGET).items():
         torch.testing.assert_close(found, 0.7 * first[path] + 0.3 * second[path], rtol=1e-4, atol=1e-5)
     assert bank.spec(TARGET).rank == 5 and bank.optimizer_state(TARGET) == {}
-    assert all(torch.equal(bank.slice(parent).params, params) for parent, params in before.items())
+    assert all(torch.equal(bank.slice(parent).params_P, params) for parent, params in before.items())
     assert all(torch.equal(value, base[name]) for name, value in bank.base.model.state_dict().items())
 
 
@@ -63,8 +65,10 @@ def test_svd_of_a_smaller_rank_is_the_best_of_that_rank(bank: AdapterBank) -> No
 
 
 def by_hand_ties(deltas: list[np.ndarray], density: float) -> np.ndarray:
-    """Trim, elect by summed mass, average those that agree (weights ½ are PEFT's, so the average is
-    halved with them)."""
+    """Trim, elect by summed mass, average those that agree.
+
+    The weights ½ are PEFT's, so the average is halved with them.
+    """
     trimmed = []
     for delta in deltas:
         keep = int(density * delta.size)
@@ -89,7 +93,7 @@ def test_dare_draws_by_its_seed_and_is_unbiased(bank: AdapterBank) -> None:
     merge_adapters(bank, PARENTS, TARGET, "dare_linear_svd", density=0.5, rank=32, seed=1)
     assert torch.equal(torch.random.get_rng_state(), state), "the global stream is left alone"
     merge_adapters(bank, PARENTS, Version("same", 0), "dare_linear_svd", density=0.5, rank=32, seed=1)
-    assert torch.equal(bank.slice(Version("same", 0)).params, bank.slice(TARGET).params)
+    assert torch.equal(bank.slice(Version("same", 0)).params_P, bank.slice(TARGET).params_P)
     many = []
     for seed in range(2, 42):
         merge_adapters(bank, PARENTS, Version("many", seed), "dare_linear_svd", density=0.5, rank=32, seed=seed)

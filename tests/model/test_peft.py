@@ -1,5 +1,7 @@
-"""Our stacked adapters against plain PEFT: logits, gradients and files, for adapters of different
-shapes in one batch."""
+"""Our stacked adapters against plain PEFT.
+
+Logits, gradients and files, for adapters of different shapes in one batch.
+"""
 
 import json
 from pathlib import Path
@@ -13,7 +15,7 @@ from league.errors import AdapterRefused
 from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank, LoraSpec
-from league.model.engine import engine_for
+from league.model.engine_choice import engine_for
 from league.model.peft_io import export_peft, import_peft, merge
 from league.types import Hyper, Sample, Version
 
@@ -27,7 +29,7 @@ SPECS = {
 def shake(bank: AdapterBank, version: Version, seed: int) -> None:
     """Random B, so that the adapter does something."""
     item = bank.slice(version)
-    item.params.add_(0.1 * torch.randn(item.params.shape, generator=torch.Generator().manual_seed(seed)))
+    item.params_P.add_(0.1 * torch.randn(item.params_P.shape, generator=torch.Generator().manual_seed(seed)))
     bank.changed(version)
 
 
@@ -68,8 +70,8 @@ def test_mixed_batch_hidden_states_match_peft(bank, tiny, tiny_path, tmp_path):
     ]
     with torch.no_grad():
         rows = [(s.prompt_tokens, s.tokens) for _, s in items]
-        hidden = engine_for(bank).run(rows, [v for v, _ in items], None, False).hidden
-        ours = (hidden @ tiny.head.T).log_softmax(1).split([len(s.tokens) for _, s in items])
+        hidden = engine_for(bank).run(rows, [v for v, _ in items], None, False).hidden_NH
+        ours = (hidden @ tiny.head_VH.T).log_softmax(1).split([len(s.tokens) for _, s in items])
         for (version, sample), found in zip(items, ours, strict=True):
             if version is None:
                 model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32)
@@ -94,7 +96,7 @@ def test_one_fused_update_equals_peft_and_adamw_per_adapter(bank, tiny, tiny_pat
         assert report[version.agent].loss == pytest.approx(float(loss), abs=1e-4)
         assert report[version.agent].grad_norm == pytest.approx(float(norm), rel=1e-4)
         state = bank.state(version)
-        moments = bank.slice(version).layout.named(bank.slice(version).moments[0])
+        moments = bank.slice(version).layout.named(bank.slice(version).moments_2P[0])
         for name, parameter in params.items():
             key = name.replace(".default", "")
             torch.testing.assert_close(moments[key], optimizer.state[parameter]["exp_avg"], atol=1e-5, rtol=1e-3)
@@ -147,7 +149,7 @@ def test_import_refuses_nan_and_another_base(bank, tmp_path):
     manifest.write_text(manifest.read_text().replace(bank.base.weight_hash, "0" * 64))
     with pytest.raises(AdapterRefused, match="base weights"):
         import_peft(bank, Version("new", 0), tmp_path / "other", trainable=False)
-    bank.slice(version).params[7] = float("nan")
+    bank.slice(version).params_P[7] = float("nan")
     export_peft(bank, version, tmp_path / "nan", "tiny")
     with pytest.raises(AdapterRefused, match="NaN or infinity"):
         import_peft(bank, Version("new", 0), tmp_path / "nan", trainable=False)

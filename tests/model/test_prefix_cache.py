@@ -1,5 +1,7 @@
-"""Keys and values kept from turn to turn: the same tokens and log-probabilities as without, for
-less, within bounds, never stale."""
+"""Keys and values kept from turn to turn.
+
+The same tokens and log-probabilities as without, for less, within bounds, never stale.
+"""
 
 import pytest
 import torch
@@ -23,8 +25,10 @@ def ask(version: Version | None, *said: str, samples: int = 3, seed: int = 1) ->
 
 
 def talk(backend: LocalBackend) -> list[tuple[Reply, ...]]:
-    """Three turns of several conversations, two of which branch at every reply; returns all
-    replies."""
+    """Three turns of several conversations, two of which branch at every reply.
+
+    Returns all replies.
+    """
     open_: list[tuple[Version | None, tuple[str, ...]]] = [
         (A, ("count the apples",)),
         (B, ("count the apples",)),
@@ -56,22 +60,22 @@ def test_turns_reuse_their_prefix_and_say_the_same(tiny, compact):
     bank = fill(AdapterBank(tiny))
     plain, keeping = LocalBackend(tiny, bank, compact=compact), LocalBackend(tiny, bank, compact=compact)
     expected = talk(plain)
-    with keeping.remembering():
+    with keeping.prefix_caching():
         found = talk(keeping)
     same(found, expected)
     assert plain.stats.reused_tokens == 0
     assert (
         keeping.stats.reused_tokens > 500
     )  # of about 900 distinct tokens: a random model's words rarely survive decoding and encoding
-    with keeping.remembering():
+    with keeping.prefix_caching():
         same(talk(keeping), expected)
 
 
 def test_nothing_is_kept_outside_or_with_a_limit_of_zero(tiny):
     bank = fill(AdapterBank(tiny))
-    for backend in (LocalBackend(tiny, bank), LocalBackend(tiny, bank, remember=0)):
-        with backend.remembering():
-            if backend.remember:
+    for backend in (LocalBackend(tiny, bank), LocalBackend(tiny, bank, cached_tokens=0)):
+        with backend.prefix_caching():
+            if backend.cached_tokens:
                 talk(backend)
         assert backend.engine.prefixes is None
         before = backend.stats.reused_tokens
@@ -82,14 +86,14 @@ def test_nothing_is_kept_outside_or_with_a_limit_of_zero(tiny):
 def test_changed_weights_are_not_answered_from_memory(tiny):
     bank = fill(AdapterBank(tiny))
     backend = LocalBackend(tiny, bank)
-    with backend.remembering():
+    with backend.prefix_caching():
         replies = backend.generate([ask(A, "hello"), ask(B, "hello")])
         samples = [Sample("a", r.prompt_tokens, r.tokens, r.logprobs, (-1.0) ** i) for i, r in enumerate(replies[0])]
         update(tiny, bank, samples, {"a": Hyper(0.1)}, Objective())
         after = backend.generate([ask(A, "hello"), ask(B, "hello")])
     same(after, LocalBackend(tiny, bank).generate([ask(A, "hello"), ask(B, "hello")]))
     assert after[0][0].logprobs != replies[0][0].logprobs
-    with backend.remembering():
+    with backend.prefix_caching():
         backend.generate([ask(B, "hello")])
         bank.drop(B)
         bank.add(B, LoraSpec(4), seed=9, trainable=False)
@@ -99,14 +103,14 @@ def test_changed_weights_are_not_answered_from_memory(tiny):
 @pytest.mark.parametrize("limit", [40, 90])
 def test_the_limit_holds_and_changes_nothing_else(tiny, limit):
     bank = fill(AdapterBank(tiny))
-    backend, sizes = LocalBackend(tiny, bank, remember=limit), []
+    backend, sizes = LocalBackend(tiny, bank, cached_tokens=limit), []
     put = PrefixCache.put
 
     def counted(self, *args):
         put(self, *args)
         sizes.append(self.size)
 
-    with pytest.MonkeyPatch.context() as patch, backend.remembering():
+    with pytest.MonkeyPatch.context() as patch, backend.prefix_caching():
         patch.setattr(PrefixCache, "put", counted)
         found = talk(backend)
     assert 0 < max(sizes) <= limit

@@ -1,5 +1,6 @@
-"""The true base model: bf16 against fp32 PEFT with a stated bound, an export that speaks alike in a
-fresh process, and teaching one fact.
+"""The true base model, SmolLM2-135M.
+
+bf16 against fp32 PEFT with a stated bound, an export that speaks alike in a fresh process, and teaching one fact.
 
 The bound. bf16 keeps 8 significant bits: one rounding errs by up to 2^-9 = 0.2%. About a dozen roundings per layer
 over 30 layers, independent, grow like a square root: √360 · 0.2% · ½ ≈ 2% of the logits' spread. With a spread of
@@ -18,7 +19,7 @@ from league.learning.objective import Objective
 from league.learning.update import update
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
-from league.model.engine import engine_for
+from league.model.engine_choice import engine_for
 from league.model.fused_engine import FusedEngine
 from league.model.peft_io import export_peft
 from league.types import Hyper, Message, Request, Sample, Sampling, Version
@@ -63,7 +64,7 @@ def test_learns_a_fact_and_exports_it(smollm, tmp_path):
     export_peft(bank, A, tmp_path / "a", "HuggingFaceTB/SmolLM2-135M-Instruct")
     row = prompt + target
     with torch.no_grad():
-        ours = (engine_for(bank).run([(prompt, target)], [A], None, False).hidden @ base.head.T).float()
+        ours = (engine_for(bank).run([(prompt, target)], [A], None, False).hidden_NH @ base.head_VH.T).float()
     command = [
         sys.executable,
         "-c",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from league.config import ExploitersConfig, SnapshotsConfig
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
-from league.population import Evolution, Guards, Member, Population
+from league.population import AlarmHistory, Evolution, Member, Population
 from league.population.exploiters import is_target, targets_of
 from league.population.pbt import better, better_by_items, exploits, explore
 from league.population.retirement import dominated, retire
@@ -212,9 +212,9 @@ def test_population_and_memory_survive_json() -> None:
     assert Evolution.from_json(memory.to_json()) == memory and Evolution.from_json({}) == Evolution()
     memory = memory.without(frozenset({"ada"}))
     assert not memory.origin and not memory.merged and not memory.since
-    guards = Guards({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ("ada",))
-    assert Guards.from_json(guards.to_json()) == guards
-    assert guards.without(frozenset({"ada"})) == Guards()
+    guards = AlarmHistory({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ("ada",))
+    assert AlarmHistory.from_json(guards.to_json()) == guards
+    assert guards.without(frozenset({"ada"})) == AlarmHistory()
 
 
 def test_a_snapshot_has_a_twin_until_the_agent_moves() -> None:

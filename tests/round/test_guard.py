@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from league.learning.alarms import Level, alarms, repeated_share, signs, speech
+from league.learning.alarms import Thresholds, alarms, repeated_share, signs, speech
 from league.loop import resume, train
 from league.preflight.checks import prepare
 from league.round import guard as guard_module
@@ -19,14 +19,14 @@ from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
 LEVELS = {
-    "kl": Level(0.1, 0.5),
-    "entropy_low": Level(0.3, 0.1),
-    "entropy_high": Level(2.0, None),
-    "length": Level(1.5, 3.0),
-    "capped": Level(0.2, 0.5),
-    "repetition": Level(0.3, 0.6),
-    "overfit": Level(0.1, 0.25),
-    "flat_groups": Level(0.95, None),
+    "kl": Thresholds(0.1, 0.5),
+    "entropy_low": Thresholds(0.3, 0.1),
+    "entropy_high": Thresholds(2.0, None),
+    "length": Thresholds(1.5, 3.0),
+    "capped": Thresholds(0.2, 0.5),
+    "repetition": Thresholds(0.3, 0.6),
+    "overfit": Thresholds(0.1, 0.25),
+    "flat_groups": Thresholds(0.95, None),
 }
 FIRST = {
     "kl": 0.0,
@@ -107,7 +107,7 @@ def provoked(monkeypatch: pytest.MonkeyPatch, rounds: set[int], agent: str = "ad
     def longer(state, draft, *arguments):
         found = measured(state, draft, *arguments)
         if draft.number in rounds and agent in found:
-            found[agent]["length"] = 1000 * state.guards.first[agent]["length"]
+            found[agent]["length"] = 1000 * state.alarms.first[agent]["length"]
         return found
 
     monkeypatch.setattr(guard_module, "alarm_quantities", longer)
@@ -170,9 +170,9 @@ def test_a_non_finite_update_leaves_the_agent_as_it_was_and_the_others_go_on(
 ) -> None:
     from league.learning.update import update
 
-    def broken(base, bank, samples, hyper, objective, diverged):
+    def broken(base, bank, samples, hyper, objective, *, diverged):
         spoilt = [dataclasses.replace(s, advantage=float("inf")) if s.agent == "ada" else s for s in samples]
-        return update(base, bank, spoilt, hyper, objective, diverged)
+        return update(base, bank, spoilt, hyper, objective, diverged=diverged)
 
     monkeypatch.setattr("league.round.learn.update", broken)
     config = tiny(model, tmp_path, league__rounds=4, league__snapshot_every=10)
