@@ -15,7 +15,7 @@ from league.reporting.queries.estimates import difference, mean, proportion
 from league.reporting.queries.run_status import agents_in_order
 from league.reporting.views import Comparison, Estimate, Gain, Matrix
 from league.store.reader import RunReader
-from league.types import Version
+from league.types import ROLES, Version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def learners(state: Mapping[str, Any]) -> list[str]:
     Those are its students, or everyone who trains when it has none.
     """
     members = state["population"]["members"]
-    students = [member["name"] for member in members if member["role"] == "student"]
+    students = [member["name"] for member in members if ROLES[member["role"]].taught]
     return students or [member["name"] for member in members if member["trains"]]
 
 

@@ -11,7 +11,7 @@ from league.reporting.queries.estimates import proportion
 from league.reporting.queries.run_status import accuracies, agents_in_order, current_ratings
 from league.reporting.views import Panel, Series
 from league.store.reader import RunReader
-from league.types import BASE
+from league.types import BASE, ROLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def learning_curves(reader: RunReader) -> list[Panel]:
         return []
     sizes, last = state["config"]["evaluation"], state["config"]["league"]["rounds"]
     history = accuracy_history(reader, int(sizes.get("every", 1)))
-    experts = {agent.name for agent in reader.agents() if agent.role == "expert"}
+    experts = {agent.name for agent in reader.agents() if ROLES[agent.role].specialist}
     everybody = [name for name in agents_in_order(reader) if name != BASE.agent]
     shown = [name for name in everybody if name not in experts] or everybody
     panels = []
