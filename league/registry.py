@@ -135,13 +135,22 @@ def _bounds(annotation: Any) -> tuple[float | None, float | None]:
 def find(path: str, what: str) -> Any:
     """The object that "package.module:name" names; `what` is the config's word for it.
 
-    Raises UserError for a path of another shape and for a module that cannot be imported, whatever it raises.
+    Raises UserError for a path of another shape, for a module that is not there (with where it was looked for), and
+    for one that cannot be imported, whatever it raises.
     """
     module, _, name = path.partition(":")
     if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise UserError(f"{what} '{path}': expected 'package.module:name'")
     with Foreign(f"{what} '{path}' cannot be imported"):
-        return getattr(importlib.import_module(module), name)
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as missing:
+            if missing.name != module.partition(".")[0]:
+                raise
+            raise UserError(
+                f"{what} '{path}' cannot be imported: ModuleNotFoundError: {missing}; looked beside the config, in the "
+                "current folder and in what is installed: start from the folder that holds it"
+            ) from missing
 
 
 def look_in(*folders: Path) -> None:

@@ -8,7 +8,7 @@ domains, matchmakers), the problem generators and the place of the run. The mode
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from league.backends.remote import key_of
@@ -36,6 +36,8 @@ class Prepared:
     """None when no agent has weights."""
     domains: Mapping[str, Domain]
     tasks: Mapping[str, Task]
+    code: Path | None = None
+    """The folder of the config's file, where a user's own code may lie; None without a file."""
 
 
 def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callable[[str], None] = to_stderr) -> Prepared:
@@ -48,7 +50,8 @@ def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callabl
     if read.config is None:
         read.checked()
         raise ConfigError(read.source, ["no section can be read"])
-    return prepare(read.config, known=read.problems, source=read.source if read.problems else None, progress=progress)
+    source = read.source if read.problems else None
+    return replace(prepare(read.config, known=read.problems, source=source, progress=progress), code=path.parent)
 
 
 def prepare(

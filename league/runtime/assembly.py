@@ -21,8 +21,8 @@ from league.payoffs.ratings import Ratings
 from league.payoffs.view import HISTORY, PayoffView
 from league.population import Member, Population
 from league.preflight.checks import Prepared
-from league.registry import look_in
 from league.runtime.checkpoint import load_adapter
+from league.runtime.code_folders import look_for_code, remember_code
 from league.runtime.league import League, LeagueState
 from league.seeds import derive
 from league.store.commit import TRIM_EVERY
@@ -43,6 +43,8 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
     population = _new_population(prepared.config, bank)
     config = prepared.config
     store = RunStore.create(config.folder, config.dump(), retention_of(config))
+    if prepared.code is not None:
+        remember_code(config.folder, prepared.code)
     return _league(prepared, base, bank, store), LeagueState(population)
 
 
@@ -90,7 +92,7 @@ def read_config(folder: Path) -> Config:
         raise RunFolderError(
             f"{folder} is not a run folder: no config.yaml in it; `league status` without a folder lists the runs"
         )
-    look_in(Path.cwd())
+    look_for_code(folder)
     place = folder.resolve()
     return load_config(path).model_copy(update={"name": place.name, "runs": place.parent})
 

@@ -1,6 +1,7 @@
 """A user's own task, domain, matchmaking rule and solver, from a file that lies beside the config."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -193,3 +194,31 @@ def test_wrong_settings_of_own_code_are_all_named(tmp_path: Path) -> None:
         "no_such",
     ):
         assert line in said, (line, said)
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["remembered", "not remembered"])
+def test_a_resumed_run_finds_the_code_it_was_started_with(tmp_path: Path, cached: bool) -> None:
+    """From another folder than the config's; without the note in the cache it says what is missing."""
+    runs, cache = tmp_path / "runs", tmp_path / "cache"
+    config = own_config(league={"rounds": 2})
+    env = os.environ | {"LEAGUE_CACHE": str(cache), "COLUMNS": "200"}
+    program = [sys.executable, "-c", "from league.cli import main; main()"]
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "mine.py").write_text(OWN)
+    (tmp_path / "lab" / "mine.yaml").write_text(yaml.safe_dump(config))
+
+    def league(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*program, *words], cwd=tmp_path, capture_output=True, text=True, env=env, timeout=300)
+
+    assert league("train", "lab/mine.yaml", f"runs={runs}").returncode == 0
+    stored = runs / "own" / "config.yaml"
+    stored.write_text(stored.read_text().replace("rounds: 2", "rounds: 3"))
+    if not cached:
+        shutil.rmtree(cache / "code")
+    done = league("resume", str(runs / "own"))
+    if cached:
+        assert done.returncode == 0, done.stderr
+        with RunReader.read(runs / "own") as reader:
+            assert reader.latest_round() == 3
+    else:
+        assert done.returncode == 2 and "mine:Longer" in done.stderr and "folder that holds it" in done.stderr
