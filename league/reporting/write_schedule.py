@@ -2,8 +2,8 @@
 
 A long run's board must stay small (30 MB in 10,000 rounds) and open fast. A board shows a thousand points of a line and
 a handful of pictures; the database keeps everything, and `league report` reads that. Which rounds are written follows
-from their numbers alone, so a resumed run continues the same board. Rare values (exams, teaching gains, alarms) are always
-written.
+from their numbers alone, so a resumed run continues the same board. Rare values (exams, teaching gains, alarms) are
+always written.
 """
 
 from collections.abc import Mapping
