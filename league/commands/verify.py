@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from league.store.records import PlayedOutcome, VerifyReport
-from league.types import Rating
+if TYPE_CHECKING:
+    from league.store.records import PlayedOutcome, VerifyReport
+    from league.types import Rating
 
 
 def verify(
@@ -33,14 +34,14 @@ def verify(
         raise typer.Exit(1)
 
 
-def _rate(played: Iterable[PlayedOutcome]) -> Iterable[Rating]:
+def _rate(played: "Iterable[PlayedOutcome]") -> "Iterable[Rating]":
     """Every rating from the stored outcomes alone."""
     from league.payoffs.ratings import Ratings
 
     return Ratings().update(each.outcome for each in played).rows()
 
 
-def _as_dict(report: VerifyReport) -> dict[str, object]:
+def _as_dict(report: "VerifyReport") -> dict[str, object]:
     return {
         "run": report.folder,
         "sound": report.sound,
@@ -51,7 +52,7 @@ def _as_dict(report: VerifyReport) -> dict[str, object]:
     }
 
 
-def _as_text(report: VerifyReport, repaired: bool) -> str:
+def _as_text(report: "VerifyReport", repaired: bool) -> str:
     checked = ", ".join(f"{count:,} {what}" for what, count in report.checked.items())
     lines = [f"{report.folder}: {'sound' if report.sound else 'damaged'}, newest round {report.round}"]
     lines += [f"  checked: {checked}"] if checked else []
