@@ -69,8 +69,9 @@ def without_layer(root: Path) -> Measure:
     settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     contracts = [contract for contract in settings["contracts"] if contract["type"] == "layers"]
     named = {
-        part.strip(" ()")
+        f"{container}.{part.strip(' ()')}".removeprefix(".")
         for contract in contracts
+        for container in contract.get("containers", [""])
         for layer in contract["layers"]
         for part in layer.replace(":", "|").split("|")
     }
