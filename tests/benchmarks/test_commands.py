@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = re.compile(r"\bpython3? +-m\s+((?:benchmarks|tests)(?:\.\w+)+)|`(benchmarks(?:\.\w+)+)")
-FILES = re.compile(r"\bpython3? +((?:benchmarks|tests)/[\w/]+\.py)|\b(benchmarks/[\w/]+\.(?:py|md|json))")
+FILES = re.compile(r"\bpython3? +((?:benchmarks|tests)/[\w/]+\.py)|(?<![\w/])(benchmarks/[\w/]+\.(?:py|md|json))")
 FORMER = {"benchmarks/writing.py"}
 """Named in CHANGELOG.md as what was replaced."""
 
