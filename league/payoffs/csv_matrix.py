@@ -46,17 +46,17 @@ def parse_matrix(text: str, mode: Mode) -> PayoffMatrix:
         raise DataError(f"unknown cell mode '{mode}'; expected probability, antisymmetric or counts")
     names, cells, decimal_comma = _table(text)
     if mode == "counts":
-        wins, draws = _count_cells(names, cells)
-        return from_counts(names, wins, draws)
+        wins_NN, draws_NN = _count_cells(names, cells)
+        return from_counts(names, wins_NN, draws_NN)
     neutral = 0.5 if mode == "probability" else 0.0
-    values = np.empty((len(names), len(names)))
+    values_NN = np.empty((len(names), len(names)))
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             if i == j and cell.lower() in MISSING:
-                values[i, j] = neutral
+                values_NN[i, j] = neutral
             else:
-                values[i, j] = _number(cell, names[i], names[j], decimal_comma)
-    return from_probabilities(names, values) if mode == "probability" else from_margin(names, values)
+                values_NN[i, j] = _number(cell, names[i], names[j], decimal_comma)
+    return from_probabilities(names, values_NN) if mode == "probability" else from_margin(names, values_NN)
 
 
 def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
@@ -152,7 +152,7 @@ def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, 
     """wins (N, N) of row against column and draws (N, N); one blank side of a pair is filled from
     the other."""
     size = len(names)
-    wins, draws = np.zeros((size, size)), np.zeros((size, size))
+    wins_NN, draws_NN = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):
         for j in range(i + 1, size):
             upper = _count(cells[i][j], names[i], names[j])
@@ -163,9 +163,9 @@ def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, 
                     "one must be the other reversed (wins and losses swapped), or blank"
                 )
             won, drawn, lost = upper or (lower[::-1] if lower else (0, 0, 0))
-            wins[i, j], wins[j, i] = won, lost
-            draws[i, j] = draws[j, i] = drawn
-    return wins, draws
+            wins_NN[i, j], wins_NN[j, i] = won, lost
+            draws_NN[i, j] = draws_NN[j, i] = drawn
+    return wins_NN, draws_NN
 
 
 def _count(cell: str, row: str, column: str) -> tuple[int, ...] | None:

@@ -58,5 +58,5 @@ def threshold(agents: int, alpha: float = ALPHA) -> float:
 def certified_edges(counts: Counts, alpha: float = ALPHA) -> BoolArray:
     """(N, N): row is certified to beat column. All false on the diagonal and where draws are all
     there is."""
-    evidence = log_e_value(counts.wins, counts.losses) >= threshold(len(counts.wins), alpha)
-    return np.asarray(evidence & (counts.wins > counts.losses))
+    evident_NN = log_e_value(counts.wins, counts.losses) >= threshold(len(counts.wins), alpha)
+    return np.asarray(evident_NN & (counts.wins > counts.losses))

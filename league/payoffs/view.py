@@ -177,23 +177,26 @@ class PayoffView:
 
         half_life: in steps of an agent; 0 counts only the very versions asked for.
         """
-        row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        keys, sums = self._chosen(relation, task, situation, domain, row_weight, col_weight)
-        used_rows, used_cols = self._used(keys[:, ROW]), self._used(keys[:, COL])
-        shape = (len(used_rows), len(used_cols))
-        ranks = self._names.ranks()
-        cell = np.searchsorted(ranks[used_rows], ranks[keys[:, ROW]]) * shape[1] + np.searchsorted(
-            ranks[used_cols], ranks[keys[:, COL]]
+        row_weight_RV, col_weight_CV = self._weights(rows, half_life), self._weights(cols, half_life)
+        keys_X3, sums_X6 = self._chosen(relation, task, situation, domain, row_weight_RV, col_weight_CV)
+        used_U, used_W = self._used(keys_X3[:, ROW]), self._used(keys_X3[:, COL])
+        shape = (len(used_U), len(used_W))
+        rank_V = self._names.ranks()
+        cell_X = np.searchsorted(rank_V[used_U], rank_V[keys_X3[:, ROW]]) * shape[1] + np.searchsorted(
+            rank_V[used_W], rank_V[keys_X3[:, COL]]
         )
-        left, right = row_weight[:, used_rows], col_weight[:, used_cols]
-        tables = [
-            np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float) for column in sums.T
+        left_RU, right_CW = row_weight_RV[:, used_U], col_weight_CV[:, used_W]
+        tables_UW = [
+            np.bincount(cell_X, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+            for column in sums_X6.T
         ]
-        games = tables[3] if relation != "contest" else tables[0] + tables[1] + tables[2]
-        wins, draws, losses, n, total, total_sq = (_pooled(left, table, right) for table in tables)
-        weight, squares = _pooled(left, games, right), _pooled(left**2, games, right**2)
-        n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
-        return Sums(wins, draws, losses, n, total, total_sq, n_eff)
+        games_UW = tables_UW[3] if relation != "contest" else tables_UW[0] + tables_UW[1] + tables_UW[2]
+        wins_RC, draws_RC, losses_RC, n_RC, total_RC, total_sq_RC = (
+            _pooled(left_RU, table, right_CW) for table in tables_UW
+        )
+        weight_RC, squares_RC = _pooled(left_RU, games_UW, right_CW), _pooled(left_RU**2, games_UW, right_CW**2)
+        n_eff_RC = np.divide(weight_RC**2, squares_RC, out=np.zeros_like(weight_RC), where=squares_RC > 0)
+        return Sums(wins_RC, draws_RC, losses_RC, n_RC, total_RC, total_sq_RC, n_eff_RC)
 
     def last_met(
         self,
@@ -206,14 +209,16 @@ class PayoffView:
     ) -> FloatArray:
         """(R, C): newest round with a lesson that `sums` would count, −1 where there was none in
         the last `HISTORY` rounds."""
-        row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        keys = self._recent[np.isin(self._recent[:, SLOT], self._slot_ids("teaching", task, None, domain))]
-        last = np.full((len(rows), len(cols)), -1.0)
-        for number in np.unique(keys[:, ROUND]):
-            now = np.unique(keys[keys[:, ROUND] == number, ROW : COL + 1], axis=0)
-            met = (row_weight[:, now[:, 0]] > 0).astype(float) @ (col_weight[:, now[:, 1]] > 0).T.astype(float)
-            last[met > 0] = number
-        return last
+        row_weight_RV, col_weight_CV = self._weights(rows, half_life), self._weights(cols, half_life)
+        keys_K4 = self._recent[np.isin(self._recent[:, SLOT], self._slot_ids("teaching", task, None, domain))]
+        last_RC = np.full((len(rows), len(cols)), -1.0)
+        for number in np.unique(keys_K4[:, ROUND]):
+            pairs_L2 = np.unique(keys_K4[keys_K4[:, ROUND] == number, ROW : COL + 1], axis=0)
+            met_RC = (row_weight_RV[:, pairs_L2[:, 0]] > 0).astype(float) @ (
+                col_weight_CV[:, pairs_L2[:, 1]] > 0
+            ).T.astype(float)
+            last_RC[met_RC > 0] = number
+        return last_RC
 
     def meetings(
         self,
@@ -228,16 +233,23 @@ class PayoffView:
         version with itself are left out."""
         there = self.sums("contest", task, rows, cols, situation=situation, half_life=half_life)
         back = self.sums("contest", task, cols, rows, situation=situation, half_life=half_life)
-        squares = _squares(there) + _squares(back).T
-        wins, draws, losses = there.wins + back.losses.T, there.draws + back.draws.T, there.losses + back.wins.T
-        weight = wins + draws + losses
-        n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
+        squares_RC = _squares(there) + _squares(back).T
+        wins_RC, draws_RC, losses_RC = (
+            there.wins + back.losses.T,
+            there.draws + back.draws.T,
+            there.losses + back.wins.T,
+        )
+        weight_RC = wins_RC + draws_RC + losses_RC
+        n_eff_RC = np.divide(weight_RC**2, squares_RC, out=np.zeros_like(weight_RC), where=squares_RC > 0)
         places = {version: place for place, version in enumerate({*rows, *cols})}
-        same = np.equal.outer([places[row] for row in rows], [places[col] for col in cols])
-        total, total_sq = there.total - back.total.T, there.total_sq + back.total_sq.T
-        tables = (np.where(same, 0.0, table) for table in (wins, draws, losses, weight, total, total_sq, n_eff))
-        wins, draws, losses, weight, total, total_sq, n_eff = tables
-        return Sums(wins, draws, losses, weight, total, total_sq, n_eff)
+        same_RC = np.equal.outer([places[row] for row in rows], [places[col] for col in cols])
+        total_RC, total_sq_RC = there.total - back.total.T, there.total_sq + back.total_sq.T
+        tables = (
+            np.where(same_RC, 0.0, table)
+            for table in (wins_RC, draws_RC, losses_RC, weight_RC, total_RC, total_sq_RC, n_eff_RC)
+        )
+        wins_RC, draws_RC, losses_RC, weight_RC, total_RC, total_sq_RC, n_eff_RC = tables
+        return Sums(wins_RC, draws_RC, losses_RC, weight_RC, total_RC, total_sq_RC, n_eff_RC)
 
     def counts(self, task: str | None, versions: Sequence[Version], situation: str | None = None) -> Counts:
         """Wins and draws between exact versions."""
@@ -247,23 +259,25 @@ class PayoffView:
     def history(self, task: str | None, row: str, col: str, domain: str | None = None) -> History:
         """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, over all their
         versions, in playing order."""
-        keys = self._recent
-        agents, _ = self._names.columns()
-        chosen = np.isin(keys[:, SLOT], self._slot_ids("teaching", task, None, domain))
-        chosen &= (agents[keys[:, ROW]] == self._names.agent(row)) & (agents[keys[:, COL]] == self._names.agent(col))
-        items = self._items[chosen]
-        return History(keys[chosen, ROUND], items[:, 3], items[:, 4], items[:, 5])
+        keys_K4 = self._recent
+        agent_V, _ = self._names.columns()
+        chosen_K = np.isin(keys_K4[:, SLOT], self._slot_ids("teaching", task, None, domain))
+        chosen_K &= (agent_V[keys_K4[:, ROW]] == self._names.agent(row)) & (
+            agent_V[keys_K4[:, COL]] == self._names.agent(col)
+        )
+        items_K6 = self._items[chosen_K]
+        return History(keys_K4[chosen_K, ROUND], items_K6[:, 3], items_K6[:, 4], items_K6[:, 5])
 
     def recent(self, relation: Relation, task: str | None, since: int) -> list[Played]:
         """The outcomes of rounds `since` and later, oldest first, at most of the last `HISTORY`
         rounds."""
         first = int(np.searchsorted(self._recent[:, ROUND], since))
-        keys, items = self._recent[first:], self._items[first:]
-        chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))
+        keys_K4, items_K6 = self._recent[first:], self._items[first:]
+        chosen_K = np.isin(keys_K4[:, SLOT], self._slot_ids(relation, task, None, None))
         names = list(self._names.versions)
         return [
             Played(int(number), names[row], names[col], *(float(value) for value in values))
-            for (_, row, col, number), values in zip(keys[chosen].tolist(), items[chosen], strict=True)
+            for (_, row, col, number), values in zip(keys_K4[chosen_K].tolist(), items_K6[chosen_K], strict=True)
         ]
 
     def _chosen(
@@ -272,19 +286,21 @@ class PayoffView:
         task: str | None,
         situation: str | None,
         domain: str | None,
-        row_weight: FloatArray,
-        col_weight: FloatArray,
+        row_weight_RV: FloatArray,
+        col_weight_CV: FloatArray,
     ) -> tuple[IndexArray, FloatArray]:
         """Keys (M, 3) and sums (M, 6) of a slice between versions that carry weight, in an order of
         their names."""
-        keys = unpacked(self._packed)
-        chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, situation, domain))
-        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, ROW]] & (col_weight.max(axis=0, initial=0.0) > 0)[
-            keys[:, COL]
-        ]
-        keys, ranks = keys[chosen], self._names.ranks()
-        order = np.lexsort((ranks[keys[:, COL]], ranks[keys[:, ROW]], self._names.slot_ranks()[keys[:, SLOT]]))
-        return keys[order], self._sums[chosen][order]
+        keys_X3 = unpacked(self._packed)
+        chosen_X = np.isin(keys_X3[:, SLOT], self._slot_ids(relation, task, situation, domain))
+        chosen_X &= (row_weight_RV.max(axis=0, initial=0.0) > 0)[keys_X3[:, ROW]] & (
+            col_weight_CV.max(axis=0, initial=0.0) > 0
+        )[keys_X3[:, COL]]
+        keys_X3, rank_V = keys_X3[chosen_X], self._names.ranks()
+        order_X = np.lexsort(
+            (rank_V[keys_X3[:, COL]], rank_V[keys_X3[:, ROW]], self._names.slot_ranks()[keys_X3[:, SLOT]])
+        )
+        return keys_X3[order_X], self._sums[chosen_X][order_X]
 
     def _used(self, versions: IndexArray) -> IndexArray:
         """The distinct versions, in the order of their names."""
@@ -303,32 +319,32 @@ class PayoffView:
         """Weight (V, known versions) of each known version in the decayed view of each asked
         version."""
         known = self._names.versions
-        weight = np.zeros((len(versions), len(known)))
+        weight_QV = np.zeros((len(versions), len(known)))
         if half_life <= 0:
             for place, version in enumerate(versions):
                 if version in known:
-                    weight[place, known[version]] = 1.0
-            return weight
-        agents, steps = self._names.columns()
+                    weight_QV[place, known[version]] = 1.0
+            return weight_QV
+        agent_V, step_V = self._names.columns()
         for place, version in enumerate(versions):
-            age = version.step - steps
-            same = (agents == self._names.agent(version.agent)) & (age >= 0)
-            weight[place, same] = 0.5 ** (age[same] / half_life)
-        return np.where(weight < NEGLIGIBLE, 0.0, weight)
+            age_V = version.step - step_V
+            same_V = (agent_V == self._names.agent(version.agent)) & (age_V >= 0)
+            weight_QV[place, same_V] = 0.5 ** (age_V[same_V] / half_life)
+        return np.where(weight_QV < NEGLIGIBLE, 0.0, weight_QV)
 
 
 def _squares(sums: Sums) -> FloatArray:
     """Σ w² n of contest sums, recovered from n_eff."""
-    weight = sums.wins + sums.draws + sums.losses
-    return np.divide(weight**2, sums.n_eff, out=np.zeros_like(weight), where=sums.n_eff > 0)
+    weight_RC = sums.wins + sums.draws + sums.losses
+    return np.divide(weight_RC**2, sums.n_eff, out=np.zeros_like(weight_RC), where=sums.n_eff > 0)
 
 
-def _pooled(left: FloatArray, table: FloatArray, right: FloatArray) -> FloatArray:
+def _pooled(left_RU: FloatArray, table_UW: FloatArray, right_CW: FloatArray) -> FloatArray:
     """left (R, U) · table (U, V) · rightᵀ (V, C); by indexing where each row of left and right
     selects one entry at most."""
-    if 0 in left.shape or 0 in right.shape:
-        return np.zeros((len(left), len(right)))
-    if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left, right)):
-        known = np.outer(left.sum(axis=1), right.sum(axis=1)) > 0
-        return np.where(known, table[np.ix_(left.argmax(axis=1), right.argmax(axis=1))], 0.0)
-    return np.asarray(left @ table @ right.T)
+    if 0 in left_RU.shape or 0 in right_CW.shape:
+        return np.zeros((len(left_RU), len(right_CW)))
+    if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left_RU, right_CW)):
+        known_RC = np.outer(left_RU.sum(axis=1), right_CW.sum(axis=1)) > 0
+        return np.where(known_RC, table_UW[np.ix_(left_RU.argmax(axis=1), right_CW.argmax(axis=1))], 0.0)
+    return np.asarray(left_RU @ table_UW @ right_CW.T)
