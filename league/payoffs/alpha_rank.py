@@ -31,7 +31,8 @@ def alpha_rank(payoff_NN: FloatArray, alpha: float | None = None, population: in
     """
     if population < 2 or (alpha is not None and not (np.isfinite(alpha) and alpha >= 0)):
         raise DataError(
-            f"alpha-rank needs a population of at least 2 and a finite alpha of 0 or more; found {population} and {alpha}"
+            "alpha-rank needs a population of at least 2 and a finite alpha of 0 or more; "
+            f"found {population} and {alpha}"
         )
     gain_NN = np.asarray(payoff_NN - payoff_NN.T, dtype=float).T
     with np.errstate(invalid="ignore"):
@@ -55,8 +56,10 @@ def _fixation(strength_NN: FloatArray, population: int) -> FloatArray:
 
 
 def occupation(rate_NN: FloatArray) -> FloatArray:
-    """Long-run mass (N,) of the chain with off-diagonal rates (N, N), from a uniform start; closed
-    classes share by absorption."""
+    """Long-run mass (N,) of the chain with off-diagonal rates (N, N), from a uniform start.
+
+    Closed classes share by absorption.
+    """
     size = len(rate_NN)
     if size == 0:
         return np.zeros(0)
@@ -86,8 +89,10 @@ def _absorption(rate_NN: FloatArray, closed: list[list[int]]) -> FloatArray:
 
 
 def stationary(rate_KK: FloatArray) -> FloatArray:
-    """Stationary distribution (K,) of an irreducible chain with off-diagonal rates (K, K), by GTH
-    elimination."""
+    """Stationary distribution (K,) of an irreducible chain with off-diagonal rates (K, K).
+
+    By GTH elimination.
+    """
     work_KK = np.array(rate_KK, dtype=float)
     np.fill_diagonal(work_KK, 0.0)
     size = len(work_KK)

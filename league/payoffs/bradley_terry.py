@@ -1,5 +1,6 @@
-"""Is one number per agent enough? Bradley-Terry fit and the likelihood-ratio test against a free
-win rate per pair.
+"""Is one number per agent enough?
+
+Bradley-Terry fit and the likelihood-ratio test against a free win rate per pair.
 
 Formula. P(i beats j) = σ(θ_i − θ_j), Σθ = 0, fitted by Newton's method on the log-likelihood Σ w_ij ln σ(θ_i − θ_j)
 with a ridge of 1e-6 that keeps unbeaten agents finite (the curvature gets 1e-10 of its size on top: counts of 10¹²
@@ -32,8 +33,7 @@ class BradleyTerry:
 
 
 def fit_bradley_terry(counts: Counts, replicates: int = 199, seed: int = 0) -> BradleyTerry | None:
-    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the
-    p-value."""
+    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the p-value."""
     wins_NN = counts.wins + counts.draws / 2
     if not wins_NN.any():
         return None
@@ -64,8 +64,10 @@ def _p_value(counts: Counts, strength_N: FloatArray, observed: float, replicates
 
 
 def _fit(wins_BNN: FloatArray, start_N: FloatArray | None = None) -> FloatArray:
-    """θ (B, N) for wins (B, N, N), all at once; steps are limited to 2 logits, which makes Newton
-    safe here."""
+    """θ (B, N) for wins (B, N, N), all at once.
+
+    Steps are limited to 2 logits, which makes Newton safe here.
+    """
     batch, size, _ = wins_BNN.shape
     theta_BN = np.zeros((batch, size)) if start_N is None else np.tile(np.clip(start_N, -12, 12), (batch, 1))
     games_BNN = wins_BNN + wins_BNN.swapaxes(1, 2)

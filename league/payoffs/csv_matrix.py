@@ -22,8 +22,9 @@ MISSING = {"", "nan", "na", "n/a", "-", "none", "null"}
 
 
 def read_matrix(path: str | Path, mode: Mode) -> PayoffMatrix:
-    """Read `path`. Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l`
-    (blank: never played).
+    """Read `path`.
+
+    Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l` (blank: never played).
 
     Raises DataError (file, row and column in the message).
     """
@@ -60,8 +61,10 @@ def parse_matrix(text: str, mode: Mode) -> PayoffMatrix:
 
 
 def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
-    """Names, cells [N][N] as stripped text in the order of the columns, and whether a comma may be
-    a decimal mark."""
+    """Names, cells [N][N] in the order of the columns, and whether a comma may be a decimal mark.
+
+    Cells are stripped text.
+    """
     if "\x00" in text:
         raise DataError("expected a text file; found zero bytes")
     lines = [line for line in text.splitlines() if line.strip()]
@@ -92,8 +95,10 @@ def _named(rows: list[list[str]]) -> int:
 
 
 def _trim(rows: list[list[str]], width: int) -> list[list[str]]:
-    """Drop empty cells past the named columns, fill short rows; a value past the named columns is
-    an error."""
+    """Drop empty cells past the named columns, fill short rows.
+
+    A value past the named columns is an error.
+    """
     named = 1 + _named(rows)
     out = []
     for number, row in enumerate(rows, start=1):
@@ -115,7 +120,8 @@ def _check_names(corner: str, columns: list[str], labels: list[str]) -> None:
         for name in names:
             if control := [char for char in name if unicodedata.category(char) == "Cc"]:
                 raise DataError(
-                    f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: take it out"
+                    f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: "
+                    "take it out"
                 )
             if names.count(name) > 1:
                 raise DataError(
@@ -149,8 +155,10 @@ def _number(cell: str, row: str, column: str, decimal_comma: bool) -> float:
 
 
 def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, FloatArray]:
-    """wins (N, N) of row against column and draws (N, N); one blank side of a pair is filled from
-    the other."""
+    """wins (N, N) of row against column and draws (N, N).
+
+    One blank side of a pair is filled from the other.
+    """
     size = len(names)
     wins_NN, draws_NN = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):

@@ -17,14 +17,18 @@ from league.payoffs.nash import max_entropy_nash
 
 def effective_diversity(margin_NN: FloatArray, nash_N: FloatArray | None = None) -> float:
     """d in [0, ½) of the margins (N, N), `nash` (N,) if already known; 0 for an empty league.
-    Raises DataError on unknown margins."""
+
+    Raises DataError on unknown margins.
+    """
     mixture_N = max_entropy_nash(margin_NN) if nash_N is None else nash_N
     return float(mixture_N @ np.maximum(margin_NN, 0.0) @ mixture_N) if len(mixture_N) else 0.0
 
 
 def dissimilarity(payoff_NC: FloatArray) -> FloatArray:
-    """Distances (N, N) between the rows of `payoff` (N, C), NaN cells left out; NaN where two rows
-    share no known column."""
+    """Distances (N, N) between the rows of `payoff` (N, C), NaN cells left out.
+
+    NaN where two rows share no known column.
+    """
     known_NC = ~np.isnan(payoff_NC)
     filled_NC = np.where(known_NC, payoff_NC, 0.0)
     mask_NC = known_NC.astype(float)

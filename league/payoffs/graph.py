@@ -1,11 +1,12 @@
 """Components and short cycles of a dominance graph; an edge i → j means "i beats j".
 
-Components come from the closure of reachability, by squaring its matrix: O(N³ log N), and fast in BLAS. networkx would
-cost 0.2 s of start-up, and ten times as long at N = 300. Cycles of length ≤ 5 are listed shortest first, each once, starting
-at its lowest index. In a graph without 2-cycles every closed walk of length ≤ 5 is a simple cycle (3 + 2 would need a
-2-cycle), so a search pruned by "a walk of exactly the remaining length leads home" never visits a dead end: cost is
-proportional to output. Failure case: with `limit` reached the list is a prefix and `truncated` says so;
-`three_cycles` is always the full count.
+Components come from the closure of reachability, by squaring its matrix: O(N³ log N), and fast in BLAS. networkx
+would cost 0.2 s of start-up, and ten times as long at N = 300.
+
+Cycles of length ≤ 5 are listed shortest first, each once, starting at its lowest index. In a graph without 2-cycles
+every closed walk of length ≤ 5 is a simple cycle (3 + 2 would need a 2-cycle), so a search pruned by "a walk of
+exactly the remaining length leads home" never visits a dead end: cost is proportional to output. Failure case: with
+`limit` reached the list is a prefix and `truncated` says so; `three_cycles` is always the full count.
 """
 
 from dataclasses import dataclass
@@ -52,8 +53,10 @@ def three_cycles(beats_NN: BoolArray) -> int:
 
 
 def bounded_cycles(beats_NN: BoolArray, max_length: int = MAX_LENGTH, limit: int = MAX_CYCLES) -> Cycles:
-    """All simple cycles of length ≤ `max_length`, at most `limit`. Raises DataError on 2-cycles or
-    a length outside 3…5."""
+    """All simple cycles of length ≤ `max_length`, at most `limit`.
+
+    Raises DataError on 2-cycles or a length outside 3…5.
+    """
     if (beats_NN & beats_NN.T).any():
         raise DataError("a dominance graph cannot have two agents that beat each other, or one that beats itself")
     if not 3 <= max_length <= MAX_LENGTH:
@@ -71,8 +74,10 @@ def bounded_cycles(beats_NN: BoolArray, max_length: int = MAX_LENGTH, limit: int
 
 
 def _extend(beats_NN: BoolArray, start: int, length: int, limit: int, found: list[tuple[int, ...]]) -> bool:
-    """Append the cycles of exactly `length` whose lowest index is `start`; True when one more than
-    `limit` exists."""
+    """Append the cycles of exactly `length` whose lowest index is `start`.
+
+    True when one more than `limit` exists.
+    """
     later_NN = beats_NN.copy()
     later_NN[:start] = False
     later_NN[:, :start] = False
@@ -93,7 +98,9 @@ def _extend(beats_NN: BoolArray, start: int, length: int, limit: int, found: lis
 
 
 def has_loops(played_NN: BoolArray) -> bool:
-    """Whether the played pairs (N, N, symmetric) close any loop: without one a cyclic share of 0
-    would be a fact about the schedule, not about the agents."""
+    """Whether the played pairs (N, N, symmetric) close any loop.
+
+    Without one a cyclic share of 0 would be a fact about the schedule, not about the agents.
+    """
     others_NN = played_NN & ~np.eye(len(played_NN), dtype=bool)
     return int(others_NN.sum()) // 2 > len(played_NN) - len(components(others_NN))

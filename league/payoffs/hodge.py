@@ -56,8 +56,10 @@ class _Flow:
 
 
 def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed: int = 0) -> HodgeSplit | None:
-    """Decompose `matrix` in `space`; None means undefined (see the module). `seed` draws the
-    bootstrap of a counted matrix."""
+    """Decompose `matrix` in `space`; None means undefined (see the module).
+
+    `seed` draws the bootstrap of a counted matrix.
+    """
     flow = _counted(matrix.counts, space) if matrix.counts else _exact(matrix, space)
     if flow is None or len(matrix) < 2 or (matrix.counts and not has_signal(matrix.counts)):
         return None
@@ -83,8 +85,10 @@ def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed:
 
 
 def has_signal(counts: Counts, deviations: float = 1.645) -> bool:
-    """Do the undrawn games differ from coin flips? z of Σ (w−l)²/(w+l), mean 1 and variance 2 −
-    2/(w+l) per pair, one-sided 5%."""
+    """Whether the undrawn games differ from coin flips.
+
+    z of Σ (w−l)²/(w+l), of mean 1 and variance 2 − 2/(w+l) per pair, one-sided 5%.
+    """
     row_E, col_E = np.triu_indices(len(counts.wins), 1)
     wins_E, losses_E = counts.wins[row_E, col_E], counts.wins[col_E, row_E]
     undrawn_E = wins_E + losses_E
@@ -108,8 +112,7 @@ def _exact(matrix: PayoffMatrix, space: Space) -> _Flow | None:
 
 
 def _counted(counts: Counts, space: Space) -> _Flow | None:
-    """Margins with their multinomial variance, or Haldane-Anscombe logits with theirs; weights are
-    games."""
+    """Margins with their multinomial variance, or Haldane-Anscombe logits with theirs; weights are games."""
     if space == "logit" and (counts.played & (counts.wins + counts.draws == 0)).any():
         return None
     return _Flow(*_values(counts.wins, counts.wins.T, counts.draws, space))
@@ -158,8 +161,9 @@ def _share(gradient: float, cyclic: float) -> float | None:
 
 
 def _harmonic_fraction(residual_NN: FloatArray, weight_NN: FloatArray) -> float:
-    """Harmonic energy over residual energy, by conjugate gradients on the curl-curl operator
-    (matrix form, O(N³) a step).
+    """Harmonic energy over residual energy.
+
+    By conjugate gradients on the curl-curl operator (matrix form, O(N³) a step).
 
     With F antisymmetric on the edge mask M and C = M M (common neighbours): Σ_triangles curl = M∘(C∘F − M F − F M).
     """
@@ -201,8 +205,10 @@ def _harmonic_fraction(residual_NN: FloatArray, weight_NN: FloatArray) -> float:
 def _bootstrap(
     counts: Counts, space: Space, flow: _Flow, inverse_NN: FloatArray, *, share: float, replicates: int, seed: int
 ) -> tuple[float, float] | None:
-    """5% and 95% quantiles of the share over parametric replicates of the counts, moved to have
-    their median at `share`."""
+    """5% and 95% quantiles of the share over parametric replicates of the counts.
+
+    They are moved to have their median at `share`.
+    """
     size = len(counts.wins)
     row_E, col_E = np.triu_indices(size, 1)
     games_E = counts.games[row_E, col_E].astype(int)

@@ -21,8 +21,10 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Counts:
-    """Wins, draws and losses of row against column, each (N, N); `losses` is `wins` transposed, the
-    diagonal is 0."""
+    """Wins, draws and losses of row against column, each (N, N).
+
+    `losses` is `wins` transposed, the diagonal is 0.
+    """
 
     wins: FloatArray
     draws: FloatArray
@@ -42,8 +44,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class PayoffMatrix:
-    """Who beats whom. `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair
-    never met."""
+    """Who beats whom.
+
+    `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair never met.
+    """
 
     names: tuple[str, ...]
     margin: FloatArray
@@ -62,8 +66,7 @@ class PayoffMatrix:
 
 
 def dominance(margin_NN: FloatArray) -> BoolArray:
-    """Strict dominance (N, N): row beats column by more than `TIE`. Unknown pairs dominate neither
-    way."""
+    """Strict dominance (N, N): row beats column by more than `TIE`. Unknown pairs dominate neither way."""
     with np.errstate(invalid="ignore"):
         return np.asarray(margin_NN > TIE)
 
@@ -78,8 +81,10 @@ def from_margin(names: Sequence[str], margin_NN: FloatArray, tolerance: float = 
 
 
 def from_probabilities(names: Sequence[str], win_NN: FloatArray, tolerance: float = 2e-6) -> PayoffMatrix:
-    """An exact matrix of win probabilities (draws count half) with P + Pᵀ = 1. Raises DataError on
-    a matrix that is none."""
+    """An exact matrix of win probabilities (draws count half) with P + Pᵀ = 1.
+
+    Raises DataError on a matrix that is none.
+    """
     win_NN = np.asarray(win_NN, dtype=float)
     _check_shape(names, win_NN)
     _check_values(names, win_NN, 0.0, 1.0)
@@ -93,8 +98,9 @@ def from_probabilities(names: Sequence[str], win_NN: FloatArray, tolerance: floa
 
 
 def from_counts(names: Sequence[str], wins_NN: FloatArray, draws_NN: FloatArray | None = None) -> PayoffMatrix:
-    """A counted matrix; margin is (w − l) / n, NaN for pairs that never met. The diagonal
-    (self-play) is ignored.
+    """A counted matrix; margin is (w − l) / n, NaN for pairs that never met.
+
+    The diagonal (self-play) is ignored.
 
     wins (N, N): wins of row against column. draws (N, N): symmetric. Raises DataError on negative or asymmetric
     counts.
@@ -116,7 +122,8 @@ def from_counts(names: Sequence[str], wins_NN: FloatArray, draws_NN: FloatArray 
 def _check_shape(names: Sequence[str], table_NN: FloatArray) -> None:
     if table_NN.shape != (len(names), len(names)):
         raise DataError(
-            f"expected a square matrix with one row and one column per name ({len(names)}); found shape {table_NN.shape}"
+            f"expected a square matrix with one row and one column per name ({len(names)}); "
+            f"found shape {table_NN.shape}"
         )
     seen: set[str] = set()
     for name in names:

@@ -4,8 +4,9 @@ For margins A = −Aᵀ the equilibria are {p ≥ 0, 1ᵀp = 1, A p ≤ 0}. Two 
 
 1. The self-dual embedding of Roos, Terlaky and Vial (1997) followed by an interior-point method. Its limit is strictly
    complementary, so it tells the largest support S any equilibrium has.
-2. On that face the equilibria are {A_SS p = 0, A_outside p ≤ 0}; the most even of them maximises −Σ p ln p (unique, by strict
-   concavity; the choice of Balduzzi et al. (2018), "Re-evaluating evaluation"), by Newton steps in the null space.
+2. On that face the equilibria are {A_SS p = 0, A_outside p ≤ 0}; the most even of them maximises −Σ p ln p (unique, by
+   strict concavity; the choice of Balduzzi et al. (2018), "Re-evaluating evaluation"), by Newton steps in the null
+   space.
 
 Numpy only: scipy's `linprog` costs 0.4 s of start-up and returns an arbitrary vertex.
 
@@ -24,8 +25,9 @@ FLAT = 1e-9
 
 
 def max_entropy_nash(margin_NN: FloatArray) -> FloatArray:
-    """The maximum-entropy Nash mixture (N,) of the symmetric zero-sum game with margins (N, N),
-    antisymmetric and finite.
+    """The maximum-entropy Nash mixture (N,) of a symmetric zero-sum game.
+
+    margin_NN: antisymmetric and finite.
 
     Raises DataError on unknown (NaN) or asymmetric margins.
     """
@@ -93,8 +95,10 @@ def _boundary(x_M: FloatArray, dx_M: FloatArray, s_M: FloatArray, ds_M: FloatArr
 
 
 def _most_even(game_NN: FloatArray, support_K: IndexArray, start_K: FloatArray) -> FloatArray:
-    """Maximise −Σ p ln p on the face of equilibria with the given support, from the interior point
-    `start` (K,)."""
+    """Maximise −Σ p ln p on the face of equilibria with the given support.
+
+    start_K: an interior point of it.
+    """
     within_KK = game_NN[np.ix_(support_K, support_K)]
     outside_R = np.setdiff1d(np.arange(len(game_NN)), support_K)
     equal_EK = np.vstack([within_KK, np.ones((1, len(support_K)))])
@@ -113,8 +117,10 @@ def _most_even(game_NN: FloatArray, support_K: IndexArray, start_K: FloatArray) 
 
 
 def _newton(start_K: FloatArray, free_KF: FloatArray, rows_RK: FloatArray) -> FloatArray:
-    """Minimise Σ p ln p over p = start + free z subject to rows p ≤ 0: primal-dual interior point
-    (Boyd, Vandenberghe, 11.7)."""
+    """Minimise Σ p ln p over p = start + free z subject to rows p ≤ 0.
+
+    Primal-dual interior point (Boyd, Vandenberghe, 11.7).
+    """
     p_K = start_K.copy()
     reduced_RF = rows_RK @ free_KF
     dims, bounds = free_KF.shape[1], len(rows_RK)

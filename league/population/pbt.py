@@ -1,14 +1,15 @@
-"""Population-based training (Jaderberg et al. 2017, arXiv 1711.09846), with a posterior instead of
-a truncation.
+"""Population-based training, with a posterior instead of a truncation.
+
+Source: Jaderberg et al. (2017), arXiv 1711.09846.
 
 Exploit. An agent takes over another's weights and optimizer only where P(other is better) > confidence. Better means:
 the mean advantage over the opponents both have met,
 
-    D = mean over k of (p_jk − p_ik),  p ~ Beta(w + d/2 + ½, l + d/2 + ½),  games between the two count as the opponent 2 p_ji − 1,
+    D = mean over k of (p_jk − p_ik),  p ~ Beta(w + d/2 + ½, l + d/2 + ½).
 
-whose posterior is taken as normal with the sum of the Beta variances; for Δ and joint returns D is the difference of
-means. Only agents that nobody surely beats are copied, so in a sure cycle, where everyone is beaten, nobody is copied
-and the cycle stays.
+Games between the two count as an opponent with 2 p_ji − 1. The posterior of D is taken as normal with the sum of the
+Beta variances; for Δ and joint returns D is the difference of means. Only agents that nobody surely beats are copied,
+so in a sure cycle, where everyone is beaten, nobody is copied and the cycle stays.
 
 Explore. Learning rate, KL and temperature are each multiplied or divided by `factor`, within `spread` of where the
 agent began.
@@ -66,8 +67,10 @@ def better_by_items(items: Sequence[Items], min_items: float) -> Floats:
 
 
 def exploits(chance_NN: Floats, confidence: float) -> list[tuple[int, int]]:
-    """(who takes over, from whom) by P[i, j]: from the surest better one that is itself surely
-    beaten by nobody."""
+    """(who takes over, from whom) by P[i, j], the chance that j is better than i.
+
+    From the surest better one that is itself surely beaten by nobody.
+    """
     sure_NN: Bools = np.nan_to_num(chance_NN, nan=0.0) > np.full_like(chance_NN, confidence)
     unbeaten_N = ~np.asarray(sure_NN.any(axis=1))
     found = []
@@ -79,8 +82,10 @@ def exploits(chance_NN: Floats, confidence: float) -> list[tuple[int, int]]:
 
 
 def explore(donor: Hyper, start: Hyper, factor: float, spread: float, rng: np.random.Generator) -> Hyper:
-    """The donor's hyper-parameters, each one step up or down, within [start / spread, start ·
-    spread]; a KL of 0 stays 0."""
+    """The donor's hyper-parameters, each one step up or down, within [start / spread, start · spread].
+
+    A KL of 0 stays 0.
+    """
     found = {}
     for name in ("learning_rate", "kl", "temperature"):
         value = getattr(donor, name) * (factor if rng.random() < 0.5 else 1.0 / factor)

@@ -1,5 +1,6 @@
-"""Which frozen versions the league can do without: dominated, outside every certified cycle, and
-near a clone that stays.
+"""Which frozen versions the league can do without.
+
+Those dominated, outside every certified cycle, and near a clone that stays.
 
 Dominated: some version certainly beats it, and is not certainly beaten by anyone the candidate certainly beats.
 Outside cycles: its component of the certified graph is itself alone. Near a clone: another version that stays has
@@ -17,16 +18,21 @@ from league.population.tallies import Bools, Floats
 
 
 def dominated(beats_NN: Bools) -> Bools:
-    """(N,): versions that someone certainly beats who is not certainly beaten by one of their own
-    victims. beats (N, N), certified."""
+    """(N,): versions that someone certainly beats who is not certainly beaten by their victims.
+
+    beats_NN: certified edges.
+    """
     edges_NN = beats_NN.astype(np.float32)
     avenged_NN = edges_NN @ edges_NN > 0  # [v, u]: v certainly beats someone who certainly beats u
     return np.asarray((beats_NN.T & ~avenged_NN).any(axis=1))
 
 
-def retire(candidates: Sequence[int], beats_NN: Bools, cyclic_N: Bools, distance_NN: Floats, most: float) -> list[int]:
-    """The candidates to retire, in the order given, each leaving its nearest clone behind, which
-    then stays.
+def to_retire(
+    candidates: Sequence[int], beats_NN: Bools, cyclic_N: Bools, distance_NN: Floats, most: float
+) -> list[int]:
+    """The candidates to retire, in the order given.
+
+    Each leaves its nearest clone behind, which then stays.
 
     beats (N, N): certified edges. cyclic (N,): inside a certified cycle. distance (N, N): of payoff rows, NaN where
     unknown.
