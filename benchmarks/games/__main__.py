@@ -1,5 +1,6 @@
-"""Self-play cycles, a league does not: rock-paper-scissors in words between LoRA adapters over the
-real base model.
+"""Self-play cycles, a league does not.
+
+Rock-paper-scissors in words between LoRA adapters over the real base model.
 
 Four ways to choose the opponents of a learner that improves by MAGRPO (`cross` joint mode), at equal trained samples
 and from the same warm-up, all arms and seeds in one fused population:
@@ -69,8 +70,7 @@ class Learner:
 
 
 def played_margins(learner: Learner) -> np.ndarray:
-    """Margins (N, N) between snapshots from games really drawn, with half a win of prior for each
-    side."""
+    """Margins (N, N) between snapshots from games really drawn, with half a win of prior for each side."""
     form_beats = {("rock", "scissors"), ("scissors", "paper"), ("paper", "rock")}
     size = len(learner.past)
     margin = np.zeros((size, size))
@@ -150,8 +150,10 @@ def one_round(arena: Arena, learners: Sequence[Learner], number: int, every: int
 
 
 def spread_out(learner: Learner, members: int) -> list[Version]:
-    """Snapshots whose policies lie far apart (farthest first), from the one furthest from the
-    centre on; no game is looked at."""
+    """Snapshots whose policies lie far apart (farthest first), from the one furthest from the centre on.
+
+    No game is looked at.
+    """
     policies = np.array([learner.policies[version] for version in learner.past])
     chosen = [int(np.abs(policies - policies.mean(0)).sum(1).argmax())]
     while len(chosen) < min(members, len(policies)):
@@ -229,8 +231,7 @@ def save(
     seconds: float,
     certificates: dict[str, dict[str, object]],
 ) -> dict[str, object]:
-    """The result so far, also written to `--out`: a run that is cut short keeps its finished
-    rounds."""
+    """The result so far, also written to `--out`: a run that is cut short keeps its finished rounds."""
     result: dict[str, object] = {
         "settings": {key: str(value) for key, value in vars(arguments).items() if key not in ("model", "out")}
         | {"model": arguments.model.name},
@@ -245,8 +246,10 @@ def save(
 
 
 def turns(curve: Sequence[dict[str, float]]) -> float:
-    """How often the policy went round the centre of the simplex of rock, paper and scissors, in the
-    direction rock → paper → scissors."""
+    """How often the policy went round the centre of the simplex.
+
+    The corners are rock, paper and scissors, and the direction is rock → paper → scissors.
+    """
     policies = np.array([[point[move] for move in ("rock", "paper", "scissors")] for point in curve]) - 1 / 3
     angles = np.unwrap(np.arctan2(policies @ [0, 3**0.5 / 2, -(3**0.5) / 2], policies @ [1, -0.5, -0.5]))
     return float(angles[-1] - angles[0]) / (2 * np.pi)

@@ -1,5 +1,7 @@
-"""Where the learners of `benchmarks.games` play and learn: one fused population over the real
-engine, and what its replies say of a policy."""
+"""Where the learners of `benchmarks.games` play and learn.
+
+One fused population over the real engine, and what its replies say of a policy.
+"""
 
 import argparse
 from collections import Counter, defaultdict
@@ -27,8 +29,10 @@ into corners."""
 
 
 def exact_policy(replies: Sequence[Reply], moves: Sequence[str]) -> tuple[np.ndarray, float, float]:
-    """(policy over moves, probability of a reply that is no move, probability never sampled) from
-    distinct replies' log-probabilities."""
+    """(policy over moves, probability of no move, probability never sampled).
+
+    From distinct replies' log-probabilities.
+    """
     mass = dict.fromkeys((*moves, None), 0.0)
     for tokens, reply in {reply.tokens: reply for reply in replies}.items():
         assert tokens
@@ -40,8 +44,10 @@ def exact_policy(replies: Sequence[Reply], moves: Sequence[str]) -> tuple[np.nda
 
 
 def merged(samples: Sequence[Sample]) -> list[Sample]:
-    """Samples with equal prompt and tokens as one, with the gradient of all: L = 1/n Σ A log π over
-    n becomes 1/m over the m distinct."""
+    """Samples with equal prompt and tokens as one, with the gradient of all.
+
+    L = 1/n Σ A log π over n becomes 1/m over the m distinct.
+    """
     summed: dict[tuple[str, tuple[int, ...], tuple[int, ...]], float] = defaultdict(float)
     first: dict[tuple[str, tuple[int, ...], tuple[int, ...]], Sample] = {}
     count: Counter[str] = Counter(sample.agent for sample in samples)
@@ -89,8 +95,10 @@ class Arena:
             update(self.base, self.bank, samples, {agent: Hyper(rate) for agent in agents}, Objective())
 
     def learn(self, lessons: Sequence[tuple[str, Episode]]) -> int:
-        """One fused MAGRPO update of every learner on its matches; returns the number of samples
-        before merging."""
+        """One fused MAGRPO update of every learner on its matches.
+
+        Returns the number of samples before merging.
+        """
         samples: list[Sample] = []
         for agent, episode in lessons:
             samples += learn_from(
@@ -103,8 +111,10 @@ class Arena:
 
 
 def with_entropy(episode: Episode, score: Score, weight: float) -> Score:
-    """The score with −weight · ln π(reply) added to the rewards of whoever replied: an unbiased
-    gradient of the replies' entropy."""
+    """The score with −weight · ln π(reply) added to the rewards of whoever replied.
+
+    An unbiased gradient of the replies' entropy.
+    """
     rewards = {node: dict(earned) for node, earned in score.rewards.items()}
     for _, decision in episode.decisions():
         for node in decision.nodes:

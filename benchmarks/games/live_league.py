@@ -1,5 +1,6 @@
-"""Rock-paper-scissors in words in the live league: does self-play go round, does a league mixture
-not, and is the cycle certified?
+"""Rock-paper-scissors in words in the live league.
+
+Does self-play go round, does a league mixture not, and is the cycle certified?
 
 Two arms over the real base model, each an ordinary run of `league train`'s loop with two learners, the same warm-up,
 the same snapshots and as many replies sampled (the league arm trains on about twice as many of them, because both
@@ -152,8 +153,10 @@ class Curve:
 
 
 def policies_of(bank: AdapterBank, turn: Turn, moves: Sequence[str], versions: Sequence[Version]) -> np.ndarray:
-    """(versions, moves): how likely each version is to answer the row player's question with each
-    move, under the turn's grammar."""
+    """(versions, moves): how likely each version is to answer with each move.
+
+    To the row player's question, under the turn's grammar.
+    """
     grammar, prompt = turn.sampling["row"].grammar, bank.base.encode(turn.prompts["row"])
     assert grammar is not None
     tokens, leads = openings(bank.base, grammar, moves)
@@ -165,8 +168,10 @@ def policies_of(bank: AdapterBank, turn: Turn, moves: Sequence[str], versions: S
 
 
 def openings(base: BaseModel, grammar: str, moves: Sequence[str]) -> tuple[list[int], list[int]]:
-    """(tokens a reply may open with, the one move each of them leads to). Raises ValueError where
-    an opening leaves the move undecided."""
+    """(tokens a reply may open with, the one move each of them leads to).
+
+    Raises ValueError where an opening leaves the move undecided.
+    """
     allowed = unpack(torch.from_numpy(Grammars(base).start(grammar).mask()[None].copy()), base.head_VH.shape[0])[0]
     tokens = allowed.nonzero().flatten().tolist()
     leads = [
@@ -180,8 +185,10 @@ def openings(base: BaseModel, grammar: str, moves: Sequence[str]) -> tuple[list[
 
 
 def certificate(folder: Path, policies: Mapping[Version, np.ndarray], payoff: np.ndarray) -> dict[str, Any]:
-    """What `league cycles` says of the run, and how many of its certified edges are true by the
-    exact policies."""
+    """What `league cycles` says of the run.
+
+    And how many of its certified edges are true by the exact policies.
+    """
     with RunReader.read(folder) as reader:
         view = cycles(reader, "game")
     if view is None:
@@ -201,8 +208,10 @@ def certificate(folder: Path, policies: Mapping[Version, np.ndarray], payoff: np
 
 
 def begun(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What `--out` already holds, so that a stopped series goes on; finished runs under other
-    settings are refused, not mixed."""
+    """What `--out` already holds, so that a stopped series goes on.
+
+    Finished runs under other settings are refused, not mixed.
+    """
     result: dict[str, Any] = {
         "settings": {key: str(value) for key, value in vars(chosen).items() if key not in ("out", "scratch")},
         "runs": {},

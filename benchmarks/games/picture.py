@@ -1,5 +1,6 @@
-"""Rock-paper-scissors in the live league as a picture: each run's learners in the triangle of the
-three moves, and what can be exploited.
+"""Rock-paper-scissors in the live league as a picture.
+
+Each run's learners in the triangle of the three moves, and what can be exploited.
 
 A learner that goes round shows as a spiral about the centre. Left out: numbers with intervals, which
 `benchmarks.games.live_league report` prints.
@@ -28,8 +29,10 @@ SHOWN = {
 
 @styled
 def draw(runs: Mapping[str, Mapping[str, Any]], file: Path) -> None:
-    """One row an arm: a triangle per seed, then exploitability over rounds (thin: seeds, thick:
-    their mean)."""
+    """One row an arm: a triangle per seed, then exploitability over rounds.
+
+    Thin lines are seeds, the thick one is their mean.
+    """
     arms = list(dict.fromkeys(name.rpartition("-")[0] for name in runs))
     seeds = max(sum(name.rpartition("-")[0] == arm for name in runs) for arm in arms)
     figure = Figure(figsize=(2.3 * seeds + 4.6, 2.9 * len(arms) + 0.6), dpi=110, layout="constrained")
@@ -49,8 +52,10 @@ def draw(runs: Mapping[str, Mapping[str, Any]], file: Path) -> None:
 
 
 def _triangle(axes: Axes, name: str, curve: list[Mapping[str, Any]]) -> None:
-    """The two learners' policies round by round, from the ring to the dot; the centre is where
-    nobody can be exploited."""
+    """The two learners' policies round by round, from the ring to the dot.
+
+    The centre is where nobody can be exploited.
+    """
     axes.set_title(name, fontsize=10)
     axes.plot(*np.vstack([CORNERS, CORNERS[:1]]).T, color=FAINT, linewidth=0.8)
     for move, (x, y) in zip(("rock", "paper", "scissors"), CORNERS, strict=True):

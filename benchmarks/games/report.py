@@ -1,5 +1,6 @@
-"""What `benchmarks.games.live_league` recorded, as tables: exploitability over rounds with
-intervals over seeds, turns, certificates.
+"""What `benchmarks.games.live_league` recorded, as tables.
+
+Exploitability over rounds with intervals over seeds, turns, certificates.
 
 Left out: running anything. All that is worked out here follows from the recorded policies.
 """
@@ -63,8 +64,10 @@ def paired(runs: Mapping[str, Any]) -> list[str]:
 
 
 def frozen_at(curve: Sequence[Mapping[str, Any]], number: int, every: int, kept: int) -> np.ndarray:
-    """(versions, moves): exact policies of the frozen pasts after round `number`, of which a
-    learner keeps its first and its most recent."""
+    """(versions, moves): exact policies of the frozen pasts after round `number`.
+
+    A learner keeps its first and its most recent.
+    """
     found: list[list[float]] = []
     for learner in range(len(curve[0]["policies"])):
         history = [
@@ -75,8 +78,10 @@ def frozen_at(curve: Sequence[Mapping[str, Any]], number: int, every: int, kept:
 
 
 def with_exact(result: Mapping[str, Any]) -> None:
-    """Adds to every point `exact`, the exploitability of the Nash mixture its frozen pasts would
-    have, were their payoffs known exactly."""
+    """Adds to every point `exact`, the exploitability of its pasts' Nash mixture.
+
+    What it would be, were their payoffs known exactly.
+    """
     payoff, every, kept = (
         MatrixGame("game").form.payoff_AA,
         int(result["settings"]["every"]),
@@ -89,16 +94,20 @@ def with_exact(result: Mapping[str, Any]) -> None:
 
 
 def turns(curve: Sequence[Mapping[str, Any]], learner: int) -> float:
-    """How often a learner's policy went round the centre of the simplex, in the direction rock →
-    paper → scissors."""
+    """How often a learner's policy went round the centre of the simplex.
+
+    In the direction rock → paper → scissors.
+    """
     policies = np.array([point["policies"][learner] for point in curve]) - 1 / 3
     angles = np.unwrap(np.arctan2(policies @ [0, 3**0.5 / 2, -(3**0.5) / 2], policies @ [1, -0.5, -0.5]))
     return float(angles[-1] - angles[0]) / (2 * np.pi)
 
 
 def report(result: Mapping[str, Any]) -> str:
-    """Markdown: curves over rounds, means over the last half with intervals over seeds, turns,
-    certificates."""
+    """Markdown: curves over rounds, means over the last half, turns, certificates.
+
+    Means carry intervals over seeds.
+    """
     with_exact(result)
     runs = result["runs"]
     arms = list(dict.fromkeys(name.rpartition("-")[0] for name in runs))

@@ -47,8 +47,10 @@ def share(section: str, setting: str, method: str, x: float, hits: int, runs: in
 
 # -------------------------------------------------------------------------------------------- four ways to draw an edge
 def edge_signs(method: str, wins: np.ndarray) -> np.ndarray:
-    """(T, P) in {−1, 0, 1}: the edge each method draws after t games of every pair; wins (T, P)
-    cumulative."""
+    """(T, P) in {−1, 0, 1}: the edge each method draws after t games of every pair.
+
+    wins (T, P): cumulative.
+    """
     games = np.arange(1, len(wins) + 1)[:, None]
     ahead = np.sign(2 * wins - games).astype(np.int8)
     if method == "naive":
@@ -92,8 +94,10 @@ def first_cycle(signs: np.ndarray) -> int:
 
 
 def exact_wrong_edge(most: int) -> np.ndarray:
-    """(most + 1,): probability that one fair pair is certified within n games, by dynamic
-    programming over the number of wins."""
+    """(most + 1,): probability that one fair pair is certified within n games.
+
+    By dynamic programming over the number of wins.
+    """
     alive, lost = np.zeros(most + 2), np.zeros(most + 1)
     alive[0] = 1.0
     for n in range(1, most + 1):
@@ -134,8 +138,10 @@ def false_alarms(leagues: int = 2000, games: int = 1000) -> Iterator[Figure]:
 
 # ------------------------------------------------------------------------------------------------------ a planted cycle
 def core_over_ladder(p: float) -> np.ndarray:
-    """(8, 8) win rates: a 3-cycle at `p` over five agents, 0.5 logits apart and at least 1 logit
-    below the core."""
+    """(8, 8) win rates: a 3-cycle at `p` over a ladder of five agents.
+
+    The five are 0.5 logits apart and at least 1 logit below the core.
+    """
     strength = np.array([2.0, 2.0, 2.0, 1.0, 0.5, 0.0, -0.5, -1.0])
     chance = 1 / (1 + np.exp(strength[None, :] - strength[:, None]))
     for i, j in ((0, 1), (1, 2), (2, 0)):

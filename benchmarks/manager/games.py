@@ -1,6 +1,7 @@
-"""Exact games for the exploitability curves: policies are tables, gradients and best responses are
-computed, nothing is sampled but the results of evaluation games. Rock-paper-scissors, Colonel Blotto (5 soldiers, 3
-fields), Kuhn poker.
+"""Exact games for the exploitability curves.
+
+Policies are tables, gradients and best responses are computed, nothing is sampled but the results of evaluation games.
+Rock-paper-scissors, Colonel Blotto (5 soldiers, 3 fields), Kuhn poker.
 
 Payoffs are symmetric: `margin(p, q)` is the mean payoff of p against q over both seats, scaled to [−1, 1].
 """
@@ -23,8 +24,10 @@ class Game(Protocol):
     def margin(self, policy: Array, other: Array) -> float: ...
 
     def gradient(self, policy: Array, others: Sequence[Array]) -> Array:
-        """Exact natural policy gradient of the mean margin against `others`, in logits (D,):
-        advantages, weighted by reach in Kuhn."""
+        """Exact natural policy gradient of the mean margin against `others`, in logits (D,).
+
+        Advantages, weighted by reach in Kuhn.
+        """
         ...
 
     def exploitability(self, policies: Sequence[Array], weights: Array) -> float:
@@ -69,9 +72,10 @@ def blotto(soldiers: int = 5, fields: int = 3) -> MatrixGame:
 
 
 class KuhnPoker:
-    """Three cards, one chip each, bets of one. Logits (12,): first seat bet (3 cards), first seat
-    call after check-bet (3), second seat bet after a check (3), second seat call after a bet (3). Margin is half the
-    chips, so ±2 chips are ±1.
+    """Three cards, one chip each, bets of one.
+
+    Logits (12,): first seat bet (3 cards), first seat call after check-bet (3), second seat bet after a check (3),
+    second seat call after a bet (3). Margin is half the chips, so ±2 chips are ±1.
     """
 
     size = 12

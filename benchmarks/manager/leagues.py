@@ -34,8 +34,10 @@ RULES: dict[str, tuple[dict[str, float], dict]] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """Exploitability after each generation (GENERATIONS,): of the learner, of the snapshots'
-    average and of their Nash mixture."""
+    """Exploitability after each generation (GENERATIONS,).
+
+    Of the learner, of the snapshots' average and of their Nash mixture.
+    """
 
     learner: np.ndarray
     average: np.ndarray

@@ -1,5 +1,6 @@
-"""What the league's own work costs in a real run, by the number of agents: a part of `python -m
-benchmarks.manager overhead`.
+"""What the league's own work costs in a real run, by the number of agents.
+
+A part of `python -m benchmarks.manager overhead`.
 
 Each size is a run of `league train`'s loop without a model: N scripted players of rock-paper-scissors, 64 matches a
 round, half by PFSP and half by the Nash mixture. What is shown is the price of the league's work in CPU-seconds a
@@ -25,7 +26,7 @@ from league.payoffs.matrix import Counts
 from league.payoffs.view import PayoffView
 from league.population import Member, Population
 from league.population.pbt import exploits
-from league.population.retirement import retire
+from league.population.retirement import to_retire
 from league.preflight.checks import prepare
 from league.reporting.report import board_figures, build_report
 from league.reporting.time_budget import TimeBudget
@@ -100,8 +101,10 @@ def _cpu(call) -> float:
 
 
 def _look(size: int) -> float:
-    """Progress of everyone, P(better) within one group of all, and retirement among two pasts an
-    agent, after 20 rounds of `size` outcomes."""
+    """Progress of everyone, P(better) within one group, and retirement.
+
+    Among two pasts an agent, after 20 rounds of `size` outcomes.
+    """
     rng = np.random.default_rng(size)
     names = [f"a{i}" for i in range(size)]
     members = {name: Member(name, "student", Version(name, 3), True, Hyper(1e-3)) for name in names}
@@ -131,19 +134,22 @@ def _look(size: int) -> float:
     played = view.recent("contest", "game", 15)
     for name in names:
         games(state, name, set(pasts[name]).__contains__, played, 2)  # type: ignore[arg-type]
-    exploits(who_is_better(league, state, list(members.values()), task="game", since=0, min_games=16.0), 0.95)  # type: ignore[arg-type]
+    group = list(members.values())
+    exploits(who_is_better(league, state, group, task="game", since=0, min_games=16.0), 0.95)  # type: ignore[arg-type]
     versions = [*population.frozen(), *population.live().values()]
     met = view.meetings("game", versions, versions)
     beats = certified_edges(Counts(met.wins, met.draws))
     rate = np.full(met.n.shape, np.nan)
     np.divide(met.wins + met.draws / 2, met.n, out=rate, where=met.n >= 16)
-    retire(range(len(pasts)), beats, np.zeros(len(versions), dtype=bool), dissimilarity(rate), 0.1)
+    to_retire(range(len(pasts)), beats, np.zeros(len(versions), dtype=bool), dissimilarity(rate), 0.1)
     return time.process_time() - started
 
 
 def drawn_share(price: float, round_seconds: float, rounds: int = 1000, every: int = 5) -> tuple[float, float]:
-    """(share of the run's time that pictures take, rounds between two drawings) when one drawing
-    costs `price` and rounds last so long."""
+    """(share of the run's time that pictures take, rounds between two drawings).
+
+    One drawing costs `price` and rounds last so long.
+    """
     budget, elapsed, behind, drawn = TimeBudget(), 0.0, False, 0
     for number in range(rounds):
         elapsed += round_seconds

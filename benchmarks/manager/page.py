@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One number with its 95% interval over `runs` simulations (Wilson for shares, quartiles where
-    the page says so)."""
+    """One number with its 95% interval over `runs` simulations.
+
+    Wilson for shares, quartiles where the page says so.
+    """
 
     section: str
     setting: str

@@ -1,4 +1,6 @@
-"""WHO MEETS WHOM: rules that weigh candidate pairings by what has been measured, and the drawing of matches from them.
+"""WHO MEETS WHOM: rules that weigh candidate pairings, and the drawing of matches from them.
+
+They weigh by what has been measured.
 
 Every rule is one file and one line in `MATCHMAKERS`; its fields are its parameters. `draw_pairings` draws those of a
 round. A user's own rule is a frozen dataclass under `Rule`, named in the config by its dotted path.

@@ -94,8 +94,7 @@ def _information(chance_NN: FloatArray) -> FloatArray:
 
 
 def _cheapest_cycle(chance_NN: FloatArray, cost_NN: FloatArray) -> tuple[int, int, int] | None:
-    """i beats j beats k beats i in the drawn graph with unfinished cost as small as possible but
-    not zero."""
+    """i beats j beats k beats i in the drawn graph with unfinished cost as small as possible but not zero."""
     step_NN = np.where(chance_NN > 0.5, cost_NN, np.inf)
     best, found = np.inf, None
     for i in range(len(step_NN)):

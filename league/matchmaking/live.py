@@ -1,5 +1,6 @@
-"""Agents as they are now, with one another: every reply generated is then a learner's, none a
-frozen past's.
+"""Agents as they are now, with one another.
+
+Every reply generated is then a learner's, none a frozen past's.
 
 Weight 1 for pairings of two agents in the newest version of each among the candidates, 0 otherwise. A league of one
 agent has none: mix with another rule. Alone it forgets what pasts could do (Balduzzi et al., arXiv 1901.08106), so

@@ -55,7 +55,10 @@ class RuleContext:
 
 
 class Rule(ABC):
-    """A rule of matchmaking: a frozen dataclass whose fields are its parameters, and which weighs candidates."""
+    """A rule of matchmaking: it weighs candidates.
+
+    It is a frozen dataclass whose fields are its parameters.
+    """
 
     random: ClassVar[bool] = True
     """Whether its weights are drawn anew for every match. If not, they are computed once a round."""

@@ -25,8 +25,10 @@ Curve = Literal["variance", "hard", "linear"]
 
 @dataclass(frozen=True)
 class Pfsp(Rule):
-    """curve: see the module. half_life: steps after which a game of an agent's earlier version
-    counts half."""
+    """Weights by the win rate that is believed.
+
+    curve: see the module. half_life: steps after which a game of an agent's earlier version counts half.
+    """
 
     curve: Curve = "variance"
     floor: Share = 0.1
@@ -44,9 +46,12 @@ class Pfsp(Rule):
     def _posterior(
         self, context: RuleContext, pairings: Sequence[Pairing]
     ) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
-        """The posterior's two parameters of the D pairings whose weight must be drawn; per pairing
-        the weight that needs no draw, and whether one does: not for those that have hardly met, nor for a version
-        with itself, which wins half its games."""
+        """What the draw needs, the same for every match of a round.
+
+        The posterior's two parameters (D,) of the D pairings whose weight must be drawn; per pairing the weight that
+        needs no draw (P,), and whether one does (P,): not for those that have hardly met, nor for a version with
+        itself, which wins half its games.
+        """
         rows, cols, row_P, col_P = rows_and_columns(pairings)
         met = context.view.meetings(context.task, rows, cols, half_life=self.half_life)
         wins_P, draws_P, losses_P = (table[row_P, col_P] for table in (met.wins, met.draws, met.losses))

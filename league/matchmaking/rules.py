@@ -40,7 +40,10 @@ def make_rule(name: str, settings: Mapping[str, Any] | None = None) -> Rule:
 
 
 def check_rules(mixture: Mapping[str, float], parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Problems of a mixture {rule: weight} and its {rule: {parameter: value}}; empty when matches can be drawn."""
+    """Problems of a mixture {rule: weight} and its {rule: {parameter: value}}.
+
+    Empty when matches can be drawn.
+    """
     problems = []
     for name, weight in mixture.items():
         if name not in parameters:

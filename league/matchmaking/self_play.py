@@ -1,5 +1,6 @@
-"""Against oneself as one is now: cheap, always of the right strength, and the reason leagues exist
-(it goes round in cycles).
+"""Against oneself as one is now: cheap, and always of the right strength.
+
+It is the reason leagues exist: it goes round in cycles.
 
 Weight 1 for pairings of an agent with its own newest version among the candidates, 0 otherwise.
 """

@@ -1,5 +1,4 @@
-"""Opponents in proportion to a meta-solver's mixture over the league: Nash-weighted,
-α-rank-weighted.
+"""Opponents in proportion to a meta-solver's mixture over the league: Nash-weighted, α-rank-weighted.
 
 Formula. Margins are posterior means (w − l) / (n + 1) of the decayed view between all candidates, so unknown pairs
 are ½; the weight of a pairing is the mass `SOLVERS[solver]` gives its col among the distinct cols. With a uniform

@@ -26,8 +26,10 @@ from league.payoffs.view import History
 
 @dataclass(frozen=True)
 class Teacher(Rule):
-    """prior: standard deviation of Δ believed before any data. noise: of one paired item.
-    staleness: Δ per √round."""
+    """A bandit over who teaches whom.
+
+    prior: standard deviation of Δ believed before any data. noise: of one paired item. staleness: Δ per √round.
+    """
 
     prior: Annotated[float, Field(ge=1e-06, le=10)] = 0.3
     noise: Annotated[float, Field(ge=1e-06, le=10)] = 0.6
@@ -62,8 +64,7 @@ class Teacher(Rule):
         return context.view.history(context.task, pairing.row.agent, pairing.col.agent, pairing.domain)
 
     def _slope(self, history: History, number: int) -> tuple[float, float]:
-        """Posterior mean and deviation of dΔ/dround. A slope of prior/window per round is the
-        prior's scale."""
+        """Posterior mean and deviation of dΔ/dround. A slope of prior/window per round is the prior's scale."""
         prior = self.prior / max(self.window, 1) / max(self.horizon, 1.0)
         recent_K = (history.round > number - 1 - self.window) & (history.n > 0)
         if recent_K.sum() < 3:

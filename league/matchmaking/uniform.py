@@ -1,5 +1,7 @@
-"""Everyone equally: the baseline every other rule must beat at what it is for, and the floor under
-all of them."""
+"""Everyone equally: the baseline every other rule must beat at what it is for.
+
+It is also the floor under all of them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

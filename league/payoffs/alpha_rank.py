@@ -23,7 +23,7 @@ from league.payoffs.matrix import TIE, FloatArray
 POPULATION = 50
 
 
-def alpha_rank(payoff: FloatArray, alpha: float | None = None, population: int = POPULATION) -> FloatArray:
+def alpha_rank(payoff_NN: FloatArray, alpha: float | None = None, population: int = POPULATION) -> FloatArray:
     """Mass per agent (N,), summing to 1; empty for no agents.
 
     payoff (N, N): M of row against column, for instance margins or win probabilities. alpha: selection strength, None
@@ -31,72 +31,77 @@ def alpha_rank(payoff: FloatArray, alpha: float | None = None, population: int =
     """
     if population < 2 or (alpha is not None and not (np.isfinite(alpha) and alpha >= 0)):
         raise DataError(
-            f"alpha-rank needs a population of at least 2 and a finite alpha of 0 or more; found {population} and {alpha}"
+            "alpha-rank needs a population of at least 2 and a finite alpha of 0 or more; "
+            f"found {population} and {alpha}"
         )
-    gain = np.asarray(payoff - payoff.T, dtype=float).T
+    gain_NN = np.asarray(payoff_NN - payoff_NN.T, dtype=float).T
     with np.errstate(invalid="ignore"):
-        rate = _limit(gain, population) if alpha is None else _fixation(alpha * gain, population)
-    rate = np.where(np.isnan(gain), 0.0, rate)
-    np.fill_diagonal(rate, 0.0)
-    return occupation(rate)
+        rate_NN = _limit(gain_NN, population) if alpha is None else _fixation(alpha * gain_NN, population)
+    rate_NN = np.where(np.isnan(gain_NN), 0.0, rate_NN)
+    np.fill_diagonal(rate_NN, 0.0)
+    return occupation(rate_NN)
 
 
-def _limit(gain: FloatArray, population: int) -> FloatArray:
-    return np.where(gain > TIE, 1.0, np.where(gain < -TIE, 0.0, 1.0 / population))
+def _limit(gain_NN: FloatArray, population: int) -> FloatArray:
+    return np.where(gain_NN > TIE, 1.0, np.where(gain_NN < -TIE, 0.0, 1.0 / population))
 
 
-def _fixation(strength: FloatArray, population: int) -> FloatArray:
+def _fixation(strength_NN: FloatArray, population: int) -> FloatArray:
     """ρ(u), elementwise. For u < 0: e^(m−1)u · (1 − e^u) / (1 − e^mu)."""
-    size = np.abs(strength)
+    size_NN = np.abs(strength_NN)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.expm1(-size) / np.expm1(-population * size)
-    ratio = np.where(size < 1e-14, 1.0 / population, ratio)
-    return np.asarray(np.where(strength < 0, np.exp(-(population - 1) * size) * ratio, ratio))
+        ratio_NN = np.expm1(-size_NN) / np.expm1(-population * size_NN)
+    ratio_NN = np.where(size_NN < 1e-14, 1.0 / population, ratio_NN)
+    return np.asarray(np.where(strength_NN < 0, np.exp(-(population - 1) * size_NN) * ratio_NN, ratio_NN))
 
 
-def occupation(rate: FloatArray) -> FloatArray:
-    """Long-run mass (N,) of the chain with off-diagonal rates (N, N), from a uniform start; closed
-    classes share by absorption."""
-    size = len(rate)
+def occupation(rate_NN: FloatArray) -> FloatArray:
+    """Long-run mass (N,) of the chain with off-diagonal rates (N, N), from a uniform start.
+
+    Closed classes share by absorption.
+    """
+    size = len(rate_NN)
     if size == 0:
         return np.zeros(0)
-    groups = components(rate > 0)
-    closed = [group for group in groups if not (np.delete(rate[group], group, axis=1) > 0).any()]
-    reach = _absorption(rate, closed) if len(closed) > 1 else np.ones(1)
-    mass = np.zeros(size)
-    for group, share in zip(closed, reach, strict=True):
-        mass[group] = share * stationary(rate[np.ix_(group, group)])
-    return mass
+    groups = components(rate_NN > 0)
+    closed = [group for group in groups if not (np.delete(rate_NN[group], group, axis=1) > 0).any()]
+    share_G = _absorption(rate_NN, closed) if len(closed) > 1 else np.ones(1)
+    mass_N = np.zeros(size)
+    for group, share in zip(closed, share_G, strict=True):
+        mass_N[group] = share * stationary(rate_NN[np.ix_(group, group)])
+    return mass_N
 
 
-def _absorption(rate: FloatArray, closed: list[list[int]]) -> FloatArray:
+def _absorption(rate_NN: FloatArray, closed: list[list[int]]) -> FloatArray:
     """Probability (classes,) of ending in each closed class from a uniform start."""
-    size = len(rate)
-    inside = np.zeros(size, dtype=bool)
+    size = len(rate_NN)
+    inside_N = np.zeros(size, dtype=bool)
     for group in closed:
-        inside[group] = True
-    moving = np.flatnonzero(~inside)
-    share = np.array([len(group) for group in closed], dtype=float)
-    if len(moving):
-        leave = rate[moving].sum(axis=1)
-        system = np.diag(leave) - rate[np.ix_(moving, moving)]
-        into = np.stack([rate[np.ix_(moving, np.array(group))].sum(axis=1) for group in closed], axis=1)
-        share += np.linalg.solve(system / leave[:, None], into / leave[:, None]).sum(axis=0)
-    return np.asarray(share / share.sum())
+        inside_N[group] = True
+    moving_K = np.flatnonzero(~inside_N)
+    share_G = np.array([len(group) for group in closed], dtype=float)
+    if len(moving_K):
+        leave_K = rate_NN[moving_K].sum(axis=1)
+        system_KK = np.diag(leave_K) - rate_NN[np.ix_(moving_K, moving_K)]
+        into_KG = np.stack([rate_NN[np.ix_(moving_K, np.array(group))].sum(axis=1) for group in closed], axis=1)
+        share_G += np.linalg.solve(system_KK / leave_K[:, None], into_KG / leave_K[:, None]).sum(axis=0)
+    return np.asarray(share_G / share_G.sum())
 
 
-def stationary(rate: FloatArray) -> FloatArray:
-    """Stationary distribution (K,) of an irreducible chain with off-diagonal rates (K, K), by GTH
-    elimination."""
-    work = np.array(rate, dtype=float)
-    np.fill_diagonal(work, 0.0)
-    size = len(work)
+def stationary(rate_KK: FloatArray) -> FloatArray:
+    """Stationary distribution (K,) of an irreducible chain with off-diagonal rates (K, K).
+
+    By GTH elimination.
+    """
+    work_KK = np.array(rate_KK, dtype=float)
+    np.fill_diagonal(work_KK, 0.0)
+    size = len(work_KK)
     for k in range(size - 1, 0, -1):
-        total = work[k, :k].sum()
-        work[:k, k] /= total
-        work[:k, :k] += np.outer(work[:k, k], work[k, :k])
-    mass = np.zeros(size)
-    mass[0] = 1.0
+        total = work_KK[k, :k].sum()
+        work_KK[:k, k] /= total
+        work_KK[:k, :k] += np.outer(work_KK[:k, k], work_KK[k, :k])
+    mass_K = np.zeros(size)
+    mass_K[0] = 1.0
     for k in range(1, size):
-        mass[k] = mass[:k] @ work[:k, k]
-    return mass / mass.sum()
+        mass_K[k] = mass_K[:k] @ work_KK[:k, k]
+    return mass_K / mass_K.sum()

@@ -1,5 +1,6 @@
-"""Everything the analysis says about one payoff matrix: what `league analyze` prints and the live
-league stores each round.
+"""Everything the analysis says about one payoff matrix.
+
+`league analyze` prints it, and the live league stores it each round.
 
 With counts, `components`, `cycles`, `three_cycles` and the mixtures describe the observed rates; what is established
 beyond the error rate α, at every time at once, is in `certified_edges`, `certified_components` and
@@ -114,8 +115,10 @@ class AnalysisResult:
 
 
 def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) -> AnalysisResult:
-    """Analyse one matrix. Deterministic: `seed` draws the bootstraps of a counted matrix, left out
-    beyond 200 agents."""
+    """Analyse one matrix.
+
+    Deterministic: `seed` draws the bootstraps of a counted matrix, left out beyond 200 agents.
+    """
     beats = dominance(matrix.margin)
     certified = beats if matrix.counts is None else certified_edges(matrix.counts, alpha)
     cycles = bounded_cycles(beats)
@@ -149,8 +152,7 @@ def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) ->
 
 
 def analyze_file(path: str | Path, mode: Mode = "probability", alpha: float = ALPHA) -> AnalysisResult:
-    """Read and analyse a CSV file. Raises DataError (a UserError) on anything that is not such a
-    matrix."""
+    """Read and analyse a CSV file. Raises DataError (a UserError) on anything that is not such a matrix."""
     return analyze_matrix(read_matrix(path, mode), alpha)
 
 
@@ -196,7 +198,8 @@ def _sentences(result: AnalysisResult) -> list[str]:
             lines.append(f"cyclic share ({label}): {split.cyclic:.4f}{band}")
     if result.exploitability is not None:
         lines.append(
-            f"exploitability of the Nash mixture: {result.exploitability:.2g}; effective diversity {result.diversity:.4f}"
+            f"exploitability of the Nash mixture: {result.exploitability:.2g}; "
+            f"effective diversity {result.diversity:.4f}"
         )
     if result.matrix.counts is None:
         lines.append("the matrix was taken as exact; use --counts to have cycles certified")

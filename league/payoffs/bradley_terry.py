@@ -1,5 +1,6 @@
-"""Is one number per agent enough? Bradley-Terry fit and the likelihood-ratio test against a free
-win rate per pair.
+"""Is one number per agent enough?
+
+Bradley-Terry fit and the likelihood-ratio test against a free win rate per pair.
 
 Formula. P(i beats j) = σ(θ_i − θ_j), Σθ = 0, fitted by Newton's method on the log-likelihood Σ w_ij ln σ(θ_i − θ_j)
 with a ridge of 1e-6 that keeps unbeaten agents finite (the curvature gets 1e-10 of its size on top: counts of 10¹²
@@ -32,63 +33,66 @@ class BradleyTerry:
 
 
 def fit_bradley_terry(counts: Counts, replicates: int = 199, seed: int = 0) -> BradleyTerry | None:
-    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the
-    p-value."""
-    wins = counts.wins + counts.draws / 2
-    if not wins.any():
+    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the p-value."""
+    wins_NN = counts.wins + counts.draws / 2
+    if not wins_NN.any():
         return None
-    strength = _fit(wins[None])[0]
-    observed = float(_likelihood_ratio(wins[None], strength[None])[0])
-    return BradleyTerry(strength, _p_value(counts, strength, observed, replicates, seed))
+    strength_N = _fit(wins_NN[None])[0]
+    observed = float(_likelihood_ratio(wins_NN[None], strength_N[None])[0])
+    return BradleyTerry(strength_N, _p_value(counts, strength_N, observed, replicates, seed))
 
 
-def _p_value(counts: Counts, strength: FloatArray, observed: float, replicates: int, seed: int) -> float | None:
-    rows, cols = np.triu_indices(len(strength), 1)
-    games = counts.games[rows, cols].astype(int)
-    if replicates == 0 or (games > 0).sum() < len(strength):
+def _p_value(counts: Counts, strength_N: FloatArray, observed: float, replicates: int, seed: int) -> float | None:
+    row_E, col_E = np.triu_indices(len(strength_N), 1)
+    games_E = counts.games[row_E, col_E].astype(int)
+    if replicates == 0 or (games_E > 0).sum() < len(strength_N):
         return None  # no pair is left over to disagree with a ladder
-    if games.max() > BELIEVED:
+    if games_E.max() > BELIEVED:
         return None
-    chance = 1.0 / (1.0 + np.exp(strength[cols] - strength[rows]))
+    chance_E = 1.0 / (1.0 + np.exp(strength_N[col_E] - strength_N[row_E]))
     rng = np.random.default_rng(seed)
-    batch = max(1, 4_000_000 // max(1, len(strength) ** 2))
+    batch = max(1, 4_000_000 // max(1, len(strength_N) ** 2))
     beyond = 0
     for begin in range(0, replicates, batch):
         size = min(batch, replicates - begin)
-        won = rng.binomial(games, chance, size=(size, len(games)))
-        wins = np.zeros((size, len(strength), len(strength)))
-        wins[:, rows, cols] = won
-        wins[:, cols, rows] = games - won
-        beyond += int((_likelihood_ratio(wins, _fit(wins, strength)) >= observed - 1e-9).sum())
+        won_BE = rng.binomial(games_E, chance_E, size=(size, len(games_E)))
+        wins_BNN = np.zeros((size, len(strength_N), len(strength_N)))
+        wins_BNN[:, row_E, col_E] = won_BE
+        wins_BNN[:, col_E, row_E] = games_E - won_BE
+        beyond += int((_likelihood_ratio(wins_BNN, _fit(wins_BNN, strength_N)) >= observed - 1e-9).sum())
     return (1 + beyond) / (1 + replicates)
 
 
-def _fit(wins: FloatArray, start: FloatArray | None = None) -> FloatArray:
-    """θ (B, N) for wins (B, N, N), all at once; steps are limited to 2 logits, which makes Newton
-    safe here."""
-    batch, size, _ = wins.shape
-    theta = np.zeros((batch, size)) if start is None else np.tile(np.clip(start, -12, 12), (batch, 1))
-    games = wins + wins.swapaxes(1, 2)
-    won = wins.sum(axis=2)
+def _fit(wins_BNN: FloatArray, start_N: FloatArray | None = None) -> FloatArray:
+    """θ (B, N) for wins (B, N, N), all at once.
+
+    Steps are limited to 2 logits, which makes Newton safe here.
+    """
+    batch, size, _ = wins_BNN.shape
+    theta_BN = np.zeros((batch, size)) if start_N is None else np.tile(np.clip(start_N, -12, 12), (batch, 1))
+    games_BNN = wins_BNN + wins_BNN.swapaxes(1, 2)
+    won_BN = wins_BNN.sum(axis=2)
     diagonal = np.arange(size)
     for _ in range(60):
-        chance = 1.0 / (1.0 + np.exp(theta[:, None, :] - theta[:, :, None]))
-        slope = won - (games * chance).sum(axis=2) - RIDGE * theta
-        weight = games * chance * (1.0 - chance)
-        curvature = -weight
-        own = weight.sum(axis=2) - weight[:, diagonal, diagonal]
-        curvature[:, diagonal, diagonal] = own + RIDGE + 1e-10 * own.max(axis=1, keepdims=True)
-        step = np.linalg.solve(curvature, slope[:, :, None])[:, :, 0]
-        theta = theta + step * np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
-        if np.abs(step).max() < 1e-7:
+        chance_BNN = 1.0 / (1.0 + np.exp(theta_BN[:, None, :] - theta_BN[:, :, None]))
+        slope_BN = won_BN - (games_BNN * chance_BNN).sum(axis=2) - RIDGE * theta_BN
+        weight_BNN = games_BNN * chance_BNN * (1.0 - chance_BNN)
+        curvature_BNN = -weight_BNN
+        own_BN = weight_BNN.sum(axis=2) - weight_BNN[:, diagonal, diagonal]
+        curvature_BNN[:, diagonal, diagonal] = own_BN + RIDGE + 1e-10 * own_BN.max(axis=1, keepdims=True)
+        step_BN = np.linalg.solve(curvature_BNN, slope_BN[:, :, None])[:, :, 0]
+        theta_BN = theta_BN + step_BN * np.minimum(
+            1.0, 2.0 / np.maximum(np.abs(step_BN).max(axis=1, keepdims=True), 1e-300)
+        )
+        if np.abs(step_BN).max() < 1e-7:
             break
-    return theta - theta.mean(axis=1, keepdims=True)
+    return theta_BN - theta_BN.mean(axis=1, keepdims=True)
 
 
-def _likelihood_ratio(wins: FloatArray, theta: FloatArray) -> FloatArray:
+def _likelihood_ratio(wins_BNN: FloatArray, theta_BN: FloatArray) -> FloatArray:
     """2 (ℓ_free − ℓ_BT), (B,)."""
-    games = wins + wins.swapaxes(1, 2)
-    rate = np.divide(wins, games, out=np.ones_like(wins), where=games > 0)
-    free = np.where(wins > 0, wins * np.log(np.where(wins > 0, rate, 1.0)), 0.0)
-    ladder = -wins * np.logaddexp(0.0, theta[:, None, :] - theta[:, :, None])
-    return np.maximum(2.0 * (free - ladder).sum(axis=(1, 2)), 0.0)
+    games_BNN = wins_BNN + wins_BNN.swapaxes(1, 2)
+    rate_BNN = np.divide(wins_BNN, games_BNN, out=np.ones_like(wins_BNN), where=games_BNN > 0)
+    free_BNN = np.where(wins_BNN > 0, wins_BNN * np.log(np.where(wins_BNN > 0, rate_BNN, 1.0)), 0.0)
+    ladder_BNN = -wins_BNN * np.logaddexp(0.0, theta_BN[:, None, :] - theta_BN[:, :, None])
+    return np.maximum(2.0 * (free_BNN - ladder_BNN).sum(axis=(1, 2)), 0.0)

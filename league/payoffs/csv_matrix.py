@@ -22,8 +22,9 @@ MISSING = {"", "nan", "na", "n/a", "-", "none", "null"}
 
 
 def read_matrix(path: str | Path, mode: Mode) -> PayoffMatrix:
-    """Read `path`. Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l`
-    (blank: never played).
+    """Read `path`.
+
+    Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l` (blank: never played).
 
     Raises DataError (file, row and column in the message).
     """
@@ -46,22 +47,24 @@ def parse_matrix(text: str, mode: Mode) -> PayoffMatrix:
         raise DataError(f"unknown cell mode '{mode}'; expected probability, antisymmetric or counts")
     names, cells, decimal_comma = _table(text)
     if mode == "counts":
-        wins, draws = _count_cells(names, cells)
-        return from_counts(names, wins, draws)
+        wins_NN, draws_NN = _count_cells(names, cells)
+        return from_counts(names, wins_NN, draws_NN)
     neutral = 0.5 if mode == "probability" else 0.0
-    values = np.empty((len(names), len(names)))
+    values_NN = np.empty((len(names), len(names)))
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             if i == j and cell.lower() in MISSING:
-                values[i, j] = neutral
+                values_NN[i, j] = neutral
             else:
-                values[i, j] = _number(cell, names[i], names[j], decimal_comma)
-    return from_probabilities(names, values) if mode == "probability" else from_margin(names, values)
+                values_NN[i, j] = _number(cell, names[i], names[j], decimal_comma)
+    return from_probabilities(names, values_NN) if mode == "probability" else from_margin(names, values_NN)
 
 
 def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
-    """Names, cells [N][N] as stripped text in the order of the columns, and whether a comma may be
-    a decimal mark."""
+    """Names, cells [N][N] in the order of the columns, and whether a comma may be a decimal mark.
+
+    Cells are stripped text.
+    """
     if "\x00" in text:
         raise DataError("expected a text file; found zero bytes")
     lines = [line for line in text.splitlines() if line.strip()]
@@ -92,8 +95,10 @@ def _named(rows: list[list[str]]) -> int:
 
 
 def _trim(rows: list[list[str]], width: int) -> list[list[str]]:
-    """Drop empty cells past the named columns, fill short rows; a value past the named columns is
-    an error."""
+    """Drop empty cells past the named columns, fill short rows.
+
+    A value past the named columns is an error.
+    """
     named = 1 + _named(rows)
     out = []
     for number, row in enumerate(rows, start=1):
@@ -115,7 +120,8 @@ def _check_names(corner: str, columns: list[str], labels: list[str]) -> None:
         for name in names:
             if control := [char for char in name if unicodedata.category(char) == "Cc"]:
                 raise DataError(
-                    f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: take it out"
+                    f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: "
+                    "take it out"
                 )
             if names.count(name) > 1:
                 raise DataError(
@@ -149,10 +155,12 @@ def _number(cell: str, row: str, column: str, decimal_comma: bool) -> float:
 
 
 def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, FloatArray]:
-    """wins (N, N) of row against column and draws (N, N); one blank side of a pair is filled from
-    the other."""
+    """wins (N, N) of row against column and draws (N, N).
+
+    One blank side of a pair is filled from the other.
+    """
     size = len(names)
-    wins, draws = np.zeros((size, size)), np.zeros((size, size))
+    wins_NN, draws_NN = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):
         for j in range(i + 1, size):
             upper = _count(cells[i][j], names[i], names[j])
@@ -163,9 +171,9 @@ def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, 
                     "one must be the other reversed (wins and losses swapped), or blank"
                 )
             won, drawn, lost = upper or (lower[::-1] if lower else (0, 0, 0))
-            wins[i, j], wins[j, i] = won, lost
-            draws[i, j] = draws[j, i] = drawn
-    return wins, draws
+            wins_NN[i, j], wins_NN[j, i] = won, lost
+            draws_NN[i, j] = draws_NN[j, i] = drawn
+    return wins_NN, draws_NN
 
 
 def _count(cell: str, row: str, column: str) -> tuple[int, ...] | None:

@@ -15,23 +15,27 @@ from league.payoffs.matrix import FloatArray
 from league.payoffs.nash import max_entropy_nash
 
 
-def effective_diversity(margin: FloatArray, nash: FloatArray | None = None) -> float:
+def effective_diversity(margin_NN: FloatArray, nash_N: FloatArray | None = None) -> float:
     """d in [0, ½) of the margins (N, N), `nash` (N,) if already known; 0 for an empty league.
-    Raises DataError on unknown margins."""
-    mixture = max_entropy_nash(margin) if nash is None else nash
-    return float(mixture @ np.maximum(margin, 0.0) @ mixture) if len(mixture) else 0.0
+
+    Raises DataError on unknown margins.
+    """
+    mixture_N = max_entropy_nash(margin_NN) if nash_N is None else nash_N
+    return float(mixture_N @ np.maximum(margin_NN, 0.0) @ mixture_N) if len(mixture_N) else 0.0
 
 
-def dissimilarity(payoff: FloatArray) -> FloatArray:
-    """Distances (N, N) between the rows of `payoff` (N, C), NaN cells left out; NaN where two rows
-    share no known column."""
-    known = ~np.isnan(payoff)
-    filled = np.where(known, payoff, 0.0)
-    mask = known.astype(float)
-    squares = (filled**2) @ mask.T
-    shared = mask @ mask.T
-    total = np.maximum(squares + squares.T - 2.0 * filled @ filled.T, 0.0)
+def dissimilarity(payoff_NC: FloatArray) -> FloatArray:
+    """Distances (N, N) between the rows of `payoff` (N, C), NaN cells left out.
+
+    NaN where two rows share no known column.
+    """
+    known_NC = ~np.isnan(payoff_NC)
+    filled_NC = np.where(known_NC, payoff_NC, 0.0)
+    mask_NC = known_NC.astype(float)
+    squares_NN = (filled_NC**2) @ mask_NC.T
+    shared_NN = mask_NC @ mask_NC.T
+    total_NN = np.maximum(squares_NN + squares_NN.T - 2.0 * filled_NC @ filled_NC.T, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        distance = np.where(shared > 0, np.sqrt(total / shared), np.nan)
-    np.fill_diagonal(distance, 0.0)
-    return distance
+        distance_NN = np.where(shared_NN > 0, np.sqrt(total_NN / shared_NN), np.nan)
+    np.fill_diagonal(distance_NN, 0.0)
+    return distance_NN

@@ -26,8 +26,7 @@ ALPHA = 0.05
 
 
 def betaln(a: FloatArray, b: FloatArray) -> FloatArray:
-    """ln B(a, b), elementwise. `math.lgamma` once per distinct value: scipy costs 0.3 s of
-    start-up."""
+    """ln B(a, b), elementwise. `math.lgamma` once per distinct value: scipy costs 0.3 s of start-up."""
     parts = np.stack(
         np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(a + b, dtype=float))
     )
@@ -56,7 +55,6 @@ def threshold(agents: int, alpha: float = ALPHA) -> float:
 
 
 def certified_edges(counts: Counts, alpha: float = ALPHA) -> BoolArray:
-    """(N, N): row is certified to beat column. All false on the diagonal and where draws are all
-    there is."""
-    evidence = log_e_value(counts.wins, counts.losses) >= threshold(len(counts.wins), alpha)
-    return np.asarray(evidence & (counts.wins > counts.losses))
+    """(N, N): row is certified to beat column. All false on the diagonal and where draws are all there is."""
+    evident_NN = log_e_value(counts.wins, counts.losses) >= threshold(len(counts.wins), alpha)
+    return np.asarray(evident_NN & (counts.wins > counts.losses))

@@ -21,8 +21,10 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Counts:
-    """Wins, draws and losses of row against column, each (N, N); `losses` is `wins` transposed, the
-    diagonal is 0."""
+    """Wins, draws and losses of row against column, each (N, N).
+
+    `losses` is `wins` transposed, the diagonal is 0.
+    """
 
     wins: FloatArray
     draws: FloatArray
@@ -42,8 +44,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class PayoffMatrix:
-    """Who beats whom. `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair
-    never met."""
+    """Who beats whom.
+
+    `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair never met.
+    """
 
     names: tuple[str, ...]
     margin: FloatArray
@@ -61,59 +65,65 @@ class PayoffMatrix:
         return [(self.names[i], self.names[j]) for i, j in zip(rows, cols, strict=True)]
 
 
-def dominance(margin: FloatArray) -> BoolArray:
-    """Strict dominance (N, N): row beats column by more than `TIE`. Unknown pairs dominate neither
-    way."""
+def dominance(margin_NN: FloatArray) -> BoolArray:
+    """Strict dominance (N, N): row beats column by more than `TIE`. Unknown pairs dominate neither way."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(margin > TIE)
+        return np.asarray(margin_NN > TIE)
 
 
-def from_margin(names: Sequence[str], margin: FloatArray, tolerance: float = 2e-6) -> PayoffMatrix:
+def from_margin(names: Sequence[str], margin_NN: FloatArray, tolerance: float = 2e-6) -> PayoffMatrix:
     """An exact matrix of values in [−1, 1] with A = −Aᵀ. Raises DataError on a matrix that is none."""
-    margin = np.asarray(margin, dtype=float)
-    _check_shape(names, margin)
-    _check_values(names, margin, -1.0, 1.0)
-    _check_pairs(names, np.abs(margin + margin.T), tolerance, "A + Aᵀ must be 0")
-    return PayoffMatrix(tuple(names), (margin - margin.T) / 2.0)
+    margin_NN = np.asarray(margin_NN, dtype=float)
+    _check_shape(names, margin_NN)
+    _check_values(names, margin_NN, -1.0, 1.0)
+    _check_pairs(names, np.abs(margin_NN + margin_NN.T), tolerance, "A + Aᵀ must be 0")
+    return PayoffMatrix(tuple(names), (margin_NN - margin_NN.T) / 2.0)
 
 
-def from_probabilities(names: Sequence[str], win: FloatArray, tolerance: float = 2e-6) -> PayoffMatrix:
-    """An exact matrix of win probabilities (draws count half) with P + Pᵀ = 1. Raises DataError on
-    a matrix that is none."""
-    win = np.asarray(win, dtype=float)
-    _check_shape(names, win)
-    _check_values(names, win, 0.0, 1.0)
+def from_probabilities(names: Sequence[str], win_NN: FloatArray, tolerance: float = 2e-6) -> PayoffMatrix:
+    """An exact matrix of win probabilities (draws count half) with P + Pᵀ = 1.
+
+    Raises DataError on a matrix that is none.
+    """
+    win_NN = np.asarray(win_NN, dtype=float)
+    _check_shape(names, win_NN)
+    _check_values(names, win_NN, 0.0, 1.0)
     _check_pairs(
-        names, np.abs(win + win.T - 1.0), tolerance, "P + Pᵀ must be 1 (and P must be 0.5, or empty, on the diagonal)"
+        names,
+        np.abs(win_NN + win_NN.T - 1.0),
+        tolerance,
+        "P + Pᵀ must be 1 (and P must be 0.5, or empty, on the diagonal)",
     )
-    return PayoffMatrix(tuple(names), win - win.T)
+    return PayoffMatrix(tuple(names), win_NN - win_NN.T)
 
 
-def from_counts(names: Sequence[str], wins: FloatArray, draws: FloatArray | None = None) -> PayoffMatrix:
-    """A counted matrix; margin is (w − l) / n, NaN for pairs that never met. The diagonal
-    (self-play) is ignored.
+def from_counts(names: Sequence[str], wins_NN: FloatArray, draws_NN: FloatArray | None = None) -> PayoffMatrix:
+    """A counted matrix; margin is (w − l) / n, NaN for pairs that never met.
+
+    The diagonal (self-play) is ignored.
 
     wins (N, N): wins of row against column. draws (N, N): symmetric. Raises DataError on negative or asymmetric
     counts.
     """
-    wins = np.array(wins, dtype=float)
-    draws = np.zeros_like(wins) if draws is None else np.array(draws, dtype=float)
-    for table in (wins, draws):
-        _check_shape(names, table)
-        np.fill_diagonal(table, 0.0)
-        _check_values(names, table, 0.0, np.inf)
-    _check_pairs(names, np.abs(draws - draws.T), 0.0, "draws of a pair must be equal from both sides")
-    games = wins + draws + wins.T
+    wins_NN = np.array(wins_NN, dtype=float)
+    draws_NN = np.zeros_like(wins_NN) if draws_NN is None else np.array(draws_NN, dtype=float)
+    for table_NN in (wins_NN, draws_NN):
+        _check_shape(names, table_NN)
+        np.fill_diagonal(table_NN, 0.0)
+        _check_values(names, table_NN, 0.0, np.inf)
+    _check_pairs(names, np.abs(draws_NN - draws_NN.T), 0.0, "draws of a pair must be equal from both sides")
+    games_NN = wins_NN + draws_NN + wins_NN.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        margin = np.where(games > 0, (wins - wins.T) / games, np.nan)
-    np.fill_diagonal(margin, 0.0)
-    return PayoffMatrix(tuple(names), margin, Counts(wins, draws))
+        margin_NN = np.where(games_NN > 0, (wins_NN - wins_NN.T) / games_NN, np.nan)
+    np.fill_diagonal(margin_NN, 0.0)
+    return PayoffMatrix(tuple(names), margin_NN, Counts(wins_NN, draws_NN))
 
 
-def _check_shape(names: Sequence[str], table: FloatArray) -> None:
-    if table.shape != (len(names), len(names)):
+def _check_shape(names: Sequence[str], table_NN: FloatArray) -> None:
+    if table_NN.shape != (len(names), len(names)):
         raise DataError(
-            f"expected a square matrix with one row and one column per name ({len(names)}); found shape {table.shape}"
+            f"expected a square matrix with one row and one column per name ({len(names)}); "
+            f"found shape {table_NN.shape}"
         )
     seen: set[str] = set()
     for name in names:
@@ -124,16 +134,16 @@ def _check_shape(names: Sequence[str], table: FloatArray) -> None:
         seen.add(name)
 
 
-def _check_values(names: Sequence[str], table: FloatArray, low: float, high: float) -> None:
-    bad = ~(np.isfinite(table) & (table >= low) & (table <= high))
-    if bad.any():
-        i, j = np.argwhere(bad)[0]
+def _check_values(names: Sequence[str], table_NN: FloatArray, low: float, high: float) -> None:
+    bad_NN = ~(np.isfinite(table_NN) & (table_NN >= low) & (table_NN <= high))
+    if bad_NN.any():
+        i, j = np.argwhere(bad_NN)[0]
         wanted = f"a number in [{low:g}, {high:g}]" if np.isfinite(high) else "a finite count of 0 or more"
-        raise DataError(f"expected {wanted}; found {table[i, j]:g} in row '{names[i]}', column '{names[j]}'")
+        raise DataError(f"expected {wanted}; found {table_NN[i, j]:g} in row '{names[i]}', column '{names[j]}'")
 
 
-def _check_pairs(names: Sequence[str], gap: FloatArray, tolerance: float, rule: str) -> None:
-    if gap.size and gap.max() > tolerance:
-        i, j = (int(place) for place in np.unravel_index(int(np.argmax(gap)), gap.shape))
+def _check_pairs(names: Sequence[str], gap_NN: FloatArray, tolerance: float, rule: str) -> None:
+    if gap_NN.size and gap_NN.max() > tolerance:
+        i, j = (int(place) for place in np.unravel_index(int(np.argmax(gap_NN)), gap_NN.shape))
         where = f"'{names[i]}' and '{names[j]}'" if i != j else f"'{names[i]}' and itself"
-        raise DataError(f"{rule}; it is off by {gap[i, j]:.3g} between {where}")
+        raise DataError(f"{rule}; it is off by {gap_NN[i, j]:.3g} between {where}")

@@ -1,5 +1,7 @@
-"""Numbers for what a payoff view tells apart: slots and versions, and each cell's slot, row and
-column packed into one number."""
+"""Numbers for what a payoff view tells apart, slots and versions.
+
+Each cell's slot, row and column are packed into one number.
+"""
 
 import numpy as np
 
@@ -12,7 +14,7 @@ _BITS = 24
 """Of a version's number within a packed key."""
 
 
-class Names:
+class Numbering:
     """Numbers of slots and versions. Only ever appended to, so views may share it."""
 
     def __init__(self) -> None:
@@ -42,8 +44,10 @@ class Names:
         return self._agents.get(name, -1)
 
     def ranks(self) -> IndexArray:
-        """(V,): each version's place among all, by agent and step: an order that does not depend on
-        who came first."""
+        """(V,): each version's place among all, by agent and step.
+
+        An order that does not depend on who came first.
+        """
         if self._ranked[0] != len(self.versions):
             agents, steps = self.columns()
             places = {name: place for place, name in enumerate(sorted(self._agents))}

@@ -1,5 +1,6 @@
-"""Ratings: TrueSkill, per task and overall, behind one small interface; a value, recomputable from
-stored outcomes in their order.
+"""Ratings: TrueSkill, per task and overall, behind one small interface.
+
+A value, recomputable from stored outcomes in their order.
 
 The update is the `trueskill` package's (Herbrich, Minka, Graepel 2006), with its own constants and a 10% chance of a
 draw between equals. Its plain floats fail (FloatingPointError) at a mean gap of some hundred points; there its
@@ -31,8 +32,10 @@ OVERALL = "overall"
 
 
 class Rater(Protocol):
-    """One game: beliefs (mu, sigma) of two players and the result for the first (1, 0.5 or 0) → new
-    beliefs."""
+    """One game: beliefs of two players and the result for the first → new beliefs.
+
+    result: 1, 0.5 or 0.
+    """
 
     def __call__(self, first: "Belief", second: "Belief", result: float) -> tuple["Belief", "Belief"]: ...
 
@@ -53,12 +56,15 @@ def trueskill(first: Belief, second: Belief, result: float) -> tuple[Belief, Bel
         new = _rated(None, first, second, result == 0.5)
     except FloatingPointError:
         new = _rated("mpmath", first, second, result == 0.5)
-    return tuple(Belief(mu, sigma, old.games + 1) for (mu, sigma), old in zip(new, (first, second), strict=True))  # type: ignore[return-value]
+    (mu, sigma), (mu2, sigma2) = new
+    return Belief(mu, sigma, first.games + 1), Belief(mu2, sigma2, second.games + 1)
 
 
 def _rated(backend: str | None, winner: Belief, loser: Belief, drawn: bool) -> list[tuple[float, float]]:
-    """New (mu, sigma) of both. A gap beyond WIDEST is rated as WIDEST, and the change is added to
-    the true means."""
+    """New (mu, sigma) of both.
+
+    A gap beyond WIDEST is rated as WIDEST, and the change is added to the true means.
+    """
     environment = _environment(backend)
     gap = winner.mu - loser.mu
     shift = gap - min(max(gap, -WIDEST), WIDEST)
@@ -79,15 +85,19 @@ def _environment(backend: str | None) -> Any:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Beliefs per ladder and version. `Ratings()` knows nobody; a version nobody has met is rated
-    (25, 25/3)."""
+    """Beliefs per ladder and version.
+
+    `Ratings()` knows nobody; a version nobody has met is rated (25, 25/3).
+    """
 
     beliefs: Mapping[str, Mapping[Version, Belief]] = field(default_factory=dict)
     rater: Rater = trueskill
 
     def update(self, outcomes: Iterable[Outcome]) -> "Ratings":
-        """The ratings after these outcomes, game by game in their order (wins, losses and draws of
-        one outcome interleaved)."""
+        """The ratings after these outcomes, game by game in their order.
+
+        Wins, losses and draws of one outcome are interleaved.
+        """
         beliefs = {ladder: dict(table) for ladder, table in self.beliefs.items()}
         steps: dict[str, dict[str, list[int]]] = {}
         for outcome in outcomes:
@@ -105,8 +115,7 @@ class Ratings:
         return Ratings(beliefs, self.rater)
 
     def of(self, ladder: str, version: Version) -> Belief:
-        """The belief about a version, carried on from its newest older version when it has not
-        played."""
+        """The belief about a version, carried on from its newest older version when it has not played."""
         table = self.beliefs.get(ladder, {})
         return _carried(table, version, _steps(table))
 
@@ -120,8 +129,9 @@ class Ratings:
         return tuple(found)
 
     def kept(self, present: Iterable[Version]) -> "Ratings":
-        """Only what a later update or question about the `present` versions can need: their own
-        beliefs, or those they carry on.
+        """Only what a later update of, or question about, the `present` versions can need.
+
+        These are their own beliefs, or those they carry on.
 
         The others stay in the database; a run that lasts does not carry them along.
         """
@@ -174,8 +184,10 @@ def _source(table: Mapping[Version, Belief], version: Version, steps: Mapping[st
 
 
 def interleaved(wins: int, draws: int, losses: int) -> list[float]:
-    """Results of the first player, spread evenly: the order inside one outcome is not known and
-    must not look like a streak."""
+    """Results of the first player, spread evenly.
+
+    The order inside one outcome is not known and must not look like a streak.
+    """
     total = wins + draws + losses
     spread = [
         ((i + 0.5) / count, result)

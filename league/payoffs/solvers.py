@@ -1,4 +1,6 @@
-"""The closed list of meta-solvers: complete margins (N, N) → a mixture (N,) over the league that sums to 1.
+"""The closed list of meta-solvers, from complete margins to a mixture.
+
+A solver takes margins (N, N) and returns weights (N,) over the league that sum to 1.
 
 A new solver goes into its own file and one line here; a user's own is named by its dotted path.
 """

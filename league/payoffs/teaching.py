@@ -24,9 +24,9 @@ from league.payoffs.matrix import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class TeachingFit:
-    """mean μ, teacher effects (T,), student effects (S,), interaction (T, S; NaN where they never
-    met).
+    """mean μ, teacher effects (T,), student effects (S,), interaction (T, S).
 
+    The interaction is NaN where they never met.
     `standard_error` (T, S) belongs to the cell means; `interaction_share` is None where undefined.
     """
 
@@ -57,8 +57,10 @@ def fit_teaching(n: FloatArray, total: FloatArray, total_sq: FloatArray) -> Teac
 
 
 def _additive(n: FloatArray, cell: FloatArray, met: BoolArray) -> tuple[float, FloatArray, FloatArray]:
-    """Weighted least squares with sum-to-zero effects; the minimum-norm solution where cells leave
-    something open."""
+    """Weighted least squares with sum-to-zero effects.
+
+    The minimum-norm solution where cells leave something open.
+    """
     teachers, students = n.shape
     rows, cols = np.nonzero(met)
     design = np.zeros((len(rows) + 2, 1 + teachers + students))
@@ -94,8 +96,7 @@ def _interaction_share(
 
 
 def _groups(met: BoolArray) -> int:
-    """Connected components of the bipartite graph of who met whom, counting only those who met
-    someone."""
+    """Connected components of the bipartite graph of who met whom, of those who met someone."""
     todo, groups = {int(t) for t in np.flatnonzero(met.any(axis=1))}, 0
     while todo:
         groups += 1

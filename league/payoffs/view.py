@@ -1,5 +1,6 @@
-"""What a league has measured so far, in memory: summed outcomes per pair of versions, with views of
-any slice of them.
+"""What a league has measured so far, in memory.
+
+Outcomes are summed per pair of versions, with views of any slice of them.
 
 `PayoffView` is a value: `add` returns a new view and leaves the old one as it was. Nothing here is estimated. It
 holds what the database's payoff table holds, cell for cell, so a resumed run reads it from there instead of replaying
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from league.payoffs.matrix import Counts, FloatArray, IndexArray
-from league.payoffs.numbering import Names, Slot, pack, slot_of, unpacked
+from league.payoffs.numbering import Numbering, Slot, pack, slot_of, unpacked
 from league.types import Outcome, Relation, Version
 
 NEGLIGIBLE = 1e-3
@@ -32,8 +33,9 @@ Cell = tuple[Slot, Version, Version, tuple[float, float, float, float, float, fl
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over outcomes of rows (R) against columns (C), each (R, C); weighted where a half-life
-    was asked for.
+    """Sums over outcomes of rows (R) against columns (C), each (R, C).
+
+    Weighted where a half-life was asked for.
 
     `n_eff` counts games for contests and paired items otherwise.
     """
@@ -58,7 +60,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class Played:
+class RoundOutcome:
     """One outcome as it was measured, with its round."""
 
     round: int
@@ -79,7 +81,7 @@ SLOT, ROW, COL, ROUND = range(4)
 class PayoffView:
     """Everything measured up to some round. `PayoffView()` is an empty league."""
 
-    _names: Names = field(default_factory=Names, repr=False, compare=False)
+    _numbers: Numbering = field(default_factory=Numbering, repr=False, compare=False)
     _packed: IndexArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False, compare=False)
     """(N,) ascending: slot, row and col of each cell in one number."""
     _sums: FloatArray = field(default_factory=lambda: np.zeros((0, 6)), repr=False, compare=False)
@@ -92,27 +94,29 @@ class PayoffView:
     @classmethod
     def of(cls, cells: Iterable[Cell], recent: Iterable[tuple[int, Outcome]] = ()) -> "PayoffView":
         """A view of stored cells and of recent (round, outcome), in playing order."""
-        names, packed, sums = Names(), [], []
+        numbers, packed, sums = Numbering(), [], []
         for slot, row, col, values in cells:
-            packed.append(pack(names.slot(slot), names.version(row), names.version(col)))
+            packed.append(pack(numbers.slot(slot), numbers.version(row), numbers.version(col)))
             sums.append(values)
         order = np.argsort(np.array(packed, dtype=np.int64), kind="stable")
-        view = cls(names, np.array(packed, dtype=np.int64)[order], np.array(sums, dtype=float).reshape(-1, 6)[order])
+        view = cls(numbers, np.array(packed, dtype=np.int64)[order], np.array(sums, dtype=float).reshape(-1, 6)[order])
         return view._remember(list(recent))
 
     def replaced(self, cells: Iterable[Cell]) -> "PayoffView":
         """The view with these cells in place of its own; recent outcomes stay."""
-        slots, versions = list(self._names.slots), list(self._names.versions)
+        slots, versions = list(self._numbers.slots), list(self._numbers.versions)
         view = PayoffView.of(cells)
         recent = self._recent.copy()
-        recent[:, SLOT] = [view._names.slot(slots[key]) for key in recent[:, SLOT]]
+        recent[:, SLOT] = [view._numbers.slot(slots[key]) for key in recent[:, SLOT]]
         for place in (ROW, COL):
-            recent[:, place] = [view._names.version(versions[key]) for key in recent[:, place]]
+            recent[:, place] = [view._numbers.version(versions[key]) for key in recent[:, place]]
         return replace(view, _recent=recent, _items=self._items)
 
     def trimmed(self, number: int) -> "PayoffView":
-        """The view after the commit of round `number`: of older rounds than the last `HISTORY` only
-        the sums stay."""
+        """The view after the commit of round `number`.
+
+        Of rounds older than the last `HISTORY` only the sums stay.
+        """
         first = int(np.searchsorted(self._recent[:, ROUND], number - HISTORY + 1))
         return replace(self, _recent=self._recent[first:].copy(), _items=self._items[first:].copy()) if first else self
 
@@ -129,14 +133,16 @@ class PayoffView:
         np.add.at(
             sums, np.searchsorted(packed, keys), np.array(values, dtype=float)
         )  # one after the other, as the database adds
-        view = PayoffView(self._names, packed, sums, self._recent, self._items)
+        view = PayoffView(self._numbers, packed, sums, self._recent, self._items)
         return view._remember([(number, outcome) for outcome in found])
 
     def _remember(self, played: Sequence[tuple[int, Outcome]]) -> "PayoffView":
         if not played:
             return self
-        name = self._names
-        keys = [(name.slot(slot_of(o)), name.version(o.row), name.version(o.col), number) for number, o in played]
+        numbers = self._numbers
+        keys = [
+            (numbers.slot(slot_of(o)), numbers.version(o.row), numbers.version(o.col), number) for number, o in played
+        ]
         items = [(o.wins, o.draws, o.losses, o.n, o.total, o.total_sq) for _, o in played]
         return replace(
             self,
@@ -146,7 +152,7 @@ class PayoffView:
 
     def _key(self, outcome: Outcome) -> int:
         return pack(
-            self._names.slot(slot_of(outcome)), self._names.version(outcome.row), self._names.version(outcome.col)
+            self._numbers.slot(slot_of(outcome)), self._numbers.version(outcome.row), self._numbers.version(outcome.col)
         )
 
     @property
@@ -158,7 +164,7 @@ class PayoffView:
         """Versions with an outcome, sorted."""
         keys = unpacked(self._packed)
         keys = keys[np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))]
-        known = list(self._names.versions)
+        known = list(self._numbers.versions)
         return sorted(known[key] for key in np.unique(keys[:, ROW : COL + 1]).tolist())
 
     def sums(
@@ -172,28 +178,35 @@ class PayoffView:
         domain: str | None = None,
         half_life: float = 0.0,
     ) -> Sums:
-        """Sums of `rows` against `cols` (outcomes stored as row against column only). None pools
-        tasks, situations or domains.
+        """Sums of `rows` against `cols` (outcomes stored as row against column only).
+
+        None pools tasks, situations or domains.
 
         half_life: in steps of an agent; 0 counts only the very versions asked for.
         """
-        row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        keys, sums = self._chosen(relation, task, situation, domain, row_weight, col_weight)
-        used_rows, used_cols = self._used(keys[:, ROW]), self._used(keys[:, COL])
-        shape = (len(used_rows), len(used_cols))
-        ranks = self._names.ranks()
-        cell = np.searchsorted(ranks[used_rows], ranks[keys[:, ROW]]) * shape[1] + np.searchsorted(
-            ranks[used_cols], ranks[keys[:, COL]]
+        row_weight_RV, col_weight_CV = self._weights(rows, half_life), self._weights(cols, half_life)
+        wanted = self._slot_ids(relation, task, situation, domain)
+        keys_X3, sums_X6 = self._chosen(wanted, row_weight_RV, col_weight_CV)
+        used_U, used_W = self._used(keys_X3[:, ROW]), self._used(keys_X3[:, COL])
+        shape = (len(used_U), len(used_W))
+        rank_V = self._numbers.ranks()
+        cell_X = np.searchsorted(rank_V[used_U], rank_V[keys_X3[:, ROW]]) * shape[1] + np.searchsorted(
+            rank_V[used_W], rank_V[keys_X3[:, COL]]
         )
-        left, right = row_weight[:, used_rows], col_weight[:, used_cols]
-        tables = [
-            np.bincount(cell, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float) for column in sums.T
+        left_RU, right_CW = row_weight_RV[:, used_U], col_weight_CV[:, used_W]
+        tables_UW = [
+            np.bincount(cell_X, column, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+            for column in sums_X6.T
         ]
-        games = tables[3] if relation != "contest" else tables[0] + tables[1] + tables[2]
-        wins, draws, losses, n, total, total_sq = (_pooled(left, table, right) for table in tables)
-        weight, squares = _pooled(left, games, right), _pooled(left**2, games, right**2)
-        n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
-        return Sums(wins, draws, losses, n, total, total_sq, n_eff)
+        games_UW = tables_UW[3] if relation != "contest" else tables_UW[0] + tables_UW[1] + tables_UW[2]
+        wins_RC, draws_RC, losses_RC, n_RC, total_RC, total_sq_RC = (
+            _pooled(left_RU, table, right_CW) for table in tables_UW
+        )
+        weight_RC, squares_RC = _pooled(left_RU, games_UW, right_CW), _pooled(left_RU**2, games_UW, right_CW**2)
+        n_eff_RC = np.divide(weight_RC**2, squares_RC, out=np.zeros_like(weight_RC), where=squares_RC > 0)
+        return Sums(
+            wins=wins_RC, draws=draws_RC, losses=losses_RC, n=n_RC, total=total_RC, total_sq=total_sq_RC, n_eff=n_eff_RC
+        )
 
     def last_met(
         self,
@@ -204,16 +217,20 @@ class PayoffView:
         domain: str | None = None,
         half_life: float = 0.0,
     ) -> FloatArray:
-        """(R, C): newest round with a lesson that `sums` would count, −1 where there was none in
-        the last `HISTORY` rounds."""
-        row_weight, col_weight = self._weights(rows, half_life), self._weights(cols, half_life)
-        keys = self._recent[np.isin(self._recent[:, SLOT], self._slot_ids("teaching", task, None, domain))]
-        last = np.full((len(rows), len(cols)), -1.0)
-        for number in np.unique(keys[:, ROUND]):
-            now = np.unique(keys[keys[:, ROUND] == number, ROW : COL + 1], axis=0)
-            met = (row_weight[:, now[:, 0]] > 0).astype(float) @ (col_weight[:, now[:, 1]] > 0).T.astype(float)
-            last[met > 0] = number
-        return last
+        """(R, C): newest round with a lesson that `sums` would count.
+
+        −1 where there was none in the last `HISTORY` rounds.
+        """
+        row_weight_RV, col_weight_CV = self._weights(rows, half_life), self._weights(cols, half_life)
+        keys_K4 = self._recent[np.isin(self._recent[:, SLOT], self._slot_ids("teaching", task, None, domain))]
+        last_RC = np.full((len(rows), len(cols)), -1.0)
+        for number in np.unique(keys_K4[:, ROUND]):
+            pairs_L2 = np.unique(keys_K4[keys_K4[:, ROUND] == number, ROW : COL + 1], axis=0)
+            met_RC = (row_weight_RV[:, pairs_L2[:, 0]] > 0).astype(float) @ (
+                col_weight_CV[:, pairs_L2[:, 1]] > 0
+            ).T.astype(float)
+            last_RC[met_RC > 0] = number
+        return last_RC
 
     def meetings(
         self,
@@ -224,20 +241,27 @@ class PayoffView:
         situation: str | None = None,
         half_life: float = 0.0,
     ) -> Sums:
-        """Contests of `rows` against `cols`, whichever side each was stored on. Meetings of a
-        version with itself are left out."""
+        """Contests of `rows` against `cols`, whichever side each was stored on.
+
+        Meetings of a version with itself are left out.
+        """
         there = self.sums("contest", task, rows, cols, situation=situation, half_life=half_life)
         back = self.sums("contest", task, cols, rows, situation=situation, half_life=half_life)
-        squares = _squares(there) + _squares(back).T
-        wins, draws, losses = there.wins + back.losses.T, there.draws + back.draws.T, there.losses + back.wins.T
-        weight = wins + draws + losses
-        n_eff = np.divide(weight**2, squares, out=np.zeros_like(weight), where=squares > 0)
+        squares_RC = _squares(there) + _squares(back).T
+        wins_RC, draws_RC, losses_RC = (
+            there.wins + back.losses.T,
+            there.draws + back.draws.T,
+            there.losses + back.wins.T,
+        )
+        weight_RC = wins_RC + draws_RC + losses_RC
+        n_eff_RC = np.divide(weight_RC**2, squares_RC, out=np.zeros_like(weight_RC), where=squares_RC > 0)
         places = {version: place for place, version in enumerate({*rows, *cols})}
-        same = np.equal.outer([places[row] for row in rows], [places[col] for col in cols])
-        total, total_sq = there.total - back.total.T, there.total_sq + back.total_sq.T
-        tables = (np.where(same, 0.0, table) for table in (wins, draws, losses, weight, total, total_sq, n_eff))
-        wins, draws, losses, weight, total, total_sq, n_eff = tables
-        return Sums(wins, draws, losses, weight, total, total_sq, n_eff)
+        same_RC = np.equal.outer([places[row] for row in rows], [places[col] for col in cols])
+        tables_RC = {
+            "wins": wins_RC, "draws": draws_RC, "losses": losses_RC, "n": weight_RC, "n_eff": n_eff_RC,
+            "total": there.total - back.total.T, "total_sq": there.total_sq + back.total_sq.T,
+        }  # fmt: skip
+        return Sums(**{name: np.where(same_RC, 0.0, table_RC) for name, table_RC in tables_RC.items()})
 
     def counts(self, task: str | None, versions: Sequence[Version], situation: str | None = None) -> Counts:
         """Wins and draws between exact versions."""
@@ -245,90 +269,104 @@ class PayoffView:
         return Counts(met.wins, met.draws)
 
     def history(self, task: str | None, row: str, col: str, domain: str | None = None) -> History:
-        """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, over all their
-        versions, in playing order."""
-        keys = self._recent
-        agents, _ = self._names.columns()
-        chosen = np.isin(keys[:, SLOT], self._slot_ids("teaching", task, None, domain))
-        chosen &= (agents[keys[:, ROW]] == self._names.agent(row)) & (agents[keys[:, COL]] == self._names.agent(col))
-        items = self._items[chosen]
-        return History(keys[chosen, ROUND], items[:, 3], items[:, 4], items[:, 5])
+        """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, in playing order.
 
-    def recent(self, relation: Relation, task: str | None, since: int) -> list[Played]:
-        """The outcomes of rounds `since` and later, oldest first, at most of the last `HISTORY`
-        rounds."""
+        Over all their versions.
+        """
+        keys_K4 = self._recent
+        agent_V, _ = self._numbers.columns()
+        chosen_K = np.isin(keys_K4[:, SLOT], self._slot_ids("teaching", task, None, domain))
+        chosen_K &= (agent_V[keys_K4[:, ROW]] == self._numbers.agent(row)) & (
+            agent_V[keys_K4[:, COL]] == self._numbers.agent(col)
+        )
+        items_K6 = self._items[chosen_K]
+        return History(keys_K4[chosen_K, ROUND], items_K6[:, 3], items_K6[:, 4], items_K6[:, 5])
+
+    def recent(self, relation: Relation, task: str | None, since: int) -> list[RoundOutcome]:
+        """The outcomes of rounds `since` and later, oldest first, at most of the last `HISTORY` rounds."""
         first = int(np.searchsorted(self._recent[:, ROUND], since))
-        keys, items = self._recent[first:], self._items[first:]
-        chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))
-        names = list(self._names.versions)
+        keys_K4, items_K6 = self._recent[first:], self._items[first:]
+        chosen_K = np.isin(keys_K4[:, SLOT], self._slot_ids(relation, task, None, None))
+        names = list(self._numbers.versions)
         return [
-            Played(int(number), names[row], names[col], *(float(value) for value in values))
-            for (_, row, col, number), values in zip(keys[chosen].tolist(), items[chosen], strict=True)
+            RoundOutcome(
+                round=int(number),
+                row=names[row],
+                col=names[col],
+                wins=values[0],
+                draws=values[1],
+                losses=values[2],
+                n=values[3],
+                total=values[4],
+                total_sq=values[5],
+            )  # fmt: skip
+            for (_, row, col, number), values in zip(
+                keys_K4[chosen_K].tolist(), items_K6[chosen_K].tolist(), strict=True
+            )
         ]
 
     def _chosen(
-        self,
-        relation: str | None,
-        task: str | None,
-        situation: str | None,
-        domain: str | None,
-        row_weight: FloatArray,
-        col_weight: FloatArray,
+        self, slots: Sequence[int], row_weight_RV: FloatArray, col_weight_CV: FloatArray
     ) -> tuple[IndexArray, FloatArray]:
-        """Keys (M, 3) and sums (M, 6) of a slice between versions that carry weight, in an order of
-        their names."""
-        keys = unpacked(self._packed)
-        chosen = np.isin(keys[:, SLOT], self._slot_ids(relation, task, situation, domain))
-        chosen &= (row_weight.max(axis=0, initial=0.0) > 0)[keys[:, ROW]] & (col_weight.max(axis=0, initial=0.0) > 0)[
-            keys[:, COL]
-        ]
-        keys, ranks = keys[chosen], self._names.ranks()
-        order = np.lexsort((ranks[keys[:, COL]], ranks[keys[:, ROW]], self._names.slot_ranks()[keys[:, SLOT]]))
-        return keys[order], self._sums[chosen][order]
+        """Keys (X, 3) and sums (X, 6) of these slots between versions that carry weight.
+
+        In an order of their names.
+        """
+        keys_X3 = unpacked(self._packed)
+        chosen_X = np.isin(keys_X3[:, SLOT], slots)
+        chosen_X &= (row_weight_RV.max(axis=0, initial=0.0) > 0)[keys_X3[:, ROW]] & (
+            col_weight_CV.max(axis=0, initial=0.0) > 0
+        )[keys_X3[:, COL]]
+        keys_X3, rank_V = keys_X3[chosen_X], self._numbers.ranks()
+        order_X = np.lexsort(
+            (rank_V[keys_X3[:, COL]], rank_V[keys_X3[:, ROW]], self._numbers.slot_ranks()[keys_X3[:, SLOT]])
+        )
+        return keys_X3[order_X], self._sums[chosen_X][order_X]
 
     def _used(self, versions: IndexArray) -> IndexArray:
         """The distinct versions, in the order of their names."""
         found = np.unique(versions)
-        return found[np.argsort(self._names.ranks()[found])]
+        return found[np.argsort(self._numbers.ranks()[found])]
 
     def _slot_ids(self, relation: str | None, task: str | None, situation: str | None, domain: str | None) -> list[int]:
         wanted = (relation, task, situation, domain)
         return [
             key
-            for slot, key in self._names.slots.items()
+            for slot, key in self._numbers.slots.items()
             if all(want in (None, have) for want, have in zip(wanted, slot, strict=True))
         ]
 
     def _weights(self, versions: Sequence[Version], half_life: float) -> FloatArray:
-        """Weight (V, known versions) of each known version in the decayed view of each asked
-        version."""
-        known = self._names.versions
-        weight = np.zeros((len(versions), len(known)))
+        """Weight (Q, V) of each known version in the decayed view of each asked version."""
+        known = self._numbers.versions
+        weight_QV = np.zeros((len(versions), len(known)))
         if half_life <= 0:
             for place, version in enumerate(versions):
                 if version in known:
-                    weight[place, known[version]] = 1.0
-            return weight
-        agents, steps = self._names.columns()
+                    weight_QV[place, known[version]] = 1.0
+            return weight_QV
+        agent_V, step_V = self._numbers.columns()
         for place, version in enumerate(versions):
-            age = version.step - steps
-            same = (agents == self._names.agent(version.agent)) & (age >= 0)
-            weight[place, same] = 0.5 ** (age[same] / half_life)
-        return np.where(weight < NEGLIGIBLE, 0.0, weight)
+            age_V = version.step - step_V
+            same_V = (agent_V == self._numbers.agent(version.agent)) & (age_V >= 0)
+            weight_QV[place, same_V] = 0.5 ** (age_V[same_V] / half_life)
+        return np.where(weight_QV < NEGLIGIBLE, 0.0, weight_QV)
 
 
 def _squares(sums: Sums) -> FloatArray:
     """Σ w² n of contest sums, recovered from n_eff."""
-    weight = sums.wins + sums.draws + sums.losses
-    return np.divide(weight**2, sums.n_eff, out=np.zeros_like(weight), where=sums.n_eff > 0)
+    weight_RC = sums.wins + sums.draws + sums.losses
+    return np.divide(weight_RC**2, sums.n_eff, out=np.zeros_like(weight_RC), where=sums.n_eff > 0)
 
 
-def _pooled(left: FloatArray, table: FloatArray, right: FloatArray) -> FloatArray:
-    """left (R, U) · table (U, V) · rightᵀ (V, C); by indexing where each row of left and right
-    selects one entry at most."""
-    if 0 in left.shape or 0 in right.shape:
-        return np.zeros((len(left), len(right)))
-    if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left, right)):
-        known = np.outer(left.sum(axis=1), right.sum(axis=1)) > 0
-        return np.where(known, table[np.ix_(left.argmax(axis=1), right.argmax(axis=1))], 0.0)
-    return np.asarray(left @ table @ right.T)
+def _pooled(left_RU: FloatArray, table_UW: FloatArray, right_CW: FloatArray) -> FloatArray:
+    """left (R, U) · table (U, W) · rightᵀ (W, C).
+
+    By indexing, where each row of left and right selects one entry at most.
+    """
+    if 0 in left_RU.shape or 0 in right_CW.shape:
+        return np.zeros((len(left_RU), len(right_CW)))
+    if all(((side == 0) | (side == 1)).all() and (side.sum(axis=1) <= 1).all() for side in (left_RU, right_CW)):
+        known_RC = np.outer(left_RU.sum(axis=1), right_CW.sum(axis=1)) > 0
+        return np.where(known_RC, table_UW[np.ix_(left_RU.argmax(axis=1), right_CW.argmax(axis=1))], 0.0)
+    return np.asarray(left_RU @ table_UW @ right_CW.T)

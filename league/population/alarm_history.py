@@ -1,4 +1,7 @@
-"""What is remembered of alarms between rounds. It is part of the state, so a resumed run goes on as it was."""
+"""What is remembered of alarms between rounds.
+
+It is part of the state, so a resumed run goes on as it was.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,7 @@
-"""What evolution remembers between rounds. It is part of the round's state, so a resumed run goes on as it was."""
+"""What evolution remembers between rounds.
+
+It is part of the round's state, so a resumed run goes on as it was.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

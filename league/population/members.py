@@ -1,5 +1,6 @@
-"""The population as a value: who plays, at which version, with which hyper-parameters, and which
-frozen pasts remain as opponents.
+"""The population as a value: who plays, at which version, with which hyper-parameters.
+
+Also which frozen pasts remain as opponents.
 
 It holds no weights (the bank does) and does no I/O: every change returns a new value, and `to_json` / `from_json`
 carry it through the database exactly.
@@ -69,8 +70,10 @@ class Population:
         return replace(self, members={**self.members, member.name: member})
 
     def without(self, names: frozenset[str]) -> "Population":
-        """The population after these agents left it with all their pasts. What they played stays in
-        the payoffs."""
+        """The population after these agents left it with all their pasts.
+
+        What they played stays in the payoffs.
+        """
         return Population(
             {name: m for name, m in self.members.items() if name not in names},
             {name: pasts for name, pasts in self.pasts.items() if name not in names},
@@ -85,8 +88,9 @@ class Population:
     def snapshot(
         self, agent: str, frozen: Version, successor: Version, keep: int
     ) -> tuple["Population", tuple[Version, ...]]:
-        """The live version becomes a frozen past and the agent goes on as `successor`; also returns
-        the pasts that leave.
+        """The live version becomes a frozen past and the agent goes on as `successor`.
+
+        Also returns the pasts that leave.
 
         Of more than `keep` pasts the first and the most recent stay: the first is the measure of progress, the recent
         ones are opponents.
@@ -105,9 +109,12 @@ class Population:
         return {
             "members": [
                 {
-                    "name": m.name, "role": m.role, "version": str(m.version), "trains": m.trains, "domain": m.domain, "system": m.system,
+                    "name": m.name, "role": m.role, "version": str(m.version), "trains": m.trains,
+                    "domain": m.domain, "system": m.system,
                     "targets": m.targets, "twin": str(m.twin) if m.twin else None,
-                    "hyper": {"learning_rate": m.hyper.learning_rate, "kl": m.hyper.kl, "temperature": m.hyper.temperature},
+                    "hyper": {
+                        "learning_rate": m.hyper.learning_rate, "kl": m.hyper.kl, "temperature": m.hyper.temperature,
+                    },
                 }
                 for m in self.members.values()
             ],
@@ -118,15 +125,15 @@ class Population:
     def from_json(cls, data: Mapping[str, Any]) -> "Population":
         members = {
             m["name"]: Member(
-                m["name"],
-                m["role"],
-                Version.parse(m["version"]),
-                m["trains"],
-                Hyper(**m["hyper"]),
-                m["domain"],
-                m["system"],
-                tuple(m["targets"]) if isinstance(m.get("targets"), list) else m.get("targets"),
-                Version.parse(m["twin"]) if m.get("twin") else None,
+                name=m["name"],
+                role=m["role"],
+                version=Version.parse(m["version"]),
+                trains=m["trains"],
+                hyper=Hyper(**m["hyper"]),
+                domain=m["domain"],
+                system=m["system"],
+                targets=tuple(m["targets"]) if isinstance(m.get("targets"), list) else m.get("targets"),
+                twin=Version.parse(m["twin"]) if m.get("twin") else None,
             )
             for m in data["members"]
         }

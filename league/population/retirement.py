@@ -1,5 +1,6 @@
-"""Which frozen versions the league can do without: dominated, outside every certified cycle, and
-near a clone that stays.
+"""Which frozen versions the league can do without.
+
+Those dominated, outside every certified cycle, and near a clone that stays.
 
 Dominated: some version certainly beats it, and is not certainly beaten by anyone the candidate certainly beats.
 Outside cycles: its component of the certified graph is itself alone. Near a clone: another version that stays has
@@ -16,29 +17,34 @@ import numpy as np
 from league.population.tallies import Bools, Floats
 
 
-def dominated(beats: Bools) -> Bools:
-    """(N,): versions that someone certainly beats who is not certainly beaten by one of their own
-    victims. beats (N, N), certified."""
-    edges = beats.astype(np.float32)
-    avenged = edges @ edges > 0  # [v, u]: v certainly beats someone who certainly beats u
-    return np.asarray((beats.T & ~avenged).any(axis=1))
+def dominated(beats_NN: Bools) -> Bools:
+    """(N,): versions that someone certainly beats who is not certainly beaten by their victims.
+
+    beats_NN: certified edges.
+    """
+    edges_NN = beats_NN.astype(np.float32)
+    avenged_NN = edges_NN @ edges_NN > 0  # [v, u]: v certainly beats someone who certainly beats u
+    return np.asarray((beats_NN.T & ~avenged_NN).any(axis=1))
 
 
-def retire(candidates: Sequence[int], beats: Bools, cyclic: Bools, distance: Floats, most: float) -> list[int]:
-    """The candidates to retire, in the order given, each leaving its nearest clone behind, which
-    then stays.
+def to_retire(
+    candidates: Sequence[int], beats_NN: Bools, cyclic_N: Bools, distance_NN: Floats, most: float
+) -> list[int]:
+    """The candidates to retire, in the order given.
+
+    Each leaves its nearest clone behind, which then stays.
 
     beats (N, N): certified edges. cyclic (N,): inside a certified cycle. distance (N, N): of payoff rows, NaN where
     unknown.
     """
-    lost = dominated(beats)
+    dominated_N = dominated(beats_NN)
     gone: list[int] = []
     stand_ins: set[int] = set()
     for v in candidates:
-        if not lost[v] or cyclic[v] or v in stand_ins:
+        if not dominated_N[v] or cyclic_N[v] or v in stand_ins:
             continue
-        clones = [u for u in range(len(beats)) if u != v and u not in gone and distance[v, u] <= most]
+        clones = [u for u in range(len(beats_NN)) if u != v and u not in gone and distance_NN[v, u] <= most]
         if clones:
             gone.append(v)
-            stand_ins.add(min(clones, key=lambda u: (float(distance[v, u]), u)))
+            stand_ins.add(min(clones, key=lambda u: (float(distance_NN[v, u]), u)))
     return gone

@@ -1,5 +1,4 @@
-"""When to freeze an agent: as soon as it is surely better than its frozen past, or when its time is
-up.
+"""When to freeze an agent: when it is surely better than its frozen past, or its time is up.
 
 A past that is surely beaten is worth keeping apart from the present: it is a different opponent. A past that is not
 is a copy with noise, and each copy costs matches for ever. The bound is one-sided and posterior; looking every round
@@ -14,12 +13,13 @@ PROGRESS, TIMEOUT = "progress", "time-out"
 
 
 def beats_its_past(games: Games, rule: SnapshotsConfig | ExploitersConfig) -> bool:
-    """Whether the lower bound of the win rate against the past (exploiters: the targets) exceeds
-    the rule's."""
+    """Whether the win rate against the past is surely above the rule's.
+
+    By its lower bound; for exploiters against the targets.
+    """
     return games.count >= rule.min_games and games.lower_bound(rule.confidence) > rule.win_rate
 
 
 def does_better_than_before(before: Items, now: Items, rule: SnapshotsConfig) -> bool:
-    """Whether Δ, or the joint return, of this lap surely exceeds that of the lap before by the
-    rule's gain."""
+    """Whether Δ, or the joint return, has surely grown by the rule's gain since the period before."""
     return min(before.n, now.n) >= rule.min_games and gain_bound(before, now, rule.confidence) > rule.gain

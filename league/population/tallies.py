@@ -1,5 +1,6 @@
-"""How good an agent is, with what certainty: tallies of games and of items, and bounds on what they
-say.
+"""How good an agent is, with what certainty.
+
+Tallies of games and of items, and bounds on what they say.
 
 Contests: Beta(w + d/2 + ½, l + d/2 + ½), draws half and half. Teaching and cooperation: the mean of paired items is
 normal with the sample's variance. Failure case: games against learners that improve meanwhile are pooled as if nobody
@@ -57,8 +58,10 @@ class Items:
 
 
 def gain_bound(before: Items, now: Items, confidence: float) -> float:
-    """The gain of the mean from `before` to `now` that is exceeded with this probability; −inf
-    where one of them is hardly known."""
+    """The gain of the mean from `before` to `now` that is exceeded with this probability.
+
+    −inf where one of them is hardly known.
+    """
     from scipy.special import ndtri
 
     spread = sqrt(before.variance_of_mean + now.variance_of_mean)

@@ -20,7 +20,7 @@ from league.payoffs.matrix import Counts
 from league.population import Member
 from league.population.exploiters import is_target
 from league.population.pbt import exploits, explore
-from league.population.retirement import retire as to_retire
+from league.population.retirement import to_retire
 from league.population.snapshots import PROGRESS, TIMEOUT, beats_its_past, does_better_than_before
 from league.population.tallies import Games
 from league.rollouts import Player, make_match, play_unseen

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from league.payoffs.view import Played
+from league.payoffs.view import RoundOutcome
 from league.population import Member
 from league.population.pbt import better, better_by_items
 from league.population.tallies import Floats, Games, Items
@@ -34,7 +34,9 @@ def relation_of(league: League, task: str) -> Relation:
     return league.tasks[task].relation
 
 
-def games(state: LeagueState, name: str, opponents: Chosen, played: Sequence[Played], since_step: int = 0) -> Games:
+def games(
+    state: LeagueState, name: str, opponents: Chosen, played: Sequence[RoundOutcome], since_step: int = 0
+) -> Games:
     """Games against the chosen opponents of the agent's versions from `since_step` on.
 
     Only its present line of weights counts.
@@ -49,7 +51,7 @@ def games(state: LeagueState, name: str, opponents: Chosen, played: Sequence[Pla
     return Games(wins, draws, losses)
 
 
-def items(state: LeagueState, name: str, relation: Relation, played: Sequence[Played]) -> Items:
+def items(state: LeagueState, name: str, relation: Relation, played: Sequence[RoundOutcome]) -> Items:
     """Δ as a teacher, or joint returns on either side, of the agent's present line of weights."""
     first = state.evolution.since.get(name, 0)
     n = total = total_sq = 0.0

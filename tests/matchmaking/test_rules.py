@@ -65,8 +65,10 @@ def test_pfsp_floor_and_minimum_games() -> None:
 
 
 def test_pfsp_samples_the_posterior() -> None:
-    """A pair met twice is not judged for good: its weight varies between calls; after 2,000 games
-    it hardly does."""
+    """A pair met twice is not judged for good: its weight varies between calls.
+
+    After 2,000 games it hardly does.
+    """
     rng = np.random.default_rng(1)
     rule = make_rule("pfsp", {"min_games": 0.0, "floor": 0.0, "curve": "linear"})
     spread = {}
@@ -189,8 +191,10 @@ def test_live_pairs_newest_versions_of_different_agents() -> None:
 
 
 def test_forgotten_pasts_come_back_and_unbeaten_ones_do_not() -> None:
-    """me@2 beat both pasts of `foe`; me@10 now loses to foe@1 and still beats foe@0; foe@2 was
-    never beaten."""
+    """A past once beaten comes back when it wins again.
+
+    me@2 beat two pasts of `foe`; me@10 loses to foe@1 and still beats foe@0; foe@2 was never beaten.
+    """
     foes = [Version("foe", step) for step in range(3)]
     young = Version("me", 2)
     outcomes = [contest(young, foes[0], 20, 5), contest(young, foes[1], 20, 5), contest(young, foes[2], 2, 20)]

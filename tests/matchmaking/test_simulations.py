@@ -1,5 +1,7 @@
-"""Each rule against uniform at what it is for, with the truth known. Every test states its odds of
-a false failure."""
+"""Each rule against uniform at what it is for, with the truth known.
+
+Every test states its odds of a false failure.
+"""
 
 import numpy as np
 import pytest
@@ -18,8 +20,10 @@ def contest(row: Version, col: Version, wins: int, games: int) -> Outcome:
 
 
 def games_to_certify(rule: str, seed: int) -> int:
-    """Games until the 3-cycle (65:35) over a ladder of five (gaps of 0.5 logits) is certified; 10
-    games a choice."""
+    """Games until the 3-cycle (65:35) over a ladder of five (gaps of 0.5 logits) is certified.
+
+    10 games a choice.
+    """
     rng = np.random.default_rng(seed)
     strength = np.array([2.0, 2.0, 2.0, 1.0, 0.5, 0.0, -0.5, -1.0])
     chance = 1 / (1 + np.exp(strength[None, :] - strength[:, None]))
@@ -39,8 +43,10 @@ def games_to_certify(rule: str, seed: int) -> int:
 
 
 def test_active_sampling_certifies_the_cycle_in_half_the_games() -> None:
-    """Medians of 3. Measured over 5: 1,060 against 8,530 games, all runs 830 to 1,480 against 7,540
-    to 12,430; odds of failing < 1e-6."""
+    """Medians of 3.
+
+    Measured over 5: 1,060 against 8,530 games, all runs 830 to 1,480 against 7,540 to 12,430; odds of failing < 1e-6.
+    """
     active, uniform = (np.median([games_to_certify(rule, seed) for seed in range(3)]) for rule in ("active", "uniform"))
     assert active <= 0.5 * uniform
 
@@ -69,16 +75,21 @@ def games_to_certify_learned(seed: int) -> int:
 
 
 def test_among_many_cycles_a_sharpened_posterior_certifies_one_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Medians of 9. Measured over 24: 2,048 games against 3,712 with the plain posterior;
-    resampling those, other seeds fail in 6 of 1,000 cases."""
+    """Medians of 9.
+
+    Measured over 24: 2,048 games against 3,712 with the plain posterior; resampling those, other seeds fail in 6 of
+    1,000 cases.
+    """
     sharp = np.median([games_to_certify_learned(seed) for seed in range(9)])
     monkeypatch.setattr(active, "SHARP", 1.0)
     assert sharp <= 0.8 * np.median([games_to_certify_learned(seed) for seed in range(9)])
 
 
 def skill_after(rule: str, settings: dict, seed: int) -> float:
-    """A learner of skill 0 among 12 opponents of skill −6…6 gains p(1 − p) × 0.05 per match; skill
-    after 40 rounds of 4 matches."""
+    """A learner of skill 0 among 12 opponents of skill −6…6 gains p(1 − p) × 0.05 per match.
+
+    Skill after 40 rounds of 4 matches.
+    """
     rng = np.random.default_rng(seed)
     opponents = {Version(f"o{i}", 0): skill for i, skill in enumerate(np.linspace(-6, 6, 12))}
     view, skill = PayoffView(), 0.0
@@ -97,16 +108,20 @@ def skill_after(rule: str, settings: dict, seed: int) -> float:
 
 
 def test_pfsp_learns_faster_than_uniform() -> None:
-    """Progress is largest against equals. Measured 0.95 against 0.59, spread 0.06 a run: odds of
-    failing < 1e-3."""
+    """Progress is largest against equals.
+
+    Measured 0.95 against 0.59, spread 0.06 a run: odds of failing < 1e-3.
+    """
     pfsp = np.mean([skill_after("pfsp", {"curve": "variance"}, seed) for seed in range(4)])
     uniform = np.mean([skill_after("uniform", {}, seed) for seed in range(4)])
     assert pfsp > 1.3 * uniform
 
 
 def taught(rule: str, seed: int) -> float:
-    """Accuracy gained by a student of six domains, two of them within reach; learning per lesson is
-    p(1 − p)."""
+    """Accuracy gained by a student of six domains, two of them within reach.
+
+    Learning per lesson is p(1 − p).
+    """
     rng = np.random.default_rng(seed)
     level = np.array([-9.0, -9.0, -1.0, 0.0, 9.0, 9.0])
     start, view = level.sum(), PayoffView()
@@ -143,8 +158,7 @@ def test_student_rule_finds_the_frontier() -> None:
 
 
 def delta_collected(rule: str, seed: int) -> float:
-    """Mean true Δ of the lessons given, six teachers whose Δ runs from −0.1 to 0.4, noise 0.6 an
-    item."""
+    """Mean true Δ of the lessons given, six teachers whose Δ runs from −0.1 to 0.4, noise 0.6 an item."""
     rng = np.random.default_rng(seed)
     true = np.linspace(-0.1, 0.4, 6)
     view, got = PayoffView(), []
@@ -182,8 +196,10 @@ def test_teacher_bandit_gives_better_lessons() -> None:
 
 
 def rounds_to_notice(rule: str, seed: int) -> int:
-    """The learner once beat 15 pasts and now loses to one of them; matches until that one is met
-    three times."""
+    """The learner once beat 15 pasts and now loses to one of them.
+
+    Matches until that one is met three times.
+    """
     rng = np.random.default_rng(seed)
     me, pasts = Version("me", 40), [Version("foe", step) for step in range(0, 60, 4)]
     view = PayoffView().add(0, [contest(Version("me", step), past, 18, 20) for past in pasts for step in (0, 4)])
@@ -207,8 +223,10 @@ def rounds_to_notice(rule: str, seed: int) -> int:
 
 
 def test_forgotten_strategies_are_found_again_sooner() -> None:
-    """48 matches expected under uniform (16 opponents, three meetings); measured means of 16 runs
-    17 ± 3 against 49 ± 8: odds < 2%."""
+    """48 matches expected under uniform (16 opponents, three meetings).
+
+    Measured means of 16 runs 17 ± 3 against 49 ± 8: odds < 2%.
+    """
     verify, uniform = (
         np.mean([rounds_to_notice(rule, seed) for seed in range(24)]) for rule in ("forgotten", "uniform")
     )
@@ -216,8 +234,10 @@ def test_forgotten_strategies_are_found_again_sooner() -> None:
 
 
 def test_solver_and_cycle_rules_spend_matches_on_the_core() -> None:
-    """Rock-paper-scissors over five dominated agents, well measured: uniform gives the core 3/8 of
-    the matches."""
+    """Rock-paper-scissors over five dominated agents, well measured.
+
+    Uniform gives the core 3/8 of the matches.
+    """
     agents = [Version(f"a{i}", 0) for i in range(8)]
     outcomes = [contest(agents[i], agents[j], 160, 200) for i in range(8) for j in range(max(3, i + 1), 8)]
     outcomes += [contest(agents[i], agents[j], 160, 200) for i, j in ((0, 1), (1, 2), (2, 0))]
@@ -230,8 +250,10 @@ def test_solver_and_cycle_rules_spend_matches_on_the_core() -> None:
 
 
 def test_dissimilar_finds_the_complementary_partner() -> None:
-    """Two camps of four with opposite profiles: uniform meets the other camp in 4 of 7 matches, the
-    rule in more than 80%."""
+    """Two camps of four with opposite profiles.
+
+    Uniform meets the other camp in 4 of 7 matches, the rule in more than 80%.
+    """
     rng = np.random.default_rng(1)
     agents, probes = [Version(f"a{i}", 0) for i in range(8)], [Version(f"p{i}", 0) for i in range(6)]
     outcomes = [

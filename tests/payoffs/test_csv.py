@@ -1,5 +1,4 @@
-"""Reading payoff files: what is accepted, what is refused and with which words, and the command
-around it."""
+"""Reading payoff files: what is accepted, what is refused and with which words."""
 
 import json
 import subprocess
@@ -124,8 +123,7 @@ def test_all_draws_and_no_games_are_undefined_not_zero() -> None:
 
 
 def test_what_could_not_be_cyclic_has_no_cyclic_share() -> None:
-    """Two pairs that never met one another close no loop; one more pair does not either, two more
-    do."""
+    """Two pairs that never met one another close no loop; one more pair does not either, two more do."""
     undefined = {"probability": None, "logit": None}
     apart = ",a,b,c,d\na,,20:10,{ac},{ad}\nb,,,,{bd}\nc,,,,300:100\nd,,,,\n"
     for cells in ({"ac": "", "ad": "", "bd": ""}, {"ac": "30:1", "ad": "", "bd": ""}):
@@ -234,8 +232,10 @@ def test_analysis_imports_nothing_slow() -> None:
 
 @pytest.mark.parametrize("kind", ["random", "ties", "ladder with one upset", "rps blown up", "half", "counts"])
 def test_two_hundred_agents_in_seconds(kind: str, tmp_path) -> None:
-    """10 s on one core is the promise; measured 0.1 to 3 s, asserted on CPU time so that a busy
-    machine does not matter."""
+    """10 s on one core is the promise.
+
+    Measured 0.1 to 3 s, asserted on CPU time so that a busy machine does not matter.
+    """
     rng, size = np.random.default_rng(0), 200
     upper = {
         "random": rng.uniform(-1, 1, (size, size)),

@@ -62,7 +62,9 @@ def test_large_finite_alpha_reaches_the_limit_without_overflow(margin: np.ndarra
 
 def test_alpha_rank_of_several_closed_classes_is_absorption_from_uniform() -> None:
     """a beats c; b is beaten by nobody known; c loses to a: classes {a}, {b}; c is absorbed by a.
-    Uniform start: a 2/3, b 1/3."""
+
+    Uniform start: a 2/3, b 1/3.
+    """
     unknown = np.nan
     margin = np.array([[0, unknown, 1.0], [unknown, 0, unknown], [-1.0, unknown, 0]])
     assert np.allclose(alpha_rank(margin), [2 / 3, 1 / 3, 0])
@@ -79,8 +81,10 @@ def test_logit_share_is_null_where_logits_are_infinite() -> None:
 
 
 def test_harmonic_part_of_a_four_cycle_without_diagonals() -> None:
-    """Four agents in a ring, diagonals never played, every neighbour beaten 70:30: nothing but
-    harmonic flow."""
+    """Four agents in a ring, diagonals never played, every neighbour beaten 70:30.
+
+    Nothing but harmonic flow.
+    """
     wins = np.zeros((4, 4))
     for i in range(4):
         wins[i, (i + 1) % 4], wins[(i + 1) % 4, i] = 700, 300

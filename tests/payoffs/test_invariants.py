@@ -1,5 +1,7 @@
-"""Properties that hold for every matrix, and independent oracles: scipy, networkx, OpenSpiel where
-it is installed."""
+"""Properties that hold for every matrix, and independent oracles.
+
+Scipy, networkx, OpenSpiel where it is installed.
+"""
 
 import math
 
@@ -117,8 +119,7 @@ def test_cycle_list_is_cut_and_says_so() -> None:
 @settings(max_examples=25, deadline=None)
 @given(margin_matrices(most=5))
 def test_nash_has_the_most_entropy(margin: np.ndarray) -> None:
-    """Oracle: scipy's SLSQP over the equilibria, from our point and from uniform, finds nothing
-    more even."""
+    """Oracle: scipy's SLSQP over the equilibria, from our point and from uniform, finds nothing more even."""
 
     def entropy(p: np.ndarray) -> float:
         return float(np.sum(p * np.log(np.maximum(p, 1e-15))))

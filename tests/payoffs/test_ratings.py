@@ -1,5 +1,4 @@
-"""Ratings and views: against the trueskill package, at extreme gaps, recomputable, per task,
-decayed."""
+"""Ratings and views: against the trueskill package, at extreme gaps, recomputable, per task, decayed."""
 
 import math
 
@@ -162,7 +161,10 @@ def test_a_view_does_not_depend_on_the_order_of_what_it_was_told() -> None:
         assert other.versions() == view.versions() == sorted(versions) and other.size == view.size
         for half_life in (0.0, 2.0):
             for relation in ("contest", "teaching"):
-                ours, theirs = (v.sums(relation, "t", versions, versions, half_life=half_life) for v in (view, other))  # type: ignore[arg-type]
+                ours, theirs = (
+                    v.sums(relation, "t", versions, versions, half_life=half_life)  # type: ignore[arg-type]
+                    for v in (view, other)
+                )
                 for name in ("wins", "n", "total", "total_sq", "n_eff"):
                     assert np.array_equal(getattr(ours, name), getattr(theirs, name))
             assert np.array_equal(
@@ -217,8 +219,7 @@ def test_slices_by_task_situation_and_domain() -> None:
 
 
 def test_decayed_view_by_hand() -> None:
-    """Half-life 2 steps, asked for a@4 against b@0: a@4 counts 1, a@2 ½, a@0 ¼, the future a@6 not
-    at all."""
+    """Half-life 2 steps, asked for a@4 against b@0: a@4 counts 1, a@2 ½, a@0 ¼, the future a@6 not at all."""
     steps = {0: 8, 2: 4, 4: 2, 6: 100}
     view = PayoffView().add(0, [contest(Version("a", step), B, wins, 0) for step, wins in steps.items()])
     met = view.meetings("chess", [Version("a", 4)], [B], half_life=2.0)

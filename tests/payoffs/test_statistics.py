@@ -1,5 +1,4 @@
-"""Estimates with known truth: false alarms, teaching fits.
-Simulations state their false-alarm odds."""
+"""Estimates with known truth: false alarms, teaching fits. Simulations state their false-alarm odds."""
 
 import numpy as np
 import pytest
@@ -15,8 +14,10 @@ PAIRS = np.triu_indices(8, 1)
 
 
 def sequential_false_alarms(gap: float, leagues: int, games: int, seed: int) -> float:
-    """Share of simulated Elo ladders of 8 in which a certified cycle exists after any game (all
-    pairs play in turn)."""
+    """Share of simulated Elo ladders of 8 in which a certified cycle exists after any game.
+
+    All pairs play in turn.
+    """
     rng = np.random.default_rng(seed)
     chance = 1 / (1 + 10 ** (-gap * (PAIRS[1] - PAIRS[0]) / 400))
     alarms = 0
@@ -38,15 +39,19 @@ def sequential_false_alarms(gap: float, leagues: int, games: int, seed: int) -> 
 
 @pytest.mark.parametrize("gap", [0.0, 30.0])
 def test_certified_cycles_are_rare_when_there_are_none(gap: float) -> None:
-    """400 leagues, 30 games a pair, looked at after every game. True rate ≪ 5%; at a true rate of
-    0.5% this fails with odds < 1e-11."""
+    """400 leagues, 30 games a pair, looked at after every game.
+
+    True rate ≪ 5%; at a true rate of 0.5% this fails with odds < 1e-11.
+    """
     assert sequential_false_alarms(gap, leagues=400, games=30, seed=11) <= 0.05
 
 
 def test_a_wrong_edge_is_rare_at_any_time() -> None:
-    """Equal agents, 200 games a pair, any certified edge at any time: at most 5% by Ville, exactly
-    3.2% (dynamic programming, see benchmarks/manager/__main__.py). 300 leagues: more than 8% has odds < 1e-4 at
-    that rate."""
+    """Equal agents, 200 games a pair, any certified edge at any time.
+
+    At most 5% by Ville, exactly 3.2% (dynamic programming, see benchmarks/manager/__main__.py). 300 leagues: more than
+    8% has odds < 1e-4 at that rate.
+    """
     rng = np.random.default_rng(12)
     wins = np.cumsum(rng.random((300, 200, 28)) < 0.5, axis=1)
     played = np.arange(1, 201)[None, :, None]
@@ -63,16 +68,20 @@ def counted(margin: np.ndarray, games: int, rng: np.random.Generator):
     [(CLONE * 0.5, "probability", 0.9), (ELO, "probability", 0.034318), (ELO, "logit", 0.0)],
 )
 def test_noise_floor_makes_the_share_unbiased(margin: np.ndarray, space: str, truth: float) -> None:
-    """Mean over 60 leagues of 100 games a pair within 0.03 of the truth; without the floor the
-    ladder shows 0.07 and more."""
+    """Mean over 60 leagues of 100 games a pair within 0.03 of the truth.
+
+    Without the floor the ladder shows 0.07 and more.
+    """
     rng = np.random.default_rng(3)
     splits = [hodge_split(counted(margin, 100, rng), space, replicates=0) for _ in range(60)]  # type: ignore[arg-type]
     assert np.mean([split.cyclic for split in splits if split]) == pytest.approx(truth, abs=0.03)
 
 
 def test_no_signal_is_undefined() -> None:
-    """Equal agents: "undefined" in 95% of leagues by design. 200 leagues; fewer than 88% has odds <
-    1e-4 at 95%."""
+    """Equal agents: "undefined" in 95% of leagues by design.
+
+    200 leagues; fewer than 88% has odds < 1e-4 at 95%.
+    """
     rng = np.random.default_rng(4)
     undefined = [
         hodge_split(counted(np.zeros((8, 8)), 30, rng), "probability", replicates=0) is None for _ in range(200)

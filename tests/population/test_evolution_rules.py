@@ -1,5 +1,7 @@
-"""The rules of evolution as functions of numbers: bounds, PBT, retirement, exploiters' targets,
-what pictures may cost."""
+"""The rules of evolution as functions of numbers.
+
+Bounds, PBT, retirement, exploiters' targets, and what pictures may cost.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, Evolution, Member, Population
 from league.population.exploiters import is_target, targets_of
 from league.population.pbt import better, better_by_items, exploits, explore
-from league.population.retirement import dominated, retire
+from league.population.retirement import dominated, to_retire
 from league.population.snapshots import beats_its_past, does_better_than_before
 from league.population.tallies import Games, Items, gain_bound
 from league.reporting.time_budget import TimeBudget
@@ -43,15 +45,17 @@ def test_every_setting_of_a_snapshot_rule_matters() -> None:
 
 
 def test_false_progress_of_an_equal_agent_is_as_rare_as_the_confidence_says() -> None:
-    """At one look after 40 games between equals, P(bound > ½) ≤ 1 − confidence, up to the lattice
-    of 41 results: 2,000 leagues."""
+    """At one look after 40 games between equals, P(bound > ½) ≤ 1 − confidence.
+
+    Up to the lattice of 41 results, over 2,000 leagues.
+    """
     rng = generator("false progress")
     wins = rng.binomial(40, 0.5, 2000)
     share = np.mean([Games(float(w), 0, float(40 - w)).lower_bound(0.9) > 0.5 for w in wins])
     assert share <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 2000)
 
 
-def test_a_gain_needs_both_laps() -> None:
+def test_a_gain_needs_items_before_and_after() -> None:
     assert gain_bound(Items(), Items(50, 25, 25), 0.9) == -np.inf
     assert gain_bound(Items(50, 25, 25), Items(50, 25, 25), 0.9) < 0
 
@@ -113,8 +117,10 @@ def test_only_the_surely_worse_copy_and_a_cycle_copies_nobody() -> None:
 
 
 def test_equals_are_seldom_copied() -> None:
-    """Two equal agents, 40 games each against three pasts: P(better) > 0.95 in about 5% of 1,000
-    leagues (three σ: 2.1 points) a side."""
+    """Two equal agents, 40 games each against three pasts.
+
+    P(better) > 0.95 in about 5% of 1,000 leagues (three σ: 2.1 points) a side.
+    """
     rng = generator("equals")
     copied = 0
     for _ in range(1000):
@@ -148,13 +154,13 @@ def test_who_is_retired_and_who_must_stay() -> None:
     distance = np.array([[0, 0.9, 0.9, 0.9], [0.9, 0, 0.05, 0.5], [0.9, 0.05, 0, 0.5], [0.9, 0.5, 0.5, 0]])
     calm = np.zeros(4, dtype=bool)
     assert dominated(beats).tolist() == [False, True, True, True]
-    assert retire([1, 2, 3], beats, calm, distance, 0.1) == [1], "2 is the stand-in of 1; 3 has none"
-    assert retire([1, 2, 3], beats, calm, distance, 0.01) == []
-    assert retire([1, 2, 3], beats, np.array([False, True, False, False]), distance, 0.1) == [2], (
+    assert to_retire([1, 2, 3], beats, calm, distance, 0.1) == [1], "2 is the stand-in of 1; 3 has none"
+    assert to_retire([1, 2, 3], beats, calm, distance, 0.01) == []
+    assert to_retire([1, 2, 3], beats, np.array([False, True, False, False]), distance, 0.1) == [2], (
         "1 is in a certified cycle, and stands in for 2"
     )
-    assert retire([1, 2], np.zeros((4, 4), dtype=bool), calm, distance, 0.1) == [], "nobody certainly beats them"
-    assert retire([2], beats, calm, np.where(np.eye(4) > 0, 0.0, np.nan), 0.1) == [], "unknown rows are no clones"
+    assert to_retire([1, 2], np.zeros((4, 4), dtype=bool), calm, distance, 0.1) == [], "nobody certainly beats them"
+    assert to_retire([2], beats, calm, np.where(np.eye(4) > 0, 0.0, np.nan), 0.1) == [], "unknown rows are no clones"
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -227,8 +233,10 @@ def test_a_snapshot_has_a_twin_until_the_agent_moves() -> None:
 
 # ------------------------------------------------------------------------------------------------- what it costs
 def test_pictures_take_at_most_their_share_of_the_time() -> None:
-    """Rounds of 10 s with a measurement each, pictures of 4 s: after the first they wait until 5%
-    of the run pays for them."""
+    """Rounds of 10 s with a measurement each, pictures of 4 s.
+
+    After the first they wait until 5% of the run pays for them.
+    """
     budget, elapsed, drawn = TimeBudget(), 0.0, []
     for number in range(100):
         elapsed += 10.0
