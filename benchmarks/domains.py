@@ -1,5 +1,6 @@
-"""Which domains can a 135M model learn? Base accuracy with 0, 1 and 3 worked examples, experts
-after warm-up, expert × domain.
+"""Which domains can a 135M model learn?
+
+Base accuracy with 0, 1 and 3 worked examples, experts after warm-up, expert × domain.
 
     python benchmarks/domains.py base    --out DIR [--domains chain_sum,gcd@2] [--problems 200]
     python benchmarks/domains.py experts --out DIR [--domains …] [--steps 60] [--batch 8] [--matrix 100]
@@ -68,8 +69,10 @@ class Lab:
         samples: int = 1,
         split: Split = "test",
     ) -> dict[str, object]:
-        """Accuracy on the first `problems` of a split: greedy for one sample, at temperature 1 for
-        several."""
+        """Accuracy on the first `problems` of a split.
+
+        Greedy for one sample, at temperature 1 for several.
+        """
         temperature = 0.0 if samples == 1 else 1.0
         sampling = Sampling(temperature=temperature, max_tokens=domain.max_tokens)
         asked = [domain.problem(split, index) for index in range(domain.size_hint(split, problems))]
@@ -101,8 +104,10 @@ class Lab:
     def target(
         self, agent: str, domain: Domain, problem: Problem, *, work: bool = True, shots: int = 0, first: int = 0
     ) -> Sample:
-        """A supervised sample: the worked solution (or the bare answer line) after the unaided or
-        the exampled prompt."""
+        """A supervised sample: the worked solution or the bare answer line.
+
+        It answers the unaided or the exampled prompt.
+        """
         text = domain.solution(problem) if work else f"Answer: {problem.answer}"
         shown = [domain.problem("train", first + offset) for offset in range(shots)]
         prompt = self.base.encode(domain.prompt(problem, [(example, domain.solution(example)) for example in shown]))
@@ -112,8 +117,10 @@ class Lab:
     def train(
         self, plan: dict[str, list[Domain]], steps: int, batch: int, *, start: int = 0, work: bool = True
     ) -> dict[str, float]:
-        """`steps` fused updates: each agent learns `batch` fresh train problems a step, shared out
-        over its domains."""
+        """`steps` fused updates.
+
+        Each agent learns `batch` fresh train problems a step, shared out over its domains.
+        """
         cpu, loss = time.process_time(), {}
         for step in range(start, start + steps):
             samples = []
@@ -152,8 +159,10 @@ def measure_base(lab: Lab, domains: dict[str, Domain], problems: int) -> None:
 
 
 def measure_experts(lab: Lab, domains: dict[str, Domain], args: argparse.Namespace) -> None:
-    """Train one expert per domain in one fused pass, then each on its own domain, then each on the
-    others'."""
+    """Train one expert per domain in one fused pass; examine each on all domains.
+
+    On its own domain first, then on the others'.
+    """
     pairs = [(name, name) for name in domains] + [(one, other) for one in domains for other in domains if one != other]
     pairs = [
         (one, other) for one, other in pairs if lab.missing(f"expert.{one}.{other}") and (args.matrix or one == other)
@@ -184,8 +193,10 @@ def measure_experts(lab: Lab, domains: dict[str, Domain], args: argparse.Namespa
 
 
 def measure_student(lab: Lab, domains: dict[str, Domain], args: argparse.Namespace) -> None:
-    """One adapter for all domains after a short format warm-up: how right, how varied, and what one
-    worked example adds."""
+    """One adapter for all domains after a short format warm-up.
+
+    How right it is, how varied, and what one worked example adds.
+    """
     student = Version("student", 0)
     lab.bank.add(student, lab.spec, seed=derive("student", args.seed), trainable=True)
     lab.train({"student": list(domains.values())}, args.steps, args.batch)
@@ -212,8 +223,10 @@ def header(*names: str) -> None:
 
 
 def constant(domain: Domain) -> float:
-    """The share of the commonest answer over 200 test problems: what a model gets that always says
-    the same."""
+    """The share of the commonest answer over 200 test problems.
+
+    A model that always says the same gets that much.
+    """
     answers = [domain.problem("test", index).answer for index in range(domain.size_hint("test", 200))]
     return max(map(answers.count, answers)) / len(answers)
 

@@ -1,4 +1,6 @@
-"""The rules of every kind of match: a closed list of kinds, and a user's own by dotted path ("package.module:Class").
+"""The rules of every kind of match.
+
+A closed list of kinds, and a user's own by dotted path ("package.module:Class").
 
 A kind is a frozen dataclass under `tasks.task.Task` whose fields are its settings.
 """
@@ -38,7 +40,10 @@ def check_task(kind: str, settings: Mapping[str, object]) -> list[str]:
 
 
 def make_task(kind: str, name: str, settings: Mapping[str, Any], domains: Mapping[str, Domain]) -> Task:
-    """Build a task with its settings and the run's domains. Raises UserError listing every problem with the settings."""
+    """Build a task with its settings and the run's domains.
+
+    Raises UserError listing every problem with the settings.
+    """
     try:
         given = {"name": name} | ({"domains": domains} if KINDS.find(kind).uses_domains else {})
         task = build(KINDS, kind, settings, **given)

@@ -1,5 +1,6 @@
-"""How much of a solution a message gives away: the share of the solution's 8-grams found in the
-message.
+"""How much of a solution a message gives away.
+
+It is the share of the solution's 8-grams found in the message.
 
 Words are compared in lower case; identifiers of code are not renamed here (the teacher never sees the student's
 problem, so what is caught is memorised or guessed text). Unrelated pairs stay under 0.12. A solution of fewer than

@@ -1,10 +1,9 @@
-"""Teaching: an expert explains a solved problem, a student uses the explanation on similar but
-different problems.
+"""An expert explains a solved problem, a student uses it on similar problems.
 
     explain   teacher sees problem p of its domain with the true answer and writes G explanations e_g
     control   student answers M similar problems q with no example, K times each            → c₀(q)
     taught    student answers the same q with (p, e_g, true answer of p) as a worked example → c_g(q)
-    shuffled  (evaluation) as taught, but with the explanation of *another* problem          → tells a lesson from a template
+    shuffled  (evaluation) as taught, but with the explanation of *another* problem          → a lesson or a template?
 
     student reward  correctness; each arm its own group
     teacher reward  R_g = mean over q of (c_g(q) − c₀(q)) − penalties (length, wrong final answer, leakage)
@@ -29,16 +28,22 @@ TEACHER, STUDENT = "teacher", "student"
 
 
 def explain_prompt(domain: Domain, problem: Problem) -> tuple[Message, ...]:
-    """What a teacher sees: the problem with its true answer. Experts are warmed up on this prompt
-    too."""
+    """What a teacher sees: the problem with its true answer.
+
+    Experts are warmed up on this prompt too.
+    """
     asked = domain.prompt(problem)[-1].content
-    text = f"Explain to a student, step by step, how to solve this problem.\n\n{asked}\n\nThe correct answer is {problem.answer}."
+    text = (
+        f"Explain to a student, step by step, how to solve this problem.\n\n{asked}\n\n"
+        f"The correct answer is {problem.answer}."
+    )
     return (Message("user", text),)
 
 
 def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[Problem]:
-    """`count` problems from `start` on (around the end of a small domain), the later ones with
-    other answers than the first.
+    """`count` problems from `start` on, around the end of a small domain.
+
+    The later ones have other answers than the first.
 
     Where the next problem has the first one's answer, a similar one from elsewhere in the split takes its place;
     where answers are so few that another answer would give itself away (yes or no), the next problem stands.
@@ -63,8 +68,10 @@ def pick_similar(domain: Domain, split: Split, start: int, count: int) -> list[P
 
 @dataclass(frozen=True)
 class Teaching(Task):
-    """Settings of a teaching match. Match.problems is (p, q_1 … q_M, p′): p′ serves the shuffled
-    control."""
+    """Settings of a teaching match.
+
+    Match.problems is (p, q_1 … q_M, p′): p′ serves the shuffled control.
+    """
 
     uses_domains: ClassVar[bool] = True
     explanations: int = 4
@@ -105,8 +112,10 @@ class Teaching(Task):
         return (TEACHER, STUDENT)
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
-        """The problem set of match number `index`: p, M similar problems with other answers, and
-        another p′."""
+        """The problem set of match number `index`.
+
+        p, M similar problems with other answers, and another p′.
+        """
         width = self.similar + 2
         return tuple(pick_similar(self.domains[domain], split, index * width, width))
 
@@ -220,8 +229,10 @@ class Teaching(Task):
         return penalty
 
     def _outcome(self, match: Match, domain: str, deltas: Sequence[float], right: Sequence[float]) -> Outcome:
-        """wins and losses count the taught arm's right and wrong answers; n, total and total_sq the
-        paired improvements."""
+        """wins and losses count the taught arm's right and wrong answers.
+
+        n, total and total_sq the paired improvements.
+        """
         return Outcome(
             relation="teaching",
             task=self.name,

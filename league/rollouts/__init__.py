@@ -1,5 +1,4 @@
-"""WHAT HAPPENED: matches played stage by stage into episode trees, and trees as transcripts and
-results."""
+"""Matches played stage by stage into episode trees, transcripts and results."""
 
 from league.rollouts.matches import make_match, match_id
 from league.rollouts.play import Player, play

@@ -10,7 +10,7 @@ from league.types import Match, Problem, RewardMix, Version
 
 
 def match_id(number: int, task: str, *place: int | str) -> str:
-    """The id of a match of round `number` (0 outside rounds) at a place that no other match of the task has."""
+    """The id of a match of round `number` (0 outside rounds); no other has its place in the task."""
     return "-".join(map(str, (number, task, *place)))
 
 
@@ -25,7 +25,10 @@ def make_match(
     situation: str = "default",
     rewards: RewardMix | None = None,
 ) -> Match:
-    """A match of the task; `at` is (round, place…), which names it in the run. `seed` addresses its random stream."""
+    """A match of the task; `at` is (round, place…), which names it in the run.
+
+    `seed` addresses its random stream.
+    """
     number, *place = at
     return Match(
         id=match_id(number, task, *place),

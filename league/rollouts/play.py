@@ -25,6 +25,7 @@ from league.types import (
     PrefixCaching,
     Reply,
     Request,
+    TreePath,
     Turn,
     Version,
 )
@@ -41,13 +42,13 @@ class Player:
 
 
 @dataclass
-class _Table:
+class _MatchInPlay:
     """One match in play: its tree so far, and where its open decision points hang."""
 
     match: Match
     task: Task
     episode: Episode
-    open: list[tuple[tuple[tuple[Decision, Node], ...], Turn]] = field(default_factory=list)
+    open: list[tuple[TreePath, Turn]] = field(default_factory=list)
     nodes: int = 0
     decisions: int = 0
 
@@ -59,82 +60,85 @@ def play(
 
     `tasks` maps a match's task name to its rules, `players` an agent's name to what it brings (default: nothing).
     """
-    tables = []
+    running = []
     for match in matches:
         task = tasks[match.task]
-        table = _Table(match, task, Episode(match, []))
-        table.open = [((), _personal(turn, match, players or {})) for turn in task.open(match)]
-        tables.append(table)
+        state = _MatchInPlay(match, task, Episode(match, []))
+        state.open = [((), _with_temperatures(turn, match, players or {})) for turn in task.open(match)]
+        running.append(state)
     with backend.prefix_caching() if isinstance(backend, PrefixCaching) else nullcontext():
-        while any(table.open for table in tables):
-            _play_stage([table for table in tables if table.open], backend, players or {})
-    return [table.episode for table in tables]
+        while any(state.open for state in running):
+            _play_stage([state for state in running if state.open], backend, players or {})
+    return [state.episode for state in running]
 
 
-def _play_stage(tables: Sequence[_Table], backend: Backend, players: Mapping[str, Player]) -> None:
+def _play_stage(running: Sequence[_MatchInPlay], backend: Backend, players: Mapping[str, Player]) -> None:
     requests: list[Request] = []
-    for table in tables:
-        for number, (_, turn) in enumerate(table.open):
-            requests.extend(_requests(table, table.decisions + number, turn, players))
+    for state in running:
+        for number, (_, turn) in enumerate(state.open):
+            requests.extend(_requests(state, state.decisions + number, turn, players))
     answers = iter(backend.generate(requests))
-    for table in tables:
-        stage, table.open = table.open, []
+    for state in running:
+        stage, state.open = state.open, []
         for path, turn in stage:
             replies = {seat: next(answers) for seat in turn.prompts}
-            table.decisions += 1
+            state.decisions += 1
             failed = [reply for reply in replies.values() if isinstance(reply, BackendError)]
-            if failed and table.episode.void is None:
-                table.episode.void = str(failed[0])
-            if table.episode.void is None:
-                _grow(
-                    table,
+            if failed and state.episode.void is None:
+                state.episode.void = str(failed[0])
+            if state.episode.void is None:
+                _add_decision(
+                    state,
                     path,
                     turn,
                     {seat: reply for seat, reply in replies.items() if not isinstance(reply, BackendError)},
                     players,
                 )
-        if table.episode.void is not None:
-            table.open = []
+        if state.episode.void is not None:
+            state.open = []
 
 
-def _requests(table: _Table, number: int, turn: Turn, players: Mapping[str, Player]) -> list[Request]:
+def _requests(state: _MatchInPlay, number: int, turn: Turn, players: Mapping[str, Player]) -> list[Request]:
     made = []
     for seat, prompt in turn.prompts.items():
-        version: Version = table.match.seats[seat]
+        version: Version = state.match.seats[seat]
         system = players.get(version.agent, Player()).system
-        messages = _instructed(prompt, system) if system else prompt
-        seed = derive(table.match.seed, "decision", number, "seat", seat)
+        messages = _with_instructions(prompt, system) if system else prompt
+        seed = derive(state.match.seed, "decision", number, "seat", seat)
         made.append(Request(None if version == BASE else version, messages, turn.samples, turn.sampling[seat], seed))
     return made
 
 
-def _instructed(prompt: tuple[Message, ...], system: str) -> tuple[Message, ...]:
-    """The player's own instructions before the task's, in one system message: templates know only
-    one."""
+def _with_instructions(prompt: tuple[Message, ...], system: str) -> tuple[Message, ...]:
+    """The player's own instructions before the task's, in one system message.
+
+    Templates know only one.
+    """
     if prompt and prompt[0].role == "system":
         return (Message("system", f"{system}\n\n{prompt[0].content}"), *prompt[1:])
     return (Message("system", system), *prompt)
 
 
-def _grow(
-    table: _Table,
-    path: tuple[tuple[Decision, Node], ...],
+def _add_decision(
+    state: _MatchInPlay,
+    path: TreePath,
     turn: Turn,
     replies: Mapping[str, tuple[Reply, ...]],
     players: Mapping[str, Player],
 ) -> None:
     decision = Decision(turn, replies, [])
     for picks in _joint_actions(turn):
-        decision.nodes.append(Node(table.nodes, picks))
-        table.nodes += 1
+        decision.nodes.append(Node(state.nodes, picks))
+        state.nodes += 1
     if path:
         path[-1][1].next.append(decision)
     else:
-        table.episode.roots.append(decision)
+        state.episode.roots.append(decision)
     for node in decision.nodes:
         here = path + ((decision, node),)
-        table.open.extend(
-            (here, _personal(following, table.match, players)) for following in table.task.follow(table.match, here)
+        state.open.extend(
+            (here, _with_temperatures(following, state.match, players))
+            for following in state.task.follow(state.match, here)
         )
 
 
@@ -146,7 +150,7 @@ def _joint_actions(turn: Turn) -> list[dict[str, int]]:
     return [dict(zip(seats, picks, strict=True)) for picks in product(range(turn.samples), repeat=len(seats))]
 
 
-def _personal(turn: Turn, match: Match, players: Mapping[str, Player]) -> Turn:
+def _with_temperatures(turn: Turn, match: Match, players: Mapping[str, Player]) -> Turn:
     """The turn with each seat's temperature scaled by its player's."""
     sampling = {}
     for seat, asked in turn.sampling.items():

@@ -1,5 +1,6 @@
-"""Whether a function uses another one, read from its syntax tree: calls that can be reached, and
-what becomes of their results.
+"""Whether a function uses another one, read from its syntax tree.
+
+What counts are calls that can be reached, and what becomes of their results.
 
 A call does not count behind a condition whose value is written down (`if 1 > 2`, `while ""`, `False and aux(x)`, a
 loop over `[]`), after the end of a block, or in a nested function or lambda whose name is never read. A result is
@@ -41,8 +42,10 @@ def returns(function: ast.FunctionDef) -> bool:
 
 # ------------------------------------------------------------------------------------------------- what can run
 def own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below `node` that run when it runs: not the bodies of nested functions, nor of
-    branches that are never taken."""
+    """The nodes below `node` that run when it runs.
+
+    Not the bodies of nested functions, nor of branches that are never taken.
+    """
     for child in _taken(node):
         yield child
         if not isinstance(child, _NESTED):
@@ -139,8 +142,10 @@ def _ends(statement: ast.AST) -> bool:
 # ---------------------------------------------------------------------------------------- what becomes of a result
 @dataclass(frozen=True)
 class _Step:
-    """Expressions that run together, and the names that what they give goes to: None where it is
-    used, none where it is dropped."""
+    """Expressions that run together, and the names that their values go to.
+
+    The names are None where the value is used, and none where it is dropped.
+    """
 
     values: tuple[ast.AST, ...]
     names: frozenset[str] | None
@@ -155,8 +160,10 @@ class _Reader:
         self.steps = list(self._steps(function.body))
 
     def calls(self, step: _Step) -> list[ast.AST]:
-        """Calls of the helper that a step can make; what a lambda or a generator would do counts
-        where somebody may ask it to."""
+        """Calls of the helper that a step can make.
+
+        What a lambda or a generator would do counts where somebody may ask it to.
+        """
         asked = step.names is None or bool(step.names & self.read)
         found: list[ast.AST] = []
         nodes = [node for value in step.values for node in _running(value)]
@@ -241,8 +248,10 @@ def _names_read(nodes: Sequence[ast.AST]) -> frozenset[str]:
 
 # --------------------------------------------------------------------------------------------------------- wrappers
 def _is_wrapper(function: ast.FunctionDef, helper: str) -> bool:
-    """`return aux(…)`, or `r = aux(…)` and `return r`, with nothing but names and constants passed
-    on; copies of names change nothing."""
+    """Whether a function is `return aux(…)`, or `r = aux(…)` and `return r`.
+
+    Nothing but names and constants is passed on; copies of names change nothing.
+    """
     body = [node for node in _unfolded(function.body) if not _is_copy(node)]
     if len(body) == 1 and isinstance(body[0], ast.Return):
         call = body[0].value
@@ -270,8 +279,10 @@ def _is_wrapper(function: ast.FunctionDef, helper: str) -> bool:
 
 
 def _unfolded(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The statements that run and do something, those under a condition that always holds among
-    them."""
+    """The statements that run and do something.
+
+    Those under a condition that always holds are among them.
+    """
     for node in _before_the_end(body):
         if isinstance(node, ast.If) and (truth := _truth(node.test)) is not None:
             yield from _unfolded(node.body if truth else node.orelse)

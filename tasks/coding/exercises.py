@@ -1,12 +1,14 @@
-"""Small Python functions with tests, generated, in four levels of difficulty; a 135M model can earn
-something from the first on.
+"""Small Python functions with tests, generated, in four levels of difficulty.
+
+A 135M model can earn something from the first on.
 
 Every function takes two steps, so that a helper has something to do and the main function something left:
 
     1  two steps of arithmetic on a number          "Return x plus 3, then times 2."
     2  a number from a list, then arithmetic        "Return the largest number of xs, then minus 1."
     3  some numbers of a list, then one from them   "Keep the even numbers of xs, then return their sum."
-    4  some words of a text, then one thing         "Keep the words of text that start with 'a', then return the longest length."
+    4  some words of a text, then one thing  "Keep the words of text that start with 'a', then return the
+                                              longest length."
 
 A cluster is a pair of kinds of steps, whatever the constants: "plus 3, then times 2" and "plus 5, then times 4" never
 part in a split. Expected values come from the same expressions as the worked solution, evaluated here; nothing is
@@ -28,8 +30,7 @@ HELPER = "aux"
 
 @dataclass(frozen=True)
 class Step:
-    """One operation: its kind, English, Python (`v` is the value) and the constants it may take
-    (`k`)."""
+    """One operation, in words and in Python: `v` is the value, `k` one of its constants."""
 
     kind: str
     words: str
@@ -104,8 +105,7 @@ _VOCABULARY = (
 
 @dataclass(frozen=True)
 class Exercise:
-    """One function to write: what is asked, its tests, a worked solution as helper and main
-    function, and its cluster."""
+    """One function to write, with its tests and a worked solution."""
 
     name: str
     level: int
@@ -117,8 +117,10 @@ class Exercise:
 
 
 def exercises(level: int) -> list[Exercise]:
-    """All exercises of a level that no constant solves by more than half ("times 10, then modulo 2"
-    is none), the kinds mixed."""
+    """All exercises of a level, the kinds mixed.
+
+    Left out is what a constant solves by more than half ("times 10, then modulo 2").
+    """
     made = [exercise for pair in _pairs(level) if (exercise := _make(level, *pair)) is not None]
     return sorted(made, key=lambda exercise: hashlib.sha256(exercise.name.encode()).digest())
 
@@ -173,8 +175,10 @@ def _swap(code: str, name: str) -> str:
 
 
 def _cases(level: int, first: Step, second: Step, stream: random.Random) -> list[tuple[Any, Any]]:
-    """The shown case, then hidden ones: distinct inputs, no result in more than half of the hidden
-    ones; fewer when that cannot be."""
+    """The shown case, then hidden ones on distinct inputs.
+
+    No result stands in more than half of the hidden ones; there are fewer where that cannot be.
+    """
     cases: list[tuple[Any, Any]] = []
     for _ in range(300):
         value = _value(level, stream)

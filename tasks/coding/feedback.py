@@ -1,5 +1,7 @@
-"""The levels of a coding reward as an agent may hear of them between turns; no hidden test and no
-expected value is quoted."""
+"""The levels of a coding reward as an agent may hear of them between turns.
+
+No hidden test and no expected value is quoted.
+"""
 
 from league.sandbox.values import Grade
 from tasks.coding.levels import HELPER, CodeLevels, Shape

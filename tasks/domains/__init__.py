@@ -1,4 +1,6 @@
-"""Domains: families of problems with a verifier, levels of difficulty and three splits that share nothing.
+"""Families of problems with a verifier, levels of difficulty and three splits.
+
+The splits share nothing.
 
 `DOMAINS` is the closed list of the generated ones. To add one, write a `DomainKind` in the file of its field
 (docs/domains.md). A user's own is a dotted path: "package.module:KIND" for a `DomainKind`, "package.module:Class" for

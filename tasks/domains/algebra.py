@@ -58,8 +58,10 @@ def _ratio(terms: list[int]) -> int:
 
 
 def _sequence(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Keep sequences with one constant difference; with `rules` 2 also those with one whole ratio,
-    with 3 Fibonacci-like ones."""
+    """Keep sequences with one constant difference.
+
+    With `rules` 2 also those with one whole ratio, with 3 Fibonacci-like ones.
+    """
     terms: list[int] = [int(term) for term in entry["metadata"]["sequence"]]
     shown, answer = terms[:-1], terms[-1]
     if len(set(shown)) < 3:

@@ -53,8 +53,9 @@ def _fraction(text: str) -> str | None:
 
 
 def normalise(text: str, form: Form) -> str | None:
-    """The one spelling of an answer of this form, or None when `text` is not exactly one such
-    answer.
+    """The one spelling of an answer of this form.
+
+    None when `text` is not exactly one such answer.
 
     Markup around it and a closing full stop are dropped; letters are compared without case. Fractions are not
     reduced: the domain that asks for them asks for lowest terms.
@@ -78,8 +79,10 @@ def normalise(text: str, form: Form) -> str | None:
 
 
 def extract(text: str, form: Form) -> str | None:
-    """The normalised final answer of a reply, or None when it is missing, malformed or contradicts
-    itself."""
+    """The normalised final answer of a reply.
+
+    None when it is missing, malformed or contradicts itself.
+    """
     if len(text) > MAX_REPLY:
         return None
     found: set[str | None] = set()
@@ -93,8 +96,10 @@ def extract(text: str, form: Form) -> str | None:
 
 
 def without_answer(text: str) -> str:
-    """`text` with every answer line cut at its marker, so that a given answer can be put in its
-    place."""
+    """`text` with every answer line cut at its marker.
+
+    So a given answer can be put in its place.
+    """
     lines = []
     for line in text[:MAX_REPLY].splitlines():
         marker = _MARKER.search(line)

@@ -58,8 +58,10 @@ def _bits(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
 
 
 def _filter(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Say of each number whether it stays. Our wording always says what to keep; numbers equal to
-    the bound are not asked about."""
+    """Say of each number whether it stays.
+
+    Our wording always says what to keep; numbers equal to the bound are not asked about.
+    """
     data = entry["metadata"]
     numbers = [int(number) for number in data["original_numbers"]]
     bound = int(data["filter_value"])

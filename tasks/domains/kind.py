@@ -1,5 +1,6 @@
-"""What a kind of domain is: a reasoning-gym generator, our phrasing of its problems, and the shape
-of an answer.
+"""What a kind of generated domain is.
+
+A reasoning-gym generator, our phrasing of its problems, and the shape of an answer.
 
 A kind is data plus one function, `render`, which turns a generated entry into our own wording, the true answer and a
 short worked solution, or into None where the entry is unsound, ambiguous or outside what the kind promises. `render`
@@ -18,8 +19,10 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rendered:
-    """One problem in our words. `steps` is the worked solution without its final answer line; None
-    where there is none."""
+    """One problem in our words.
+
+    `steps` is the worked solution without its final answer line; None where there is none.
+    """
 
     question: str
     answer: str

@@ -1,5 +1,4 @@
-"""Logic and reading: brothers and sisters, relations in a family, valid and invalid syllogisms, who
-did what."""
+"""Logic and reading: siblings, family relations, syllogisms, who did what."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ _COUNTS = {"brothers": re.compile(r"(\d+) brothers"), "sisters": re.compile(r"(\
 
 
 def _siblings(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """The Alice-in-Wonderland question, with the sentence it leaves unsaid: all are brothers and
-    sisters of one another.
+    """The Alice-in-Wonderland question, with the sentence it leaves unsaid.
+
+    All are brothers and sisters of one another.
 
     The generator also asks about the brother of a man it never introduces; those entries are left out. Half of ours,
     chosen by the parity of the numbers, ask about her sister's brothers instead, so that adding one is not always
@@ -28,7 +28,10 @@ def _siblings(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
     brothers, sisters = (int(found[1]) for name in ("brothers", "sisters") if (found := _COUNTS[name].search(text)))
     if str(sisters + 1) != entry["answer"]:
         return None
-    family = f"{girl} has {brothers} brother{'s' * (brothers > 1)} and {sisters} sister{'s' * (sisters > 1)}, all of one family."
+    family = (
+        f"{girl} has {brothers} brother{'s' * (brothers > 1)} and {sisters} sister{'s' * (sisters > 1)}, "
+        "all of one family."
+    )
     identity = f"{girl} {brothers} {sisters}"
     if (brothers + sisters) % 2:
         steps = f"The brother's sisters are {girl} and her sisters: {sisters} + 1 = {sisters + 1}."
@@ -42,8 +45,10 @@ _CHILDREN = re.compile(r"(\w+) is married to (\w+)\. They have (?:a child|childr
 
 
 def relation(story: str, one: str, other: str, men: frozenset[str]) -> str | None:
-    """What `one` is to `other` by the marriages and children a story tells; None where it is not
-    one of the twelve plain relations."""
+    """What `one` is to `other` by the marriages and children a story tells.
+
+    None where it is not one of the twelve plain relations.
+    """
     spouse: dict[str, str] = {}
     parents: dict[str, set[str]] = {}
     for man, woman in _MARRIED.findall(story):
@@ -93,8 +98,10 @@ def _men() -> frozenset[str]:
 
 
 def _family(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Relations worked out again from the story. reasoning-gym's in-law answers are reversed; they
-    never agree and fall out."""
+    """Relations worked out again from the story.
+
+    reasoning-gym's in-law answers are reversed; they never agree and fall out.
+    """
     data = entry["metadata"]
     one, other = data["person1"], data["person2"]
     story = entry["question"].split("\n\n")[0]
@@ -109,8 +116,9 @@ _TERMS = re.compile(r"(All|No|Some) (\w+) are (not )?(\w+)")
 
 
 def follows(premises: tuple[str, ...], conclusion: str) -> bool:
-    """Whether the conclusion holds in every world where the premises do and every class has a
-    member (Aristotle's reading).
+    """Whether the conclusion holds in every world where the premises do.
+
+    Every class has a member (Aristotle's reading).
 
     Worlds are brute-forced: with n classes an individual is one of 2**n types, and a statement depends only on which
     types exist.
@@ -138,8 +146,10 @@ def follows(premises: tuple[str, ...], conclusion: str) -> bool:
 
 
 def _syllogism(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Valid or not, by brute force over all worlds; the worked solution links the classes or says
-    that nothing does."""
+    """Valid or not, by brute force over all worlds.
+
+    The worked solution links the classes or says that nothing does.
+    """
     data = entry["metadata"]
     premises = (data["premise1"], data["premise2"])
     valid = follows(premises, data["conclusion"])

@@ -25,8 +25,10 @@ nothing new."""
 
 
 def split_of(kind: str, identity: str) -> Split:
-    """Six tenths train, two validation, two test, by sha256 of the kind's name and the problem's
-    identity."""
+    """Six tenths train, two validation, two test.
+
+    By sha256 of the kind's name and the problem's identity.
+    """
     digest = hashlib.sha256(f"{kind}\x1f{identity}".encode()).digest()
     return _TENTHS[int.from_bytes(digest[:8], "big") % 10]
 
@@ -38,8 +40,9 @@ RENDERED = 256
 
 
 class Stream:
-    """Distinct problems in the order in which they are drawn. Deterministic in (kind, settings,
-    seed).
+    """Distinct problems in the order in which they are drawn.
+
+    Deterministic in (kind, settings, seed).
 
     A league that lasts walks through its training problems for ever, so of each problem found only two numbers stay:
     a 64-bit digest of its identity (two of a million problems collide with odds of 3e-8; one would be skipped) and
@@ -60,15 +63,18 @@ class Stream:
         self._dataset: Any = None
 
     def get(self, split: Split, index: int) -> Rendered:
-        """Problem `index` of a split. Raises DataError where the domain has fewer, naming how many
-        there are."""
+        """Problem `index` of a split.
+
+        Raises DataError where the domain has fewer, naming how many there are.
+        """
         if index < 0:
             raise DataError(f"domain '{self._kind.name}': expected a problem index from 0, found {index}")
         if self.available(split, index + 1) <= index:
             counts = ", ".join(f"{name} {len(rows)}" for name, rows in self._found.items())
             raise DataError(
-                f"domain '{self._kind.name}' at level {self._level} has only {len(self._seen)} distinct problems ({counts}); "
-                f"problem {index} of '{split}' does not exist: ask for fewer, raise the level or widen the settings"
+                f"domain '{self._kind.name}' at level {self._level} has only {len(self._seen)} distinct problems "
+                f"({counts}); problem {index} of '{split}' does not exist: "
+                "ask for fewer, raise the level or widen the settings"
             )
         return self._at(self._found[split][index])
 

@@ -12,8 +12,10 @@ them and nothing need be counted."""
 
 
 def _thinned(question: str, answer: int) -> bool:
-    """Whether a problem is dropped to keep answers apart; decided by its wording alone, so the same
-    for every seed and level."""
+    """Whether a problem is dropped to keep answers apart.
+
+    Decided by its wording alone, so the same for every seed and level.
+    """
     digest = hashlib.sha256(f"thin\x1f{question}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % _KEPT.get(answer, 1) != 0
 
@@ -46,8 +48,10 @@ def _backward(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
 
 
 def _sorting(entry: Entry, settings: Mapping[str, int]) -> Rendered | None:
-    """Words ordered by their first letters; lists where that is not enough are left to higher
-    levels."""
+    """Words ordered by their first letters.
+
+    Lists where that is not enough are left to higher levels.
+    """
     data = entry["metadata"]
     words: list[str] = list(data["transformed_words"])
     if not all(re.fullmatch(r"[a-z]+", word) for word in words) or len(set(words)) < len(words):

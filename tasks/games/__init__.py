@@ -1,2 +1,4 @@
-"""What the matrix games share and what can be known about them exactly: payoff matrices, Kuhn
-poker's tree, the reply parser."""
+"""What the matrix games share and what can be known about them exactly.
+
+Payoff matrices, Kuhn poker's tree, the reply parser.
+"""

@@ -20,14 +20,18 @@ Policy = Mapping[str, float]
 
 
 def to_act(history: str) -> int | None:
-    """Position (0 or 1) that acts after `history`, or None at the end. Histories are over c (check,
-    fold) and b (bet, call)."""
+    """Position (0 or 1) that acts after `history`, or None at the end.
+
+    Histories are over c (check, fold) and b (bet, call).
+    """
     return {"": 0, "c": 1, "b": 1, "cb": 0}.get(history)
 
 
 def chips(deal: str, history: str) -> float:
-    """Chips won by the first player at the end of `history`: folds lose the ante, showdowns the
-    ante and any bet called."""
+    """Chips won by the first player at the end of `history`.
+
+    Folds lose the ante, showdowns the ante and any bet called.
+    """
     higher = 1.0 if CARDS.index(deal[0]) > CARDS.index(deal[1]) else -1.0
     ends = {"cc": higher, "bc": 1.0, "bb": 2 * higher, "cbc": -1.0, "cbb": 2 * higher}
     return ends[history]
@@ -51,8 +55,7 @@ def value(first: Policy, second: Policy) -> float:
 
 
 def best_response(policy: Policy, position: int) -> tuple[dict[str, float], float]:
-    """A pure best response of `position` to the other's `policy`, and the chips per hand that it
-    earns.
+    """A pure best response to the other's `policy`, and its chips per hand.
 
     Every one of the 2^6 pure plans is tried: small enough to need no argument about order or ties (the first best is
     kept).
@@ -69,8 +72,9 @@ def best_response(policy: Policy, position: int) -> tuple[dict[str, float], floa
 
 
 def exploitability(policy: Policy) -> float:
-    """Mean chips per hand that a best response wins from `policy` over both positions; 0 exactly at
-    equilibrium.
+    """Mean chips per hand that a best response wins from `policy` over both positions.
+
+    0 exactly at equilibrium.
 
     This is half of NashConv. The uniform policy's is 11/24.
     """
@@ -87,8 +91,9 @@ def equilibrium(alpha: float = 0.0) -> dict[str, float]:
 
 
 def mixture(policies: Sequence[Policy], weights: Sequence[float]) -> dict[str, float]:
-    """The behaviour of a player that draws one policy per hand: each information set weighted by
-    the policy's own reach of it.
+    """The behaviour of a player that draws one policy per hand.
+
+    Each information set is weighted by the policy's own reach of it.
 
     (Averaging probabilities without the reach is another player: Kuhn's theorem.) Sets nobody reaches keep the plain
     mean.

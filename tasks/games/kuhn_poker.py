@@ -30,13 +30,15 @@ FORFEIT = 2.0
 
 @dataclass(frozen=True)
 class Hand:
-    """Where a hand stands: `order` are the seats by position; `lost` is the position that
-    forfeited."""
+    """Where a hand stands: `order` are the seats by position.
+
+    `lost` is the position that forfeited.
+    """
 
     deal: str
     order: tuple[str, str]
     history: str
-    asked: int = 0
+    retries: int = 0
     lost: int | None = None
 
     @property
@@ -51,8 +53,10 @@ class Hand:
         return self.deal[position] + self.history
 
     def chips(self) -> dict[str, float]:
-        """Chips won by each seat at the end. A forfeit costs two, the most a hand can, so it never
-        passes for a fold."""
+        """Chips won by each seat at the end.
+
+        A forfeit costs two, the most a hand can, so it never passes for a fold.
+        """
         first = kuhn.chips(self.deal, self.history) if self.lost is None else FORFEIT * (2 * self.lost - 1)
         return {self.order[0]: first, self.order[1]: -first}
 
@@ -91,17 +95,18 @@ class KuhnPoker(Task):
         return ()
 
     def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[Demonstration]:
-        """(prompt, move) pairs to learn the format from, not the play: every information set and
-        both its moves alike.
+        """(prompt, move) pairs to learn the format from, not the play.
+
+        Every information set and both its moves alike.
 
         Either player may be dealt to act first, so every one of `seats` needs all of them.
         """
         if not set(seats) & set(SEATS):
             return []
         hands = [Hand(deal, SEATS, history) for deal in kuhn.DEALS for history in WORDS]
-        asked = [(user_prompt(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
-        order = generator(seed, "demonstrations", "kuhn").permutation(len(asked))
-        return [asked[order[place % len(asked)]] for place in range(count)]
+        pairs = [(user_prompt(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
+        order = generator(seed, "demonstrations", "kuhn").permutation(len(pairs))
+        return [pairs[order[place % len(pairs)]] for place in range(count)]
 
     # --------------------------------------------------------------------------------------------- playing
     def open(self, match: Match) -> Sequence[Turn]:
@@ -113,7 +118,7 @@ class KuhnPoker(Task):
         hand = self._hand(path)
         if hand.position is None:
             return []
-        return [self._turn(hand, 1 if hand.asked else self.branch)]
+        return [self._turn(hand, 1 if hand.retries else self.branch)]
 
     def _turn(self, hand: Hand, samples: int) -> Turn:
         position = hand.position
@@ -129,10 +134,10 @@ class KuhnPoker(Task):
 
     def prompt(self, hand: Hand) -> str:
         """What the player to act reads; it depends on its own card and the actions only."""
-        again = " Your last reply was not a move." if hand.asked else ""
+        again = " Your last reply was not a move." if hand.retries else ""
         return (
-            f"Kuhn poker: cards J < Q < K, one each, ante 1, bets of 1. Your card is {hand.infoset[0]}. {STORY[hand.history]}{again} "
-            f"Answer with one word: {' or '.join(WORDS[hand.history])}."
+            f"Kuhn poker: cards J < Q < K, one each, ante 1, bets of 1. Your card is {hand.infoset[0]}. "
+            f"{STORY[hand.history]}{again} Answer with one word: {' or '.join(WORDS[hand.history])}."
         )
 
     def _hand(self, path: TreePath) -> Hand:
@@ -147,8 +152,8 @@ class KuhnPoker(Task):
             move = parse_move(decision.texts(node)[order[position]], words)
             if move is not None:
                 hand = Hand(deal, order, hand.history + "cb"[words.index(move)])
-            elif self.invalid == "resample" and hand.asked < self.retries:
-                hand = Hand(deal, order, hand.history, hand.asked + 1)
+            elif self.invalid == "resample" and hand.retries < self.retries:
+                hand = Hand(deal, order, hand.history, hand.retries + 1)
             else:
                 hand = Hand(deal, order, hand.history, lost=position)
         return hand
@@ -169,8 +174,10 @@ class KuhnPoker(Task):
         )
 
     def _duplicates(self, episode: Episode) -> Iterator[float]:
-        """Chips of `row` in one deal played both ways: the j-th first reply of each, followed by
-        its first continuation."""
+        """Chips of `row` in one deal played both ways.
+
+        The j-th first reply of each, followed by its first continuation.
+        """
         for ours, theirs in zip(episode.roots[::2], episode.roots[1::2], strict=True):
             for nodes in zip(ours.nodes, theirs.nodes, strict=True):
                 yield sum(
@@ -185,8 +192,10 @@ class KuhnPoker(Task):
         return self._hand(path)
 
     def actions(self, episode: Episode) -> dict[str, dict[str, tuple[int, int]]]:
-        """seat → information set → (replies that put the chip in, valid replies): the players'
-        policies as they were played."""
+        """seat → information set → (replies that put the chip in, valid replies).
+
+        The players' policies as they were played.
+        """
         bold: Counter[tuple[str, str]] = Counter()
         valid: Counter[tuple[str, str]] = Counter()
         for path, decision in episode.decisions():
@@ -205,12 +214,16 @@ class KuhnPoker(Task):
         return Hand(deal, (first, SEATS[1 - SEATS.index(first)]), "")
 
     def _metrics(self, episode: Episode, totals: list[float]) -> dict[str, float]:
-        """Per seat: chips per hand, the share of replies that are no move, and how often each
-        information set puts the chip in."""
+        """Per seat: chips per hand, invalid replies and the policy played.
+
+        Of the replies the share that is no move; of each information set how often it puts the chip in.
+        """
         mean = sum(totals) / (2 * len(totals))
         metrics = {"row/payoff": mean, "col/payoff": -mean}
         for seat, policy in self.actions(episode).items():
-            asked = sum(len(decision.replies[seat]) for _, decision in episode.decisions() if seat in decision.replies)
-            metrics[f"{seat}/invalid"] = 1 - sum(n for _, n in policy.values()) / asked if asked else 0.0
+            replies = sum(
+                len(decision.replies[seat]) for _, decision in episode.decisions() if seat in decision.replies
+            )
+            metrics[f"{seat}/invalid"] = 1 - sum(n for _, n in policy.values()) / replies if replies else 0.0
             metrics |= {f"{seat}/in/{infoset}": count / n for infoset, (count, n) in policy.items() if n}
         return metrics

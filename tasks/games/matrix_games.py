@@ -81,8 +81,10 @@ class MatrixGame(Task):
         return ()
 
     def demonstrations(self, count: int, seed: int, seats: Sequence[str]) -> list[Demonstration]:
-        """(prompt, move) pairs to learn the format from, not the play: every move alike, after
-        histories drawn alike, from the `seats` in turn."""
+        """(prompt, move) pairs to learn the format from, not the play.
+
+        Every move alike, after histories drawn alike, from the `seats` in turn.
+        """
         rng = generator(seed, "demonstrations", self.game)
         found = []
         for place in range(count):
@@ -118,8 +120,10 @@ class MatrixGame(Task):
         return Turn(tag, prompts, samples, dict.fromkeys(seats, sampling), joint=self.joint)
 
     def prompt(self, played: list[Moves], seat: str, again: bool = False) -> str:
-        """What `seat` is asked after the rounds in `played`. Both seats read the same words in the
-        first round."""
+        """What `seat` is asked after the rounds in `played`.
+
+        Both seats read the same words in the first round.
+        """
         other = SEATS[1 - SEATS.index(seat)]
         lines = [self.form.rules]
         if self.rounds > 1:
@@ -137,8 +141,10 @@ class MatrixGame(Task):
         return " ".join(lines)
 
     def _rounds(self, path: TreePath) -> list[Moves]:
-        """The moves of each round along `path`; a repeated question overwrites the forfeit it was
-        asked for."""
+        """The moves of each round along `path`.
+
+        A repeated question overwrites the forfeit it was asked for.
+        """
         rounds: list[Moves] = []
         for decision, node in path:
             moves: Moves = {seat: parse_move(text, self.form.moves) for seat, text in decision.texts(node).items()}
@@ -174,8 +180,10 @@ class MatrixGame(Task):
         return {"row": self.form.pays(row, col), "col": self.form.pays(col, row)}
 
     def _plays(self, root: Decision) -> Iterator[tuple[float, float]]:
-        """Total payoffs (row, col) of one independent playthrough per aligned pair of first
-        replies: always the first continuation."""
+        """Total payoffs (row, col) of one independent play per aligned pair of first replies.
+
+        Always the first continuation.
+        """
         for node in root.nodes:
             if node.picks["row"] != node.picks["col"]:
                 continue
@@ -192,8 +200,10 @@ class MatrixGame(Task):
         return (cooperation_outcome(match, self.name, "", SEATS, [a + b for a, b in plays]),)
 
     def _metrics(self, episode: Episode, plays: list[tuple[float, float]]) -> dict[str, float]:
-        """Per seat: mean payoff of a play, share of first replies that are no move, and the
-        first-round mixture over valid moves."""
+        """Per seat: mean payoff of a play, invalid first replies and the mixture of moves.
+
+        The mixture is that of the first round over valid moves.
+        """
         metrics = {"joint_return": sum(a + b for a, b in plays) / len(plays)}
         for index, seat in enumerate(SEATS):
             replies = [reply.text for root in episode.roots for reply in root.replies[seat]]

@@ -43,8 +43,10 @@ class NormalForm:
 
 
 def mixed_strategy(counts: Sequence[float]) -> Array:
-    """Counts or weights of the moves as probabilities. Raises ValueError when there is nothing to
-    normalise."""
+    """Counts or weights of the moves as probabilities.
+
+    Raises ValueError when there is nothing to normalise.
+    """
     weights_A = np.asarray(counts, dtype=np.float64)
     if weights_A.min() < 0 or not weights_A.sum() > 0:
         raise ValueError(f"a mixed strategy needs non-negative weights with a positive sum, found {weights_A.tolist()}")
@@ -58,8 +60,9 @@ def best_response(payoff_AA: Array, strategy_A: Array) -> tuple[int, float]:
 
 
 def exploitability(payoff_AA: Array, strategy_A: Array) -> float:
-    """max_a (A p)_a − pᵀ A p: what a best response gains over playing p itself; 0 exactly at a
-    symmetric equilibrium.
+    """max_a (A p)_a − pᵀ A p: what a best response gains over playing p itself.
+
+    0 exactly at a symmetric equilibrium.
 
     In an antisymmetric game the second term is 0, so this is what an opponent can win.
     """
@@ -84,7 +87,8 @@ ROCK_PAPER_SCISSORS = NormalForm(
 
 BIASED_ROCK_PAPER_SCISSORS = NormalForm(
     "biased-rock-paper-scissors",
-    "Rock, paper, scissors with stakes: rock beats scissors for 9 points, scissors beats paper for 5, paper beats rock for 2.",
+    "Rock, paper, scissors with stakes: rock beats scissors for 9 points, scissors beats paper for 5, "
+    "paper beats rock for 2.",
     ("rock", "paper", "scissors"),
     _antisymmetric(3, {(0, 1): -0.2, (0, 2): 0.9, (1, 2): -0.5}),
     "contest",
@@ -102,7 +106,8 @@ STAG_HUNT = NormalForm(
 
 PRISONERS_DILEMMA = NormalForm(
     "prisoners-dilemma",
-    "Prisoner's dilemma. Both cooperate: 3 points each. Both defect: 1 each. If one defects alone it gets 5 and the other 0.",
+    "Prisoner's dilemma. Both cooperate: 3 points each. Both defect: 1 each. If one defects alone it gets 5 "
+    "and the other 0.",
     ("cooperate", "defect"),
     np.array([[3.0, 0.0], [5.0, 1.0]]),
     "cooperation",
@@ -111,8 +116,9 @@ PRISONERS_DILEMMA = NormalForm(
 
 
 def blotto(soldiers: int = 5, fields: int = 3) -> NormalForm:
-    """Colonel Blotto: split the soldiers over the fields; more soldiers win a field, more fields
-    won wins the game (+1, 0, −1).
+    """Colonel Blotto: split the soldiers over the fields.
+
+    More soldiers win a field, more fields won wins the game (+1, 0, −1).
 
     Blotto(5, 3) has 21 moves, one per ordered split.
     """

@@ -1,5 +1,6 @@
-"""Clusters of near-duplicate texts: connected components of "shares at least `threshold` of its
-shingles".
+"""Clusters of near-duplicate texts.
+
+Connected components of "shares at least `threshold` of its shingles".
 
 Similarity is the Jaccard index of the texts' sets of 3-word shingles (A. Broder, 1997). Candidates come from an index
 of shingles, so texts that share none are never compared. Shingles in more than `common` texts are boilerplate and
@@ -21,8 +22,10 @@ def shingles(text: str) -> frozenset[tuple[str, ...]]:
 
 
 def clusters(texts: Sequence[str], threshold: float = 0.4, common: int = 200) -> list[list[int]]:
-    """Indices of `texts` by cluster, in order of first member. Every index is in exactly one
-    cluster."""
+    """Indices of `texts` by cluster, in order of first member.
+
+    Every index is in exactly one cluster.
+    """
     sets = [shingles(text) for text in texts]
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, members in enumerate(sets):

@@ -1,5 +1,6 @@
-"""Worked pairs for a supervised warm-up: what a concise and a detailed summary look like, not how
-good ones are found.
+"""Worked pairs for a supervised warm-up.
+
+They show what a concise and a detailed summary look like, not how good ones are found.
 
 The concise text is the human's summary line, the detailed one the passage's first sentences, linked. Only sources
 whose texts have a human summary (docstrings, tldr) can show any, and only pairs that earn at least `LEAST` under the
@@ -21,8 +22,10 @@ LINKS = ("In particular,", "In addition,", "Finally,")
 
 
 def worked_pair(problem: Problem) -> tuple[str, str] | None:
-    """(concise, detailed), or None where the passage and its summary do not make a pair worth
-    showing."""
+    """(concise, detailed), or None.
+
+    None where the passage and its summary do not make a pair worth showing.
+    """
     concise = problem.answer.strip()
     sentences = [part for part in re.split(r"(?<=[.!?])\s+", problem.question) if 5 <= len(part.split()) <= 22][
         : len(LINKS)
@@ -42,8 +45,10 @@ def _lowered(sentence: str) -> str:
 def demonstrations(
     problems: Sequence[Problem], count: int, seed: int, arrangement: str, writers: Sequence[int]
 ) -> list[Demonstration]:
-    """`count` (prompt, reply) of tldr, problems drawn at random, for `writers` (0: the concise one
-    or the single one, 1) in turn."""
+    """`count` (prompt, reply) of tldr, problems drawn at random.
+
+    For `writers` (0: the concise one or the single one, 1) in turn.
+    """
     order = generator(seed, "demonstrations", "writing").permutation(len(problems))
     shown: list[Demonstration] = []
     for pair in _pairs(problems[place] for place in order):

@@ -1,5 +1,6 @@
-"""How much a text reads like written English, as a share between 0 and 1: scorers that a task can
-use without knowing a model.
+"""How much a text reads like written English, as a share between 0 and 1.
+
+A task can use these scorers without knowing a model.
 
 `Perplexity` turns the frozen base model's mean negative log-likelihood, injected from outside
 (`Writing.with_fluency`), into a share. `WordOrder` needs no model: it asks how much better the text's own order is
@@ -29,10 +30,11 @@ from tasks.writing.words import STOPWORDS
 _TOKEN = re.compile(r"\w+(?:'\w+)?|[.,;:!?]")
 _ENDINGS = ("ing", "ed", "ly", "tion", "ment", "ness", "able", "ive", "al", "er", "ies", "s")
 FUNCTION_WORDS = STOPWORDS | frozenset(
-    """about above across after again against although another because become before below between beyond cannot despite down during either
-    else even every everything except get gets give given going hence however into itself let like make makes may neither never nor
-    nothing off often once one onto otherwise out over per rather since something still take than though through thus two under unless
-    until up upon use used uses using via whatever whenever whether while whose within without yet""".split()
+    """about above across after again against although another because become before below between beyond cannot
+    despite down during either else even every everything except get gets give given going hence however into
+    itself let like make makes may neither never nor nothing off often once one onto otherwise out over per
+    rather since something still take than though through thus two under unless until up upon use used uses
+    using via whatever whenever whether while whose within without yet""".split()
 )
 WEIGHTS = (0.55, 0.33, 0.12)
 """Interpolation of trigram, bigram and unigram (Jelinek–Mercer); the unigram is add-one over the
@@ -49,8 +51,10 @@ def ramp(x: float, zero: float, one: float) -> float:
 
 @dataclass(frozen=True)
 class Surprisal:
-    """What the base model makes of one text, in nats per token: its own, and by how much they rise
-    when its words are shuffled, and when its runs of `RUN` words are."""
+    """What the base model makes of one text, in nats per token.
+
+    Its own, by how much they rise when its words are shuffled, and when its runs of `RUN` words are.
+    """
 
     nats: float
     words: float
@@ -59,8 +63,9 @@ class Surprisal:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """What the base model makes of a text: the worst of three shares of its mean negative
-    log-likelihood per token (nats), which `nll` gives.
+    """What the base model makes of a text, as a share.
+
+    It is the worst of three shares of its mean negative log-likelihood per token (nats), which `nll` gives.
 
     words   rise of the nats when the text's words are shuffled: 0 at the first of `words`, 1 at the second
     runs    rise when its runs of three words are shuffled, mean of two ways: likewise by `runs`
@@ -98,8 +103,10 @@ class Perplexity:
 
 
 def _moved(text: str, length: int, way: int) -> str:
-    """The text's runs of `length` words in another order in which no two neighbours stay
-    neighbours, where there is such an order."""
+    """The text's runs of `length` words in another order.
+
+    No two neighbours stay neighbours, where there is such an order.
+    """
     parts, rng = text.split(), generator("perplexity", text, length, way)
     first = int(rng.integers(1, length + 1))
     cuts = [0, *range(first, len(parts), length), len(parts)]
@@ -113,8 +120,10 @@ def _moved(text: str, length: int, way: int) -> str:
 
 
 class CachedFluency:
-    """A scorer that has judged these texts before, all in one call; a pair's texts come back in
-    many joint actions."""
+    """A scorer that has judged these texts before, all in one call.
+
+    A pair's texts come back in many joint actions.
+    """
 
     def __init__(self, fluency: Fluency, texts: Iterable[str]):
         distinct = list(dict.fromkeys(texts))
@@ -125,8 +134,10 @@ class CachedFluency:
 
 
 def word_classes(text: str) -> list[str]:
-    """The text as classes: function words and punctuation are themselves, numbers "#", other words
-    "~" and their ending."""
+    """The text as classes of words.
+
+    Function words and punctuation are themselves, numbers "#", other words "~" and their ending.
+    """
     return [_class(token) for token in _TOKEN.findall(text.lower())]
 
 
@@ -139,8 +150,10 @@ def _class(token: str) -> str:
 
 
 def count_orders(texts: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Counts of class n-grams, n = 1, 2, 3, keyed by the classes joined by blanks; "^" pads the
-    beginning, "$" ends."""
+    """Counts of class n-grams, n = 1, 2, 3, keyed by the classes joined by blanks.
+
+    "^" pads the beginning, "$" ends.
+    """
     counts: list[Counter[str]] = [Counter(), Counter(), Counter()]
     for text in texts:
         sequence = ["^", "^", *word_classes(text), "$"]
@@ -151,8 +164,9 @@ def count_orders(texts: Iterable[str]) -> dict[str, dict[str, int]]:
 
 
 class WordOrder:
-    """Share of the gain of a text's order over `SHUFFLES` shuffles of it: 0 at 0.3 nats per token,
-    1 at 0.75.
+    """Share of the gain of a text's order over `SHUFFLES` shuffles of it.
+
+    0 at 0.3 nats per token, 1 at 0.75.
 
     The model is −1/T · Σ ln (λ₃ p(c|ab) + λ₂ p(c|b) + λ₁ p(c)). The shuffles are drawn from the text itself, so the
     score is a function of the text alone. A text of fewer than three tokens scores 0.

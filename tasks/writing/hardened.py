@@ -1,13 +1,14 @@
-"""The paper's writing reward with its holes closed: the same levels, times the quality of the worse
-text.
+"""The paper's writing reward with its holes closed.
+
+The same levels, times the quality of the worse text.
 
     hardened = paper levels (with strict transitions) · min over texts and terms of q,   every q in [0, 1]
 
     order       reads like sentences: `WordOrder`, and the base model's perplexity when a scorer is injected
-    form        sentences begin with no lower-case word, have four words, stop at no word that wants another; the last one ends
+    form        sentences begin with no lower-case word, have four words, stop at no word that wants another, and end
     grounded    share of the text's distinct content words that the source has too
     coverage    share of the source's content words that the two texts have together
-    variety     few repeated 3-word runs, no word said twice at once, and content words that differ (three in four of a short text's)
+    variety     few repeated 3-word runs, no word said twice at once; content words that differ (3 in 4 of a short text)
     own words   not most 3-word runs copied from the source, nor the second text wrapped around the first
     sparing     transition words are a spice: not more than about one in eight words
 
@@ -32,8 +33,9 @@ _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|no|fig|eq|sec|
 _LOWER = re.compile(r"\W*[a-z]+[,;:]?(?:\s|$)")
 _ENDED = re.compile(r"[.!?:][\"')\]*`]*$")
 _UNFINISHED = frozenset(
-    """a an and are as be because been but by can cannot could for from had has have if into is its may might must my not of or our shall
-    should than the their this to very was were when whether which while who whose will with would your""".split()
+    """a an and are as be because been but by can cannot could for from had has have if into is its may might must my
+    not of or our shall should than the their this to very was were when whether which while who whose will with
+    would your""".split()
 )
 _STARTS = re.compile(r"(?:^|[.!?;:,]\s+)(\w+)")
 
@@ -72,8 +74,10 @@ class Quality:
 
 
 def strict_categories(text: str) -> set[str]:
-    """Transition categories that stand where a transition can stand, at most two per sentence of
-    four words or more."""
+    """Transition categories that stand where a transition can stand.
+
+    At most two per sentence of four words or more.
+    """
     found: list[str] = []
     for sentence in re.split(r"(?<=[.!?])\s+", text.lower()):
         if len(sentence.split()) >= 4:
@@ -84,8 +88,10 @@ def strict_categories(text: str) -> set[str]:
 
 
 def stems(text: str) -> set[str]:
-    """Distinct content words cut to six letters: "summarise" and "summary" differ, "returns" and
-    "returned" do not."""
+    """Distinct content words cut to six letters.
+
+    "summarise" and "summary" differ, "returns" and "returned" do not.
+    """
     return {word.rstrip("s")[:6] for word in content_words(text) if not word.isdigit()}
 
 
@@ -120,8 +126,10 @@ def sentences(text: str) -> list[str]:
 
 
 def _form(text: str) -> float:
-    """From the share of sentences that are whole to the eye; half of it where the last is not
-    ended. Identifiers may begin a sentence."""
+    """From the share of sentences that are whole to the eye.
+
+    Half of it where the last is not ended. Identifiers may begin a sentence.
+    """
     found = sentences(text)
     whole = sum(_whole(sentence) for sentence in found) / max(len(found), 1)
     return ramp(whole, 0.3, 0.8) * (1.0 if _ENDED.search(text.strip()) else 0.5)
@@ -138,8 +146,10 @@ def _sparing(text: str) -> float:
 
 
 def quality(kind: WritingKind, source: str, texts: Sequence[str], fluency: Fluency | None = None) -> Quality:
-    """The terms for one text or a pair. `fluency` (the base model's) is taken in addition to word
-    order."""
+    """The terms for one text or a pair.
+
+    `fluency` (the base model's) is taken in addition to word order.
+    """
     scorers: list[Fluency] = [word_order()] + ([fluency] if fluency else [])
     known = stems(source)
     low, high = (0.15, 0.45) if kind.name == "tldr" else (0.05, 0.25)

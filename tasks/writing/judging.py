@@ -23,8 +23,10 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class PairScores:
-    """What the reward form in force gave, the levels of that form and of the paper, the hardened
-    reward beside them."""
+    """What the reward form in force gave to a pair of texts.
+
+    With the levels of that form and of the paper, and the hardened reward beside them.
+    """
 
     reward: float
     levels: TextLevels

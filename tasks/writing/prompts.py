@@ -1,5 +1,6 @@
-"""What writers are told. The instructions are the paper's in content, not in wording, and shorter:
-small base models lose long ones.
+"""What writers are told.
+
+The instructions are the paper's in content, not in wording, and shorter: small base models lose long ones.
 
 Every prompt is text for one user message; agents bring their own system message.
 """
@@ -8,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SPLIT_LINE = "[PARAGRAPH_SPLIT]"
-EDITOR_TASK = "Review the two texts written about a source. Say in two sentences what to change.\n\nSource:\n{text}\n\nThe texts:\n{written}"
+EDITOR_TASK = (
+    "Review the two texts written about a source. Say in two sentences what to change.\n\n"
+    "Source:\n{text}\n\nThe texts:\n{written}"
+)
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,23 @@ def _tldr(task: str) -> Callable[[str], str]:
 
 
 _CONCISE = "Summarise the text in one short sentence. Be factual. Write only the summary."
-_DETAILED = "Summarise the text in detail, in three or four sentences of your own. Vary your words and link the sentences. Write only the summary."
+_DETAILED = (
+    "Summarise the text in detail, in three or four sentences of your own. Vary your words and link the sentences. "
+    "Write only the summary."
+)
 
 TLDR_PROMPTS = Prompts(
     first=_tldr(_CONCISE),
     second=_tldr(_DETAILED),
     both=_tldr(
         "Summarise the text twice. First one short sentence. Then a line with only "
-        f"{SPLIT_LINE}. Then three or four sentences of your own, two to three times as long, with varied, linked sentences."
+        f"{SPLIT_LINE}. Then three or four sentences of your own, two to three times as long, "
+        "with varied, linked sentences."
     ),
     after=lambda text, first: (
         f"Text:\n{text}\n\nA short summary by your partner:\n{first}\n\n"
-        "Expand it into a detailed summary, two to three times as long, with other words and linked sentences. Write only the summary."
+        "Expand it into a detailed summary, two to three times as long, with other words and linked sentences. "
+        "Write only the summary."
     ),
     first_again=lambda text, first, second: (
         f"Text:\n{text}\n\nYour short summary:\n{first}\n\nYour partner's detailed summary:\n{second}\n\n"
@@ -48,8 +57,8 @@ TLDR_PROMPTS = Prompts(
     ),
     second_again=lambda text, first, second: (
         f"Text:\n{text}\n\nYour partner's short summary:\n{first}\n\nYour detailed summary:\n{second}\n\n"
-        "Write your detailed summary again, two to three times as long as the short one, with other words and linked sentences. "
-        "Write only the summary."
+        "Write your detailed summary again, two to three times as long as the short one, "
+        "with other words and linked sentences. Write only the summary."
     ),
 )
 
@@ -69,7 +78,8 @@ ARXIV_PROMPTS = Prompts(
         f"then a line with only {SPLIT_LINE}, then method and implications."
     ),
     after=lambda text, first: (
-        f"Abstract:\n{text}\n\nBackground by your partner:\n{first}\n\n{_METHOD} Build on the background. Between 130 and 250 words."
+        f"Abstract:\n{text}\n\nBackground by your partner:\n{first}\n\n{_METHOD} "
+        "Build on the background. Between 130 and 250 words."
     ),
     first_again=lambda text, first, second: (
         f"Abstract:\n{text}\n\nYour background:\n{first}\n\nYour partner's method:\n{second}\n\n"

@@ -5,7 +5,8 @@ Four gated levels with a maximum of 3 (arXiv 2508.04652; thresholds of its refer
     structure   0.5 when both texts have min..max words (split at blanks), else stop
     length      ρ = characters of the second / of the first: 1 on a plateau, linear to 0 on both sides, outside stop
     vocabulary  u = distinct words of the second / of the first: 0.5 on a plateau, linear to 0, outside stop
-    style       0.4·t + 0.6·min(J, cap)/cap;  t = min(1, 0.4 + 0.05·(categories − 1)) or 0;  J = Jaccard without stop words
+    style       0.4·t + 0.6·min(J, cap)/cap;  t = min(1, 0.4 + 0.05·(categories − 1)) or 0;
+                J = Jaccard without stop words
 
 Reaching a level keeps what the levels before it gave. At the foot of a ramp a level gives 0 and the next is still
 open, as in the reference. Its holes (transition words as substrings, any word salad) are kept here on purpose:
@@ -78,8 +79,10 @@ WRITING_KINDS = {kind.name: kind for kind in (TLDR, ARXIV)}
 
 @dataclass(frozen=True)
 class TextLevels:
-    """What each level gave. `stopped` names the level that closed the gate, or "" when all were
-    open."""
+    """What each level gave.
+
+    `stopped` names the level that closed the gate, or "" when all were open.
+    """
 
     structure: float = 0.0
     length: float = 0.0
@@ -94,21 +97,27 @@ class TextLevels:
 
 
 def substring_categories(text: str) -> set[str]:
-    """Categories with a transition word anywhere in the text, inside other words too ("as" in
-    "has"): the reference's rule."""
+    """Categories with a transition word anywhere in the text.
+
+    Inside other words too ("as" in "has"): the reference's rule.
+    """
     lower = text.lower()
     return {category for category, phrases in TRANSITION_WORDS.items() if any(phrase in lower for phrase in phrases)}
 
 
 def transition_share(categories: int) -> float:
-    """0 without any, else 0.4 and 0.05 more for each further category, at most 1 (12 categories
-    give 0.95)."""
+    """The share of the style level for so many categories.
+
+    0 without any, else 0.4 and 0.05 more for each further category, at most 1 (12 categories give 0.95).
+    """
     return min(1.0, 0.4 + min((categories - 1) * 0.05, 0.6)) if categories else 0.0
 
 
 def paper_reward(kind: WritingKind, first: str, second: str, categories: int | None = None) -> TextLevels:
-    """The gated levels of a pair of texts. `categories` replaces the count of transition categories
-    (the hardened form's)."""
+    """The gated levels of a pair of texts.
+
+    `categories` replaces the count of transition categories (the hardened form's).
+    """
     low, high = kind.words
     if not (low <= len(first.split()) <= high and low <= len(second.split()) <= high):
         return TextLevels(stopped="structure")
@@ -126,8 +135,9 @@ def paper_reward(kind: WritingKind, first: str, second: str, categories: int | N
 
 
 def own_reward(kind: WritingKind, writer: int, text: str, source: str, categories: int | None = None) -> float:
-    """What one writer earns from its own text alone, for writers trained independently; maximum 3
-    too.
+    """What one writer earns from its own text alone, for writers trained independently.
+
+    Maximum 3 too.
 
     Ours: the paper's baseline says only that each agent has its own reward. 0.5 for a length in the paper's range, 1
     for a length that suits the writer, 0.5 for words that vary (share of distinct words, 0 at 0.4, full at 0.7), 0.4

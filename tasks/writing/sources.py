@@ -3,12 +3,12 @@
 Two sources ship with every Python and need no network; they go by their own names, never by those of the paper's data
 sets:
 
-    docstrings  prose of the standard library's docstrings, 100–600 characters (PSF licence); `answer` is the human summary line
+    docstrings  prose of the standard library's docstrings, 100–600 characters (PSF licence); `answer`: summary line
     topics      passages of the language reference in `pydoc_data.topics`, 60–160 words (PSF licence)
 
 Two come from the hub and are loaded from its Parquet copies when one is reachable:
 
-    tldr        trl-lib/tldr, Reddit posts; `answer` is the human TL;DR; the first 1,100 of train and of test, as in the paper
+    tldr        trl-lib/tldr, Reddit posts; `answer` is the human TL;DR; the first 1,100 of train and test (the paper)
     arxiv       OpenMLRL/arXiv_abstract, abstracts of 100–300 tokens; the first 1,100 of train and of val
 
 A split never divides a cluster of near-duplicates (`tasks/writing/clusters.py`): boilerplate that differs in one word
@@ -54,8 +54,10 @@ class Source:
 
 # ------------------------------------------------------------------------------------------------ local texts
 def prose(text: str) -> str:
-    """The paragraphs of a docstring that are sentences, joined by blanks; examples, tables, field
-    lists and code are left out."""
+    """The paragraphs of a docstring that are sentences, joined by blanks.
+
+    Examples, tables, field lists and code are left out.
+    """
     kept = []
     for paragraph in re.split(r"\n\s*\n", text):
         lines = [line.strip() for line in paragraph.strip().splitlines()]
@@ -74,8 +76,10 @@ def prose(text: str) -> str:
 
 
 def _docstrings() -> Iterator[Passage]:
-    """Every docstring of the standard library whose body is 100–600 characters of prose; modules
-    are parsed, never imported."""
+    """Every docstring of the standard library whose body is 100–600 characters of prose.
+
+    Modules are parsed, never imported.
+    """
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         if SKIPPED & set(path.relative_to(root).parts):
@@ -172,15 +176,19 @@ def _hash(text: str) -> str:
 
 
 def split_of(cluster: Iterable[str]) -> Split:
-    """80% train, 10% validation, 10% test, by the smallest hash in the cluster: the same texts land
-    there whatever else there is."""
+    """80% train, 10% validation, 10% test, by the smallest hash in the cluster.
+
+    The same texts land there whatever else there is.
+    """
     bucket = int(min(_hash(text) for text in cluster)[:8], 16) % 10
     return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
 
 def divide(name: str, passages: Iterable[Passage]) -> dict[Split, tuple[Problem, ...]]:
-    """Passages as problems of domain `name`, split by near-duplicate cluster, each split in the
-    order of its texts' hashes."""
+    """Passages as problems of domain `name`, split by near-duplicate cluster.
+
+    Each split stands in the order of its texts' hashes.
+    """
     found = {passage.text: passage for passage in passages if passage.text}
     texts = sorted(found, key=_hash)
     chosen: dict[Split, list[str]] = {split: [] for split in get_args(Split)}
@@ -197,8 +205,10 @@ def divide(name: str, passages: Iterable[Passage]) -> dict[Split, tuple[Problem,
 
 @cache
 def problems_of(source: str) -> dict[Split, tuple[Problem, ...]]:
-    """All problems of a source, by split; loaded once per process. Raises UserError for an unknown
-    source, DataError for an empty one."""
+    """All problems of a source, by split; loaded once per process.
+
+    Raises UserError for an unknown source, DataError for an empty one.
+    """
     if source not in SOURCES:
         raise UserError(f"unknown writing source '{source}'{nearest(source, list(SOURCES))}")
     divided = divide(source, SOURCES[source].load())

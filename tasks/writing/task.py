@@ -1,4 +1,6 @@
-"""Writing together: a concise and a detailed summary (tldr), or background and method from an abstract (arxiv).
+"""Two agents write about one text together.
+
+A concise and a detailed summary (tldr), or background and method from an abstract (arxiv).
 
 The joint reward compares the two texts (`tasks/writing/rewards.py`: the paper's; `tasks/writing/hardened.py`: the
 default). The arrangements, turns and feedback are in `tasks/multiturn/task.py`, with two rules of its own: a
@@ -84,7 +86,10 @@ class Writing(MultiTurnTask[PairScores]):
     def prompt(
         self, problem: Problem, path: TreePath, seat: str, judgement: Judgement[PairScores] | None
     ) -> tuple[Message, ...]:
-        """A discussion's second prompt shows both texts afresh; all others are as in every task of several turns."""
+        """A discussion's second prompt shows both texts afresh.
+
+        All others are as in every task of several turns.
+        """
         if self.arrangement == "discussion" and seat != EDITOR and newest(path, seat) is not None:
             prompts, pair = PROMPTS[self.kind], self._texts(path) or ("", "")
             again = prompts.first_again if seat == WRITERS[0] else prompts.second_again

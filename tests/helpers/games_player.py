@@ -1,5 +1,7 @@
-"""A tiny player for task tests: turns are answered by a function of (seat, prompt, random stream);
-no backend, no tensors."""
+"""A tiny player for task tests; no backend, no tensors.
+
+Turns are answered by a function of (seat, prompt, random stream).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, product

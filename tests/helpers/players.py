@@ -1,5 +1,7 @@
-"""A backend with known behaviour for tests of rules and rollouts: each agent is a function of what
-it sees, with token-bearing replies."""
+"""A backend with known behaviour for tests of rules and rollouts.
+
+Each agent is a function of what it sees, with token-bearing replies.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,8 +15,10 @@ Policy = Callable[[Sequence[Message], np.random.Generator], str]
 
 
 class Bernoulli:
-    """Policies by agent name; a policy that raises BackendError makes its request fail. `batches`
-    records the size of each call."""
+    """Policies by agent name; a policy that raises BackendError makes its request fail.
+
+    `batches` records the size of each call.
+    """
 
     def __init__(self, policies: Mapping[str, Policy]):
         self.policies = dict(policies)

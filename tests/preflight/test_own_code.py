@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -52,7 +53,8 @@ class Longer(Task):
         lengths = [{seat: len(text) for seat, text in root.texts(node).items()} for node in root.nodes]
         rewards = {node.id: length for node, length in zip(root.nodes, lengths)}
         margins = [length["row"] - length["col"] for length in lengths]
-        return Score(rewards, {"length": float(max(map(abs, margins)))}, contest_outcome(episode.match, self.name, margins))
+        outcomes = contest_outcome(episode.match, self.name, margins)
+        return Score(rewards, {"length": float(max(map(abs, margins)))}, outcomes)
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,9 @@ SUMS = DomainKind(
 '''
 
 
-def own_config(**changes: object) -> dict[str, object]:
+def own_config(**changes: object) -> dict[str, Any]:
     words = {"ann": "a", "bob": "bobs", "cat": "cats and dogs"}
-    config: dict[str, object] = {
+    config: dict[str, Any] = {
         "name": "own",
         "runs": "runs",
         "agents": {name: {"role": "scripted", "says": {f"Answer: {word}": 1}} for name, word in words.items()},
@@ -178,8 +180,8 @@ def test_wrong_settings_of_own_code_are_all_named(tmp_path: Path) -> None:
             "task": {"kind": "mine:Longer"},
         }
     )
-    config["tasks"]["rule"] |= {"settings": {"samples": 10}, "rules": {"mine:Without": {"who": "cat"}}}  # type: ignore[index]
-    config["tasks"]["solver"]["rules"] = {"solver": {"solver": "mine:no_such"}}  # type: ignore[index]
+    config["tasks"]["rule"] |= {"settings": {"samples": 10}, "rules": {"mine:Without": {"who": "cat"}}}
+    config["tasks"]["solver"]["rules"] = {"solver": {"solver": "mine:no_such"}}
     done = train(tmp_path, ["lab/mine.yaml"], config)
     assert done.returncode == 2, done.stderr
     said = " ".join(done.stderr.split())
@@ -188,7 +190,7 @@ def test_wrong_settings_of_own_code_are_all_named(tmp_path: Path) -> None:
         "domains.doubles.settings.most: expected a whole number from 10 to 500, found 9",
         "domains.doubles.settings.mots: unknown setting of domain 'mine:Doubles'; did you mean 'most'?",
         "domains.sums.settings.min_terms: 'min_terms' is 5 but 'max_terms' is 2",
-        "domains.task.kind: domain 'mine:Longer': expected a DomainKind, or a frozen dataclass under tasks.domains.Domain",
+        "domains.task.kind: domain 'mine:Longer': expected a DomainKind, or a frozen dataclass under",
         "tasks.rule.settings.samples: expected a whole number from 1 to 9, found 10",
         "tasks.rule.rules.mine:Without.who: unknown setting",
         "no_such",

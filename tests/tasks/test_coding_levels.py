@@ -1,5 +1,7 @@
-"""The reward levels of coding: golden pairs, the holes of reading code with regular expressions,
-and code among prose."""
+"""The reward levels of coding.
+
+Golden pairs, the holes of reading code with regular expressions, and code among prose.
+"""
 
 import pytest
 from hypothesis import given, settings

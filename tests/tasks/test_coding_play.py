@@ -1,5 +1,7 @@
-"""Coding matches played from end to end: rewards, turns, feedback, histories, seats, what carries
-no gradient, what is reported."""
+"""Coding matches played from end to end.
+
+Rewards, turns, feedback, histories, seats, what carries no gradient, what is reported.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -34,8 +34,10 @@ def test_exercises(level: int) -> None:
 
 
 def test_worked_solutions_pass_in_the_grader_and_constants_do_not() -> None:
-    """By a second road: the solution is run by the grader, the expected values were computed when
-    the test was written."""
+    """The solution is run by the grader.
+
+    A second road: the expected values were computed when the test was written.
+    """
     problems = [problem for source in LOCAL for problem in all_of(source)[::7]]
     solved = [Job(code_problem(problem), problem.solution or "", every=True) for problem in problems]
     constants = [
@@ -69,8 +71,10 @@ def test_splits_never_divide_a_cluster(source: str) -> None:
 
 
 def test_near_duplicates_of_humaneval_stay_together() -> None:
-    """No two prompts of different splits share 40% of their 3-word runs, and the rule has something
-    to do."""
+    """No two prompts of different splits share 40% of their 3-word runs.
+
+    And the rule has something to do.
+    """
     items = list(SOURCES["humaneval"]())
     sizes = [sum(other.cluster == item.cluster for other in items) for item in items]
     assert max(sizes) > 1

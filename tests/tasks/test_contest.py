@@ -1,5 +1,7 @@
-"""Contests: everybody answers the same problems, each pair is compared item by item; rollouts seed
-every reply by its place."""
+"""Contests: everybody answers the same problems, each pair is compared item by item.
+
+Rollouts seed every reply by its place.
+"""
 
 from itertools import combinations
 
@@ -40,15 +42,23 @@ def score_of(*names: str, chances: dict[str, float], **more):
 def test_every_pair_from_one_pass() -> None:
     _, score = score_of("ann", "bob", "cat", "base", chances={"ann": 1.0, "bob": 0.0, "cat": 1.0, "base": 0.0})
     found = {(o.row.agent, o.col.agent): (o.wins, o.draws, o.losses) for o in score.outcomes}
-    assert found == {("ann", "base"): (6, 0, 0), ("ann", "bob"): (6, 0, 0), ("ann", "cat"): (0, 6, 0), ("base", "bob"): (0, 6, 0),
-                     ("base", "cat"): (0, 0, 6), ("bob", "cat"): (0, 0, 6)}  # fmt: skip
+    assert found == {
+        ("ann", "base"): (6, 0, 0),
+        ("ann", "bob"): (6, 0, 0),
+        ("ann", "cat"): (0, 6, 0),
+        ("base", "bob"): (0, 6, 0),
+        ("base", "cat"): (0, 0, 6),
+        ("bob", "cat"): (0, 0, 6),
+    }
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.permutations(["ann", "bob", "cat"]), st.integers(0, 1000))
 def test_relabelling_seats_changes_no_counts(order: list[str], seed: int) -> None:
-    """Seeds come from the place in the match, so chances are 0 or 1 here: what a version does must
-    not depend on its seat."""
+    """What a version does must not depend on its seat.
+
+    Seeds come from the place in the match, so chances are 0 or 1 here.
+    """
     chances = {"ann": 1.0, "bob": 0.0, "cat": 0.0}
     _, score = score_of(*order, chances=chances, seed=seed)
     assert len(score.outcomes) == 3
@@ -116,8 +126,10 @@ def test_players_bring_their_own_instructions_and_temperature() -> None:
 
 
 def test_pairs_of_samples_not_means_decide() -> None:
-    """A player who is right on other samples than its partner wins and loses; means alone would
-    call it a draw."""
+    """A player who is right on other samples than its partner wins and loses.
+
+    Means alone would call it a draw.
+    """
     _, score = score_of("ann", "bob", chances={"ann": 0.5, "bob": 0.5}, seed=5)
     (outcome,) = score.outcomes
     counted = list(combinations([outcome.wins, outcome.draws, outcome.losses], 2))

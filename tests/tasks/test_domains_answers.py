@@ -1,5 +1,8 @@
-"""Reading answers: strict, never a guess, safe and fast on hostile text. Prompts: format stated,
-truth at the end of every example."""
+"""Reading answers and asking for them.
+
+Reading is strict, never a guess, safe and fast on hostile text. Prompts state the format; every example ends in the
+truth.
+"""
 
 import subprocess
 import sys
@@ -72,8 +75,10 @@ def test_any_text_is_read_without_error_and_normal_forms_are_stable(text: str, f
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_hostile_and_huge_replies_are_wrong_quickly(name: str) -> None:
-    """Generous bound: 0.5 s of CPU for eleven replies of up to a million characters; they take a
-    few hundredths."""
+    """0.5 s of CPU for eleven replies of up to a million characters.
+
+    The bound is generous; they take a few hundredths.
+    """
     domain = make_domain(name)
     problem = domain.problem("test", 0)
     hostile = [

@@ -1,5 +1,4 @@
-"""Problems: true answers, splits that cannot overlap, indices that do not repeat, worked solutions
-that are right."""
+"""True answers, splits that cannot overlap, indices that do not repeat, right solutions."""
 
 import re
 from collections import Counter
@@ -45,9 +44,18 @@ def test_higher_levels_give_sound_problems_too(name: str, level: int) -> None:
     assert len({problem.question for problem in problems}) == 60
 
 
+def groups(pattern: str, text: str) -> tuple[str, ...]:
+    """The groups of a pattern that must match all of the text."""
+    found = re.fullmatch(pattern, text)
+    assert found is not None
+    return found.groups()
+
+
 def _truth(name: str, question: str) -> str | None:
-    """The answer by another road than the domain's own code, from the wording alone; None where
-    there is no such road here."""
+    """The answer by another road than the domain's own code, from the wording alone.
+
+    None where there is no such road here.
+    """
     numbers = [int(found) for found in re.findall(r"(?<![\w])-?\d+", question)]
     match name:
         case "chain_sum" | "products":
@@ -62,13 +70,13 @@ def _truth(name: str, question: str) -> str | None:
             top, bottom = question.split()[1].split("/")
             return str(Fraction(int(top), int(bottom)))
         case "simple_equations":
-            unknown, equation = re.fullmatch(r"Solve for (\w): (.*)", question).groups()  # type: ignore[union-attr]
+            unknown, equation = groups(r"Solve for (\w): (.*)", question)
             left, right = equation.split("=")
             return next(
                 str(v) for v in range(-200, 200) if eval(left, {"__builtins__": {}}, {unknown: v}) == int(right)
             )
         case "letter_counting":
-            letter, text = re.fullmatch(r'How many times is the letter "(.)" in: (.*)\?', question).groups()  # type: ignore[union-attr]
+            letter, text = groups(r'How many times is the letter "(.)" in: (.*)\?', question)
             return str(sum(character == letter for character in text))
         case "spell_backward":
             return "".join(reversed(question.split(": ")[1]))
@@ -96,7 +104,7 @@ def _truth(name: str, question: str) -> str | None:
             names = [(int(n), singular.get(a, a if a in LEGS else a.removesuffix("s"))) for n, a in pairs]
             return str(sum(n * LEGS[animal] for n, animal in names))
         case "syllogism":
-            first, second, asked = re.fullmatch(r"(.*)\. (.*)\. Does it follow that (.*)\?", question).groups()  # type: ignore[union-attr]
+            first, second, asked = groups(r"(.*)\. (.*)\. Does it follow that (.*)\?", question)
             return "yes" if follows((first, second), asked[0].upper() + asked[1:]) else "no"
         case "needle_haystack":
             asked = question.rpartition(" Who ")[2].rstrip("?")
@@ -138,8 +146,11 @@ def test_turned_round_the_same_problem_stays_in_its_split() -> None:
 
 
 def test_split_shares_are_six_two_two() -> None:
-    """Binomial with n = 5,000: five standard deviations are 3.5 points, a false alarm in a million
-    runs; and it is deterministic."""
+    """The splits have their shares.
+
+    Binomial with n = 5,000: five standard deviations are 3.5 points, a false alarm in a million runs; and it is
+    deterministic.
+    """
     counts = Counter(split_of("x", str(number)) for number in range(5_000))
     assert abs(counts["train"] / 5_000 - 0.6) < 0.035
     assert abs(counts["validation"] / 5_000 - 0.2) < 0.035
@@ -196,8 +207,10 @@ def test_a_domain_that_is_too_small_says_how_many_problems_it_has() -> None:
 
 
 def test_levels_rise_in_work() -> None:
-    """Mean length of the worked solution never falls with the level, but for family stories, whose
-    difficulty is the story."""
+    """Mean length of the worked solution never falls with the level.
+
+    Not for family stories, whose difficulty is the story.
+    """
     for name, kind in DOMAINS.items():
         domains = [make_domain(name, level) for level in range(1, len(kind.levels) + 1)]
         problems = [[domain.problem("train", i) for i in range(40)] for domain in domains]
@@ -217,12 +230,16 @@ def test_follows_by_brute_force_knows_aristotle() -> None:
 
 
 def test_relations_by_hand() -> None:
-    story = "Jack is married to Sky. They have children called Aiden, Bo and Cy. Aiden is married to Pat. They have a child called Sophia."
+    story = (
+        "Jack is married to Sky. They have children called Aiden, Bo and Cy. "
+        "Aiden is married to Pat. They have a child called Sophia."
+    )
     men = frozenset({"Jack", "Aiden", "Bo"})
     expected = {
         ("Jack", "Aiden"): "father", ("Sky", "Jack"): "wife", ("Bo", "Cy"): "brother", ("Cy", "Bo"): "sister", 
         ("Sky", "Sophia"): "grandmother",
-        ("Bo", "Sophia"): "uncle", ("Cy", "Sophia"): "aunt", ("Sophia", "Pat"): "daughter", ("Pat", "Jack"): None, ("Sophia", "Jack"): None,
+        ("Bo", "Sophia"): "uncle", ("Cy", "Sophia"): "aunt", ("Sophia", "Pat"): "daughter", ("Pat", "Jack"): None,
+        ("Sophia", "Jack"): None,
     }  # fmt: skip
     for (one, other), answer in expected.items():
         assert relation(story, one, other, men) == answer, (one, other)
@@ -254,8 +271,10 @@ def test_bad_choices_are_all_named_at_once() -> None:
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_every_setting_changes_the_problems(name: str) -> None:
-    """A knob that changes nothing is a defect: each one, moved within its bounds, must give other
-    problems."""
+    """A knob that changes nothing is a defect.
+
+    Each one, moved within its bounds, must give other problems.
+    """
     kind = DOMAINS[name]
     plain = [make_domain(name).problem("train", index).question for index in range(30)]
     base = kind.levels[0].settings

@@ -1,5 +1,7 @@
-"""Teaching as design says: two arms, similar but different problems, paired improvement, penalties,
-the shuffled control."""
+"""Teaching as the design says.
+
+Two arms, similar but different problems, paired improvement, penalties, the shuffled control.
+"""
 
 from statistics import fmean
 
@@ -169,8 +171,10 @@ def test_explanations_and_answers_have_temperatures_of_their_own() -> None:
 
 
 def test_a_bernoulli_student_has_the_delta_it_was_made_with() -> None:
-    """Accuracy .2 alone and .7 taught: the mean Δ of 60 matches must lie within 4.5 standard errors
-    of .5 (false alarm < 1e-5)."""
+    """Accuracy .2 alone and .7 taught.
+
+    The mean Δ of 60 matches must lie within 4.5 standard errors of .5 (false alarm < 1e-5).
+    """
 
     def student(messages, stream) -> str:
         chance = 0.7 if any(m.role == "assistant" for m in messages) else 0.2

@@ -1,5 +1,7 @@
-"""The hardened reward: honest pairs score high, junk found by search against the paper's reward
-scores low."""
+"""The hardened reward on honest pairs and on junk.
+
+Honest pairs score high, junk found by search against the paper's reward scores low.
+"""
 
 import numpy as np
 import pytest
@@ -11,31 +13,39 @@ from tasks.writing.words import TRANSITION_WORDS
 
 HONEST = [
     (
-        "Return True if the connection is still open. The socket is polled without blocking; when the peer has closed its end, the "
-        "connection is marked as dropped and every pending request raises ConnectionError, so that callers may retry on a new socket.",
+        "Return True if the connection is still open. The socket is polled without blocking; when the peer has "
+        "closed its end, the "
+        "connection is marked as dropped and every pending request raises ConnectionError, so that callers may "
+        "retry on a new socket.",
         "Tells whether the connection is open by polling its socket.",
-        "The method polls the socket without waiting in order to see if the connection still works. If the other side has closed, the "
+        "The method polls the socket without waiting in order to see if the connection still works. If the "
+        "other side has closed, the "
         "connection counts as dropped. As a result, pending requests fail with ConnectionError, and callers "
         "can try again on another socket.",
     ),
     (
-        "Parse a date written in the header of a mail message. Many clients write dates that break the standard, so missing time zones, "
-        "two-digit years and day names in any language are accepted. The result is a tuple, or None when nothing could be read.",
+        "Parse a date written in the header of a mail message. Many clients write dates that break the "
+        "standard, so missing time zones, "
+        "two-digit years and day names in any language are accepted. The result is a tuple, or None when "
+        "nothing could be read.",
         "Reads the date from a mail header, even when it breaks the standard.",
-        "Mail clients often write dates that are not standard. Therefore this parser accepts missing time zones, years of two digits and "
+        "Mail clients often write dates that are not standard. Therefore this parser accepts missing time "
+        "zones, years of two digits and "
         "foreign day names. However, when nothing in the header can be read it returns None instead of a tuple.",
     ),
     (
         "Compress the archive in place. Members are read in order and written to a temporary file, which "
         "replaces the archive only after all "
-        "of them were copied; an error on the way leaves the original untouched. Extra fields and comments of members are kept.",
+        "of them were copied; an error on the way leaves the original untouched. Extra fields and comments of "
+        "members are kept.",
         "Compresses an archive safely by writing a temporary file first.",
         "All members of the archive are copied to a temporary file, in order, with their comments and extra "
         "fields. Only then does this file "
         "replace the original. Thus an error during compression does no harm, because the old archive stays untouched.",
     ),
     (
-        "Schedule a callback to run after the given delay in seconds. Callbacks with equal times run in the order they were scheduled. The "
+        "Schedule a callback to run after the given delay in seconds. Callbacks with equal times run in the "
+        "order they were scheduled. The "
         "handle that is returned can be used to cancel the call as long as it has not started.",
         "Runs a callback after a delay; the returned handle can cancel it.",
         "A callback is scheduled for some seconds later, and callbacks with the same time run in the order "
@@ -63,15 +73,19 @@ def test_strict_transitions_need_word_boundaries_and_a_place_to_stand():
 
 # ------------------------------------------------------------------------------------------- junk found by search
 VOCABULARY = (
-    "river stone purple engine quickly under seven mountain table dream glass yellow carpet window bottle orange pencil garden silver "
-    "planet ticket hammer basket candle feather ladder mirror needle ribbon saddle tunnel velvet whistle anchor barrel copper donkey"
+    "river stone purple engine quickly under seven mountain table dream glass yellow carpet window bottle "
+    "orange pencil garden silver "
+    "planet ticket hammer basket candle feather ladder mirror needle ribbon saddle tunnel velvet whistle "
+    "anchor barrel copper donkey"
 ).split()
 PHRASES = [phrase for phrases in TRANSITION_WORDS.values() for phrase in phrases]
 
 
 def search(kind: str, source: str, rng: np.random.Generator, steps: int = 250) -> tuple[str, str]:
-    """Hill climbing on the paper's reward from one kind of junk: words are inserted, deleted and
-    replaced from that kind's stock."""
+    """Hill climbing on the paper's reward from one kind of junk.
+
+    Words are inserted, deleted and replaced from that kind's stock.
+    """
     stock = {
         "salad": VOCABULARY,
         "shuffled source": source.split(),
@@ -214,8 +228,10 @@ def made(text, nats, words, runs):
 
 
 def test_the_base_weighs_level_words_and_runs():
-    """4.7 + 230 / words² nats are usual, down to 0 within 0.7 above; words shuffled must cost 1.2
-    to 2.4 nats, runs moved 0.5 to 1.3."""
+    """4.7 + 230 / words² nats are usual, down to 0 within 0.7 above.
+
+    Words shuffled must cost 1.2 to 2.4 nats, runs moved 0.5 to 1.3.
+    """
     short, long = "word " * 10, "word " * 34
     assert made(short, 6.99, 9, 9) == made(long, 4.89, 9, 9) == 1.0
     assert (

@@ -10,12 +10,14 @@ from tasks.writing.task import WRITERS, Writing
 from tests.helpers.games_player import match_for, play
 
 SOURCE = (
-    "Schedule a callback to run after the given delay in seconds. Callbacks with equal times run in the order they were scheduled. "
+    "Schedule a callback to run after the given delay in seconds. Callbacks with equal times run in the order "
+    "they were scheduled. "
     "The handle that is returned can be used to cancel the call as long as it has not started."
 )
 SHORT = "Runs a callback after a delay; the returned handle can cancel it."
 LONG = (
-    "A callback is scheduled for some seconds later, and callbacks with the same time run in the order in which they came. In addition, "
+    "A callback is scheduled for some seconds later, and callbacks with the same time run in the order in "
+    "which they came. In addition, "
     "the caller gets a handle. Until the call has started, that handle can cancel it."
 )
 PROBLEM = Problem("docstrings", "train", 0, SOURCE, "Call later.")
@@ -243,7 +245,8 @@ def test_every_turn_is_rewarded_and_the_discount_folds_them():
 def test_early_stop_is_off_unless_asked_for():
     perfect = (
         "The handle cancels a callback that was scheduled for later on the loop.",
-        "First, a callback is put on the loop so that it runs after some seconds have gone by. Next, the caller receives a handle for it. "
+        "First, a callback is put on the loop so that it runs after some seconds have gone by. Next, the "
+        "caller receives a handle for it. "
         "However, this handle cancels only what has not been started yet.",
     )
     task = Writing("w", reward="paper", samples=1, turns=2)

@@ -1,5 +1,7 @@
-"""The paper's writing reward by hand-computed values at every threshold, and the word lists it
-rests on."""
+"""The paper's writing reward by hand-computed values at every threshold.
+
+And the word lists it rests on.
+"""
 
 import pytest
 
@@ -16,8 +18,10 @@ from tasks.writing.words import STOPWORDS, TRANSITION_WORDS, content_words, jacc
 
 
 def text(count: int, distinct: int, characters: int, letter: str = "x") -> str:
-    """`count` words, `distinct` of them different, `characters` long in all; no transition word can
-    be a substring of it."""
+    """`count` words, `distinct` of them different, `characters` long in all.
+
+    No transition word can be a substring of it.
+    """
     names = [f"{letter}{'bcdfgjkpqvz'[i // 11]}{'bcdfgjkpqvz'[i % 11]}" for i in range(distinct)]
     listed = [names[i % distinct] for i in range(count)]
     plain = " ".join(listed)
@@ -31,7 +35,8 @@ def text(count: int, distinct: int, characters: int, letter: str = "x") -> str:
 def test_word_lists_are_the_references():
     assert len(TRANSITION_WORDS) == 12 and len(STOPWORDS) == 106
     assert {name: len(phrases) for name, phrases in TRANSITION_WORDS.items()} == {
-        "elaboration": 21, "examples": 22, "explanation": 22, "cause_effect": 26, "contrast": 29, "sequence": 33, "emphasis": 24,
+        "elaboration": 21, "examples": 22, "explanation": 22, "cause_effect": 26, "contrast": 29, "sequence": 33,
+        "emphasis": 24,
         "summary": 21, "comparison": 17, "concession": 19, "condition": 19, "time": 26,
     }  # fmt: skip
 

@@ -59,7 +59,10 @@ def test_a_text_keeps_its_split_when_others_come_and_go():
 
 
 def test_prose_leaves_code_and_tables_out():
-    docstring = "Do a thing.\nIn two lines.\n\n>>> do()\n1\n\n- first\n- second\n\nname: value\nother: value\n\nAnd a last word."
+    docstring = (
+        "Do a thing.\nIn two lines.\n\n>>> do()\n1\n\n- first\n- second\n\n"
+        "name: value\nother: value\n\nAnd a last word."
+    )
     assert prose(docstring) == "Do a thing. In two lines. And a last word."
 
 
