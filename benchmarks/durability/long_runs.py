@@ -38,7 +38,7 @@ from league.payoffs.view import HISTORY
 from league.preflight.checks import prepare
 from league.round.report import LiveReport
 from league.round.values import RoundReport
-from league.runtime.assembly import retention_of, restore
+from league.runtime.assembly import restore, retention_of
 from league.runtime.league import League
 from league.store.commit import TRIM_EVERY
 from league.store.run import RunStore

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from league.seeds import derive
-from league.store.records import Retention, PlayedOutcome, RoundRecord
+from league.store.records import PlayedOutcome, Retention, RoundRecord
 from league.store.run import RunStore
 from league.types import Match, MatchResult, Outcome, Problem, Rating, Version, VersionRow
 
