@@ -21,7 +21,7 @@ from scipy.stats import binom
 from benchmarks.manager.leagues import GENERATIONS, exploitability_curve
 from benchmarks.manager.overhead import drawn_share, overhead_of_runs
 from benchmarks.manager.page import Figure, page
-from league.matchmaking import Pairing, RuleContext, draw_pairings
+from league.matchmaking import Pairing, RuleContext, draw_pairings, make_mixture
 from league.matchmaking.active import next_pairs
 from league.payoffs.analyze import analyze_matrix
 from league.payoffs.edges import certified_edges, log_e_value, threshold
@@ -220,7 +220,7 @@ def overhead(repeats: int = 3) -> Iterator[Figure]:
         view = PayoffView().add(0, outcomes)
         pairs = [Pairing(agents[0], other) for other in agents[1:]]
         for rule in ("pfsp", "solver"):
-            draw = partial(draw_pairings, RuleContext(view, "g", 1), pairs, 1, mixture={rule: 1.0}, parameters={})
+            draw = partial(draw_pairings, RuleContext(view, "g", 1), pairs, 1, mixture=make_mixture({rule: 1.0}, {}))
             yield _cpu(f"one match by {rule}", size, lambda d=draw: d(rng=np.random.default_rng(0)), repeats)
         yield _cpu(
             "64 outcomes into view and ratings",

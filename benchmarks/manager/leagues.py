@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.manager.games import GAMES, Game
-from league.matchmaking import Pairing, RuleContext, draw_pairings
+from league.matchmaking import Pairing, RuleContext, draw_pairings, make_mixture
 from league.payoffs.nash import max_entropy_nash
 from league.payoffs.view import PayoffView
 from league.types import Outcome, Version
@@ -96,6 +96,6 @@ def _drawn(rule: str, view: PayoffView, generation: int, rng: np.random.Generato
     return [
         pairing.col.step
         for pairing in draw_pairings(
-            RuleContext(view, "game", generation), pairs, OPPONENTS, mixture=mixture, parameters=parameters, rng=rng
+            RuleContext(view, "game", generation), pairs, OPPONENTS, mixture=make_mixture(mixture, parameters), rng=rng
         )
     ]

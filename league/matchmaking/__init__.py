@@ -7,7 +7,17 @@ round. A user's own rule is a frozen dataclass under `Rule`, named in the config
 """
 
 from league.matchmaking.draw import draw_pairings
-from league.matchmaking.pairing import Pairing, Rule, RuleContext
-from league.matchmaking.rules import MATCHMAKERS, check_rules, make_rule
+from league.matchmaking.pairing import Mixture, Pairing, Rule, RuleContext
+from league.matchmaking.rules import MATCHMAKERS, check_rules, make_mixture, make_rule
 
-__all__ = ["MATCHMAKERS", "Pairing", "Rule", "RuleContext", "check_rules", "draw_pairings", "make_rule"]
+__all__ = [
+    "MATCHMAKERS",
+    "Mixture",
+    "make_mixture",
+    "Pairing",
+    "Rule",
+    "RuleContext",
+    "check_rules",
+    "draw_pairings",
+    "make_rule",
+]

@@ -6,14 +6,12 @@ to say (all weights 0: no certified cycle yet, no past to verify) hands its matc
 when none speaks, uniform does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from league.errors import DataError
-from league.matchmaking.pairing import Pairing, RuleContext
-from league.matchmaking.rules import make_rule
+from league.matchmaking.pairing import Mixture, Pairing, RuleContext
 from league.payoffs.matrix import FloatArray
 
 
@@ -22,14 +20,12 @@ def draw_pairings(
     pairings: Sequence[Pairing],
     count: int,
     *,
-    mixture: Mapping[str, float],
-    parameters: Mapping[str, Mapping[str, Any]],
+    mixture: Mixture,
     rng: np.random.Generator,
 ) -> list[Pairing]:
     """Draw `count` pairings, with replacement, from the candidates.
 
-    mixture: rule → weight. parameters: rule → its settings. Raises ConfigError on unknown rules and settings,
-    DataError without candidates.
+    Raises DataError without candidates, or without a rule of weight above 0.
     """
     if count <= 0:
         return []
@@ -37,30 +33,27 @@ def draw_pairings(
         raise DataError(
             f"task '{context.task}' has no candidate pairing for {count} matches: add agents or set its matches to 0"
         )
-    names = [name for name, weight in mixture.items() if weight > 0]
-    rules = {name: make_rule(name, parameters.get(name)) for name in names}
-    shares_M = np.array([mixture[name] for name in names], dtype=float)
-    order = [names[i] for i in apportion(shares_M, count, rng)]
+    names = list(mixture.weights)
+    order = [names[i] for i in apportion(np.array(list(mixture.weights.values()), dtype=float), count, rng)]
     steady: dict[str, FloatArray] = {}
 
     def weigh(name: str) -> FloatArray:
-        if rules[name].random:
-            return rules[name](context, pairings, rng)
+        rule = mixture.rules[name]
+        if rule.random:
+            return rule(context, pairings, rng)
         if name not in steady:
-            steady[name] = rules[name](context, pairings, rng)
+            steady[name] = rule(context, pairings, rng)
         return steady[name]
 
     return [pairings[rng.choice(len(pairings), p=_weights(weigh, first, mixture, rng))] for first in order]
 
 
-def _weights(
-    weigh: Callable[[str], FloatArray], first: str, mixture: Mapping[str, float], rng: np.random.Generator
-) -> FloatArray:
+def _weights(weigh: Callable[[str], FloatArray], first: str, mixture: Mixture, rng: np.random.Generator) -> FloatArray:
     """Normalised weights of the rule `first`, or of a rule that speaks where it does not.
 
     Uniform when none does.
     """
-    left = [name for name, weight in mixture.items() if weight > 0]
+    left = list(mixture.weights)
     name = first
     while True:
         weights_P = weigh(name)
@@ -69,7 +62,7 @@ def _weights(
         left.remove(name)
         if not left:
             return np.full(len(weights_P), 1.0 / len(weights_P))
-        chances_M = np.array([mixture[other] for other in left])
+        chances_M = np.array([mixture.weights[other] for other in left])
         name = left[rng.choice(len(left), p=chances_M / chances_M.sum())]
 
 

@@ -5,7 +5,7 @@ it changes nothing; the same random stream gives the same weights.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -66,6 +66,14 @@ class Rule(ABC):
     @abstractmethod
     def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         """Weights (P,) ≥ 0 over pairings, not normalised; all 0 when the rule has nothing to say about them."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Rules that share the matches of a task: each rule's weight, above 0, and the rule itself."""
+
+    weights: Mapping[str, float]
+    rules: Mapping[str, Rule]
 
 
 Share = Annotated[float, Field(ge=0, le=1)]

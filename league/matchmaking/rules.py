@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from league.errors import ConfigError, UserError
-from league.matchmaking.pairing import Rule
+from league.matchmaking.pairing import Mixture, Rule
 from league.registry import Registry, build
 
 MATCHMAKERS: dict[str, str] = {
@@ -37,6 +37,12 @@ def make_rule(name: str, settings: Mapping[str, Any] | None = None) -> Rule:
     except UserError as error:
         lines = str(error).splitlines()
         raise ConfigError(f"matchmaking rule '{name}'", [line.removeprefix("settings.") for line in lines]) from error
+
+
+def make_mixture(weights: Mapping[str, float], parameters: Mapping[str, Mapping[str, Any]]) -> Mixture:
+    """The rules with a weight above 0, with their parameters. Raises ConfigError listing every problem."""
+    chosen = {name: weight for name, weight in weights.items() if weight > 0}
+    return Mixture(chosen, {name: make_rule(name, parameters.get(name)) for name in chosen})
 
 
 def check_rules(mixture: Mapping[str, float], parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:

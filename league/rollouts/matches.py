@@ -1,4 +1,4 @@
-"""The one way to make a match, and the one place where match ids are made.
+"""Matches as values: the one way to make one and its id, and what of a played one is stored and counted.
 
 An id is `round-task-place…`: unique in its run, and the same whenever the same run plays the same match.
 """
@@ -6,7 +6,7 @@ An id is `round-task-place…`: unique in its run, and the same whenever the sam
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from league.types import Match, Problem, RewardMix, Version
+from league.types import Episode, Match, MatchResult, Outcome, Problem, RewardMix, Score, Version
 
 
 def match_id(number: int, task: str, *place: int | str) -> str:
@@ -41,3 +41,15 @@ def make_match(
         situation=situation,
         rewards=rewards or RewardMix(),
     )
+
+
+def result_of(episode: Episode, score: Score | None, shown: object | None = None) -> MatchResult:
+    """`score` is None for an episode that is void, `shown` the transcript to keep, if any."""
+    if score is None:
+        return MatchResult(episode.match, {}, (), None, episode.void)
+    return MatchResult(episode.match, score.metrics, score.outcomes, shown)
+
+
+def outcomes_of(results: Iterable[MatchResult]) -> list[Outcome]:
+    """What counts for payoffs and ratings: nothing of a void match."""
+    return [outcome for result in results if result.void is None for outcome in result.outcomes]

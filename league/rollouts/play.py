@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from league.errors import BackendError
+from league.rollouts.matches import result_of
 from league.seeds import derive
 from league.types import (
     BASE,
@@ -20,6 +21,7 @@ from league.types import (
     Decision,
     Episode,
     Match,
+    MatchResult,
     Message,
     Node,
     PrefixCaching,
@@ -70,6 +72,16 @@ def play(
         while any(state.open for state in running):
             _play_stage([state for state in running if state.open], backend, players or {})
     return [state.episode for state in running]
+
+
+def play_unseen(
+    matches: Sequence[Match], tasks: Mapping[str, Task], backend: Backend, players: Mapping[str, Player]
+) -> list[MatchResult]:
+    """Play and score; nothing is kept of what was said."""
+    return [
+        result_of(episode, tasks[episode.match.task].score(episode) if episode.void is None else None)
+        for episode in play(matches, tasks, backend, players)
+    ]
 
 
 def _play_stage(running: Sequence[_MatchInPlay], backend: Backend, players: Mapping[str, Player]) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from league.rollouts import outcomes_of
 from league.round.values import RoundDraft
-from league.runtime.assembly import forget
 from league.runtime.checkpoint import save_adapter, save_optimizer
 from league.runtime.league import League, LeagueState
+from league.store.commit import TRIM_EVERY
 from league.store.records import RoundRecord
 
 
@@ -38,4 +38,12 @@ def commit(league: League, state: LeagueState, draft: RoundDraft) -> LeagueState
         )
     )
     league.store.collect_garbage()
-    return forget(league, state, draft.number)
+    return _trimmed(league, state, draft.number)
+
+
+def _trimmed(league: League, state: LeagueState, number: int) -> LeagueState:
+    """The state without what only concerns versions that left: a resumed run would not know it either."""
+    view = state.view.trimmed(number)
+    if number % TRIM_EVERY == 0:
+        view = view.replaced(league.store.payoff_cells())
+    return replace(state, view=view, ratings=state.ratings.kept(state.opponents()))

@@ -163,8 +163,7 @@ def _version_matches(
         RuleContext(view, name, number),
         pairs,
         chosen.matches,
-        mixture=chosen.matchmaking,
-        parameters=chosen.rules,
+        mixture=league.version_mixture,
         rng=stream,
     )
     for place, pairing in enumerate(drawn):

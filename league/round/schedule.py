@@ -44,9 +44,7 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> list[Ma
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
         context = RuleContext(state.view, name, number)
-        drawn = draw_pairings(
-            context, candidates, chosen.matches, mixture=chosen.matchmaking, parameters=chosen.rules, rng=stream
-        )
+        drawn = draw_pairings(context, candidates, chosen.matches, mixture=league.mixtures[name], rng=stream)
         for place, pairing in enumerate(drawn):
             situation, rewards = _situation(chosen, stream)
             index = warmed_up + (number - 1) * chosen.matches + place
@@ -166,7 +164,7 @@ def _situation(chosen: TaskConfig, stream: np.random.Generator) -> tuple[str, Re
     weights = np.array([chosen.situations[name].weight for name in names])
     name = names[int(stream.choice(len(names), p=weights / weights.sum()))]
     drawn = chosen.situations[name]
-    return name, RewardMix(drawn.individual, drawn.team, drawn.competitive)
+    return name, RewardMix(**drawn.model_dump(exclude={"weight"}))
 
 
 def _seats(

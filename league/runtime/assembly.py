@@ -13,6 +13,7 @@ from league.backends.router import RouterBackend
 from league.backends.scripted import ScriptedBackend, imported, mixed_strategy
 from league.config import AgentConfig, Config, load_config
 from league.errors import RunFolderError
+from league.matchmaking import make_mixture
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.peft_io import import_peft
@@ -25,7 +26,6 @@ from league.runtime.checkpoint import load_adapter
 from league.runtime.code_folders import look_for_code, remember_code
 from league.runtime.league import League, LeagueState
 from league.seeds import derive
-from league.store.commit import TRIM_EVERY
 from league.store.records import Retention
 from league.store.run import RunStore
 from league.types import Backend, Hyper, Sampling, Version
@@ -74,17 +74,6 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     return _league(prepared, base, bank, store), replace(state, view=view, ratings=ratings)
 
 
-def forget(league: League, state: LeagueState, number: int) -> LeagueState:
-    """After the commit of round `number`: let go of what only concerns versions that left.
-
-    A resumed run would not know it either.
-    """
-    view = state.view.trimmed(number)
-    if number % TRIM_EVERY == 0:
-        view = view.replaced(league.store.payoff_cells())
-    return replace(state, view=view, ratings=state.ratings.kept(state.opponents()))
-
-
 def read_config(folder: Path) -> Config:
     """The resolved config of a run folder, which may have been moved since."""
     path = folder / "config.yaml"
@@ -116,10 +105,13 @@ def load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]
 
 
 def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore) -> League:
+    versions = prepared.config.evaluation.versions
     return League(
         config=prepared.config,
         domains=prepared.domains,
         tasks={name: equipped(task, bank) for name, task in prepared.tasks.items()},
+        mixtures={name: make_mixture(task.matchmaking, task.rules) for name, task in prepared.config.tasks.items()},
+        version_mixture=make_mixture(versions.matchmaking, versions.rules),
         base=base,
         bank=bank,
         backend=backend_for(prepared, base, bank, store.journal),

@@ -13,11 +13,12 @@ from league.config import Config
 from league.errors import LeagueError
 from league.learning.advantages import Credit
 from league.learning.objective import Objective
+from league.matchmaking import Mixture
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
-from league.population import AlarmHistory, Evolution, Population
+from league.population import AlarmHistory, EvolutionHistory, Population
 from league.rollouts import Player, outcomes_of
 from league.store.run import RunStore
 from league.types import BASE, Backend, MatchResult, Version
@@ -32,6 +33,10 @@ class League:
     config: Config
     domains: Mapping[str, Domain]
     tasks: Mapping[str, Task]
+    mixtures: Mapping[str, Mixture]
+    """Task → the matchmaking rules that share its training matches."""
+    version_mixture: Mixture
+    """The rules that share the contests between frozen versions."""
     base: BaseModel | None
     """None when no agent has weights: such a league needs no model."""
     bank: AdapterBank | None
@@ -78,7 +83,7 @@ class LeagueState:
     exams: Mapping[str, Any] = field(default_factory=dict)
     """JSON of the measurements before the first round ("start") and after the last ("end"), kept for ever."""
     alarms: AlarmHistory = AlarmHistory()
-    evolution: Evolution = Evolution()
+    evolution: EvolutionHistory = EvolutionHistory()
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -129,7 +134,7 @@ class LeagueState:
             tokens=dict(data["tokens"]),
             exams=dict(data["marks"]),
             alarms=AlarmHistory.from_json(data["guards"]),
-            evolution=Evolution.from_json(data.get("evolution", {})),
+            evolution=EvolutionHistory.from_json(data.get("evolution", {})),
             clock=dict(data.get("clock", {})),
         )
 

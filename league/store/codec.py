@@ -8,6 +8,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def pack_matches(
                 match.task,
                 match.purpose,
                 match.situation,
-                [mix.individual, mix.team, mix.competitive],
+                list(astuple(mix)),
                 {seat: version_id(version) for seat, version in match.seats.items()},
                 result.void,
                 [
@@ -139,7 +140,7 @@ def unpack_matches(
                 task=task,
                 purpose=purpose,
                 situation=situation,
-                rewards=(rewards[0], rewards[1], rewards[2]),
+                rewards=tuple(rewards),
                 seats={seat: version(key) for seat, key in seats.items()},
                 void=void,
                 outcomes=tuple(

@@ -71,8 +71,8 @@ class StoredMatch:
     task: str
     purpose: str
     situation: str
-    rewards: tuple[float, float, float]
-    """(individual, team, competitive)"""
+    rewards: tuple[float, ...]
+    """The weights of its reward mix, in the order of RewardMix's fields."""
     seats: Mapping[str, Version]
     void: str | None
     outcomes: tuple[Outcome, ...]

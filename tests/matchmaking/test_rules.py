@@ -9,7 +9,16 @@ import pytest
 from pydantic import Field
 
 from league.errors import ConfigError, DataError
-from league.matchmaking import MATCHMAKERS, Pairing, Rule, RuleContext, check_rules, draw_pairings, make_rule
+from league.matchmaking import (
+    MATCHMAKERS,
+    Pairing,
+    Rule,
+    RuleContext,
+    check_rules,
+    draw_pairings,
+    make_mixture,
+    make_rule,
+)
 from league.matchmaking.draw import apportion
 from league.matchmaking.rules import RULES
 from league.payoffs.view import PayoffView
@@ -253,25 +262,26 @@ def test_schedule_keeps_the_mixture_and_hands_on_what_a_rule_leaves() -> None:
         CHESS,
         pairs,
         20,
-        mixture={"self_play": 0.25, "pfsp": 0.75},
-        parameters={"pfsp": {"curve": "hard", "floor": 0.0}},
+        mixture=make_mixture({"self_play": 0.25, "pfsp": 0.75}, {"pfsp": {"curve": "hard", "floor": 0.0}}),
         rng=rng,
     )
     assert sum(p.col == ME for p in drawn) >= 5 and len(drawn) == 20
     handed = draw_pairings(
-        CHESS, pairs, 40, mixture={"cycle": 0.9, "self_play": 0.1}, parameters={}, rng=rng
+        CHESS, pairs, 40, mixture=make_mixture({"cycle": 0.9, "self_play": 0.1}, {}), rng=rng
     )  # no certified cycle: self-play takes all
     assert all(p.col == ME for p in handed)
-    alone = draw_pairings(CHESS, THREE, 300, mixture={"cycle": 1.0}, parameters={}, rng=rng)  # nobody speaks: uniform
+    alone = draw_pairings(
+        CHESS, THREE, 300, mixture=make_mixture({"cycle": 1.0}, {}), rng=rng
+    )  # nobody speaks: uniform
     assert {p.col for p in alone} == {EASY, EVEN, HARD}
     again = [
-        draw_pairings(CHESS, pairs, 8, mixture={"pfsp": 1.0}, parameters={}, rng=np.random.default_rng(3))
+        draw_pairings(CHESS, pairs, 8, mixture=make_mixture({"pfsp": 1.0}, {}), rng=np.random.default_rng(3))
         for _ in range(2)
     ]
     assert again[0] == again[1]
-    assert draw_pairings(CHESS, [], 0, mixture={"uniform": 1.0}, parameters={}, rng=rng) == []
+    assert draw_pairings(CHESS, [], 0, mixture=make_mixture({"uniform": 1.0}, {}), rng=rng) == []
     with pytest.raises(DataError, match="no candidate pairing"):
-        draw_pairings(CHESS, [], 3, mixture={"uniform": 1.0}, parameters={}, rng=rng)
+        draw_pairings(CHESS, [], 3, mixture=make_mixture({"uniform": 1.0}, {}), rng=rng)
 
 
 def test_apportionment_is_exact_on_average_and_never_off_by_one() -> None:
@@ -332,7 +342,7 @@ def test_a_new_rule_with_a_parameter_needs_its_dotted_path_only() -> None:
 
     def drawn(pull: float, seed: int) -> set[Version]:
         found = draw_pairings(
-            CHESS, pairs, 64, mixture={OWN: 1.0}, parameters={OWN: {"pull": pull}}, rng=np.random.default_rng(seed)
+            CHESS, pairs, 64, mixture=make_mixture({OWN: 1.0}, {OWN: {"pull": pull}}), rng=np.random.default_rng(seed)
         )
         return {pairing.col for pairing in found}
 

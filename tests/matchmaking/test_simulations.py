@@ -6,7 +6,7 @@ Every test states its odds of a false failure.
 import numpy as np
 import pytest
 
-from league.matchmaking import Pairing, RuleContext, active, draw_pairings, make_rule
+from league.matchmaking import Pairing, RuleContext, active, draw_pairings, make_mixture, make_rule
 from league.matchmaking.active import next_pairs
 from league.payoffs.edges import certified_edges
 from league.payoffs.graph import components, three_cycles
@@ -98,7 +98,7 @@ def skill_after(rule: str, settings: dict, seed: int) -> float:
         pairs = [Pairing(me, other) for other in opponents]
         outcomes = []
         for pairing in draw_pairings(
-            RuleContext(view, "game", number), pairs, 4, mixture={rule: 1.0}, parameters={rule: settings}, rng=rng
+            RuleContext(view, "game", number), pairs, 4, mixture=make_mixture({rule: 1.0}, {rule: settings}), rng=rng
         ):
             p = 1 / (1 + np.exp(opponents[pairing.col] - skill))
             outcomes.append(contest(me, pairing.col, int(rng.binomial(6, p)), 6))
@@ -129,7 +129,7 @@ def taught(rule: str, seed: int) -> float:
         pairs = [Pairing(Version("t", 0), Version("s", number), str(d)) for d in range(6)]
         outcomes = []
         for pairing in draw_pairings(
-            RuleContext(view, "lesson", number), pairs, 4, mixture={rule: 1.0}, parameters={}, rng=rng
+            RuleContext(view, "lesson", number), pairs, 4, mixture=make_mixture({rule: 1.0}, {}), rng=rng
         ):
             d = int(pairing.domain)
             p = 1 / (1 + np.exp(-level[d]))
@@ -166,7 +166,7 @@ def delta_collected(rule: str, seed: int) -> float:
         pairs = [Pairing(Version(f"t{i}", number), Version("s", number), "sums") for i in range(6)]
         outcomes = []
         for pairing in draw_pairings(
-            RuleContext(view, "lesson", number), pairs, 4, mixture={rule: 1.0}, parameters={}, rng=rng
+            RuleContext(view, "lesson", number), pairs, 4, mixture=make_mixture({rule: 1.0}, {}), rng=rng
         ):
             delta = true[int(pairing.row.agent[1:])]
             items = rng.normal(delta, 0.6, 32)
@@ -210,8 +210,7 @@ def rounds_to_notice(rule: str, seed: int) -> int:
             RuleContext(view, "game", number),
             pairs,
             1,
-            mixture={rule: 1.0},
-            parameters={rule: {"half_life": 3.0}} if rule != "uniform" else {},
+            mixture=make_mixture({rule: 1.0}, {rule: {"half_life": 3.0}} if rule != "uniform" else {}),
             rng=rng,
         )[0]
         met += pairing.col == lost

@@ -11,7 +11,7 @@ import pytest
 from league.errors import DataError
 from league.model.base import BaseModel
 from league.model.memory import release_freed_memory
-from league.population.evolution import REMEMBERED, Evolution
+from league.population.history import REMEMBERED, EvolutionHistory
 from league.types import Message, Version
 from tasks.contest import Contest
 from tasks.domains import make_domain
@@ -66,7 +66,7 @@ def test_a_domain_counts_as_exhausted_after_so_many_problems(monkeypatch: pytest
 
 
 def test_the_memory_of_retired_versions_is_bounded() -> None:
-    memory = Evolution()
+    memory = EvolutionHistory()
     for number in range(REMEMBERED + 50):
         memory = memory.with_retired([Version("max", number)], number, 3)
     assert len(memory.retired) == REMEMBERED and memory.retired[-1] == (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from league.config import ExploitersConfig, SnapshotsConfig
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
-from league.population import AlarmHistory, Evolution, Member, Population
+from league.population import AlarmHistory, EvolutionHistory, Member, Population
 from league.population.exploiters import is_target, targets_of
 from league.population.pbt import better, better_by_items, exploits, explore
 from league.population.retirement import dominated, to_retire
@@ -207,7 +207,7 @@ def test_exploiters_meet_whom_they_are_for() -> None:
 def test_population_and_memory_survive_json() -> None:
     people = population().changed("ada", twin=Version("ada", 4))
     assert Population.from_json(people.to_json()) == people
-    memory = Evolution().begun("ada", Version("ada", 0), Hyper(0.1)).begun("ada", Version("ada", 9), Hyper(0.2))
+    memory = EvolutionHistory().begun("ada", Version("ada", 0), Hyper(0.1)).begun("ada", Version("ada", 9), Hyper(0.2))
     memory = memory.frozen("ada", 3).frozen("ada", 7).cut("ada", 4).with_merged("ada")
     memory = memory.with_retired([Version("max", 1), Version("max", 2)], 5, 1)
     assert memory.origin["ada"] == Version("ada", 0) and (memory.frozen_before["ada"], memory.frozen_at["ada"]) == (
@@ -215,7 +215,9 @@ def test_population_and_memory_survive_json() -> None:
         7,
     )
     assert memory.stored == (Version("max", 2),) and len(memory.retired) == 2
-    assert Evolution.from_json(memory.to_json()) == memory and Evolution.from_json({}) == Evolution()
+    assert (
+        EvolutionHistory.from_json(memory.to_json()) == memory and EvolutionHistory.from_json({}) == EvolutionHistory()
+    )
     memory = memory.without(frozenset({"ada"}))
     assert not memory.origin and not memory.merged and not memory.since
     guards = AlarmHistory({"ada": {"length": 1.0}}, {"ada": Version("ada", 1)}, {"ada": 1}, ("ada",))

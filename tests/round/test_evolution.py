@@ -1,4 +1,4 @@
-"""Evolution in real tiny leagues whose results are known: snapshots, exploiters, PBT, retirement,
+"""EvolutionHistory in real tiny leagues whose results are known: snapshots, exploiters, PBT, retirement,
 mergers, and exact resume through all of it."""
 
 import io

@@ -1,6 +1,6 @@
-"""What evolution remembers between rounds.
+"""What evolution and the alarms remember between rounds.
 
-It is part of the round's state, so a resumed run goes on as it was.
+It is part of the round's state, so a resumed run goes on exactly where it was.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Evolution:
+class EvolutionHistory:
     """By agent: when it was frozen last, where its present line of weights began, where it began at all."""
 
     frozen_at: Mapping[str, int] = field(default_factory=dict)
@@ -38,11 +38,11 @@ class Evolution:
     merged: tuple[str, ...] = ()
     """Agents that were born by merging and live."""
 
-    def begun(self, name: str, origin: Version, hyper: Hyper) -> "Evolution":
+    def begun(self, name: str, origin: Version, hyper: Hyper) -> "EvolutionHistory":
         """An agent's beginning, remembered once."""
         return replace(self, origin={name: origin, **self.origin}, start={name: hyper, **self.start})
 
-    def frozen(self, name: str, number: int) -> "Evolution":
+    def frozen(self, name: str, number: int) -> "EvolutionHistory":
         """A snapshot was made in round `number`."""
         return replace(
             self,
@@ -50,21 +50,21 @@ class Evolution:
             frozen_at={**self.frozen_at, name: number},
         )
 
-    def cut(self, name: str, step: int) -> "Evolution":
+    def cut(self, name: str, step: int) -> "EvolutionHistory":
         """The agent's present line of weights begins at this step."""
         return replace(self, since={**self.since, name: step})
 
-    def with_retired(self, versions: Iterable[Version], number: int, stored: int) -> "Evolution":
+    def with_retired(self, versions: Iterable[Version], number: int, stored: int) -> "EvolutionHistory":
         """Versions were retired; the newest `stored` of all keep their weights."""
         retired = (*self.retired, *((version, number) for version in versions))[-REMEMBERED:]
         kept = tuple(version for version, _ in retired)[max(0, len(retired) - stored) :]
         return replace(self, retired=retired, stored=kept)
 
-    def with_merged(self, name: str) -> "Evolution":
+    def with_merged(self, name: str) -> "EvolutionHistory":
         """A merged agent joined the league."""
         return replace(self, merged=(*self.merged, name))
 
-    def without(self, names: frozenset[str]) -> "Evolution":
+    def without(self, names: frozenset[str]) -> "EvolutionHistory":
         """These agents left the league."""
 
         def left(table: Mapping[str, T]) -> dict[str, T]:
@@ -93,7 +93,7 @@ class Evolution:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Evolution":
+    def from_json(cls, data: Mapping[str, Any]) -> "EvolutionHistory":
         """Runs from before there was evolution have none of it: {} is an empty memory."""
         return cls(
             frozen_at=dict(data.get("frozen_at", {})),
@@ -105,3 +105,52 @@ class Evolution:
             stored=tuple(Version.parse(text) for text in data.get("stored", ())),
             merged=tuple(data.get("merged", ())),
         )
+
+
+@dataclass(frozen=True)
+class AlarmHistory:
+    """By agent: the first round's measurements, the last good version, roll-backs in a row."""
+
+    first: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    good: Mapping[str, Version] = field(default_factory=dict)
+    strikes: Mapping[str, int] = field(default_factory=dict)
+    quarantined: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()
+    """The newest round's alarms, in words."""
+
+    def without(self, names: frozenset[str]) -> "AlarmHistory":
+        """These agents left the league."""
+        return replace(
+            self,
+            first={agent: value for agent, value in self.first.items() if agent not in names},
+            good={agent: value for agent, value in self.good.items() if agent not in names},
+            strikes={agent: value for agent, value in self.strikes.items() if agent not in names},
+            quarantined=tuple(agent for agent in self.quarantined if agent not in names),
+        )
+
+    def with_good(self, agent: str, version: Version) -> "AlarmHistory":
+        """This version of the agent is the one to go back to."""
+        return replace(self, good={**self.good, agent: version})
+
+    def with_strikes(self, agent: str, count: int) -> "AlarmHistory":
+        """So many roll-backs in a row; 0 forgets them."""
+        others = {name: strikes for name, strikes in self.strikes.items() if name != agent}
+        return replace(self, strikes=others | ({agent: count} if count else {}))
+
+    def with_first(self, agent: str, measured: Mapping[str, float]) -> "AlarmHistory":
+        """The measurements that later ones of the agent are compared with."""
+        return replace(self, first={**self.first, agent: dict(measured)})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "first": {agent: dict(values) for agent, values in self.first.items()},
+            "good": {agent: str(version) for agent, version in self.good.items()},
+            "strikes": dict(self.strikes),
+            "quarantined": list(self.quarantined),
+            "raised": list(self.raised),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "AlarmHistory":
+        good = {agent: Version.parse(name) for agent, name in data["good"].items()}
+        return cls(dict(data["first"]), good, dict(data["strikes"]), tuple(data["quarantined"]), tuple(data["raised"]))
