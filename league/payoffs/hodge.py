@@ -37,12 +37,11 @@ NOTHING = 1e-12
 class HodgeSplit:
     """Shares of the energy: the cyclic one, and of it the harmonic part; the rest of it is curl.
 
-    `potential` (N,) is f, with mean 0. `interval` is the bootstrap 90% interval of `cyclic`, None for an exact matrix.
+    `interval` is the bootstrap 90% interval of `cyclic`, None for an exact matrix.
     """
 
     cyclic: float
     harmonic: float
-    potential: FloatArray
     interval: tuple[float, float] | None = None
 
 
@@ -81,7 +80,7 @@ def hodge_split(matrix: PayoffMatrix, space: Space, replicates: int = 200, seed:
         if matrix.counts and replicates
         else None
     )
-    return HodgeSplit(cyclic, hole, potential_N - potential_N.mean(), interval)
+    return HodgeSplit(cyclic, hole, interval)
 
 
 def has_signal(counts: Counts, deviations: float = 1.645) -> bool:
