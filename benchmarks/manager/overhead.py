@@ -5,8 +5,8 @@ A part of `python -m benchmarks.manager overhead`.
 Each size is a run of `league train`'s loop without a model: N scripted players of rock-paper-scissors, 64 matches a
 round, half by PFSP and half by the Nash mixture. What is shown is the price of the league's work in CPU-seconds a
 round, against which a round's generation and update are to be held. The pictures are those of one measurement;
-`league.reporting.time_budget` decides how often they are drawn. EvolutionHistory's look is what `league.round.evolve` asks
-of the payoffs in a round in which everything is due.
+`league.reporting.time_budget` decides how often they are drawn. "evolution's look" is what `league.round.evolve`
+asks of the payoffs in a round in which everything is due.
 """
 
 import tempfile
