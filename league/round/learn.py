@@ -30,7 +30,7 @@ def learn(
     trained = sum(done.tokens for done in updates.values())
     draft.scalars |= {"tokens/sampled": float(sampled), "tokens/trained": float(trained), "groups/flat": flat}
     for agent, done in updates.items():
-        draft.scalars |= _update_scalars(agent, done, hypers[agent])
+        draft.scalars |= _update_scalars(agent, done, hypers[agent], clips=league.objective().clip is not None)
     draft.scalars |= _task_scalars(draft.matches)
     draft.scalars |= _rewards(state.population, episodes, scores)
     draft.scalars |= _against_pasts(state.population, draft.matches)
@@ -76,11 +76,19 @@ def _update(
     return update(league.base, league.bank, samples, hypers, league.objective(), diverged=broken)
 
 
-def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper) -> dict[str, float]:
-    """update/AGENT/quantity → its value; KL only where it is asked for, because only then it is measured."""
+def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool) -> dict[str, float]:
+    """update/AGENT/quantity → its value.
+
+    Left out is what was not measured: KL where it is not asked for, the share of clipped tokens where the objective
+    does not clip, and the mean log-probability where no token carried a gradient.
+    """
     found = {"loss": done.loss, "grad_norm": done.grad_norm, "entropy": done.entropy, "samples": float(done.samples)}
     if hyper.kl:
         found["kl"] = done.kl
+    if done.tokens:
+        found["mean_logprob"] = done.mean_logprob
+        if clips:
+            found["clip_fraction"] = done.clip_fraction
     return {f"update/{agent}/{name}": value for name, value in found.items()}
 
 

@@ -1,6 +1,7 @@
 """The loop on a tiny real model: rounds exist when committed, a resumed run is the same run, frozen
 things stay as they are."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,13 +11,15 @@ import pytest
 
 from league.errors import RunFolderError, UserError
 from league.evaluation.on_demand import load_players
+from league.learning.update import AgentUpdate
 from league.loop import resume, train
 from league.preflight.checks import prepare
+from league.round.learn import _update_scalars
 from league.runtime.export import choose, export_agents
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.run import request_stop
-from league.types import BASE, Message, Request, Sampling, Version
+from league.types import BASE, Hyper, Message, Request, Sampling, Version
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
@@ -51,8 +54,24 @@ def test_every_round_is_stored_whole(run: Path) -> None:
         assert {match.task for match in reader.matches(1, 1)} == {"teaching", "contest"}
         names = set(reader.scalar_names())
         assert {"accuracy/ada/sums", "accuracy/base/sums", "reward/student", "reward/expert", "tokens/sampled"} <= names
+        updated = {name.rpartition("/")[2] for name in names if name.startswith("update/")}
+        assert "mean_logprob" in updated and "clip_fraction" not in updated  # this objective does not clip
         assert {rating.ladder for rating in reader.ratings()} >= {"overall"}
         assert reader.transcript_ids()
+
+
+def test_an_update_says_what_was_measured_and_no_more() -> None:
+    done = AgentUpdate(
+        agent="ada", samples=3, tokens=12, loss=0.1, grad_norm=0.2, kl=0.3, entropy=0.4, clip_fraction=0.25,
+        mean_logprob=-2.0, steps=1,
+    )  # fmt: skip
+    always = {f"update/ada/{name}" for name in ("loss", "grad_norm", "entropy", "samples")}
+    clipped = _update_scalars("ada", done, Hyper(1e-4), clips=True)
+    assert clipped["update/ada/clip_fraction"] == 0.25 and clipped["update/ada/mean_logprob"] == -2.0
+    assert set(clipped) == always | {"update/ada/clip_fraction", "update/ada/mean_logprob"}
+    assert set(_update_scalars("ada", done, Hyper(1e-4), clips=False)) == always | {"update/ada/mean_logprob"}
+    still = dataclasses.replace(done, tokens=0, mean_logprob=0.0, clip_fraction=0.0)
+    assert set(_update_scalars("ada", still, Hyper(1e-4, kl=0.1), clips=True)) == always | {"update/ada/kl"}
 
 
 def test_versions_are_immutable_and_their_line_is_unbroken(run: Path) -> None:
