@@ -48,7 +48,7 @@ from league.config import Config, parse_config
 from league.loop import train
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.grammar import Grammars, unpack
+from league.model.grammar import Grammars, unpack_mask
 from league.model.score import score
 from league.payoffs.nash import max_entropy_nash
 from league.preflight.checks import prepare
@@ -172,7 +172,7 @@ def openings(base: BaseModel, grammar: str, moves: Sequence[str]) -> tuple[list[
 
     Raises ValueError where an opening leaves the move undecided.
     """
-    allowed = unpack(torch.from_numpy(Grammars(base).start(grammar).mask()[None].copy()), base.head_VH.shape[0])[0]
+    allowed = unpack_mask(torch.from_numpy(Grammars(base).start(grammar).mask()[None].copy()), base.head_VH.shape[0])[0]
     tokens = allowed.nonzero().flatten().tolist()
     leads = [
         [place for place, move in enumerate(moves) if move.startswith(str(base.tokenizer.decode([token])))]

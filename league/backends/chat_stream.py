@@ -42,7 +42,7 @@ class Failed(Exception):
         super().__init__(reason)
 
 
-def connect(config: RemoteConfig, key: str) -> openai.AsyncOpenAI:
+def open_client(config: RemoteConfig, key: str) -> openai.AsyncOpenAI:
     """A client that tries once and follows no redirect.
 
     It refuses whatever is no event stream before reading it.

@@ -19,7 +19,7 @@ from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import Engine, Prompt
 from league.model.engine_choice import engine_for
-from league.model.grammar import Grammars, Guide, unpack
+from league.model.grammar import Grammars, Guide, unpack_mask
 from league.model.sampling import RowSampling, draw
 from league.seeds import generator
 from league.types import Reply, Request, Version
@@ -136,7 +136,7 @@ class LocalBackend:
         for index, row in enumerate(rows):
             if row.guide is not None and row.reply is None:
                 masks_RW[index] = row.guide.mask()
-        return unpack(torch.from_numpy(masks_RW).to(self.base.device), self.base.head_VH.shape[0])
+        return unpack_mask(torch.from_numpy(masks_RW).to(self.base.device), self.base.head_VH.shape[0])
 
     def _groups(
         self, requests: Sequence[Request], prompts: list[tuple[int, ...]], rows: list[_ReplyInProgress]

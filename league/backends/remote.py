@@ -142,14 +142,14 @@ class RemoteBackend:
     async def _ask_player(
         self, agent: str, requests: Sequence[Request], places: Sequence[tuple[int, int]]
     ) -> dict[tuple[int, int], Reply | BackendError]:
-        from league.backends.chat_stream import connect
+        from league.backends.chat_stream import open_client
 
         config = self.players[agent]
         key = key_of(config, self.environment)
         if key is None:
             return dict.fromkeys(places, BackendError(f"{agent}: the environment variable {config.key} holds no key"))
         slots = asyncio.Semaphore(config.parallel)
-        async with connect(config, key or "none") as client:
+        async with open_client(config, key or "none") as client:
             asked = (
                 self._one(client, agent, requests[place], sample, slots=slots, key=key) for place, sample in places
             )

@@ -38,7 +38,7 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Job:
+class PromptJob:
     """One prompt for one adapter (None: the base), sampled `samples` times."""
 
     prompt: tuple[int, ...]
@@ -64,7 +64,7 @@ class Draw:
 class Sampler(Protocol):
     """What is needed of vLLM."""
 
-    def sample(self, jobs: Sequence[Job]) -> list[list[Draw]]:
+    def sample(self, jobs: Sequence[PromptJob]) -> list[list[Draw]]:
         """Answer every job with its `samples` draws, in order.
 
         Raises BackendError when the engine fails.
@@ -105,7 +105,7 @@ class VllmBackend:
             if request.sampling.grammar is not None:
                 raise UserError("grammar: the vLLM backend does not take grammars; use the local backend")
             jobs.append(
-                Job(
+                PromptJob(
                     prompt,
                     self._adapter(request.version),
                     request.sampling,
@@ -134,7 +134,7 @@ class VllmBackend:
         return self._adapters[key]
 
     def _replies(
-        self, requests: Sequence[Request], jobs: Sequence[Job], answers: list[list[Draw]]
+        self, requests: Sequence[Request], jobs: Sequence[PromptJob], answers: list[list[Draw]]
     ) -> list[tuple[Reply, ...]]:
         flat = [(i, draw) for i, draws in enumerate(answers) for draw in draws if draw.tokens]
         ours = score(
@@ -194,7 +194,7 @@ class VllmSampler:
             **options,
         )
 
-    def sample(self, jobs: Sequence[Job]) -> list[list[Draw]]:
+    def sample(self, jobs: Sequence[PromptJob]) -> list[list[Draw]]:
         from vllm import SamplingParams, TokensPrompt
         from vllm.lora.request import LoRARequest
 

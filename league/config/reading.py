@@ -65,7 +65,7 @@ def parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> Confi
 def try_parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> ParseResult:
     """Like `parse_config`, but nothing is raised: what is wrong is returned, in `problems`."""
     try:
-        data = yaml_values.load(text)
+        data = yaml_values.parse_yaml(text)
     except ValueError as error:
         return ParseResult(source, None, (f"not valid YAML: {error}",))
     if not isinstance(data, dict):
@@ -135,7 +135,7 @@ def _apply(data: dict[str, Any], override: str) -> str | None:
     if not isinstance(place, dict):
         return f"override '{override}': '{'.'.join(parents)}' is not a section"
     try:
-        place[last] = yaml_values.load_name(value) if last == "name" else yaml_values.load(value)
+        place[last] = yaml_values.load_name(value) if last == "name" else yaml_values.parse_yaml(value)
     except ValueError as error:
         return f"override '{key}': the value is not valid YAML: {error}"
     return None

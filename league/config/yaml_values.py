@@ -20,7 +20,7 @@ MAX_INTEGER = 2**62
 UNWANTED: dict[type[object], str] = {bytes: "binary", set: "set", tuple: "pairs"}
 
 
-def load(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """The document. Raises ValueError with the reason in one line: not YAML, or see `checked_copy`."""
     try:
         return checked_copy(yaml.load(text, Loader=_StrictLoader))
@@ -30,7 +30,7 @@ def load(text: str) -> Any:
 
 def load_name(text: str) -> Any:
     """A value that is read as text whatever YAML would make of it. Raises ValueError."""
-    found: dict[str, Any] = load(f"name: {text}")
+    found: dict[str, Any] = parse_yaml(f"name: {text}")
     return found["name"]
 
 

@@ -132,7 +132,7 @@ def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozen
     return EpisodeSamples(tuple(samples), total, flat, shown)
 
 
-def collect(episodes: Sequence[EpisodeSamples]) -> tuple[list[Sample], float]:
+def collect_samples(episodes: Sequence[EpisodeSamples]) -> tuple[list[Sample], float]:
     """All samples of a round, and the share of groups without variance (0 when there were none)."""
     samples = [sample for episode in episodes for sample in episode.samples]
     total = sum(episode.groups for episode in episodes)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from league.errors import ConfigError
-from league.model.grammar import unpack
+from league.model.grammar import unpack_mask
 from league.model.sampling import BLOCK, RowSampling, log_total, truncate
 from league.types import Hyper
 
@@ -157,7 +157,7 @@ def _slope(
         unbounded_NV = scores_NV.softmax(1)
         full_N = chosen_N - log_total(scores_NV, unbounded_NV)
     if positions.allowed_NW is not None:
-        scores_NV = scores_NV.masked_fill(~unpack(positions.allowed_NW, scores_NV.shape[1]), float("-inf"))
+        scores_NV = scores_NV.masked_fill(~unpack_mask(positions.allowed_NW, scores_NV.shape[1]), float("-inf"))
     scores_NV = truncate(scores_NV, sampling, forced_R=positions.tokens_N)
     probability_NV = scores_NV.softmax(1)
     total_N = log_total(scores_NV, probability_NV)

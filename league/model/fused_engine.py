@@ -19,7 +19,7 @@ from league.model.decoder_layer import LayerBackward, Saved, layer_forward
 from league.model.decoder_weights import Decoder
 from league.model.engine import Engine, GradientSink, MicroBatch, Pass, Prompt, Row
 from league.model.fused_session import FusedSession
-from league.model.packing import Packed, pack, plan_packed
+from league.model.packing import Packed, pack_rows, plan_packed
 from league.model.prefix_cache import PrefixCache
 from league.types import Version
 
@@ -69,7 +69,7 @@ class FusedEngine(Engine):
     def run(
         self, rows: Sequence[Row], versions: Sequence[Version | None], sink: GradientSink | None, checkpointing: bool
     ) -> Pass:
-        packed = pack(
+        packed = pack_rows(
             self.decoder, [prompt + completion[:-1] for prompt, completion in rows], versions, self.stack(versions)
         )
         pick = torch.tensor(

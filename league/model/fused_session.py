@@ -18,7 +18,7 @@ from league.model.decoder_layer import head_norms, layer_forward
 from league.model.decoder_weights import DOWN, GATE_UP, OUT, QKV, Decoder
 from league.model.engine import Prompt, Session
 from league.model.memory import release_freed_memory
-from league.model.packing import pack, plan_packed
+from league.model.packing import pack_rows, plan_packed
 from league.model.prefix_cache import PrefixCache
 from league.types import Version
 
@@ -154,7 +154,7 @@ class FusedSession(Session):
         """The same for the prompts with these indices, in one packed pass."""
         d, cache = self.decoder, self.prefixes
         found = [cache.find(prompts[i].version, prompts[i].tokens[:-1]) for i in part] if cache is not None else None
-        packed = pack(d, [prompts[i].tokens for i in part], [prompts[i].version for i in part], self.stack, found)
+        packed = pack_rows(d, [prompts[i].tokens for i in part], [prompts[i].version for i in part], self.stack, found)
         self.reused += len(packed.known_NL2KD) if packed.known_NL2KD is not None else 0
         places = [torch.from_numpy(packed.key_of_flat[packed.trees.flat(row)]).to(d.device) for row in range(len(part))]
         x_NH = d.embed(packed.tokens_N)

@@ -71,7 +71,7 @@ class Guide:
             raise BackendError(f"grammar: token {token} is not allowed here ({self._matcher.get_error() or 'stopped'})")
 
 
-def unpack(masks_NW: Tensor, vocabulary: int) -> Tensor:
+def unpack_mask(masks_NW: Tensor, vocabulary: int) -> Tensor:
     """int32 masks → bool [N, V]; bit b of word w is token 32 w + b."""
     bits = (masks_NW[:, :, None] >> torch.arange(32, device=masks_NW.device, dtype=torch.int32)) & 1  # [N, W, 32]
     return bits.flatten(1)[:, :vocabulary].bool()  # [N, W·32] → [N, V]

@@ -22,7 +22,7 @@ from league.types import Version
 
 
 @dataclass(frozen=True)
-class Run:
+class RowRange:
     """Consecutive rows [start, end) of one version."""
 
     start: int
@@ -30,16 +30,16 @@ class Run:
     version: Version
 
 
-def runs_of(rows: Sequence[Version | None]) -> list[Run]:
+def row_ranges(rows: Sequence[Version | None]) -> list[RowRange]:
     """Runs of equal versions; rows of None (the base) belong to none."""
-    found: list[Run] = []
+    found: list[RowRange] = []
     for index, version in enumerate(rows):
         if version is None:
             continue
         if found and found[-1].version == version and found[-1].end == index:
-            found[-1] = Run(found[-1].start, index + 1, version)
+            found[-1] = RowRange(found[-1].start, index + 1, version)
         else:
-            found.append(Run(index, index + 1, version))
+            found.append(RowRange(index, index + 1, version))
     return found
 
 
@@ -64,7 +64,7 @@ class Mix:
 
     def __init__(self, bank: AdapterBank, rows: Sequence[Version | None], sink: GradientSink | None = None):
         self._pieces: dict[str, list[Piece]] = {}
-        for run in runs_of(rows):
+        for run in row_ranges(rows):
             layout, flat_P = bank.slice(run.version).layout, bank.compute(run.version)
             grad_P = sink[run.version] if sink is not None else None
             for path in layout.entries:

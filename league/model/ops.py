@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from league.model.tree_attention import Batch, Plan
+from league.model.tree_attention import AttentionPlan, Batch
 
 
 def rms(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -105,7 +105,9 @@ def _weights(q: Tensor, k: Tensor, batch: Batch, scaling: float, window: int | N
     return scores.softmax(-1)
 
 
-def attend(q_NAD: Tensor, k_MKD: Tensor, v_MKD: Tensor, plan: Plan, *, scaling: float, window: int | None) -> Tensor:
+def attend(
+    q_NAD: Tensor, k_MKD: Tensor, v_MKD: Tensor, plan: AttentionPlan, *, scaling: float, window: int | None
+) -> Tensor:
     """Tree attention [N, A·D]. Query heads share one product with their key-value head."""
     kv_heads = k_MKD.shape[1]
     k_KMD, v_KMD = k_MKD.transpose(0, 1).contiguous(), v_MKD.transpose(0, 1).contiguous()
@@ -122,7 +124,7 @@ def attend_backward(
     q_NAD: Tensor,
     k_MKD: Tensor,
     v_MKD: Tensor,
-    plan: Plan,
+    plan: AttentionPlan,
     *,
     scaling: float,
     window: int | None,

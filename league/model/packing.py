@@ -12,7 +12,7 @@ from league.model.decoder_weights import Decoder
 from league.model.engine import MicroBatch, Row
 from league.model.prefix_cache import common_length, join
 from league.model.prefix_tree import PrefixTrees, grow_trees
-from league.model.tree_attention import Plan, plan_attention, ranks
+from league.model.tree_attention import AttentionPlan, plan_attention, ranks
 from league.types import Version
 
 
@@ -22,7 +22,7 @@ class Packed:
 
     trees: PrefixTrees
     tokens_N: Tensor
-    attention: Plan
+    attention: AttentionPlan
     stack: Stack | None
     runs: list[tuple[int, int, int]]
     """(start, end, slot) of the computed tokens that have an adapter."""
@@ -34,7 +34,7 @@ class Packed:
     """Keys and values of the tokens that are known, N of them."""
 
 
-def pack(
+def pack_rows(
     decoder: Decoder,
     rows: Sequence[Sequence[int]],
     versions: Sequence[Version | None],

@@ -19,13 +19,13 @@ Read = Callable[[int, int], Tensor]
 
 
 @dataclass
-class Node:
+class CacheNode:
     """A run of tokens without a branch, its keys and values, and when it was last used."""
 
     tokens: tuple[int, ...]
     kv_L2KTD: Tensor
     used: int
-    children: dict[int, "Node"] = field(default_factory=dict)
+    children: dict[int, "CacheNode"] = field(default_factory=dict)
 
 
 @dataclass
@@ -34,7 +34,7 @@ class _Root:
 
     item: Slice | None
     revision: int
-    children: dict[int, Node] = field(default_factory=dict)
+    children: dict[int, CacheNode] = field(default_factory=dict)
 
 
 class PrefixCache:
@@ -71,7 +71,7 @@ class PrefixCache:
         while at < len(tokens):
             node = children.get(tokens[at])
             if node is None:
-                children[tokens[at]] = Node(tokens[at:], read(at, len(tokens)), self._clock)
+                children[tokens[at]] = CacheNode(tokens[at:], read(at, len(tokens)), self._clock)
                 self.size += len(tokens) - at
                 break
             same = common_length(node.tokens, tokens[at:])
@@ -105,17 +105,17 @@ class PrefixCache:
                 self.size -= len(siblings.pop(first).tokens)
 
 
-def _walk(children: dict[int, Node]) -> Iterator[tuple[dict[int, Node], int, Node]]:
+def _walk(children: dict[int, CacheNode]) -> Iterator[tuple[dict[int, CacheNode], int, CacheNode]]:
     """(siblings, first token, node) of every node."""
     for first, node in children.items():
         yield children, first, node
         yield from _walk(node.children)
 
 
-def _split(node: Node, at: int) -> Node:
+def _split(node: CacheNode, at: int) -> CacheNode:
     """The same tokens as two nodes, copied so that each can be freed alone; returns the first."""
-    rest = Node(node.tokens[at:], node.kv_L2KTD[..., at:, :].clone(), node.used, node.children)
-    return Node(node.tokens[:at], node.kv_L2KTD[..., :at, :].clone(), node.used, {rest.tokens[0]: rest})
+    rest = CacheNode(node.tokens[at:], node.kv_L2KTD[..., at:, :].clone(), node.used, node.children)
+    return CacheNode(node.tokens[:at], node.kv_L2KTD[..., :at, :].clone(), node.used, {rest.tokens[0]: rest})
 
 
 def common_length(a: Sequence[int], b: Sequence[int]) -> int:

@@ -74,7 +74,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AttentionPlan:
     """The batches, and where each computed token is found in their concatenated queries."""
 
     batches: list[Batch]
@@ -83,7 +83,7 @@ class Plan:
 
 def plan_attention(
     trees: PrefixTrees, heads: int, windows: Sequence[int | None], device: torch.device, known: np.ndarray | None = None
-) -> Plan:
+) -> AttentionPlan:
     """Tiles of prefix trees, batched.
 
     `windows` are the distinct sliding windows of the model's layers; `known` says of each of the trees' tokens
@@ -108,7 +108,7 @@ def plan_attention(
         for tile in group:
             place_N[rank[tile.queries_Q]] = rows + np.arange(len(tile.queries_Q))
             rows += size
-    return Plan(batches, torch.from_numpy(place_N).to(device))
+    return AttentionPlan(batches, torch.from_numpy(place_N).to(device))
 
 
 def ranks(count: int, known: np.ndarray | None) -> np.ndarray:

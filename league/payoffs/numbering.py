@@ -69,12 +69,12 @@ def slot_of(outcome: Outcome) -> Slot:
     return (outcome.relation, outcome.task, outcome.situation, outcome.domain)
 
 
-def pack(slot: int, row: int, col: int) -> int:
+def pack_key(slot: int, row: int, col: int) -> int:
     """Packed keys sort by slot, then row, then column."""
     return (slot << (2 * _BITS)) | (row << _BITS) | col
 
 
-def unpacked(keys: IndexArray) -> IndexArray:
+def unpack_keys(keys: IndexArray) -> IndexArray:
     """(N, 3): slot, row, col of packed keys."""
     mask = (1 << _BITS) - 1
     return np.stack([keys >> (2 * _BITS), (keys >> _BITS) & mask, keys & mask], axis=1)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from league.payoffs.matrix import Counts, FloatArray, IndexArray
-from league.payoffs.numbering import Numbering, Slot, pack, slot_of, unpacked
+from league.payoffs.numbering import Numbering, Slot, pack_key, slot_of, unpack_keys
 from league.types import Outcome, Relation, Version
 
 NEGLIGIBLE = 1e-3
@@ -96,7 +96,7 @@ class PayoffView:
         """A view of stored cells and of recent (round, outcome), in playing order."""
         numbers, packed, sums = Numbering(), [], []
         for slot, row, col, values in cells:
-            packed.append(pack(numbers.slot(slot), numbers.version(row), numbers.version(col)))
+            packed.append(pack_key(numbers.slot(slot), numbers.version(row), numbers.version(col)))
             sums.append(values)
         order = np.argsort(np.array(packed, dtype=np.int64), kind="stable")
         view = cls(numbers, np.array(packed, dtype=np.int64)[order], np.array(sums, dtype=float).reshape(-1, 6)[order])
@@ -151,7 +151,7 @@ class PayoffView:
         )
 
     def _key(self, outcome: Outcome) -> int:
-        return pack(
+        return pack_key(
             self._numbers.slot(slot_of(outcome)), self._numbers.version(outcome.row), self._numbers.version(outcome.col)
         )
 
@@ -162,7 +162,7 @@ class PayoffView:
 
     def versions(self, relation: Relation | None = None, task: str | None = None) -> list[Version]:
         """Versions with an outcome, sorted."""
-        keys = unpacked(self._packed)
+        keys = unpack_keys(self._packed)
         keys = keys[np.isin(keys[:, SLOT], self._slot_ids(relation, task, None, None))]
         known = list(self._numbers.versions)
         return sorted(known[key] for key in np.unique(keys[:, ROW : COL + 1]).tolist())
@@ -312,7 +312,7 @@ class PayoffView:
 
         In an order of their names.
         """
-        keys_X3 = unpacked(self._packed)
+        keys_X3 = unpack_keys(self._packed)
         chosen_X = np.isin(keys_X3[:, SLOT], slots)
         chosen_X &= (row_weight_RV.max(axis=0, initial=0.0) > 0)[keys_X3[:, ROW]] & (
             col_weight_CV.max(axis=0, initial=0.0) > 0

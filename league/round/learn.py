@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import EpisodeSamples, collect, learn_from
+from league.learning.advantages import EpisodeSamples, collect_samples, learn_from
 from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.population import Population
@@ -56,7 +56,7 @@ def _samples(
         found.append(learned)
         shown = transcript(episode, score, learned.advantages) if keeps else None
         draft.matches.append(result_of(episode, score, shown))
-    return collect(found)
+    return collect_samples(found)
 
 
 def _update(

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from league import __version__
-from league.config.yaml_values import load
+from league.config.yaml_values import parse_yaml
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "safetensors", "trueskill", "reasoning-gym")
 EXACT = ("python", "machine", "threads", *PACKAGES)
@@ -57,7 +57,7 @@ def differences(before: str, now: str) -> list[str]:
     """What changed from one configuration (YAML) to another, one line each: "learning.kl was 0.0,
     is 0.1"."""
     try:
-        old, new = (_flat(load(text)) for text in (before, now))
+        old, new = (_flat(parse_yaml(text)) for text in (before, now))
     except ValueError as error:
         return [f"what changed cannot be told, one of the two is damaged: {error}"]
     keys = dict.fromkeys([*old, *new])

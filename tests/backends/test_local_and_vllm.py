@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from league.backends.local import LocalBackend
-from league.backends.vllm import Draw, Job, VllmBackend, VllmSampler
+from league.backends.vllm import Draw, PromptJob, VllmBackend, VllmSampler
 from league.errors import BackendError, UserError
 from league.learning.objective import Objective
 from league.learning.update import update
@@ -33,7 +33,7 @@ class FakeVllm:
         self.base = BaseModel.load(path, device="cpu", dtype="float32", threads=1)
         self.bank, self.noise, self.seen = AdapterBank(self.base), noise, []
 
-    def sample(self, jobs: Sequence[Job]) -> list[list[Draw]]:
+    def sample(self, jobs: Sequence[PromptJob]) -> list[list[Draw]]:
         requests = []
         for job in jobs:
             version = None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import Credit, collect, groups, learn_from
+from league.learning.advantages import Credit, collect_samples, groups, learn_from
 from league.types import Decision, Episode, Match, Message, Node, Reply, Sampling, Score, Turn, Version
 
 ASK = (Message("user", "?"),)
@@ -128,7 +128,7 @@ def test_groups_without_variance_cost_nothing() -> None:
         {"ann", "bob"},
     )
     assert (found.samples, found.groups, found.flat_groups) == ((), 2, 2)
-    assert collect([found]) == ([], 1.0)
+    assert collect_samples([found]) == ([], 1.0)
 
 
 def test_one_sample_has_no_advantage() -> None:

@@ -28,13 +28,15 @@ def render(report: Report) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, points=points, plain=plain, clean=clean, duration=duration)
+    environment.filters.update(
+        percent=percent_with_interval, points=points, plain=plain, clean=clean, duration=duration
+    )
     template = environment.from_string(
         files("league.reporting.text").joinpath("templates/report.html").read_text(encoding="utf-8")
     )
     figures = {
         name: [Markup(svg(figure, f"{name}{i}")) for i, figure in enumerate(drawn)]
-        for name, drawn in draw(report).items()
+        for name, drawn in figures_of(report).items()
     }
     return template.render(
         report=report,
@@ -118,7 +120,7 @@ def _cycle_verdict(cycles: CertifiedCycles | None) -> Verdict:
     return "good", f"{len(cycles.cycles)}{more} certified cycle{plural}: {found}."
 
 
-def percent(estimate: Estimate | None) -> str:
+def percent_with_interval(estimate: Estimate | None) -> str:
     return (
         "unknown"
         if estimate is None or estimate.value != estimate.value
@@ -150,7 +152,7 @@ def _band(estimate: Estimate, scale: float, digits: int, sign: str = "") -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- figures
-def draw(report: Report) -> dict[str, list["Figure"]]:
+def figures_of(report: Report) -> dict[str, list["Figure"]]:
     """Every figure of the page by section."""
     from league.reporting.figures import curves, graphs, heatmaps, lineage_tree
     from league.reporting.figures.style import PAGE, WIDE, Palette
