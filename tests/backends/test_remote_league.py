@@ -328,7 +328,7 @@ def test_impossible_remote_players(agent: dict, expected: str) -> None:
 # -------------------------------------------------------------------------------------------------- a real server
 @pytest.mark.slow
 def test_a_real_server_of_another_make_plays_a_league(model: Path, tmp_path: Path) -> None:
-    """`transformers serve`, which loads the tiny model when first asked: OpenAI's protocol as somebody else speaks it."""
+    """`transformers serve` loads the tiny model when first asked: OpenAI's protocol as another speaks it."""
     for needed in ("fastapi", "uvicorn"):
         pytest.importorskip(needed)
     with socket.socket() as probe:

@@ -211,10 +211,16 @@ def test_bfloat16_is_read_and_its_nan_found(folder: Path) -> None:
         check_folder("ada", folder, BASE)
 
 
+SETTING_NAMES = st.text(max_size=8) | st.sampled_from(["r", "lora_alpha", "target_modules", "bias"])
+SETTING_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.text(max_size=8) | st.sampled_from(["r", "lora_alpha", "target_modules", "bias"]), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=5,
-), max_size=6))  # fmt: skip
+@given(st.dictionaries(SETTING_NAMES, SETTING_VALUES, max_size=6))
 def test_any_settings_pass_or_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, changes: dict) -> None:
     folder = write(tmp_path_factory.mktemp("fuzz") / "adapter")
     (folder / CONFIG).write_text(json.dumps({**settings_of(), **changes}))
