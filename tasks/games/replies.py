@@ -1,4 +1,4 @@
-"""From words to moves, and from moves to rewards.
+"""From words to moves: the parser of replies, the grammar of moves, the settings all games share.
 
 A reply is a move only when it is the move's own name and nothing else, up to case, quotes and closing punctuation.
 Anything more ("rock, because …", "not paper", "rock or paper", "rock?") is rejected rather than guessed: a parser
@@ -6,11 +6,11 @@ that guesses trains players to be vague and blurs the payoffs measured from them
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Literal
 
-from league.types import Match, Message, Outcome, RewardMix, Sampling
+from league.types import Sampling
 
 Invalid = Literal["loss", "resample"]
 _EDGE = " \t\r\n.!\"'`*_()[]"
@@ -41,24 +41,6 @@ def move_sampling(moves: Sequence[str], temperature: float, max_tokens: int, con
     )
 
 
-def ask(text: str) -> tuple[Message, ...]:
-    return (Message("user", text),)
-
-
-def mix_rewards(payoffs: Mapping[str, float], mix: RewardMix) -> dict[str, float]:
-    """The reward of each seat in a situation: individual·u_i + team·mean(u) + competitive·(u_i −
-    mean of the others' u).
-
-    With the default mix this is u_i. In a two-player zero-sum game team adds nothing and competitive doubles u_i.
-    """
-    mean = sum(payoffs.values()) / len(payoffs)
-    others = max(len(payoffs) - 1, 1)
-    return {
-        seat: mix.individual * own + mix.team * mean + mix.competitive * (own - (sum(payoffs.values()) - own) / others)
-        for seat, own in payoffs.items()
-    }
-
-
 def check_common(
     samples: int, temperature: float, max_tokens: int, invalid: str, retries: int, constrained: bool
 ) -> list[str]:
@@ -79,39 +61,3 @@ def check_common(
             "constrained: grammars need llguidance (pip install 'llm-league[grammars]', or take the setting out)"
         )
     return problems
-
-
-def cooperation_outcome(match: Match, task: str, domain: str, seats: Sequence[str], joint: Sequence[float]) -> Outcome:
-    """What the versions in two seats earned together, play by play; the smaller version is the row."""
-    row, col = sorted(match.seats[seat] for seat in seats)
-    total, total_sq = sum(joint), sum(value * value for value in joint)
-    return Outcome("cooperation", task, match.situation, domain, row, col, n=len(joint), total=total, total_sq=total_sq)
-
-
-def contest_outcome(match: Match, task: str, margins: Sequence[float]) -> tuple[Outcome, ...]:
-    """The contest of the seats "row" and "col", the smaller version as the row, or nothing when one
-    version sits in both.
-
-    margins[i] is what "row" earned in play i less what "col" earned: its sign says who won; half of it goes into the
-    total, which is the payoff itself in a zero-sum game.
-    """
-    first, second = match.seats["row"], match.seats["col"]
-    if first == second:
-        return ()
-    sign = 1 if first < second else -1
-    results = [sign * margin for margin in margins]
-    outcome = Outcome(
-        "contest",
-        task,
-        match.situation,
-        "",
-        min(first, second),
-        max(first, second),
-        wins=sum(result > 0 for result in results),
-        draws=sum(result == 0 for result in results),
-        losses=sum(result < 0 for result in results),
-        n=len(results),
-        total=sum(results) / 2,
-        total_sq=sum(result * result for result in results) / 4,
-    )
-    return (outcome,)
