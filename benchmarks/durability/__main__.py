@@ -154,7 +154,7 @@ def run_readers(scratch: Path, rounds: int) -> dict[str, object]:
         stop.set()
         for reader in readers:
             reader.join()
-    log = store.log_bytes()
+    log = (store.folder / "league.db-wal").stat().st_size  # it grows while a stuck reader holds it back
     store.close()
     return {
         "rounds": rounds,
@@ -170,22 +170,55 @@ def run_payoffs(scratch: Path, agents: int = 1000, matches: int = 1_000_000) -> 
     store = RunStore.create(scratch / "run", "name: payoffs\n", Retention(detail_rounds=0))
     rng, per_round = np.random.default_rng(0), 10_000
     versions = [Version(f"agent-{index}", 0) for index in range(agents)]
-    rows = tuple(VersionRow(version, "scripted", 0, None, None, (), "created") for version in versions)
+    rows = tuple(
+        VersionRow(version=version, role="scripted", round=0, blob=None, optimizer=None, parents=(), reason="created")
+        for version in versions
+    )
     live, commits = {version.agent: version for version in versions}, []
     for number in range(matches // per_round):
         pairs = rng.integers(0, agents, (per_round, 2))
         wins = rng.integers(0, 4, per_round)
         results = tuple(
             MatchResult(
-                Match(f"r{number}m{index}", "duel", number, {"one": versions[a], "two": versions[b]}, (), index),
+                Match(
+                    id=f"r{number}m{index}",
+                    task="duel",
+                    round=number,
+                    seats={"one": versions[a], "two": versions[b]},
+                    problems=(),
+                    seed=index,
+                ),
                 {},
-                (Outcome("contest", "duel", "default", "", versions[a], versions[b], int(w), 0, int(3 - w), 3),),
+                (
+                    Outcome(
+                        relation="contest",
+                        task="duel",
+                        situation="default",
+                        domain="",
+                        row=versions[a],
+                        col=versions[b],
+                        wins=int(w),
+                        draws=0,
+                        losses=int(3 - w),
+                        n=3,
+                    ),
+                ),
                 None,
             )
             for index, ((a, b), w) in enumerate(zip(pairs.tolist(), wins.tolist(), strict=True))
         )
         started = time.perf_counter()
-        store.commit(RoundRecord(number, rows if number == 0 else (), results, (), {}, live, {}))
+        store.commit(
+            RoundRecord(
+                round=number,
+                versions=rows if number == 0 else (),
+                matches=results,
+                ratings=(),
+                scalars={},
+                live=live,
+                state={},
+            )
+        )
         commits.append(time.perf_counter() - started)
     store.close()
     reader = RunStore.read(scratch / "run")
@@ -228,10 +261,30 @@ def run_weights(scratch: Path, agents: int = 5, parameters: int = 2_442_240) -> 
         for index, array in enumerate(arrays):
             blob = store.blobs.write_blob({"w": array}, {})
             optimizer = store.blobs.write_blob({"m": array + 1, "v": array + 2}, {})
-            rows.append(VersionRow(Version(f"agent-{index}", number), "student", number, blob, optimizer, (), "update"))
+            rows.append(
+                VersionRow(
+                    version=Version(f"agent-{index}", number),
+                    role="student",
+                    round=number,
+                    blob=blob,
+                    optimizer=optimizer,
+                    parents=(),
+                    reason="update",
+                )
+            )
         write.append(time.perf_counter() - started)
         started = time.perf_counter()
-        store.commit(RoundRecord(number, tuple(rows), (), (), {}, {row.version.agent: row.version for row in rows}, {}))
+        store.commit(
+            RoundRecord(
+                round=number,
+                versions=tuple(rows),
+                matches=(),
+                ratings=(),
+                scalars={},
+                live={row.version.agent: row.version for row in rows},
+                state={},
+            )
+        )
         store.collect_garbage()
         commit.append(time.perf_counter() - started)
     store.close()

@@ -240,14 +240,8 @@ class Judge:
         if isinstance(trial, str):
             return Grade("infra", trial, (), self.level)
         if len(completion) > MAX_CODE:
-            return Grade(
-                "fail",
-                f"the code is longer than {MAX_CODE} characters",
-                (),
-                self.level,
-                0,
-                trial.asserts if every else 0,
-            )
+            reason = f"the code is longer than {MAX_CODE} characters"
+            return Grade("fail", reason, (), self.level, total=trial.asserts if every else 0)
         for attempt in range(RETRIES + 1):
             try:
                 grade = self._attempt(trial, completion, every)

@@ -13,51 +13,55 @@ from dataclasses import dataclass
 from league.sandbox.kernel import MACHINE
 
 _X86_64 = """
-read 0 write 1 open 2 close 3 stat 4 fstat 5 lstat 6 poll 7 lseek 8 mmap 9 mprotect 10 munmap 11 brk 12 rt_sigaction 13
-rt_sigprocmask 14 rt_sigreturn 15 ioctl 16 pread64 17 pwrite64 18 readv 19 writev 20 access 21 pipe 22 select 23 sched_yield 24
-mremap 25 msync 26 mincore 27 madvise 28 dup 32 dup2 33 pause 34 nanosleep 35 getitimer 36 alarm 37 setitimer 38 getpid 39
-socket 41 connect 42 sendto 44 recvfrom 45 sendmsg 46 recvmsg 47 shutdown 48 getsockname 51 getpeername 52 socketpair 53
-setsockopt 54 getsockopt 55 clone 56 fork 57 vfork 58 execve 59 exit 60 kill 62 uname 63 fcntl 72 getdents 78 getcwd 79
-chdir 80 rename 82 mkdir 83 link 86 unlink 87 symlink 88 readlink 89 chmod 90 umask 95 gettimeofday 96 getrlimit 97
-getrusage 98 sysinfo 99 times 100 ptrace 101 getuid 102 getgid 104 geteuid 107 getegid 108 getppid 110 getpgrp 111
-getgroups 115 getresuid 118 getresgid 120 getpgid 121 getsid 124 capget 125 rt_sigpending 127 rt_sigtimedwait 128
-rt_sigsuspend 130 sigaltstack 131 statfs 137 fstatfs 138 getpriority 140 sched_getparam 143 sched_getscheduler 145
-sched_get_priority_max 146 sched_get_priority_min 147 mlock 149 prctl 157 arch_prctl 158 setrlimit 160 mount 165 gettid 186
-tkill 200 time 201 futex 202 sched_setaffinity 203 sched_getaffinity 204 epoll_create 213 getdents64 217 set_tid_address 218
-restart_syscall 219 fadvise64 221 clock_gettime 228 clock_getres 229 clock_nanosleep 230 exit_group 231 epoll_wait 232
-epoll_ctl 233 tgkill 234 openat 257 mkdirat 258 newfstatat 262 unlinkat 263 renameat 264 linkat 265 symlinkat 266
-readlinkat 267 fchmodat 268 faccessat 269 pselect6 270 ppoll 271 unshare 272 set_robust_list 273 get_robust_list 274
-epoll_pwait 281 eventfd2 290 epoll_create1 291 dup3 292 pipe2 293 preadv 295 prlimit64 302 process_vm_readv 310 renameat2 316
-seccomp 317 getcpu 309 getrandom 318 execveat 322 membarrier 324 preadv2 327 statx 332 rseq 334 clone3 435 close_range 436
-openat2 437 faccessat2 439 futex_waitv 449 mbind 237 set_mempolicy 238 get_mempolicy 239 setpriority 141
+read 0 write 1 open 2 close 3 stat 4 fstat 5 lstat 6 poll 7 lseek 8 mmap 9 mprotect 10 munmap 11 brk 12
+rt_sigaction 13 rt_sigprocmask 14 rt_sigreturn 15 ioctl 16 pread64 17 pwrite64 18 readv 19 writev 20 access 21 pipe 22
+select 23 sched_yield 24 mremap 25 msync 26 mincore 27 madvise 28 dup 32 dup2 33 pause 34 nanosleep 35 getitimer 36
+alarm 37 setitimer 38 getpid 39 socket 41 connect 42 sendto 44 recvfrom 45 sendmsg 46 recvmsg 47 shutdown 48
+getsockname 51 getpeername 52 socketpair 53 setsockopt 54 getsockopt 55 clone 56 fork 57 vfork 58 execve 59 exit 60
+kill 62 uname 63 fcntl 72 getdents 78 getcwd 79 chdir 80 rename 82 mkdir 83 link 86 unlink 87 symlink 88 readlink 89
+chmod 90 umask 95 gettimeofday 96 getrlimit 97 getrusage 98 sysinfo 99 times 100 ptrace 101 getuid 102 getgid 104
+geteuid 107 getegid 108 getppid 110 getpgrp 111 getgroups 115 getresuid 118 getresgid 120 getpgid 121 getsid 124
+capget 125 rt_sigpending 127 rt_sigtimedwait 128 rt_sigsuspend 130 sigaltstack 131 statfs 137 fstatfs 138
+getpriority 140 sched_getparam 143 sched_getscheduler 145 sched_get_priority_max 146 sched_get_priority_min 147
+mlock 149 prctl 157 arch_prctl 158 setrlimit 160 mount 165 gettid 186 tkill 200 time 201 futex 202
+sched_setaffinity 203 sched_getaffinity 204 epoll_create 213 getdents64 217 set_tid_address 218 restart_syscall 219
+fadvise64 221 clock_gettime 228 clock_getres 229 clock_nanosleep 230 exit_group 231 epoll_wait 232 epoll_ctl 233
+tgkill 234 openat 257 mkdirat 258 newfstatat 262 unlinkat 263 renameat 264 linkat 265 symlinkat 266 readlinkat 267
+fchmodat 268 faccessat 269 pselect6 270 ppoll 271 unshare 272 set_robust_list 273 get_robust_list 274 epoll_pwait 281
+eventfd2 290 epoll_create1 291 dup3 292 pipe2 293 preadv 295 prlimit64 302 process_vm_readv 310 renameat2 316
+seccomp 317 getcpu 309 getrandom 318 execveat 322 membarrier 324 preadv2 327 statx 332 rseq 334 clone3 435
+close_range 436 openat2 437 faccessat2 439 futex_waitv 449 mbind 237 set_mempolicy 238 get_mempolicy 239
+setpriority 141
 """
 _AARCH64 = """
-getcwd 17 eventfd2 19 epoll_create1 20 epoll_ctl 21 epoll_pwait 22 dup 23 dup3 24 fcntl 25 ioctl 29 mkdirat 34 unlinkat 35
-symlinkat 36 linkat 37 renameat 38 mount 40 statfs 43 fstatfs 44 faccessat 48 chdir 49 fchmodat 53 openat 56 close 57 pipe2 59
-getdents64 61 lseek 62 read 63 write 64 readv 65 writev 66 pread64 67 pwrite64 68 preadv 69 pselect6 72 ppoll 73
-readlinkat 78 newfstatat 79 fstat 80 capget 90 exit 93 exit_group 94 set_tid_address 96 unshare 97 futex 98
-set_robust_list 99 get_robust_list 100 nanosleep 101 getitimer 102 setitimer 103 clock_gettime 113 clock_getres 114
-clock_nanosleep 115 ptrace 117 sched_getscheduler 120 sched_getparam 121 sched_setaffinity 122 sched_getaffinity 123
-sched_yield 124 sched_get_priority_max 125 sched_get_priority_min 126 restart_syscall 128 kill 129 tkill 130 tgkill 131
-sigaltstack 132 rt_sigsuspend 133 rt_sigaction 134 rt_sigprocmask 135 rt_sigpending 136 rt_sigtimedwait 137 rt_sigreturn 139
-getpriority 141 getresuid 148 getresgid 150 times 153 getpgid 155 getsid 156 getgroups 158 uname 160 getrlimit 163
-setrlimit 164 getrusage 165 umask 166 prctl 167 getcpu 168 gettimeofday 169 getpid 172 getppid 173 getuid 174 geteuid 175
-getgid 176 getegid 177 gettid 178 sysinfo 179 socket 198 socketpair 199 connect 203 getsockname 204 getpeername 205 sendto 206
-recvfrom 207 setsockopt 208 getsockopt 209 shutdown 210 sendmsg 211 recvmsg 212 brk 214 munmap 215 mremap 216 clone 220
-execve 221 mmap 222 fadvise64 223 mprotect 226 msync 227 mlock 228 mincore 232 madvise 233 prlimit64 261 process_vm_readv 270
-renameat2 276 seccomp 277 getrandom 278 execveat 281 membarrier 283 preadv2 286 statx 291 rseq 293 clone3 435 close_range 436
-openat2 437 faccessat2 439 futex_waitv 449 mbind 235 get_mempolicy 236 set_mempolicy 237 setpriority 140
+getcwd 17 eventfd2 19 epoll_create1 20 epoll_ctl 21 epoll_pwait 22 dup 23 dup3 24 fcntl 25 ioctl 29 mkdirat 34
+unlinkat 35 symlinkat 36 linkat 37 renameat 38 mount 40 statfs 43 fstatfs 44 faccessat 48 chdir 49 fchmodat 53
+openat 56 close 57 pipe2 59 getdents64 61 lseek 62 read 63 write 64 readv 65 writev 66 pread64 67 pwrite64 68
+preadv 69 pselect6 72 ppoll 73 readlinkat 78 newfstatat 79 fstat 80 capget 90 exit 93 exit_group 94 set_tid_address 96
+unshare 97 futex 98 set_robust_list 99 get_robust_list 100 nanosleep 101 getitimer 102 setitimer 103 clock_gettime 113
+clock_getres 114 clock_nanosleep 115 ptrace 117 sched_getscheduler 120 sched_getparam 121 sched_setaffinity 122
+sched_getaffinity 123 sched_yield 124 sched_get_priority_max 125 sched_get_priority_min 126 restart_syscall 128
+kill 129 tkill 130 tgkill 131 sigaltstack 132 rt_sigsuspend 133 rt_sigaction 134 rt_sigprocmask 135 rt_sigpending 136
+rt_sigtimedwait 137 rt_sigreturn 139 getpriority 141 getresuid 148 getresgid 150 times 153 getpgid 155 getsid 156
+getgroups 158 uname 160 getrlimit 163 setrlimit 164 getrusage 165 umask 166 prctl 167 getcpu 168 gettimeofday 169
+getpid 172 getppid 173 getuid 174 geteuid 175 getgid 176 getegid 177 gettid 178 sysinfo 179 socket 198 socketpair 199
+connect 203 getsockname 204 getpeername 205 sendto 206 recvfrom 207 setsockopt 208 getsockopt 209 shutdown 210
+sendmsg 211 recvmsg 212 brk 214 munmap 215 mremap 216 clone 220 execve 221 mmap 222 fadvise64 223 mprotect 226
+msync 227 mlock 228 mincore 232 madvise 233 prlimit64 261 process_vm_readv 270 renameat2 276 seccomp 277 getrandom 278
+execveat 281 membarrier 283 preadv2 286 statx 291 rseq 293 clone3 435 close_range 436 openat2 437 faccessat2 439
+futex_waitv 449 mbind 235 get_mempolicy 236 set_mempolicy 237 setpriority 140
 """
 _ALLOWED = """
 read write close fstat newfstatat stat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn
-rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pread64 pwrite64 readv writev preadv preadv2 access faccessat faccessat2
-pipe pipe2 select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 sched_yield mremap
-msync mincore madvise dup dup2 dup3 pause nanosleep clock_nanosleep getitimer setitimer alarm getpid getppid gettid exit
-exit_group uname getcwd readlink readlinkat gettimeofday time getrlimit getrusage sysinfo times getuid geteuid getgid getegid
-getresuid getresgid getgroups getpgid getpgrp getsid futex futex_waitv get_robust_list set_robust_list set_tid_address rseq
-sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority getdents64
-getdents clock_gettime clock_getres getrandom statx statfs fstatfs restart_syscall arch_prctl membarrier getcpu sendto recvfrom
-sendmsg getsockopt getsockname getpeername shutdown fadvise64 capget close_range
+rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pread64 pwrite64 readv writev preadv preadv2 access faccessat
+faccessat2 pipe pipe2 select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2
+sched_yield mremap msync mincore madvise dup dup2 dup3 pause nanosleep clock_nanosleep getitimer setitimer alarm
+getpid getppid gettid exit exit_group uname getcwd readlink readlinkat gettimeofday time getrlimit getrusage sysinfo
+times getuid geteuid getgid getegid getresuid getresgid getgroups getpgid getpgrp getsid futex futex_waitv
+get_robust_list set_robust_list set_tid_address rseq sched_getaffinity sched_getparam sched_getscheduler
+sched_get_priority_max sched_get_priority_min getpriority getdents64 getdents clock_gettime clock_getres getrandom
+statx statfs fstatfs restart_syscall arch_prctl membarrier getcpu sendto recvfrom sendmsg getsockopt getsockname
+getpeername shutdown fadvise64 capget close_range
 """.split()
 
 

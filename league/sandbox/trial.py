@@ -47,7 +47,9 @@ def _preamble(problem: CodeProblem) -> str:
 
 
 class _Count(ast.NodeTransformer):
-    """assert X  →  try: assert X; except Exception as e: __tally__(n, e); else: __tally__(n, None)     n: the assertion's number
+    """Has every assertion counted, under its number n.
+
+    assert X  →  try: assert X; except Exception as e: __tally__(n, e); else: __tally__(n, None)
 
     Assertions inside the dataset's own try statements are control flow and stay as they are.
     """
@@ -61,12 +63,8 @@ class _Count(ast.NodeTransformer):
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         number, self.seen = self.seen, self.seen + 1
         text = (
-            f"try:\n"
-            f" pass\n"
-            f"except Exception as __error__:\n"
-            f" __tally__({number}, __error__)\n"
-            f"else:\n"
-            f" __tally__({number}, None)"
+            f"try:\n pass\nexcept Exception as __error__:\n __tally__({number}, __error__)\n"
+            f"else:\n __tally__({number}, None)"
         )
         template = ast.parse(text).body[0]
         assert isinstance(template, ast.Try)

@@ -4,8 +4,9 @@ It never sees a test, an expected value or another answer's code, so there is no
 children inherit. Started by the judge as `python -c … <json options>` with its control socket (SEQPACKET) as standard
 input.
 
-    judge → zygote   b"spawn"           zygote → judge   {"spawned": handle} with [channel, pidfd], or {"error": text}
-    judge → zygote   b"reap <handle>"   zygote → judge   {"reaped": handle, "status": n, "cpu": seconds, "memory": bytes}
+    from the judge     to the judge
+    b"spawn"           {"spawned": handle} with [channel, pidfd], or {"error": text}
+    b"reap <handle>"   {"reaped": handle, "status": n, "cpu": seconds, "memory": bytes}
 """
 
 import gc
@@ -20,9 +21,9 @@ from dataclasses import asdict, dataclass
 from league.sandbox import answer, kernel, namespaces, seccomp
 
 PRELOADED = """
-abc array ast bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions
-functools hashlib heapq io itertools json keyword math numbers operator os queue random re statistics string struct sys textwrap
-threading time traceback types typing unicodedata warnings
+abc array ast bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum
+fractions functools hashlib heapq io itertools json keyword math numbers operator os queue random re statistics string
+struct sys textwrap threading time traceback types typing unicodedata warnings
 """.split()
 
 
@@ -97,7 +98,12 @@ class Zygote:
         elif "seccomp" in layers:
             self.notes.append(f"seccomp: no table for {kernel.MACHINE}")
         return answer.Plan(
-            self.address_space, self.options.cpu_s, ruleset, program, silent, dict(self.options.libraries)
+            address_space=self.address_space,
+            cpu_s=self.options.cpu_s,
+            ruleset=ruleset,
+            listening_filter=program,
+            silent_filter=silent,
+            libraries=dict(self.options.libraries),
         )
 
     def _volunteer_for_oom(self) -> None:

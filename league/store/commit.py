@@ -1,8 +1,8 @@
 """One round as one transaction: everything a round is, or nothing of it.
 
-The blobs a record names are on the disk, renamed and fsynced, before `write_round` begins, so whatever the database
-says exists does exist. Trimming of what the retention policy no longer keeps happens in the same transaction, except for files,
-which are deleted after the commit (`garbage.py`).
+The blobs a record names are on the disk, renamed and fsynced, before `RoundWriter.write` begins, so whatever the
+database says exists does exist. What the retention policy no longer keeps goes in the same transaction, except for files, which
+are deleted after the commit (`garbage.py`).
 """
 
 import math
@@ -23,7 +23,8 @@ TRIM_EVERY = 64
 UPSERT_PAYOFF = """
 INSERT INTO payoffs (slot, row, col, wins, draws, losses, n, total, total_sq) VALUES (?,?,?,?,?,?,?,?,?)
 ON CONFLICT (slot, row, col) DO UPDATE SET wins = wins + excluded.wins, draws = draws + excluded.draws,
-    losses = losses + excluded.losses, n = n + excluded.n, total = total + excluded.total, total_sq = total_sq + excluded.total_sq
+    losses = losses + excluded.losses, n = n + excluded.n,
+    total = total + excluded.total, total_sq = total_sq + excluded.total_sq
 """
 
 

@@ -161,7 +161,13 @@ class RunReader(PayoffQueries):
                 parents.setdefault(child, []).append(Version(name, step))
         return [
             VersionRow(
-                Version(name, step), role, number, _hex(blob), _hex(optimizer), tuple(parents.get(key, ())), reason
+                version=Version(name, step),
+                role=role,
+                round=number,
+                blob=_hex(blob),
+                optimizer=_hex(optimizer),
+                parents=tuple(parents.get(key, ())),
+                reason=reason,
             )
             for key, name, step, role, number, blob, optimizer, reason in rows
         ]
@@ -178,7 +184,14 @@ class RunReader(PayoffQueries):
         found = self.db.execute(query).fetchall()
         rows: list[tuple[str, int, int, Role]] = [(name, created, step, role) for name, created, step, role in found]
         return [
-            AgentRow(name, role, live.get(name, Version(name, step)), created, name in live, name in pinned)
+            AgentRow(
+                name=name,
+                role=role,
+                version=live.get(name, Version(name, step)),
+                created=created,
+                member=name in live,
+                pinned=name in pinned,
+            )
             for name, created, step, role in rows
         ]
 
@@ -342,7 +355,10 @@ class RunReader(PayoffQueries):
         try:
             beat: Mapping[str, Any] = json.loads((self.folder / "heartbeat.json").read_text())
             alive = owner_alive(self.folder / "lock") and owner is not None and owner["pid"] == beat["pid"]
-            return Heartbeat(beat["pid"], beat["round"], beat["phase"], beat["at"], alive, time.time() - beat["at"])
+            age = time.time() - beat["at"]
+            return Heartbeat(
+                pid=beat["pid"], round=beat["round"], phase=beat["phase"], at=beat["at"], alive=alive, age=age
+            )
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 

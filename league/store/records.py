@@ -30,7 +30,7 @@ class Retention:
     """`RoundRecord.figures` of so many rounds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoundRecord:
     """Everything that makes a round exist, committed in one transaction. Blobs named here are
     already written."""
@@ -61,7 +61,7 @@ class PlayedOutcome:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredMatch:
     """A match as kept for ever, with its details while `Retention.detail_rounds` lasts (None
     afterwards)."""
@@ -82,7 +82,7 @@ class StoredMatch:
     metrics: Mapping[str, float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AgentRow:
     """An agent, past or present, at its newest version."""
 
@@ -95,7 +95,7 @@ class AgentRow:
     pinned: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PayoffCells:
     """Payoff cells as parallel arrays of length N; `row` and `col` index `versions`, `slot` indexes
     `slots`."""
@@ -122,7 +122,7 @@ class PayoffCells:
         return flat.reshape(size, size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Heartbeat:
     """The writer's last sign of life. `alive`: the process that holds the run still exists on this
     machine."""

@@ -1,7 +1,7 @@
-"""The run folder and its one writer: create, open, commit, collect garbage, heartbeat, events,
-stop.
+"""The run folder and its one writer: create, open, commit, collect garbage, pin, heartbeat, events, stop.
 
-runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  (tb/, exports/: others')
+runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  pin-*.json
+              (tb/ and exports/ are others')
 """
 
 import hashlib
@@ -222,11 +222,6 @@ class RunStore(RunReader):
     def clear_stop(self) -> None:
         """Forget a wish to stop: the start of `resume`."""
         withdraw_stop(self.folder)
-
-    def log_bytes(self) -> int:
-        """Size of the write-ahead log; it grows while a stuck reader holds it back."""
-        log = self.folder / f"{DATABASE}-wal"
-        return log.stat().st_size if log.exists() else 0
 
 
 def request_stop(folder: Path, reason: str = "stop requested", wish: str = "stop") -> None:

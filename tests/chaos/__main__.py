@@ -42,7 +42,9 @@ def main() -> int:
         if "--real" in sys.argv:
             (scratch / "tiny").mkdir()
             tiny = write(scratch / "tiny", brief=True, evolving=True)
-            faults["kill loop, real torch"] = lambda: real_kills(tiny, scratch / "real", 8, 200, (0.3, 5.0), 1)
+            faults["kill loop, real torch"] = lambda: real_kills(
+                tiny, scratch / "real", rounds=8, kills=200, span=(0.3, 5.0), seed=1
+            )
         for title, fault in faults.items():
             for folder in ("points", "kills", "disk", "limit", "blobs", "database", "control", "tiny", "real"):
                 (scratch / folder).mkdir(exist_ok=True)

@@ -99,6 +99,7 @@ def _run_and_exit(work: Callable[[], None]) -> None:
 def kill_loop(
     start: Callable[[], Child],
     folder: Path,
+    *,
     last: int,
     kills: int,
     wait: Callable[[], float],
@@ -146,7 +147,7 @@ def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
         def start(folder: Path = folder) -> Child:
             return Child(lambda: run_to(folder, rounds, Script()))
 
-        kill_loop(start, folder, rounds - 1, kills, lambda: rng.uniform(0.0, 0.3), rate, log)
+        kill_loop(start, folder, last=rounds - 1, kills=kills, wait=lambda: rng.uniform(0.0, 0.3), check=rate, log=log)
         report = verify(folder, rate)
         if not report.sound or run_digest(folder) != expected:
             log.failures.append(f"{folder.name} differs from the undisturbed run: {report.problems[:1]}")
@@ -160,7 +161,7 @@ def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
 
 
 def real_kills(
-    config: Path, scratch: Path, rounds: int, kills: int, span: tuple[float, float], seed: int
+    config: Path, scratch: Path, *, rounds: int, kills: int, span: tuple[float, float], seed: int
 ) -> dict[str, object]:
     """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives,
     drawn uniformly.
@@ -194,7 +195,7 @@ def real_kills(
         def start(folder: Path = folder) -> Child:
             return Child(command("resume", str(folder)) if (folder / "league.db").exists() else train(folder.name))
 
-        kill_loop(start, folder, rounds, kills, lambda: rng.uniform(*span), None, log)
+        kill_loop(start, folder, last=rounds, kills=kills, wait=lambda: rng.uniform(*span), check=None, log=log)
         if not log.failures and run_digest(folder) != expected:
             log.failures.append(f"{folder.name} differs from the undisturbed run")
         number += 1
@@ -215,7 +216,9 @@ def main() -> None:
         config, scratch, rounds, kills, shortest, longest = sys.argv[2:]
         Path(scratch).mkdir(parents=True, exist_ok=True)
         span = (float(shortest), float(longest))
-        print(json.dumps(real_kills(Path(config), Path(scratch), int(rounds), int(kills), span, 1)))
+        print(
+            json.dumps(real_kills(Path(config), Path(scratch), rounds=int(rounds), kills=int(kills), span=span, seed=1))
+        )
         return
     with tempfile.TemporaryDirectory() as scratch:
         print(json.dumps(scripted_kills(Path(scratch), int(sys.argv[1]), 1)))

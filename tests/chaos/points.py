@@ -34,7 +34,16 @@ def explore(
         moments = ("before", "half", "after") if steps[number].startswith("write_file") else ("before", "after")
         for moment in moments:
             tried += 1
-            problem = _one(scratch / "try", base, base_rounds, total, script, (number, moment), expected, broken)
+            problem = _one(
+                scratch / "try",
+                base,
+                base_rounds=base_rounds,
+                total=total,
+                script=script,
+                point=(number, moment),
+                expected=expected,
+                broken=broken,
+            )
             if problem is not None:
                 failures.append(f"{moment} step {number} ({steps[number][:60]}): {problem}")
     return {"steps": len(steps), "tried": tried, "failures": failures}
@@ -54,6 +63,7 @@ def _count_steps(scratch: Path, base: Path, base_rounds: int, script: Script) ->
 def _one(
     folder: Path,
     base: Path,
+    *,
     base_rounds: int,
     total: int,
     script: Script,

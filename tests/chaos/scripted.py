@@ -67,7 +67,9 @@ def play_round(store: RunStore, script: Script) -> int:
         rng.bit_generator.state = state["rng"]
     live, fresh = _advance(store, script, number, rng)
     live, snapshots = _evolve(store, script, number, live, fresh)
-    matches = tuple(_match(store, script, number, index, live, rng) for index in range(script.matches))
+    matches = tuple(
+        _match(store, script, number=number, index=index, live=live, rng=rng) for index in range(script.matches)
+    )
     elo = {name: (mu, games) for name, (mu, games) in state.get("elo", {}).items()}
     ratings = _ratings(elo, matches)
     record = RoundRecord(
@@ -112,7 +114,15 @@ def _advance(
         blob = store.blobs.write_blob({"w": weights}, {"agent": name, "kind": "adapter"})
         optimizer = store.blobs.write_blob({"m": moments}, {"agent": name, "kind": "optimizer"})
         fresh.append(
-            VersionRow(version, "student", number, blob, optimizer, parents, "update" if parents else "created")
+            VersionRow(
+                version=version,
+                role="student",
+                round=number,
+                blob=blob,
+                optimizer=optimizer,
+                parents=parents,
+                reason="update" if parents else "created",
+            )
         )
         live[name] = version
     return live, fresh
@@ -126,7 +136,17 @@ def _evolve(
     if number % script.snapshot_every == script.snapshot_every - 1:
         source = fresh[(number // script.snapshot_every) % len(fresh)]
         version = Version(f"past-{number}", 0)
-        snapshots.append(VersionRow(version, "past", number, source.blob, None, (source.version,), "snapshot"))
+        snapshots.append(
+            VersionRow(
+                version=version,
+                role="past",
+                round=number,
+                blob=source.blob,
+                optimizer=None,
+                parents=(source.version,),
+                reason="snapshot",
+            )
+        )
         live[version.agent] = version
         pasts = sorted((agent for agent in live if agent.startswith("past-")), key=lambda name: int(name[5:]))
         for agent in pasts[: -script.snapshots]:
@@ -135,7 +155,7 @@ def _evolve(
 
 
 def _match(
-    store: RunStore, script: Script, number: int, index: int, live: dict[str, Version], rng: np.random.Generator
+    store: RunStore, script: Script, *, number: int, index: int, live: dict[str, Version], rng: np.random.Generator
 ) -> MatchResult:
     """The least-played pairing of one agent, then a coin for each item."""
     row = live[f"agent-{index % script.agents}"]
@@ -149,9 +169,29 @@ def _match(
     col = min(others, key=lambda version: (met.get(str(version), 0), rng.random()))
     wins = int(rng.integers(0, 4))
     total, total_sq = (float(rng.normal()), float(rng.random())) if index % 2 else (0.0, 0.0)
-    outcome = Outcome("contest", "duel", "default", "", row, col, wins, 0, 3 - wins, 3, total, total_sq)
+    outcome = Outcome(
+        relation="contest",
+        task="duel",
+        situation="default",
+        domain="",
+        row=row,
+        col=col,
+        wins=wins,
+        draws=0,
+        losses=3 - wins,
+        n=3,
+        total=total,
+        total_sq=total_sq,
+    )
     problems = tuple(Problem("math", "train", int(rng.integers(1 << 20)), "1+1", "2") for _ in range(2))
-    match = Match(f"r{number}m{index}", "duel", number, {"one": row, "two": col}, problems, derive(1, number, index))
+    match = Match(
+        id=f"r{number}m{index}",
+        task="duel",
+        round=number,
+        seats={"one": row, "two": col},
+        problems=problems,
+        seed=derive(1, number, index),
+    )
     text = {"replies": [f"{rng.integers(1 << 30)} because" for _ in range(10)]} if index < script.transcripts else None
     void = "unreachable" if rng.random() < 0.05 else None
     return MatchResult(match, {"accuracy": wins / 3}, () if void else (outcome,), text, void)

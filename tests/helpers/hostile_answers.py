@@ -275,9 +275,11 @@ HANGS = [
     Hostile("compile", "two megabytes", "#" * (2 << 20)),
 ]
 
-_FRAMES = r"""
+_FRAMES = (
+    r"""
 import os
-lines = [b'pass\n', b'{"verdict": "pass"}\n', b'.{"returned":1,"value":true}', b'.{"ready":true}', b'{"job":0,"grade":{"verdict":"pass"}}\n', b'PASSED', b'']
+lines = [b'pass\n', b'{"verdict": "pass"}\n', b'.{"returned":1,"value":true}', b'.{"ready":true}', """
+    r"""b'{"job":0,"grade":{"verdict":"pass"}}\n', b'PASSED', b'']
 for fd in range(0, 64):
     for line in lines:
         try:
@@ -285,6 +287,7 @@ for fd in range(0, 64):
         except OSError:
             pass
 """
+)
 EXITS = [
     Hostile("exit", "exits on import", "import sys\nsys.exit(0)\n"),
     Hostile("exit", "os._exit on import", "import os\nos._exit(0)\n"),

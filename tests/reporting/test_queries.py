@@ -62,7 +62,9 @@ def test_a_version_that_has_not_played_yet_leaves_its_agent_rated(tmp_path: Path
             moved, "student", 3, blob=None, optimizer=None, parents=(Version("alice", 3),), reason="update"
         )
         live = store.live() | {"alice": moved}
-        record = RoundRecord(3, versions=(row,), matches=(), ratings=(), scalars={}, live=live, state=store.state())
+        record = RoundRecord(
+            round=3, versions=(row,), matches=(), ratings=(), scalars={}, live=live, state=store.state()
+        )
         store.commit(record)
     with RunReader.read(run) as reader:
         assert {row.name for row in run_status.ladder(reader, "overall")} == {
@@ -149,7 +151,9 @@ def run_of_teaching(folder: Path, delta_TS: Sequence[Sequence[float]]) -> Path:
     live = {row.version.agent: row.version for row in rows}
     with RunStore.create(folder, "name: teaching\n") as store:
         store.commit(
-            RoundRecord(0, versions=tuple(rows), matches=tuple(matches), ratings=(), scalars={}, live=live, state={})
+            RoundRecord(
+                round=0, versions=tuple(rows), matches=tuple(matches), ratings=(), scalars={}, live=live, state={}
+            )
         )
     return folder
 

@@ -157,19 +157,22 @@ def test_an_exported_version_survives_the_rounds_after(tmp_path: Path, caplog: p
         assert (done.folder / "adapter_model.safetensors").is_file()
         return done.version
 
-    config = tiny(model, tmp_path / "runs", league__rounds=2)
-    run = train(prepare(config), Export())
+    def go_on(run: Path) -> None:
+        longer = tiny(model, run.parent, league__rounds=5)
+        (run / "config.yaml").write_text(longer.dump(), encoding="utf-8")
+        resume_run(run, Nobody())
+
+    run = train(prepare(tiny(model, tmp_path / "runs", league__rounds=2)), Export())
     exported.append(save(run, "between"))
-    longer = tiny(model, tmp_path / "runs", league__rounds=5)
-    (run / "config.yaml").write_text(longer.dump(), encoding="utf-8")
-    resume_run(run, Nobody())
+    go_on(run)
     with RunReader.read(run) as reader:
         assert reader.pins() == [(version, "export") for version in exported] and len(set(exported)) == 2
         for row in (reader.version_row(version) for version in exported):
             assert row.round < min(reader.kept_rounds()), "else this test means nothing"
             assert row.blob is not None and reader.blobs.problem(row.blob) is None
     assert verify(run, _rate).sound and not caplog.records
-    plain = train(prepare(tiny(model, tmp_path / "plain", league__rounds=5)), Nobody())
+    plain = train(prepare(tiny(model, tmp_path / "plain", league__rounds=2)), Nobody())
+    go_on(plain)
     assert run_digest(run) == run_digest(plain)
 
 

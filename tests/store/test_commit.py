@@ -32,34 +32,57 @@ def record(store: RunStore, number: int = 0, **changes: object) -> RoundRecord:
     blob = store.blobs.write_blob({"w": np.arange(4, dtype=np.float32) + number}, {"agent": "ada"})
     optimizer = store.blobs.write_blob({"m": np.ones(3, np.float32) * number}, {"agent": "ada"})
     ada, bob = Version("ada", number), Version("bob", 0)
-    outcome = Outcome("contest", "duel", "default", "math", ada, bob, 2, 1, 0, 3, 0.5, 0.25)
+    outcome = Outcome(
+        relation="contest",
+        task="duel",
+        situation="default",
+        domain="math",
+        row=ada,
+        col=bob,
+        wins=2,
+        draws=1,
+        losses=0,
+        n=3,
+        total=0.5,
+        total_sq=0.25,
+    )
     problem = Problem("math", "train", 7, "1+1", "2")
     match = Match(
-        f"r{number}m0",
-        "duel",
-        number,
-        {"one": ada, "two": bob},
-        (problem,),
-        99,
-        "evaluate",
-        "default",
-        RewardMix(1, 0.5, 0),
+        id=f"r{number}m0",
+        task="duel",
+        round=number,
+        seats={"one": ada, "two": bob},
+        problems=(problem,),
+        seed=99,
+        purpose="evaluate",
+        situation="default",
+        rewards=RewardMix(1, 0.5, 0),
     )
     new = [
-        VersionRow(ada, "student", number, blob, optimizer, (Version("ada", number - 1),) if number else (), "update")
+        VersionRow(
+            version=ada,
+            role="student",
+            round=number,
+            blob=blob,
+            optimizer=optimizer,
+            parents=(Version("ada", number - 1),) if number else (),
+            reason="update",
+        )
     ]
     if number == 0:
-        new.append(VersionRow(bob, "scripted", 0, None, None, (), "created"))
+        new.append(
+            VersionRow(version=bob, role="scripted", round=0, blob=None, optimizer=None, parents=(), reason="created")
+        )
     base = RoundRecord(
-        number,
-        tuple(new),
-        (MatchResult(match, {"accuracy": 0.1 + 0.2}, (outcome,), {"text": "é \ud800 \x00"}),),
-        (Rating("overall", ada, 25.0 + number, 8.0, number),),
-        {"loss": 0.1 * number},
-        {"ada": ada, "bob": bob},
-        {"count": number},
-        {"matrix": [[1, None]]},
-        1.5,
+        round=number,
+        versions=tuple(new),
+        matches=(MatchResult(match, {"accuracy": 0.1 + 0.2}, (outcome,), {"text": "é \ud800 \x00"}),),
+        ratings=(Rating("overall", ada, 25.0 + number, 8.0, number),),
+        scalars={"loss": 0.1 * number},
+        live={"ada": ada, "bob": bob},
+        state={"count": number},
+        figures={"matrix": [[1, None]]},
+        seconds=1.5,
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -112,12 +135,30 @@ def test_void_matches_count_nowhere(store: RunStore) -> None:
         {"live": {"ada": B}},
         {"round": 7},
         {"seconds": -1.0},
-        {"versions": (VersionRow(A, "student", 0, "0" * 64, None, (), "created"),)},
-        {"versions": (VersionRow(Version("../up", 0), "student", 0, None, None, (), "created"),)},
         {
             "versions": (
-                VersionRow(A, "student", 0, None, None, (), "x"),
-                VersionRow(A, "student", 0, None, None, (), "x"),
+                VersionRow(
+                    version=A, role="student", round=0, blob="0" * 64, optimizer=None, parents=(), reason="created"
+                ),
+            )
+        },
+        {
+            "versions": (
+                VersionRow(
+                    version=Version("../up", 0),
+                    role="student",
+                    round=0,
+                    blob=None,
+                    optimizer=None,
+                    parents=(),
+                    reason="created",
+                ),
+            )
+        },
+        {
+            "versions": (
+                VersionRow(version=A, role="student", round=0, blob=None, optimizer=None, parents=(), reason="x"),
+                VersionRow(version=A, role="student", round=0, blob=None, optimizer=None, parents=(), reason="x"),
             )
         },
         {"figures": math.nan},
