@@ -1,8 +1,8 @@
 """One round as one transaction: everything a round is, or nothing of it.
 
 The blobs a record names are on the disk, renamed and fsynced, before `RoundWriter.write` begins, so whatever the
-database says exists does exist. What the retention policy no longer keeps goes in the same transaction, except for files, which
-are deleted after the commit (`garbage.py`).
+database says exists does exist. What the retention policy no longer keeps goes in the same transaction, except for
+files, which are deleted after the commit (`garbage.py`).
 """
 
 import math

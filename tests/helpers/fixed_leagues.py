@@ -39,7 +39,7 @@ evaluation: {every: 2, versions: {matches: 4, final_matches: 4}}
 
 
 def torch_config() -> str:
-    """Experts, students, an exploiter, snapshots, population-based training and retirement, all within twelve rounds."""
+    """Experts, students, an exploiter, snapshots, population-based training, retirement: all in twelve rounds."""
     text = CONFIG.replace("{model}", "./model").replace("{{", "{").replace("}}", "}")
     for before, after in EVOLVING:
         assert before in text
