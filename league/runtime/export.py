@@ -1,5 +1,7 @@
-"""Choosing the best agents of a run and writing them as PEFT folders with a model card. Staged
-beside the target, then renamed."""
+"""Choosing the best agents of a run and writing them as PEFT folders with a model card.
+
+They are staged beside the target, then renamed.
+"""
 
 import logging
 import shutil
@@ -36,8 +38,10 @@ class Exported:
 
 
 def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], names: Sequence[str]) -> list[Choice]:
-    """The named agents, or the `best` first by held-out accuracy (mean over domains) or overall
-    rating. Raises UserError for unknown names."""
+    """The named agents, or the `best` first by held-out accuracy or overall rating.
+
+    Accuracy is the mean over domains. Raises UserError for unknown names.
+    """
     reader.begun()
     live = reader.live()
     scores = (
@@ -106,16 +110,15 @@ def export_agents(
     staging = _staging(out)
     try:
         for choice in chosen:
-            folder = staging / choice.version.agent
-            load_adapter(reader, bank, reader.version_row(choice.version), trainable=False)
+            version, folder = choice.version, staging / choice.version.agent
+            load_adapter(reader, bank, reader.version_row(version), trainable=False)
             if merge:
-                merge_adapter(bank, choice.version, folder)
+                merge_adapter(bank, version, folder)
             else:
-                export_peft(bank, choice.version, folder, name)
+                export_peft(bank, version, folder, name)
             base.tokenizer.save_pretrained(folder)
-            (folder / "README.md").write_text(
-                model_card(card_of(reader, choice.version, name, run.resolve().name, merge)), encoding="utf-8"
-            )
+            card = model_card(card_of(reader, version, name, run.resolve().name, merge))
+            (folder / "README.md").write_text(card, encoding="utf-8")
         for choice in chosen:
             (staging / choice.version.agent).rename(targets[choice.version])
     finally:
@@ -126,8 +129,10 @@ def export_agents(
 
 
 def _staging(out: Path) -> Path:
-    """An empty folder beside the targets, on the same disk. Raises UserError where `out` cannot be
-    written."""
+    """An empty folder beside the targets, on the same disk.
+
+    Raises UserError where `out` cannot be written.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".export-", dir=out))

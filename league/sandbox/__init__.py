@@ -1,5 +1,6 @@
-"""Safe grading of model-written code: an answer never shares a process with its tests, expected
-values or verdict.
+"""Safe grading of model-written code.
+
+An answer never shares a process with its tests, expected values or verdict.
 
     pool (the league's process) ── jobs ──▶ judge (holds the tests) ── plain arguments ──▶ answer (holds only its own
     code)

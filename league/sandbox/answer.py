@@ -1,5 +1,6 @@
-"""The process of one answer: confine, receive the code, define it, answer calls. Everything after
-`define` is hostile territory.
+"""The process of one answer: confine, receive the code, define it, answer calls.
+
+Everything after `define` is hostile territory.
 
 Nothing here is relied upon once foreign code has run: a forged frame can only say "call n returned this plain value",
 which the answer may say anyway.
@@ -97,8 +98,10 @@ def _limit(plan: Plan) -> None:
 
 
 def _install_filter(plan: Plan, layers: dict[str, Any]) -> int:
-    """Return the listener's descriptor, or 0 when there is none (another listener already watches
-    this process, or no seccomp)."""
+    """Return the listener's descriptor, or 0 when there is none.
+
+    There is none where another listener already watches this process, or without seccomp.
+    """
     if plan.listening_filter:
         try:
             listener = kernel.seccomp_install(plan.listening_filter, listen=True)
@@ -116,8 +119,10 @@ def _install_filter(plan: Plan, layers: dict[str, Any]) -> int:
 
 
 class _Granted(importlib.abc.MetaPathFinder):
-    """Finds exactly the granted libraries, without a search path that would open all installed
-    packages."""
+    """Finds exactly the granted libraries.
+
+    It has no search path, which would open all installed packages.
+    """
 
     def __init__(self, libraries: dict[str, str]):
         self.libraries = libraries
@@ -164,8 +169,10 @@ def _define(message: dict[str, Any], namespace: dict[str, Any]) -> None:
 
 
 def _whole(completion: str, entry_point: str) -> bool:
-    """Whether a completion is a program of its own (it parses alone and binds the entry point) or
-    continues the prompt's body."""
+    """Whether a completion is a program of its own, or continues the prompt's body.
+
+    A program parses alone and binds the entry point.
+    """
     first = next((line for line in completion.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
     if first[:1].isspace() or entry_point not in completion:
         return False

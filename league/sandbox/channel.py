@@ -1,5 +1,6 @@
-"""The judge's end of one answer: bounded exchanges, its clocks, and the system calls the kernel
-reports.
+"""The judge's end of one answer.
+
+Here are bounded exchanges, its clocks, and the system calls the kernel reports.
 
 Whatever the other end does (silence, floods, forged frames, death) ends in a message, or in `Ended` with a verdict.
 """
@@ -31,8 +32,10 @@ _HARMLESS_CALLS = ("mbind", "set_mempolicy", "get_mempolicy", "sched_setaffinity
 
 
 class Ended(BaseException):
-    """The answer has its verdict. A BaseException, so that a dataset's `except Exception` does not
-    swallow it."""
+    """The answer has its verdict.
+
+    A BaseException, so that a dataset's `except Exception` does not swallow it.
+    """
 
     def __init__(self, verdict: Outcome, reason: str, sign: str | None = None):
         super().__init__(reason)
@@ -42,8 +45,10 @@ class Ended(BaseException):
 
 
 class Answer:
-    """One running answer. `sock` and `pidfd` come from the zygote; `handle` is the zygote's name
-    for it."""
+    """One running answer.
+
+    `sock` and `pidfd` come from the zygote; `handle` is the zygote's name for it.
+    """
 
     def __init__(self, handle: int, sock: socket.socket, pidfd: int, limits: Limits, readable: tuple[str, ...]):
         self.handle = handle
@@ -143,7 +148,9 @@ class Answer:
 
     def _wait(self, event: int) -> bool:
         """Serve notifications until the socket is ready (True) or the process is dead (False).
-        Raises Ended on a time limit."""
+
+        Raises Ended on a time limit.
+        """
         self.poller.modify(self.sock, event)
         while True:
             ready = dict(self.poller.poll(_TICK_MS))
@@ -156,8 +163,10 @@ class Answer:
             self._check_clocks()
 
     def _death(self) -> tuple[Outcome, str, str | None]:
-        """Why the channel is closed. `handle` is not reaped yet, so the judge refines this with the
-        exit status."""
+        """Why the channel is closed.
+
+        `handle` is not reaped yet, so the judge refines this with the exit status.
+        """
         dead = bool(select.select([self.pidfd], [], [], 1.0)[0])
         if dead:
             return "fail", DIED, None
@@ -234,8 +243,10 @@ class Answer:
             return self.limits.threads
 
     def _path(self, call: seccomp.Notification) -> str:
-        """The path being opened, read from the caller's memory. It may change before the kernel
-        reads it, so it only informs."""
+        """The path being opened, read from the caller's memory.
+
+        It may change before the kernel reads it, so it only informs.
+        """
         pointer = call.arguments[1 if call.name == "openat" else 0]
         try:
             with open(f"/proc/{call.pid}/mem", "rb", buffering=0) as memory:

@@ -1,5 +1,6 @@
-"""HumanEval's own files: problems (`task_id, prompt, entry_point, test`) and samples (`task_id,
-completion`), JSON lines, plain or .gz.
+"""HumanEval's own files: problems and samples.
+
+Problems are `task_id, prompt, entry_point, test`, samples `task_id, completion`; JSON lines, plain or .gz.
 
 Everything wrong with a file is reported at once, by line, before anything is graded.
 """

@@ -1,5 +1,6 @@
-"""The trusted side of one answer: runs the dataset's own `check(candidate)` where `candidate` asks
-the answer's process.
+"""The trusted side of one answer: it runs the dataset's own check.
+
+In `check(candidate)` the candidate asks the answer's process.
 
 Only this process knows the tests. The names a check uses from the prompt (`poly`, `encode_cyclic`, …) come from the
 prompt itself, never from the answer. All calls of one check go to one process, so an answer may cache, and its state
@@ -87,8 +88,9 @@ class Run:
             raise Ended("fail", f"definition: {problem.entry_point} is not a function")
 
     def check(self) -> None:
-        """Run the dataset's check; counts in `passed` and `failed` when `every`. Raises Ended, or
-        what the check raises.
+        """Run the dataset's check; counts in `passed` and `failed` when `every`.
+
+        Raises Ended, or what the check raises.
 
         Until the answer is first called it can have no part in what happens, so that is the dataset's fault and
         "infra".
@@ -120,9 +122,11 @@ class Run:
         self.returned = True
 
     def count(self) -> tuple[int, int]:
-        """(assertions that held, how many there were). Of a check that stopped on the way nobody
-        knows how often its loops would have gone round: what was asserted more than once counts as not held, and
-        what stopped it as one more."""
+        """(assertions that held, how many there were).
+
+        Of a check that stopped on the way nobody knows how often its loops would have gone round: what was asserted
+        more than once counts as not held, and what stopped it as one more.
+        """
         seen = sum(self.held.values()) + self.failed
         if self.returned:
             return sum(self.held.values()), max(self.trial.asserts, seen + (self.over is not None and not self.failed))

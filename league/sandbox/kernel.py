@@ -1,5 +1,6 @@
-"""System calls Python has no name for, by ctypes: prctl, capset, Landlock, seccomp, namespaces.
-Linux, x86-64 and arm64.
+"""System calls Python has no name for, by ctypes.
+
+They are prctl, capset, Landlock, seccomp and namespaces, on Linux, x86-64 and arm64.
 
 Each function raises OSError when the kernel refuses. Nothing here decides policy.
 """
@@ -86,8 +87,10 @@ def mount_read_only(target: str) -> None:
 
 
 def pivot(new_root: str, old_root: str) -> None:
-    """Make `new_root` (a mount point) the root; the old one appears at `old_root`, a folder below
-    it."""
+    """Make `new_root` (a mount point) the root.
+
+    The old one appears at `old_root`, a folder below it.
+    """
     _syscall("pivot_root", ctypes.c_char_p(new_root.encode()), ctypes.c_char_p(old_root.encode()))
     os.chdir("/")
 
@@ -111,8 +114,11 @@ def landlock_version() -> int:
 
 
 def landlock_ruleset(readable: Iterable[str], writable_files: Iterable[str]) -> int:
-    """A descriptor of a ruleset that denies every file right this kernel knows, except reading
-    below `readable` and writing the existing files `writable_files`. Paths that do not exist are skipped."""
+    """A descriptor of a ruleset that denies every file right this kernel knows.
+
+    Allowed stay reading below `readable` and writing the existing files `writable_files`. Paths that do not exist are
+    skipped.
+    """
     version = landlock_version()
     rights = _FS_RIGHTS.get(version, (1 << 16) - 1)
     attributes = struct.pack("=QQQ", rights, _NET_RIGHTS if version >= 4 else 0, _SCOPES if version >= 6 else 0)
@@ -150,8 +156,10 @@ class _Program(ctypes.Structure):
 
 
 def seccomp_install(program: bytes, listen: bool) -> int:
-    """Install a BPF filter. With `listen`, return the descriptor that receives its notifications,
-    else 0."""
+    """Install a BPF filter.
+
+    With `listen`, return the descriptor that receives its notifications, else 0.
+    """
     flags = 8 if listen else 0  # SECCOMP_FILTER_FLAG_NEW_LISTENER
     structure = _Program(len(program) // 8, program)
     return _syscall("seccomp", ctypes.c_uint(1), ctypes.c_uint(flags), ctypes.byref(structure))

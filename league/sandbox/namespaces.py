@@ -1,5 +1,6 @@
-"""The zygote's own world: user, PID, mount, network, IPC and UTS namespaces, and a root that holds
-only the interpreter.
+"""The zygote's own world: new namespaces, and a root that holds only the interpreter.
+
+The namespaces are user, PID, mount, network, IPC and UTS.
 
 `enter` is called once, by the single-threaded zygote. Each answer then gets a PID namespace of its own
 (`fresh_pids`), so that killing its first process kills everything it started. Raises OSError where the system does
@@ -26,9 +27,11 @@ DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
 
 
 def readable_paths(libraries: list[str]) -> list[str]:
-    """What an answer may read: the standard library without its site-packages (installed packages
-    include data sets with their solutions), the shared objects it needs, and the folders of the libraries it was
-    granted."""
+    """What an answer may read.
+
+    It is the standard library without its site-packages (installed packages include data sets with their solutions),
+    the shared objects it needs, and the folders of the libraries it was granted.
+    """
     paths = []
     for name in ("stdlib", "platstdlib"):
         folder = Path(sysconfig.get_path(name))
@@ -50,8 +53,10 @@ def _mapped_objects() -> set[str]:
 
 
 def unshare_all() -> None:
-    """Enter new namespaces as an unprivileged user of the outside. The next child is the first
-    process of the PID namespace."""
+    """Enter new namespaces as an unprivileged user of the outside.
+
+    The next child is the first process of the PID namespace.
+    """
     user, group = os.geteuid(), os.getegid()
     kernel.unshare(_FLAGS)
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {user} 1"), ("gid_map", f"1000 {group} 1")):
@@ -60,8 +65,10 @@ def unshare_all() -> None:
 
 
 def replace_root(paths: list[str]) -> None:
-    """Make a read-only root that holds only `paths` and three devices: a tmpfs, into which they are
-    bound from the old root."""
+    """Make a read-only root that holds only `paths` and three devices.
+
+    It is a tmpfs, into which they are bound from the old root.
+    """
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
     wanted = sorted({*folders, *(path for path in paths if not _below(path, folders)), *DEVICES})
     sources = {path: os.path.realpath(path) for path in wanted}
@@ -98,7 +105,9 @@ def _bind(source: str, target: str) -> None:
 
 
 def fresh_pids(own: int) -> None:
-    """Make the next child the first process of a new PID namespace. `own` is a descriptor of
-    /proc/<zygote>/ns/pid."""
+    """Make the next child the first process of a new PID namespace.
+
+    `own` is a descriptor of /proc/<zygote>/ns/pid.
+    """
     kernel.setns(own, kernel.CLONE_NEWPID)
     kernel.unshare(kernel.CLONE_NEWPID)

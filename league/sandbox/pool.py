@@ -101,8 +101,10 @@ class _Judge:
             return 0.0
 
     def hangs(self) -> bool:
-        """Whether the check itself is stuck in C, where its alarm cannot reach it, on values the
-        answer returned."""
+        """Whether the check itself is stuck in C on values the answer returned.
+
+        Its alarm cannot reach it there.
+        """
         return self.cpu_seconds() - self.cpu_at_start > 2 * self.limits.check_cpu_s + 1
 
     def kill(self) -> None:
@@ -201,8 +203,10 @@ class Grader:
 
     # ------------------------------------------------------------------------------------------------ inside
     def _launch(self, count: int) -> list[_Judge]:
-        """Start `count` judges beside one another and wait until all are ready; one that dies while
-        starting is replaced."""
+        """Start `count` judges beside one another and wait until all are ready.
+
+        One that dies while starting is replaced.
+        """
         ready: list[_Judge] = []
         starting: list[_Judge] = []
         try:

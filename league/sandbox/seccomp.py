@@ -1,5 +1,6 @@
-"""The system calls an answer may make: an allow-list as a BPF filter, and the notifications of what
-it denies.
+"""The system calls an answer may make.
+
+An allow-list as a BPF filter, and the notifications of what it denies.
 
 Default deny. What an answer has no honest use for (processes, sockets, signals, files it could write, ptrace, limits,
 mounts) is refused with EPERM; with a listener the kernel also tells the judge, so an attempt is on record and cannot
@@ -104,8 +105,10 @@ def _give(action: int) -> _Step:
 
 
 def _when(name: str, body: list[_Step]) -> list[_Step]:
-    """`body` must end in a return; the number of the call is in the accumulator before and, when
-    not taken, after."""
+    """The steps of `body`, taken only for one call.
+
+    `body` must end in a return; the number of the call is in the accumulator before and, when not taken, after.
+    """
     if name not in SYSCALLS:
         return []
     return [(_EQUAL, 0, len(body), SYSCALLS[name]), *body]
@@ -132,8 +135,10 @@ def available() -> bool:
 
 
 def build(listen: bool, landlock: bool) -> bytes:
-    """The filter as `struct sock_filter[]`. Without a listener denials are silent; without Landlock
-    files open read-only."""
+    """The filter as `struct sock_filter[]`.
+
+    Without a listener denials are silent; without Landlock files open read-only.
+    """
     deny = _NOTIFY if listen else _ERRNO | _EPERM
     steps: list[_Step] = [
         (_LOAD, 0, 0, _ARCH),

@@ -1,5 +1,6 @@
-"""One grader for the whole process, started when first needed and closed at exit, that remembers
-its grades.
+"""One grader for the whole process, which remembers its grades.
+
+It is started when first needed and closed at exit.
 
 Feedback between turns and the score of a match ask about the same programs. Infrastructure failures are not
 remembered.
@@ -42,8 +43,10 @@ class RememberingGrader:
 
 @cache
 def shared_grader() -> RememberingGrader:
-    """The process's own grader. Raises Unconfined on first use where model-written code cannot be
-    confined."""
+    """The process's own grader.
+
+    Raises Unconfined on first use where model-written code cannot be confined.
+    """
     grader = Grader(workers=os.cpu_count() or 1, limits=LIMITS)
     grader.start()
     atexit.register(grader.close)

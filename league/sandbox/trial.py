@@ -8,8 +8,9 @@ from league.sandbox.values import CodeProblem
 
 
 class Trial:
-    """A problem, compiled once: the prompt's definitions, the check as it is and with its
-    assertions counted, the visible examples.
+    """A problem, compiled once.
+
+    It holds the prompt's definitions, the check as it is and with its assertions counted, and the visible examples.
 
     Raises SyntaxError or ValueError when the dataset's own code is not Python.
     """
@@ -32,8 +33,10 @@ def _compile_prompt(problem: CodeProblem) -> CodeType:
 
 
 def _preamble(problem: CodeProblem) -> str:
-    """What the prompt defines before the entry point: imports and helpers a whole-program answer
-    may lean on."""
+    """What the prompt defines before the entry point.
+
+    A whole-program answer may lean on those imports and helpers.
+    """
     lines = problem.prompt.splitlines(keepends=True)
     for index, line in enumerate(lines):
         if line.startswith(

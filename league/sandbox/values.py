@@ -19,8 +19,10 @@ posix   anything less: resource limits and closed descriptors only; refused unle
 
 @dataclass(frozen=True)
 class CodeProblem:
-    """One problem in HumanEval's format. `test` defines `check(candidate)`; the prompt ends inside
-    `entry_point`'s body."""
+    """One problem in HumanEval's format.
+
+    `test` defines `check(candidate)`; the prompt ends inside `entry_point`'s body.
+    """
 
     task_id: str
     prompt: str
@@ -30,8 +32,10 @@ class CodeProblem:
 
 @dataclass(frozen=True)
 class Job:
-    """One answer to grade. With `every`, all assertions are tried and counted; else the first
-    failure decides."""
+    """One answer to grade.
+
+    With `every`, all assertions are tried and counted; else the first failure decides.
+    """
 
     problem: CodeProblem
     completion: str
@@ -76,8 +80,10 @@ class Grade:
 
     @property
     def fraction(self) -> float:
-        """Share of the check's assertions that held, in [0, 1]; 1 exactly when the verdict is a
-        pass."""
+        """Share of the check's assertions that held, in [0, 1].
+
+        It is 1 exactly when the verdict is a pass.
+        """
         if self.verdict == "pass":
             return 1.0
         return self.passed / self.total if self.total else 0.0

@@ -1,5 +1,6 @@
-"""The examples a prompt shows. An answer that satisfies all of them and fails the hidden tests may
-have memorised them.
+"""The examples a prompt shows.
+
+An answer that satisfies all of them and fails the hidden tests may have memorised them.
 
 Reads doctests and the arrow forms HumanEval uses (`f(1) == 2`, `f(1) => 2`, `f(1) ➞ 2`, `f(1) # => 2`, `f(1) returns
 2`); what is not a call with literal arguments and a literal result is left out.

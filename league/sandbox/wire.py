@@ -1,5 +1,6 @@
-"""What crosses between the judge and an answer: plain values as tagged JSON, in packets of a
-SEQPACKET socket.
+"""What crosses between the judge and an answer.
+
+Plain values as tagged JSON, in packets of a SEQPACKET socket.
 
 Only exact built-in types pass. A subclass, an object that claims to be equal to everything, an iterator or a module
 has no encoding, so it cannot reach the side that compares. Nothing is unpickled, imported or evaluated. Both
@@ -25,8 +26,10 @@ _DICTS = (defaultdict, OrderedDict, Counter)
 
 
 class NotPlain(Exception):
-    """The value has no encoding. `kind` is "type" (not a built-in value) or "size" (too large, too
-    deep or cyclic)."""
+    """The value has no encoding.
+
+    `kind` is "type" (not a built-in value) or "size" (too large, too deep or cyclic).
+    """
 
     def __init__(self, kind: str, what: str):
         super().__init__(what)

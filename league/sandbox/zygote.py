@@ -29,8 +29,10 @@ struct sys textwrap threading time traceback types typing unicodedata warnings
 
 @dataclass(frozen=True)
 class Options:
-    """What the judge asks of its zygote. `layers` names the confinement to try: "namespaces",
-    "landlock", "seccomp", "listen"."""
+    """What the judge asks of its zygote.
+
+    `layers` names the confinement to try: "namespaces", "landlock", "seccomp", "listen".
+    """
 
     memory_mb: int
     cpu_s: float
@@ -114,8 +116,10 @@ class Zygote:
             self.notes.append(f"oom_score_adj: {error}")
 
     def _enter_namespaces(self) -> None:
-        """Fork into fresh namespaces; the outer process only waits, and dies with the inner one or
-        with the judge."""
+        """Fork into fresh namespaces.
+
+        The outer process only waits, and dies with the inner one or with the judge.
+        """
         try:
             namespaces.unshare_all()
         except PermissionError as error:
@@ -194,8 +198,10 @@ def _descendants() -> set[int]:
 
 
 def _childless(spared: set[int]) -> bool:
-    """Whether `spared`, which have run no foreign code, are our only children: a quick look where
-    the kernel offers one."""
+    """Whether `spared`, which have run no foreign code, are our only children.
+
+    A quick look, where the kernel offers one.
+    """
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
             return {int(word) for word in file.read().split()} <= spared
@@ -204,8 +210,10 @@ def _childless(spared: set[int]) -> bool:
 
 
 def _sweep(spared: set[int]) -> None:
-    """Without a PID namespace: stop, then kill, all that was reparented to us but `spared`, until
-    nothing is left."""
+    """Stop, then kill, all that was reparented to us but `spared`, until nothing is left.
+
+    For where there is no PID namespace.
+    """
     if _childless(spared):
         return
     for _ in range(200):

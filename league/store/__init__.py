@@ -1,2 +1,4 @@
-"""WHAT LASTS: the database, the blobs, the lock, the commit and its proofs. Nothing here imports
-torch."""
+"""What lasts: the database, the blobs, the lock, the commit and its proofs.
+
+Nothing here imports torch.
+"""

@@ -30,8 +30,10 @@ class BlobDamaged(RunFolderError):
 
 
 def pack(tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> dict[str, bytes]:
-    """The files of a blob, byte-identical for equal content. Tensors are numpy arrays of any shape,
-    on little-endian types."""
+    """The files of a blob, byte-identical for equal content.
+
+    Tensors are numpy arrays of any shape, on little-endian types.
+    """
     from safetensors.numpy import save
 
     for name, tensor in tensors.items():
@@ -72,8 +74,9 @@ class BlobStore:
         return sum(entry.stat().st_size for entry in os.scandir(folder)) if folder.is_dir() else 0
 
     def write_blob(self, tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> str:
-        """Store tensors and metadata durably; returns the sha256. Writing the same content again is
-        free.
+        """Store tensors and metadata durably; returns the sha256.
+
+        Writing the same content again is free.
 
         Raises RunFolderError when the disk is full; nothing of the blob is left then.
         """
@@ -141,8 +144,10 @@ class BlobStore:
         return None
 
     def remove(self, sha: str) -> int:
-        """Delete a blob; returns the bytes freed. Renamed away first, so that no half-deleted blob
-        bears a hash."""
+        """Delete a blob; returns the bytes freed.
+
+        Renamed away first, so that no half-deleted blob bears a hash.
+        """
         size = self.size(sha)
         doomed = self.folder / f".del-{sha}-{os.getpid()}-{next(_serial)}"
         if self.has(sha):
@@ -151,8 +156,10 @@ class BlobStore:
         return size
 
     def sweep(self) -> int:
-        """Delete what an interrupted write or delete left behind; only the writer calls this.
-        Returns the count."""
+        """Delete what an interrupted write or delete left behind; returns the count.
+
+        Only the writer calls this.
+        """
         leftovers = [entry.path for entry in os.scandir(self.folder) if entry.name.startswith((".tmp-", ".del-"))]
         for path in leftovers:
             fs.remove_tree(Path(path))

@@ -1,5 +1,6 @@
-"""Compact blocks: JSON under zlib for matches, details, state and figures; (uint16 id, float64)
-pairs for scalars.
+"""Compact blocks: JSON under zlib, and (uint16 id, float64) pairs for scalars.
+
+Matches, details, state and figures are JSON.
 
 NaN and infinity are refused here, so nothing non-finite reaches the database. JSON keeps Python floats exactly.
 """
@@ -103,8 +104,10 @@ def pack_rows(rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def unpack_rows(block: bytes, what: str) -> list[list[Any]]:
-    """Back to one row per match: id, task, purpose, situation, rewards, {seat: version id}, void,
-    outcomes by database ids."""
+    """Back to one row per match.
+
+    A row: id, task, purpose, situation, rewards, {seat: version id}, void, outcomes by database ids.
+    """
     columns = unpack_json(block, what)
     try:
         cast, flat = iter(columns["cast"]), iter(list(row) for row in zip(*columns["outcomes"], strict=True))

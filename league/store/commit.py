@@ -201,8 +201,10 @@ class RoundWriter:
         self._bring_back(record.round)
 
     def _bring_back(self, now: int) -> None:
-        """A version that left and is a member again keeps its cells; if they were trimmed, the
-        table is built anew."""
+        """A version that left and is a member again keeps its cells.
+
+        If they were trimmed, the table is built anew.
+        """
         back = "retired IS NOT NULL AND id IN (SELECT version FROM live WHERE round = ?)"
         oldest = self.db.execute(f"SELECT min(retired) FROM versions WHERE {back}", (now,)).fetchone()[0]
         if oldest is not None:
@@ -260,8 +262,9 @@ def payoff_horizon(now: int, retention: Retention) -> int:
 
 
 def trim_payoffs(reader: RunReader, now: int, retention: Retention) -> None:
-    """Drop cells of versions that left the league `payoff_rounds` ago; their outcomes stay in the
-    rounds' blocks.
+    """Drop cells of versions that left the league `payoff_rounds` ago.
+
+    Their outcomes stay in the rounds' blocks.
 
     Who is named in the round's state (frozen pasts that are still met) has not left.
     """
@@ -279,8 +282,10 @@ def rebuild_payoffs(reader: RunReader) -> None:
 
 
 def check_record(record: RoundRecord) -> None:
-    """Refuse what must never be committed, before the transaction writes anything. Raises
-    LeagueError."""
+    """Refuse what must never be committed, before the transaction writes anything.
+
+    Raises LeagueError.
+    """
     for outcome in (o for result in record.matches for o in result.outcomes):
         if not (math.isfinite(outcome.total) and math.isfinite(outcome.total_sq)):
             raise LeagueError(f"outcome {outcome.row} – {outcome.col} in task '{outcome.task}' is not finite")

@@ -18,8 +18,10 @@ from league.store.records import CLOCK
 
 
 def round_content(reader: RunReader, number: int) -> dict[str, Any]:
-    """Everything of a round that is kept for ever, except its times. Raises RunFolderError when it
-    cannot be decoded."""
+    """Everything of a round that is kept for ever, except its times.
+
+    Raises RunFolderError when it cannot be decoded.
+    """
     row = reader.db.execute("SELECT matches, block FROM rounds WHERE round = ?", (number,)).fetchone()
     matches = codec.unpack_rows(row[1], f"matches of round {number}")
     for match in matches:
@@ -58,8 +60,9 @@ def rating_sum(*, ladder: int, version: int, number: int, mu: float, sigma: floa
 
 
 def run_digest(folder: Path) -> str:
-    """One sha256 over a run's final state: rounds, members with the content of their weights,
-    state, payoffs, ratings.
+    """One sha256 over a run's final state.
+
+    It covers rounds, members with the content of their weights, state, payoffs and ratings.
 
     Left out: times (`seconds`, the state's key `clock`, scalars named `clock/…`), transcripts, and whatever is not a
     source of truth (TensorBoard, events). Equal digests mean equal runs, bit by bit, since weights enter by their

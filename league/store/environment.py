@@ -1,5 +1,7 @@
-"""What the bits of a run depend on besides its config: recorded at its start, and compared when it
-is resumed."""
+"""What the bits of a run depend on besides its config.
+
+It is recorded when the run starts, and compared when it is resumed.
+"""
 
 import os
 import platform
@@ -54,8 +56,10 @@ def changes(folder: Path) -> list[str]:
 
 
 def differences(before: str, now: str) -> list[str]:
-    """What changed from one configuration (YAML) to another, one line each: "learning.kl was 0.0,
-    is 0.1"."""
+    """What changed from one configuration (YAML) to another, one line each.
+
+    A line reads "learning.kl was 0.0, is 0.1".
+    """
     try:
         old, new = (_flat(parse_yaml(text)) for text in (before, now))
     except ValueError as error:

@@ -1,5 +1,4 @@
-"""Every step by which a commit reaches the disk: the few calls whose order is the durability
-argument.
+"""Every step by which a commit reaches the disk; their order is the durability argument.
 
 The rest of the store calls these through the module (`fs.rename(...)`), never `os` or the connection directly, so a
 test can count the steps of a commit, kill the process before or after each one, or make one of them fail.
@@ -70,8 +69,10 @@ def executemany(connection: sqlite3.Connection, sql: str, rows: Iterable[Sequenc
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Swap in new content whole: readers see the old file or the new one. Not fsynced: for
-    heartbeats, not for truth."""
+    """Swap in new content whole: readers see the old file or the new one.
+
+    Not fsynced: for heartbeats, not for truth.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
@@ -84,8 +85,10 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what `replace_file` left where a process was killed in it; only the one writer of a
-    folder calls this."""
+    """Delete what `replace_file` left where a process was killed in it.
+
+    Only the one writer of a folder calls this.
+    """
     for path in folder.glob(".*.tmp"):
         if path.name.split(".")[-2].isdigit():
             path.unlink(missing_ok=True)

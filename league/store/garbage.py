@@ -1,5 +1,6 @@
-"""Deleting blobs nothing needs any more. Only after a commit, so a crash can leave too much, never
-too little.
+"""Deleting blobs nothing needs any more.
+
+Only after a commit, so a crash can leave too much, never too little.
 
 Kept: adapters and optimizers of every member in every kept round; pinned versions; and whatever a kept round's state
 names, as a hash or as `agent@step` (an evolution may hold on to a last good version).
@@ -50,8 +51,10 @@ def wanted(connection: sqlite3.Connection) -> set[str]:
 
 
 def collect(connection: sqlite3.Connection, blobs: BlobStore) -> Collected:
-    """Take unwanted blobs out of the database, then off the disk; also those no committed round
-    ever named."""
+    """Take unwanted blobs out of the database, then off the disk.
+
+    Those that no committed round ever named go too.
+    """
     keep = wanted(connection)
     known = {row[0].hex() for row in connection.execute("SELECT sha FROM blobs")}
     unwanted = sorted(known - keep)

@@ -1,5 +1,6 @@
-"""The journal of what remote players replied in the round under way: `journal/<round>.jsonl`, one
-fsynced line a reply.
+"""The journal of what remote players replied in the round under way.
+
+`journal/<round>.jsonl` holds one fsynced line a reply.
 
 A reply is durable before it is used, so a round that was interrupted replays what it had already heard and ends the
 same. A reply counts for its round only: the same question in a later round is asked again, whether or not the run was

@@ -18,8 +18,10 @@ class RunInUse(RunFolderError):
 
 
 def _started(pid: int) -> str | None:
-    """The kernel's start time of a process (to tell a recycled pid), None when there is no such
-    process."""
+    """The kernel's start time of a process, None when there is no such process.
+
+    It tells a recycled pid.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -84,8 +86,10 @@ def read_owner(path: Path) -> dict | None:
 
 
 def owner_alive(path: Path) -> bool:
-    """Whether the process named in the lock file still runs on this machine (False for other
-    machines)."""
+    """Whether the process named in the lock file still runs on this machine.
+
+    False for other machines.
+    """
     owner = read_owner(path)
     if owner is None or owner["host"] != socket.gethostname():
         return False

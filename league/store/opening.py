@@ -1,5 +1,7 @@
-"""Finding a run's database and opening it without writing: on a live run, on a read-only folder,
-from an older version of this code."""
+"""Finding a run's database and opening it without writing.
+
+The run may be live, its folder read-only, its schema that of an older version of this code.
+"""
 
 import shutil
 import sqlite3
@@ -32,8 +34,11 @@ def require_run(folder: Path) -> Path:
 
 
 def open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection that never writes. Where even SQLite's index file cannot be made (a read-only
-    folder), read the file as immutable, or a private copy when a write-ahead log lies beside it."""
+    """A connection that never writes, and the folder of its private copy, if it needed one.
+
+    In a read-only folder even SQLite's index file cannot be made: then the file is read as immutable, or as a private
+    copy when a write-ahead log lies beside it.
+    """
     address = f"file:{quote(str(path.absolute()))}"
     try:
         connection = _connect(f"{address}?mode=ro")
@@ -53,8 +58,10 @@ def open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def migrated_copy(connection: sqlite3.Connection, scratch: Path | None) -> tuple[sqlite3.Connection, Path]:
-    """A private copy of an older database, brought up to date; the run itself is migrated by its
-    next writer."""
+    """A private copy of an older database, brought up to date.
+
+    The run itself is migrated by its next writer.
+    """
     scratch = scratch or Path(tempfile.mkdtemp(prefix="league-read-"))
     copy = sqlite3.connect(scratch / "migrated.db", isolation_level=None)
     try:

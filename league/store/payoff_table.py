@@ -1,5 +1,6 @@
-"""The payoff table: sums per (relation, task, situation, domain, row version, col version), kept up
-at each commit.
+"""The payoff table: sums per slot, row version and column version, kept up at each commit.
+
+A slot is (relation, task, situation, domain).
 
 Reading 1,000 × 1,000 cells from it takes a fraction of what grouping the raw outcomes would. `recompute_payoffs` does
 that grouping, in the order of the commits, so both agree to the last bit; `league verify` compares them.
@@ -29,8 +30,10 @@ class PayoffQueries:
     db: sqlite3.Connection
 
     def payoffs(self, relation: str, task: str, situation: str | None = None, members: bool = False) -> PayoffCells:
-        """All cells of one relation in one task; `members`: only between current members of the
-        population."""
+        """All cells of one relation in one task.
+
+        With `members`, only those between current members of the population.
+        """
         slots = self._slots(relation, task, situation)
         live = "(SELECT version FROM live WHERE round = (SELECT max(round) FROM rounds))"
         only = f" AND row IN {live} AND col IN {live}" if members else ""
@@ -94,8 +97,10 @@ class PayoffQueries:
         return tuple(names[key] for key in ids.tolist())
 
     def recompute_payoffs(self) -> Sums:
-        """Every cell summed again from the stored outcomes, by database ids: what the table would
-        be without trimming."""
+        """Every cell summed again from the stored outcomes, by database ids.
+
+        It is what the table would be without trimming.
+        """
         sums: Sums = {}
         for number, block in self.db.execute("SELECT round, block FROM rounds ORDER BY round"):
             for match in codec.unpack_rows(block, f"matches of round {number}"):

@@ -1,5 +1,6 @@
-"""Reading a run: safe on a live run, on a folder this process may not write, and in every command
-that needs no model.
+"""Reading a run, in every command that needs no model.
+
+It is safe on a live run and on a folder this process may not write.
 
 Each query is one short read, so a reader never holds the write-ahead log back. The writer (`run.RunStore`) has the
 same queries on its own connection.
@@ -109,8 +110,10 @@ class RunReader(PayoffQueries):
         return codec.unpack_json(found[1], f"state of round {found[0]}")
 
     def begun(self) -> dict[str, Any]:
-        """The newest state. Raises RunFolderError before the first committed round, when there is
-        nothing to look at."""
+        """The newest state.
+
+        Raises RunFolderError before the first committed round, when there is nothing to look at.
+        """
         state = self.state()
         if not state:
             raise RunFolderError(f"{self.folder} has no committed round yet; `league resume {self.folder}` plays it")
@@ -130,8 +133,10 @@ class RunReader(PayoffQueries):
     def versions(
         self, agent: str | None = None, since: int = 0, until: int | None = None, lineage: bool = False
     ) -> list[VersionRow]:
-        """Versions in order of creation; of one agent, of rounds since…until (inclusive), or
-        without plain updates (`lineage`)."""
+        """Versions in order of creation.
+
+        Of one agent, of rounds since…until (inclusive), or without plain updates (`lineage`).
+        """
         where = ["v.round BETWEEN ? AND ?"]
         parameters: list[object] = [since, _or_last(until)]
         if agent is not None:
@@ -221,8 +226,10 @@ class RunReader(PayoffQueries):
         return [Rating(name, Version(agent, step), mu, sigma, games) for name, agent, step, mu, sigma, games, _ in rows]
 
     def rating_history(self, ladder: str, since: int = 0) -> list[tuple[int, Rating]]:
-        """(round, rating) as committed; superseded ratings of one version are kept only a few
-        rounds."""
+        """(round, rating) as committed.
+
+        Superseded ratings of one version are kept only a few rounds.
+        """
         query = (
             "SELECT r.round, a.name, v.step, r.mu, r.sigma, r.games FROM ratings r JOIN ladders d ON d.id = r.ladder "
             "JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent WHERE d.name = ? AND "
@@ -273,8 +280,10 @@ class RunReader(PayoffQueries):
         agent: str | None = None,
         newest_first: bool = False,
     ) -> Iterator[StoredMatch]:
-        """Matches of rounds since…until (inclusive), in playing order or newest round first, of one
-        task or with one agent."""
+        """Matches of rounds since…until (inclusive), in playing order or newest round first.
+
+        Of one task or with one agent where they are named.
+        """
         numbers = [
             row[0]
             for row in self.db.execute(
@@ -296,8 +305,10 @@ class RunReader(PayoffQueries):
         return codec.unpack_matches(number, rows, details, self.version_name, self.slot_name)
 
     def outcomes(self, since: int = 0, until: int | None = None) -> Iterator[PlayedOutcome]:
-        """Outcomes that count, in the order they were committed: the raw material of payoffs and
-        ratings."""
+        """Outcomes that count, in the order they were committed.
+
+        They are the raw material of payoffs and ratings.
+        """
         for match in self.matches(since, until):
             if match.void is None:
                 for outcome in match.outcomes:
@@ -349,8 +360,10 @@ class RunReader(PayoffQueries):
 
     # ----------------------------------------------------------------------------------------- signs of life
     def heartbeat(self) -> Heartbeat | None:
-        """The writer's last sign of life; alive with an old heartbeat is stalled, or in a slow
-        phase (see `phase`)."""
+        """The writer's last sign of life.
+
+        Alive with an old heartbeat is stalled, or in a slow phase (see `phase`).
+        """
         owner = read_owner(self.folder / "lock")
         try:
             beat: Mapping[str, Any] = json.loads((self.folder / "heartbeat.json").read_text())

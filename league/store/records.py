@@ -32,8 +32,10 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundRecord:
-    """Everything that makes a round exist, committed in one transaction. Blobs named here are
-    already written."""
+    """Everything that makes a round exist, committed in one transaction.
+
+    Blobs named here are already written.
+    """
 
     round: int
     versions: tuple[VersionRow, ...]
@@ -63,8 +65,10 @@ class PlayedOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredMatch:
-    """A match as kept for ever, with its details while `Retention.detail_rounds` lasts (None
-    afterwards)."""
+    """A match as kept for ever, and its details while they last.
+
+    The details are None after `Retention.detail_rounds`.
+    """
 
     id: str
     round: int
@@ -97,8 +101,10 @@ class AgentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PayoffCells:
-    """Payoff cells as parallel arrays of length N; `row` and `col` index `versions`, `slot` indexes
-    `slots`."""
+    """Payoff cells as parallel arrays of length N.
+
+    `row` and `col` index `versions`, `slot` indexes `slots`.
+    """
 
     versions: tuple[Version, ...]
     slots: tuple[tuple[str, str], ...]
@@ -114,8 +120,10 @@ class PayoffCells:
     total_sq: np.ndarray
 
     def dense(self, name: str) -> np.ndarray:
-        """Sum one column over slots into a (V, V) matrix; unseen pairs are 0 (see `dense("n")` or
-        wins+draws+losses)."""
+        """Sum one column over slots into a (V, V) matrix.
+
+        Unseen pairs are 0 (see `dense("n")` or wins+draws+losses).
+        """
         values = getattr(self, name)
         size = len(self.versions)
         flat = np.bincount(self.row.astype(np.int64) * size + self.col, weights=values, minlength=size * size)
@@ -124,8 +132,10 @@ class PayoffCells:
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
-    """The writer's last sign of life. `alive`: the process that holds the run still exists on this
-    machine."""
+    """The writer's last sign of life.
+
+    `alive`: the process that holds the run still exists on this machine.
+    """
 
     pid: int
     round: int

@@ -1,7 +1,7 @@
-"""The run folder and its one writer: create, open, commit, collect garbage, pin, heartbeat, events, stop.
+"""The run folder and its one writer.
 
 runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  pin-*.json
-              (tb/ and exports/ are others')
+              and, written by others: tb/, exports/
 """
 
 import hashlib
@@ -31,8 +31,10 @@ __all__ = ["Retention", "RoundRecord", "RunReader", "RunStore", "request_stop"]
 
 
 class RunStore(RunReader):
-    """The writer of one run: everything `RunReader` answers, and `commit`. At most one per folder
-    exists at a time."""
+    """The writer of one run: everything `RunReader` answers, and `commit`.
+
+    At most one per folder exists at a time.
+    """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, lock: RunLock, retention: Retention):
         super().__init__(folder, connection)
@@ -42,8 +44,10 @@ class RunStore(RunReader):
 
     @classmethod
     def create(cls, folder: Path, config_yaml: str, retention: Retention | None = None) -> "RunStore":
-        """Make a new run folder, whole or not at all. Raises RunFolderError when something is in
-        the way."""
+        """Make a new run folder, whole or not at all.
+
+        Raises RunFolderError when something is in the way.
+        """
         folder = Path(folder)
         if folder.is_symlink() or folder.is_file():
             raise RunFolderError(
@@ -75,8 +79,9 @@ class RunStore(RunReader):
 
     @classmethod
     def open(cls, folder: Path, retention: Retention | None = None) -> "RunStore":
-        """Take the run for writing: lock, migrate (with a backup), sweep what an interrupted write
-        left.
+        """Take the run for writing: lock, migrate, sweep.
+
+        Migrating makes a backup first; what an interrupted write left is swept away.
 
         Raises RunFolderError when it is in use, newer than this code, damaged or no run.
         """
@@ -116,8 +121,10 @@ class RunStore(RunReader):
 
     # -------------------------------------------------------------------------------------------- the commit
     def commit(self, record: RoundRecord) -> None:
-        """Make the round exist: one transaction, on the disk when this returns. On any error
-        nothing has changed."""
+        """Make the round exist: one transaction, on the disk when this returns.
+
+        On any error nothing has changed.
+        """
         latest = self.latest_round()
         if record.round != (0 if latest is None else latest + 1) and not (latest is None and record.round == 1):
             raise LeagueError(f"round {record.round} cannot follow round {latest}")
@@ -157,8 +164,10 @@ class RunStore(RunReader):
             return collect(self.db, self.blobs)
 
     def adopt_config(self, text: str) -> None:
-        """The run goes on with this configuration, which a person may have edited since: from here
-        on it is the one to compare with."""
+        """The run goes on with this configuration, which a person may have edited.
+
+        From here on it is the one to compare with.
+        """
         if text == self.config_text():
             return
         self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
@@ -205,8 +214,10 @@ class RunStore(RunReader):
             fs.replace_file(self.folder / "heartbeat.json", text.encode())
 
     def event(self, kind: str, **fields: object) -> None:
-        """Append one line to events.jsonl, for machines. A line torn by a crash is closed by the
-        next one."""
+        """Append one line to events.jsonl, for machines.
+
+        A line torn by a crash is closed by the next one.
+        """
         line = json.dumps({"at": round(time.time(), 3), "event": kind, **fields}, default=str, ensure_ascii=True)
         with _disk(self.folder):
             descriptor = os.open(
@@ -225,8 +236,10 @@ class RunStore(RunReader):
 
 
 def request_stop(folder: Path, reason: str = "stop requested", wish: str = "stop") -> None:
-    """Ask the writer to finish its round and end ("stop") or wait ("pause"); needs no lock.
-    `reason` goes into its log."""
+    """Ask the writer to finish its round and end ("stop") or wait ("pause").
+
+    This needs no lock; `reason` goes into the writer's log.
+    """
     require_run(Path(folder))
     if wish not in ("stop", "pause"):
         raise LeagueError(f"unknown wish {wish!r}; expected 'stop' or 'pause'")

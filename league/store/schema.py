@@ -134,7 +134,9 @@ MIGRATIONS: "list[Callable[[Database], None]]" = [create_tables]
 
 
 def tables(connection: sqlite3.Connection) -> "Database":
-    """The same connection as a `sqlite_utils.Database`: for migrations, repair and what a writer does between rounds.
+    """The same connection as a `sqlite_utils.Database`.
+
+    For migrations, repair and what a writer does between rounds.
 
     Imported here, because sqlite-utils imports pandas (0.3 s), which commands that only read a run must not pay.
     A write is one transaction by itself, or part of `atomic()`. Two of its ways are not for a run: `upsert`, which

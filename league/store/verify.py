@@ -1,5 +1,6 @@
-"""Is a run folder sound? Every hash, every reference, every number that can be computed again.
-Changes nothing.
+"""Is a run folder sound?
+
+Every hash, every reference, every number that can be computed again. Changes nothing.
 
 Caught: damaged or missing blobs, damaged pages, values changed in place (by each round's digest), broken references,
 payoffs and ratings that do not follow from the matches, members whose frozen weights changed. Not caught: a folder
@@ -115,8 +116,10 @@ def check_checkpoint(reader: RunReader, number: int) -> list[str]:
 
 
 def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
-    """Every blob the database says it has, by content; and that members and pinned versions have
-    theirs."""
+    """Every blob the database says it has, by content.
+
+    Members and pinned versions must have theirs.
+    """
     known = {row[0].hex() for row in reader.db.execute("SELECT sha FROM blobs")}
     problems = [problem for sha in sorted(known) if (problem := reader.blobs.problem(sha))]
     query = (
@@ -136,8 +139,10 @@ def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
 
 
 def check_payoffs(reader: RunReader, report: VerifyReport) -> list[str]:
-    """The table against sums of the stored outcomes. Cells of versions that left the league may
-    have been trimmed."""
+    """The table against sums of the stored outcomes.
+
+    Cells of versions that left the league may have been trimmed.
+    """
     stored, computed = reader.stored_payoffs(), reader.recompute_payoffs()
     retired = {row[0] for row in reader.db.execute("SELECT id FROM versions WHERE retired IS NOT NULL")}
     report.checked |= {"payoff cells": len(stored)}
@@ -169,8 +174,10 @@ def check_rating_rows(reader: RunReader) -> list[str]:
 
 
 def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[str]:
-    """The last rating of every version against ratings recomputed from all outcomes: what members
-    carry on are those of earlier versions."""
+    """The last rating of every version against ratings recomputed from all outcomes.
+
+    What members carry on are ratings of earlier versions.
+    """
     computed = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in rate(reader.outcomes())}
     stored = {(r.ladder, r.version): (r.mu, r.sigma, r.games) for r in reader.ratings()}
     report.checked |= {"ratings": len(stored)}

@@ -1,5 +1,6 @@
-"""`python -m tests.chaos [--real]`: every fault, the long form. Exit code 1 when anything failed;
-one JSON line per fault.
+"""`python -m tests.chaos [--real]`: every fault, the long form.
+
+Exit code 1 when anything failed; one JSON line per fault.
 
 Without arguments it takes some minutes on two cores. `--real` adds the kill loop over `league train` on a tiny
 real-torch league in which everything is in play: AdamW, sampling, matchmaking, snapshots, an exploiter,
@@ -55,8 +56,10 @@ def main() -> int:
 
 
 def _control(scratch: Path) -> dict[str, object]:
-    """With the transaction broken on purpose, crash points must fail; a control that finds nothing
-    is itself a failure."""
+    """With the transaction broken on purpose, crash points must fail.
+
+    A control that finds nothing is itself a failure.
+    """
     result = explore(scratch, stride=3, broken=True)
     caught = len(result["failures"])  # type: ignore[arg-type]
     return {

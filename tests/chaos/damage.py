@@ -1,5 +1,7 @@
-"""Flip bytes in every kind of blob and anywhere in the database; a flip is either noticed or
-changes nothing that counts."""
+"""Flip bytes in every kind of blob and anywhere in the database.
+
+A flip is either noticed or changes nothing that counts.
+"""
 
 import json
 import random
@@ -27,8 +29,7 @@ def flip(path: Path, offset: int, bit: int) -> None:
 
 
 def blob_files(folder: Path) -> list[tuple[str, Path]]:
-    """(kind, file) for one adapter and one optimizer of the newest round, tensors and metadata of
-    each."""
+    """(kind, file) for one adapter and one optimizer of the newest round, tensors and metadata of each."""
     found = []
     for blob in sorted((folder / "blobs").iterdir()):
         kind = json.loads((blob / "meta.json").read_text())["kind"]
@@ -37,8 +38,10 @@ def blob_files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def flip_blobs(scratch: Path, seed: int, per_file: int) -> dict[str, object]:
-    """Flip bits of every file of every blob; verify must notice each, and repair must end sound or
-    refuse in words."""
+    """Flip bits of every file of every blob.
+
+    Verify must notice each, and repair must end sound or refuse in words.
+    """
     base = scratch / "base"
     run_to(base, 7, Script())
     rng, kinds, missed, repaired = random.Random(seed), Counter[str](), [], Counter[str]()

@@ -1,5 +1,6 @@
-"""A disk that fills up in the middle of rounds: a small tmpfs where mounts are allowed, else a
-limit on file sizes.
+"""A disk that fills up in the middle of rounds.
+
+A small tmpfs where mounts are allowed, else a limit on file sizes.
 
 Each time the run must end with one clear error, stay sound, and go on bit-identically once there is room.
 """
@@ -43,8 +44,10 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
 
 
 def fill_disk(scratch: Path, sizes: range) -> dict[str, object]:
-    """Runs on disks of growing size until one fits the whole run. Says how many filled up, and what
-    was wrong."""
+    """Runs on disks of growing size until one fits the whole run.
+
+    Says how many filled up, and what was wrong.
+    """
     run_to(scratch / "whole", ROUNDS, Script())
     expected, failures, filled, at = run_digest(scratch / "whole"), [], 0, []
     disk = scratch / "disk"

@@ -13,8 +13,10 @@ SEAM = ("fsync", "rename", "execute", "executemany", "write_file", "remove_tree"
 
 
 class Steps:
-    """Counts steps of the store; `act(step, moment)` is called before and after each. Restore with
-    `remove`."""
+    """Counts steps of the store; `act(step, moment)` is called before and after each.
+
+    Restore with `remove`.
+    """
 
     def __init__(self, act: Callable[[int, str], None] | None = None):
         self.act = act
@@ -71,8 +73,10 @@ def die() -> None:
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked child; returns its exit status, negative for a signal. No database may
-    be open."""
+    """Run `work` in a forked child; returns its exit status, negative for a signal.
+
+    No database may be open.
+    """
     child = os.fork()
     if child == 0:
         code = 1

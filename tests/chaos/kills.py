@@ -1,5 +1,6 @@
-"""The kill loop: SIGKILL at random moments, resume, until the run is done; then compare with a run
-never disturbed.
+"""The kill loop.
+
+SIGKILL at random moments, resume, until the run is done; then compare with a run never disturbed.
 
 Works on the scripted league and on `league train` and `league resume` of a real one, both in children of this
 process.
@@ -106,8 +107,10 @@ def kill_loop(
     check: Rate | None,
     log: Kills,
 ) -> None:
-    """Start, kill after `wait()` seconds, verify; until round `last` is committed. Afterwards one
-    undisturbed start ends the run."""
+    """Start, kill after `wait()` seconds, verify; until round `last` is committed.
+
+    Afterwards one undisturbed start ends the run.
+    """
     while log.kills < kills and newest(folder) < last:
         before = newest(folder)
         child = start()
@@ -132,8 +135,7 @@ def kill_loop(
 
 
 def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
-    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that
-    takes.
+    """Kill the scripted league until `kills` are reached, over as many runs of 40 rounds as that takes.
 
     A start is a fork: a fresh interpreter would spend most of its short life on imports, and be killed there.
     """
@@ -163,8 +165,9 @@ def scripted_kills(scratch: Path, kills: int, seed: int) -> dict[str, object]:
 def real_kills(
     config: Path, scratch: Path, *, rounds: int, kills: int, span: tuple[float, float], seed: int
 ) -> dict[str, object]:
-    """Kill `league train` / `league resume` on a real-torch league. `span`: seconds a start lives,
-    drawn uniformly.
+    """Kill `league train` / `league resume` on a real-torch league.
+
+    `span`: seconds a start lives, drawn uniformly.
 
     The slow imports are done once, here; every start is a fork of this process that runs the command line from its
     beginning.

@@ -1,5 +1,7 @@
-"""A contest a random model can win: a reply is right when it holds an even number of letters. So
-rewards vary, and learning happens."""
+"""A contest a random model can win: a reply is right when it holds an even number of letters.
+
+So rewards vary, and learning happens.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,5 +1,7 @@
-"""Kill at every step of a round's commit and garbage collection, resume, and compare with a run
-never disturbed."""
+"""Kill at every step of a round's commit and garbage collection.
+
+Then resume, and compare with a run never disturbed.
+"""
 
 import json
 import shutil
@@ -19,8 +21,9 @@ from .scripted import Script, rate, run_to
 def explore(
     scratch: Path, base_rounds: int = 5, more: int = 3, stride: int = 1, broken: bool = False
 ) -> dict[str, object]:
-    """Try every (stride-th) crash point of round `base_rounds`. Returns counts and the failures
-    found.
+    """Try every (stride-th) crash point of round `base_rounds`.
+
+    Returns counts and the failures found.
 
     `broken` breaks the transaction on purpose in the round that crashes: failures are then expected.
     """

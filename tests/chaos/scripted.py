@@ -1,5 +1,6 @@
-"""A league without a model: every round reads what the last one stored and builds on it, so any
-lost or doubled piece shows.
+"""A league without a model.
+
+Every round reads what the last one stored and builds on it, so any lost or doubled piece shows.
 
 Adapters and optimizers are read from their blobs and moved, opponents are chosen from the payoff table, ratings
 follow from the outcomes, snapshots freeze and retire, and the state carries a random generator. Two runs are equal
@@ -38,7 +39,9 @@ class Script:
 
 def rate(outcomes: Iterable[PlayedOutcome]) -> Iterable[Rating]:
     """An Elo per agent, carried from version to version: small, sequential, and sensitive to order.
-    The last one of every version."""
+
+    The last one of every version.
+    """
     table: dict[str, tuple[float, int]] = {}
     newest: dict[str, Version] = {}
     last: dict[Version, tuple[float, int]] = {}

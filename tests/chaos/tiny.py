@@ -1,5 +1,6 @@
-"""A league over a tiny random Llama, small enough to be killed hundreds of times: writes the model
-and its config.
+"""A league over a tiny random Llama, small enough to be killed hundreds of times.
+
+Writes the model and its config.
 
 python -m tests.chaos.tiny FOLDER [brief] [evolving]
 """
@@ -58,8 +59,10 @@ over one another, start again and retire."""
 
 
 def write(folder: Path, *, brief: bool = False, evolving: bool = False) -> Path:
-    """Model and config in `folder`; returns the config's path. `brief`: a quarter of all tokens end
-    a reply, so that rounds are cheap."""
+    """Model and config in `folder`; returns the config's path.
+
+    `brief`: a quarter of all tokens end a reply, so that rounds are cheap.
+    """
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from conftest import write_tiny_model
 

@@ -1,5 +1,6 @@
-"""Answers that attack the grader, and honest ones that look odd. Shared by the tests and by
-benchmarks/grader.py.
+"""Answers that attack the grader, and honest ones that look odd.
+
+Shared by the tests and by benchmarks/grader.py.
 
 Every answer is for a problem of HumanEval. `{tmp}`, `{port}`, `{unix}` and `{victim}` are filled in by whoever runs
 them: a folder that must stay as it is, a local TCP and UDP port and a unix socket that must hear nothing, a process
@@ -30,8 +31,10 @@ _RIGHT = "any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in num
 
 @dataclass(frozen=True)
 class Hostile:
-    """One answer. `suspect` None means that either is right; `harmful` ones are kept from graders
-    that share our machine."""
+    """One answer.
+
+    `suspect` None means that either is right; `harmful` ones are kept from graders that share our machine.
+    """
 
     group: str
     name: str
@@ -54,15 +57,19 @@ def _calls(text: str, task: str = CLOSE) -> str:
 
 
 def _cheats(text: str) -> str:
-    """Runs `text` while being defined, swallowing what it raises, then answers wrongly: only a
-    fooled grader says pass."""
+    """Runs `text` while being defined, swallowing what it raises, then answers wrongly.
+
+    Only a fooled grader says pass.
+    """
     body = "\n".join("    " + line for line in dedent(text).strip().splitlines())
     return f"try:\n{body}\nexcept BaseException:\n    pass\ndef has_close_elements(*args):\n    return None\n"
 
 
 def _mischief(text: str) -> str:
-    """Answers rightly but does `text` on the way, swallowing what it raises: the verdict is a pass,
-    the mark is suspect."""
+    """Answers rightly but does `text` on the way, swallowing what it raises.
+
+    The verdict is a pass, and it is suspect.
+    """
     body = "\n".join("        " + line for line in dedent(text).strip().splitlines())
     return (
         f"def has_close_elements(numbers, threshold):\n"
@@ -1496,8 +1503,10 @@ ALL = [*BOMBS, *HANGS, *EXITS, *VALUES, *PATCHES, *WORLD, *CHEATS, *KERNEL, *LAT
 
 
 def filled(hostile: Hostile, **places: object) -> str:
-    """The code with its places filled in. Doubled braces (kept out of `dedent`'s way) become single
-    ones."""
+    """The code with its places filled in.
+
+    Doubled braces (kept out of `dedent`'s way) become single ones.
+    """
     code = hostile.code
     for name, place in places.items():
         code = code.replace("{" + name + "}", str(place))

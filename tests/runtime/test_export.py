@@ -1,5 +1,7 @@
-"""Exports tell what was measured, also where the newest step has never played: a snapshot in the
-last round, an update since the last exam."""
+"""Exports tell what was measured, and what was exported stays.
+
+Also where the newest step has never played: a snapshot in the last round, an update since the last exam.
+"""
 
 import sqlite3
 from pathlib import Path
@@ -38,8 +40,10 @@ class Cards(Nobody):
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, Card]]:
-    """A finished run of three rounds, measured after the second and the last, whose last round ends
-    in a snapshot."""
+    """A finished run of three rounds, measured after the second and the last.
+
+    Its last round ends in a snapshot.
+    """
     model = write_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
     cards = Cards()
     config = tiny(model, tmp_path_factory.mktemp("runs"), league__rounds=3, league__snapshot_every=3)
@@ -118,8 +122,10 @@ def test_every_rating_is_verified_and_put_back(seen: tuple[Path, dict[int, Card]
 
 
 def test_an_agent_that_was_rolled_back_shows_the_exam_of_the_weights_it_has(seen: tuple[Path, dict[int, Card]]) -> None:
-    """Rolled back after the last exam to what it was at an earlier one: that one's figures are its
-    own, the last one's are not."""
+    """Rolled back after the last exam to what it was at an earlier one.
+
+    That one's figures are its own, the last one's are not.
+    """
     run, _ = seen
     with RunReader.read(run) as reader:
         state, rows = reader.state(), {row.version: row for row in reader.versions("ada")}
@@ -142,7 +148,10 @@ def test_a_finished_run_says_that_there_was_nothing_to_resume(
 
 
 def test_an_exported_version_survives_the_rounds_after(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Exported while the run is live and between two processes, it stays; the run itself is the one never exported."""
+    """Exported while the run is live and between two processes, it stays.
+
+    The run ends as one that was never exported.
+    """
     model = write_tiny_model(tmp_path / "model", max_position_embeddings=1024)
     exported: list[Version] = []
 

@@ -1,5 +1,7 @@
-"""`league grade`: the contract's lines, every kind of bad input with its line number, exit codes,
-start-up."""
+"""`league grade`.
+
+The contract's lines, every kind of bad input with its line number, exit codes, start-up.
+"""
 
 import gzip
 import json
@@ -161,8 +163,10 @@ def test_missing_empty_and_broken_files(problems: Path, tmp_path: Path) -> None:
 
 
 def test_start_up_needs_no_torch_and_little_time(problems: Path, tmp_path: Path) -> None:
-    """Measured in CPU seconds of the whole family of processes, for wall time depends on who else
-    works here."""
+    """Measured in CPU seconds of the whole family of processes.
+
+    Wall time depends on who else works here.
+    """
     samples = lines(tmp_path / "s.jsonl", sample("    return 2 * x\n"))
     code = (
         "import sys; import league.cli; print([m for m in ('torch', 'transformers', 'scipy', 'pandas', "

@@ -1,5 +1,7 @@
-"""Every class of hostile answer: it gets the right verdict, touches nothing, leaves nothing, and
-the next answer is graded as ever."""
+"""Every class of hostile answer gets the right verdict.
+
+It touches nothing, leaves nothing, and the next answer is graded as ever.
+"""
 
 import os
 import socket

@@ -1,5 +1,7 @@
-"""The judge and the pool: dataset semantics, fractions, retries, infrastructure failures,
-determinism, levels."""
+"""The judge and the pool.
+
+Dataset semantics, fractions, retries, infrastructure failures, determinism, levels.
+"""
 
 import contextlib
 import os
@@ -95,8 +97,10 @@ SWALLOWED = problem(
 
 @pytest.mark.parametrize("stop", ["os._exit(0)", "object()", "exec('while 1: pass')", "exec('raise SystemExit')"])
 def test_stopping_in_time_is_no_way_to_pass_the_rest(grader: Grader, stop: str) -> None:
-    """Of a loop an answer has not passed what it was never asked, whether it dies, hangs, exits or
-    returns something unplain."""
+    """Of a loop an answer has not passed what it was never asked.
+
+    Whether it dies, hangs, exits or returns something unplain.
+    """
     code = f"    import os\n    return 2 * x if x < 4 else {stop}\n"
     looped = one(grader, EVERY_TIME, code, every=True)
     assert (looped.verdict, looped.passed, looped.total) == ("fail", 4, 50)
@@ -221,8 +225,10 @@ def test_a_check_that_cannot_have_judged_is_infra(grader: Grader, test: str, rea
 @pytest.mark.parametrize("every", [False, True])
 @pytest.mark.parametrize("kind", ["StopIteration", "StopAsyncIteration"])
 def test_an_answer_cannot_end_the_checks_own_loops(grader: Grader, kind: str, every: bool) -> None:
-    """Raised as it is, StopIteration says to `map` that there are no more cases:
-    `all(map(candidate, cases))` of none is true."""
+    """Raised as it is, StopIteration says to `map` that there are no more cases.
+
+    `all(map(candidate, cases))` of none is true.
+    """
     task = problem(
         "def check(candidate):\n"
         "    assert all(map(candidate, [2, 3]))\n"
@@ -244,8 +250,10 @@ def test_an_answer_cannot_end_the_checks_own_loops(grader: Grader, kind: str, ev
     ],
 )
 def test_a_syntax_error_is_no_attack(grader: Grader, code: str) -> None:
-    """The compiler looks for the line under the file's made-up name, which must not count as an
-    opened file."""
+    """The compiler looks for the line under the file's made-up name.
+
+    That must not count as an opened file.
+    """
     grade = one(grader, DOUBLE, code)
     assert grade.verdict == "fail" and not grade.signs, grade
 
@@ -262,8 +270,10 @@ def test_a_syntax_error_is_no_attack(grader: Grader, code: str) -> None:
     ],
 )
 def test_values_that_hurt_the_check(grader: Grader, expression: str, value: str) -> None:
-    """Plain values may be hostile too: the verdict is a fail in bounded time, and the next answer
-    is graded."""
+    """Plain values may be hostile too.
+
+    The verdict is a fail in bounded time, and the next answer is graded.
+    """
     start = time.monotonic()
     grade = one(grader, problem(f"def check(candidate):\n    assert {expression}\n"), f"    return {value}")
     assert grade.verdict == "fail", grade
@@ -376,8 +386,10 @@ def below(pid: int, mark: str) -> list[int]:
 
 @pytest.mark.parametrize("mark", ["league.sandbox.zygote", "league.sandbox.judge"])
 def test_killed_helpers_cost_no_verdict(mark: str) -> None:
-    """kill −9 of zygotes, answers and judges from outside, again and again: no answer is ever
-    failed for it."""
+    """kill −9 of zygotes, answers and judges from outside, again and again.
+
+    No answer is ever failed for it.
+    """
     task = problem("def check(candidate):\n    assert all(candidate(i) == i for i in range(40))\n")
     jobs = [Job(task, "    import time\n    time.sleep(0.002)\n    return x")] * 80
     stop = threading.Event()
@@ -428,8 +440,7 @@ HONEST = [hostile for hostile in ALL if hostile.group == "honest"]
 
 @pytest.mark.parametrize("level", ["ns", "kernel"])
 def test_weaker_levels_hold_too(level: str) -> None:
-    """Each layer alone gives the same verdicts on what needs no time-out, and says which level it
-    was."""
+    """Each layer alone gives the same verdicts on what needs no time-out, and says which level it was."""
     problems = humaneval.bundled()
     quick = [hostile for hostile in ALL if not hostile.slow and (hostile.group != "value" or hostile.suspect)]
     places = {"tmp": "/nonexistent", "port": 9, "unix": "/nonexistent/s", "victim": 1 << 22}

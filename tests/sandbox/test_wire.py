@@ -1,5 +1,7 @@
-"""The codec between judge and answer: exact round trips, nothing but plain values, bounded on any
-input."""
+"""The codec between judge and answer.
+
+Exact round trips, nothing but plain values, bounded on any input.
+"""
 
 import json
 import math
@@ -184,8 +186,7 @@ json_like: st.SearchStrategy[Any] = st.recursive(
 @given(json_like)
 @settings(max_examples=500, deadline=None)
 def test_forged_values_are_refused_or_plain(data: Any) -> None:
-    """Whatever an answer writes: either Malformed or a value made of plain types, which packs
-    again."""
+    """Whatever an answer writes: either Malformed or a value made of plain types, which packs again."""
     try:
         value = wire.unpack(data)
     except wire.Malformed:

@@ -1,5 +1,7 @@
-"""The edges of a run's life: signals, limits of time and of transcripts, a stalled process, exports
-through links, and any input at all."""
+"""The edges of a run's life.
+
+Signals, limits of time and of transcripts, a stalled process, exports through links, and any input at all.
+"""
 
 import json
 import os

@@ -1,5 +1,7 @@
-"""A run folder in careless hands: taken, locked, read-only, newer, older, half-made, or watched
-while it is written."""
+"""A run folder in careless hands.
+
+Taken, locked, read-only, newer, older, half-made, or watched while it is written.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""A version that was exported stays: pinned at once, or by the writer of a live run; and nothing else changes."""
+"""A version that was exported stays.
+
+Pinned at once, or by the writer of a live run; and nothing else changes.
+"""
 
 import json
 import os

@@ -1,5 +1,8 @@
-"""Careless hands: run folders whose files are gone, links, folders or rubbish, and whatever may be
-typed. No traceback ever reaches a person."""
+"""Careless hands.
+
+Run folders whose files are gone, links, folders or rubbish, and whatever may be typed. No traceback ever reaches a
+person.
+"""
 
 import json
 import os
@@ -109,8 +112,10 @@ def test_a_spoilt_file_of_a_run_is_repaired_or_named(
 
 
 def test_an_edited_config_is_told_and_adopted(made: Path, tmp_path: Path, said: Said) -> None:
-    """A person may edit config.yaml between two processes; that is said aloud, recorded, and no
-    damage afterwards."""
+    """A person may edit config.yaml between two processes.
+
+    That is said aloud, recorded, and no damage afterwards.
+    """
     run = tmp_path / "run"
     shutil.copytree(made, run)
     text = (run / "config.yaml").read_text().replace("rounds: 2", "rounds: 3")
