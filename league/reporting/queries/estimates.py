@@ -17,24 +17,13 @@ from league.reporting.views import Estimate, Floats
 
 Z = 1.959963984540054
 ROUNDING = 1e-12
-T = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
-)  # fmt: skip
-"""97.5% quantiles of Student's t for 1 to 30 degrees of freedom; a table, because scipy costs 0.3 s
-of start-up."""
 
 
-def t_quantile(degrees: Floats) -> Floats:
-    """97.5% quantile of Student's t, elementwise.
+def t_quantile(degrees: Floats | float) -> Floats:
+    """97.5% quantile of Student's t, elementwise; degrees of freedom below 1 count as 1."""
+    from scipy.special import stdtrit  # 0.2 s of start-up, for those who show a mean
 
-    The table to 30 degrees of freedom, two Cornish-Fisher terms beyond; the error is below 1e-4.
-    """
-    degrees = np.maximum(np.asarray(degrees, dtype=np.float64), 1.0)
-    far = Z + (Z**3 + Z) / (4 * degrees) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * degrees**2)
-    near = np.asarray(T)[np.clip(degrees.astype(np.int64), 1, len(T)) - 1]
-    return np.where(degrees <= len(T), near, far)
+    return np.asarray(stdtrit(np.maximum(degrees, 1.0), 0.975))
 
 
 def proportion(successes: float, n: int) -> Estimate | None:
