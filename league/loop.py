@@ -4,7 +4,8 @@
 
 `train` starts a run, `resume` continues one; both end in `run`, which plays rounds until the config, a limit or a
 person says stop. A round exists when its commit returns, and nothing outside the commit is needed to play the next one.
-Each phase takes the league, which never changes, and its state, and returns the next state.
+Each phase takes the league, which never changes, and its state, and returns the next state. What a round will store and
+say (matches, versions, scalars, alarms) is gathered in its draft: the one thing that phases write to.
 """
 
 from collections.abc import Mapping
@@ -24,13 +25,12 @@ from league.round.learn import learn
 from league.round.measure import measure
 from league.round.schedule import schedule_matches
 from league.round.stop import Signals, limit_reached, why_stop
-from league.round.values import Audience, RoundDraft, timed
+from league.round.values import Audience, RoundDraft, base_row, timed
 from league.round.versions import reconcile, snapshot
 from league.round.warm_up import warm_up_all
 from league.runtime import assembly
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
-from league.types import BASE, VersionRow
 
 
 # ------------------------------------------------------------------------------------------------ beginnings
@@ -106,7 +106,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
             audience.phase(league, number, "measuring")
             state = _measure(league, state, draft, ends)
     with timed(store, draft, "evolve"):
-        state = guard(league, state, draft, episodes, scores, updates)
+        state = guard(league, state, draft, episodes=episodes, scores=scores, updates=updates)
         state = evolve(league, state, draft)
     return _commit_and_report(league, state, draft, audience)
 
@@ -126,8 +126,8 @@ def open_round(league: League, state: LeagueState, audience: Audience) -> League
         if not member.trains and league.bank is not None and member.version in league.bank:
             league.bank.freeze(member.version)
         draft.made(state.population, member.version, (), "warm-up" if trained.get(member.name) else "created")
-    if league.base is not None:
-        draft.versions.append(VersionRow(BASE, "past", 0, None, None, (), "base model"))
+    if league.bank is not None:
+        draft.versions.append(base_row())
     for name in sorted(state.population.trainable()):
         state = snapshot(league, state, draft, name)
     with timed(store, draft, "evaluate"):

@@ -151,7 +151,7 @@ def cross_play(runs: Sequence[Path], names: Sequence[str], problems: int) -> Cro
     Raises UserError when they do not go together.
     """
     from league.rollouts import make_match, play
-    from league.runtime.assembly import backend_for, equipped, load_base
+    from league.runtime.assembly import backend_for, load_bank, with_base_fluency
 
     teams = [team for run in dict.fromkeys(runs) for team in _teams(run, names, len(runs) > 1)]
     rules, prepared = teams[0].rules, teams[0].prepared
@@ -161,13 +161,13 @@ def cross_play(runs: Sequence[Path], names: Sequence[str], problems: int) -> Cro
                 f"the rules of {team.name} are not those of {teams[0].name}: their returns cannot be compared "
                 "(--task chooses)"
             )
-    base, bank = load_base(prepared)
+    bank = load_bank(prepared)
     players: dict[str, Player] = {}
     seated = [team.seated(number, bank, players) for number, team in enumerate(teams)]
     first, second, *further = rules.seats()
     rows, cols = ({player.version: player for team in seated for player in team[seat]} for seat in (first, second))
     others = {team[first][0].team: {seat: team[seat][0].version for seat in further} for team in seated}
-    task = equipped(rules, bank)
+    task = with_base_fluency(rules, bank)
     places = list(product(range(len(rows)), range(len(cols)), range(problems)))
     row_players, col_players = list(rows.values()), list(cols.values())
     matches = [
@@ -182,7 +182,7 @@ def cross_play(runs: Sequence[Path], names: Sequence[str], problems: int) -> Cro
         for r, c, i in places
     ]
     returns = np.full((len(rows), len(cols), problems), np.nan)
-    episodes = play(matches, {task.name: task}, backend_for(prepared, base, bank), players)
+    episodes = play(matches, {task.name: task}, backend_for(prepared, bank), players)
     for place, episode in zip(places, episodes, strict=True):
         if episode.void is None:
             returns[place] = task.score(episode).metrics.get("return", np.nan)

@@ -125,16 +125,16 @@ def _sittings(versions: Sequence[Version], population: Population) -> Iterator[l
 
 def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> Backend:
     """A backend over the base and the named stored versions; scripted and remote agents speak for themselves."""
-    from league.runtime.assembly import backend_for, load_base
+    from league.runtime.assembly import backend_for, load_bank
     from league.runtime.checkpoint import load_adapter
 
-    base, bank = load_base(prepared)
+    bank = load_bank(prepared)
     for version in dict.fromkeys(versions):
         if bank is None or version == BASE:
             continue
         if ROLES[(row := reader.version_row(version)).role].has_weights:
             load_adapter(reader, bank, row, trainable=False)
-    return backend_for(prepared, base, bank)
+    return backend_for(prepared, bank)
 
 
 def resolve(reader: RunReader, name: str) -> Version:

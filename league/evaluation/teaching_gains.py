@@ -30,10 +30,6 @@ class TeachingGain:
     def improvement(self) -> float:
         return fmean(self.taught) - fmean(self.control)
 
-    @property
-    def shuffled_improvement(self) -> float:
-        return fmean(self.shuffled) - fmean(self.control)
-
     def to_json(self) -> dict[str, object]:
         arms = {"control": self.control, "taught": self.taught, "shuffled": self.shuffled}
         return {
@@ -88,8 +84,8 @@ def measure_teaching(
             kept = transcript(episode, score, {}) if index < transcripts else None
             results.append(result_of(episode, score, kept))
         if arms["control"]:
-            control, taught, shuffled = (tuple(arms[arm]) for arm in ("control", "taught", "shuffled"))
-            gains.append(TeachingGain(teacher, student, domain, control, taught, shuffled, task.similar))
+            items = {arm: tuple(values) for arm, values in arms.items()}
+            gains.append(TeachingGain(teacher, student, domain, **items, similar=task.similar))
     return gains, results
 
 

@@ -7,6 +7,7 @@ round's transaction.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -81,10 +82,10 @@ def _has_progressed(league: League, state: LeagueState, member: Member) -> bool:
         return beats_its_past(games(state, name, chosen.__contains__, played, pasts[-1].step + 1), rule)
     if rule is None:
         return False
-    laps = state.view.recent(relation, task, evolution.frozen_before.get(name, 0) + 1)
-    before = items(state, name, relation, [one for one in laps if one.round <= last])
+    rounds_since = state.view.recent(relation, task, evolution.frozen_before.get(name, 0) + 1)
+    before = items(state, name, relation, [one for one in rounds_since if one.round <= last])
     return does_better_than_before(
-        before, items(state, name, relation, [one for one in laps if one.round > last]), rule
+        before, items(state, name, relation, [one for one in rounds_since if one.round > last]), rule
     )
 
 
@@ -190,7 +191,7 @@ def _try_merger(
         Version(_free_name(league, state, f"merge-{draft.number}"), 0),
         (first.version, second.version),
     )
-    member = Member(candidate.agent, first.role, candidate, True, first.hyper, first.domain, first.system)
+    member = replace(first, name=candidate.agent, version=candidate, trains=True, targets=None, twin=None)
     merge_adapters(
         league.weights(),
         versions,
@@ -202,7 +203,7 @@ def _try_merger(
         trainable=True,
     )
     players = state.players() | {member.name: Player(member.system, member.hyper.temperature)}
-    played = _trial(league, players, draft.number, rule, task, [candidate, *versions])
+    played = _trial(league, players, draft.number, task=task, matches=rule.matches, versions=[candidate, *versions])
     draft.matches += played
     state = state.counted(draft.number, played)
     met = state.view.meetings(task, [candidate], [first.version])
@@ -219,8 +220,9 @@ def _trial(
     league: League,
     players: Mapping[str, Player],
     number: int,
-    rule: MergingConfig,
+    *,
     task: str,
+    matches: int,
     versions: Sequence[Version],
 ) -> list[MatchResult]:
     """Evaluation matches of the candidate, first of `versions`, against each parent; in an exam all answer the same."""
@@ -239,12 +241,12 @@ def _trial(
         return [result]
     rules = league.tasks[task]
     domains = rules.domain_names
-    matches = []
-    for index in range(rule.matches * len(parents)):
+    planned = []
+    for index in range(matches * len(parents)):
         sides = (candidate, parents[index % len(parents)])
         ordered = sides if index // len(parents) % 2 else sides[::-1]
-        place, domain = number * rule.matches * 2 + index, domains[index % len(domains)]
-        matches.append(
+        place, domain = number * matches * 2 + index, domains[index % len(domains)]
+        planned.append(
             make_match(
                 task,
                 at=(number, "merge", index),
@@ -254,7 +256,7 @@ def _trial(
                 purpose="evaluate",
             )
         )
-    return play_unseen(matches, league.tasks, league.backend, players)
+    return play_unseen(planned, league.tasks, league.backend, players)
 
 
 def _free_name(league: League, state: LeagueState, name: str) -> str:

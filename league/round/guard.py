@@ -14,13 +14,14 @@ from league.learning.update import AgentUpdate
 from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
 from league.runtime.league import League, LeagueState
-from league.types import Episode, Score, VersionRow
+from league.types import Episode, Score
 
 
 def guard(
     league: League,
     state: LeagueState,
     draft: RoundDraft,
+    *,
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
     updates: Mapping[str, AgentUpdate],
@@ -110,7 +111,7 @@ def _roll_back(league: League, state: LeagueState, draft: RoundDraft, agent: str
         load_adapter(league.store, bank, row, trainable=True)
         bank.advance(good, live.step)
     successor = bank.advance(live, live.step + 1)
-    draft.versions.append(VersionRow(successor, row.role, draft.number, None, None, (live, good), "rollback"))
+    draft.made(state.population, successor, (live, good), "rollback")
     return replace(state, population=state.population.moved({agent: successor}))
 
 

@@ -52,7 +52,7 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> list[Ma
                 make_match(
                     name,
                     at=(number, place),
-                    seats=_seats(task, chosen, state.population, pairing, candidates, stream),
+                    seats=_seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream),
                     problems=task.problems("train", index, pairing.domain),
                     seed=derive(config.seed, "round", number, "task", name, "match", place),
                     situation=situation,
@@ -172,6 +172,7 @@ def _seats(
     chosen: TaskConfig,
     population: Population,
     pairing: Pairing,
+    *,
     candidates: Sequence[Pairing],
     stream: np.random.Generator,
 ) -> Mapping[str, Version]:

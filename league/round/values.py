@@ -13,7 +13,7 @@ from league.model.memory import release_freed_memory
 from league.population import Population
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
-from league.types import MatchResult, Version, VersionRow
+from league.types import BASE, MatchResult, Role, Version, VersionRow
 
 LARGE = ("warm-up", "generate", "update", "evaluate")
 """Phases that leave much freed memory behind."""
@@ -84,7 +84,22 @@ class RoundDraft:
         Its blobs are written at the commit, if it is still in the bank then.
         """
         role = population.members[version.agent].role
-        self.versions.append(VersionRow(version, role, self.number, None, None, parents, reason))
+        self.versions.append(_row(version, role, self.number, parents, reason))
+
+    def refused(self, version: Version, parents: tuple[Version, ...]) -> None:
+        """Note a merged candidate that did not join: it stays in the lineage, without weights."""
+        self.versions.append(_row(version, "past", self.number, parents, "merge refused"))
+
+
+def base_row() -> VersionRow:
+    """The base model in the lineage."""
+    return _row(BASE, "past", 0, (), "base model")
+
+
+def _row(version: Version, role: Role, number: int, parents: tuple[Version, ...], reason: str) -> VersionRow:
+    return VersionRow(
+        version=version, role=role, round=number, blob=None, optimizer=None, parents=parents, reason=reason
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from league.population import Member
 from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
 from league.runtime.league import League, LeagueState
-from league.types import Hyper, Version, VersionRow
+from league.types import Hyper, Version
 
 
 def snapshot(league: League, state: LeagueState, draft: RoundDraft, name: str, *, afresh: bool = False) -> LeagueState:
@@ -94,7 +94,7 @@ def admit(
 def refuse(league: League, draft: RoundDraft, candidate: Version, parents: Sequence[Version]) -> None:
     """A merged candidate that was not shown to be as good stays in lineage and payoffs, without weights."""
     league.weights().drop(candidate)
-    draft.versions.append(VersionRow(candidate, "past", draft.number, None, None, tuple(parents), "merge refused"))
+    draft.refused(candidate, tuple(parents))
 
 
 def reconcile(league: League, state: LeagueState) -> LeagueState:

@@ -39,20 +39,20 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
 
     The run folder is made last, when nothing can fail any more.
     """
-    base, bank = load_base(prepared)
+    bank = load_bank(prepared)
     population = _new_population(prepared.config, bank)
     config = prepared.config
     store = RunStore.create(config.folder, config.dump(), retention_of(config))
     if prepared.code is not None:
         remember_code(config.folder, prepared.code)
-    return _league(prepared, base, bank, store), LeagueState(population)
+    return _league(prepared, bank, store), LeagueState(population)
 
 
 def begin_again(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     """A run that was killed before its first commit: the same as a new one, in the folder that exists."""
-    base, bank = load_base(prepared)
+    bank = load_bank(prepared)
     population = _new_population(prepared.config, bank)
-    return _league(prepared, base, bank, store), LeagueState(population)
+    return _league(prepared, bank, store), LeagueState(population)
 
 
 def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
@@ -60,7 +60,7 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
 
     Raises AdapterRefused or RunFolderError when the folder does not allow it.
     """
-    base, bank = load_base(prepared)
+    bank = load_bank(prepared)
     state = LeagueState.from_json(store.state())
     population = state.population
     if bank is not None:
@@ -71,7 +71,7 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     recent = ((played.round, played.outcome) for played in store.outcomes(since=newest - HISTORY + 1))
     view = PayoffView.of(store.payoff_cells(), recent)
     ratings = Ratings.from_rows(store.ratings()).kept(state.opponents())
-    return _league(prepared, base, bank, store), replace(state, view=view, ratings=ratings)
+    return _league(prepared, bank, store), replace(state, view=view, ratings=ratings)
 
 
 def read_config(folder: Path) -> Config:
@@ -95,26 +95,26 @@ def retention_of(config: Config) -> Retention:
 
 
 # ---------------------------------------------------------------------------------------------------- its parts
-def load_base(prepared: Prepared) -> tuple[BaseModel | None, AdapterBank | None]:
-    """The base model and an empty bank over it; neither where no agent has weights."""
+def load_bank(prepared: Prepared) -> AdapterBank | None:
+    """The base model with an empty bank over it; None where no agent has weights."""
     if prepared.model is None:
-        return None, None
+        return None
     chosen = prepared.config.model
-    base = BaseModel.load(prepared.model.path, device=chosen.device, dtype=chosen.dtype, threads=chosen.threads)
-    return base, AdapterBank(base)
+    return AdapterBank(
+        BaseModel.load(prepared.model.path, device=chosen.device, dtype=chosen.dtype, threads=chosen.threads)
+    )
 
 
-def _league(prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, store: RunStore) -> League:
+def _league(prepared: Prepared, bank: AdapterBank | None, store: RunStore) -> League:
     versions = prepared.config.evaluation.versions
     return League(
         config=prepared.config,
         domains=prepared.domains,
-        tasks={name: equipped(task, bank) for name, task in prepared.tasks.items()},
+        tasks={name: with_base_fluency(task, bank) for name, task in prepared.tasks.items()},
         mixtures={name: make_mixture(task.matchmaking, task.rules) for name, task in prepared.config.tasks.items()},
         version_mixture=make_mixture(versions.matchmaking, versions.rules),
-        base=base,
         bank=bank,
-        backend=backend_for(prepared, base, bank, store.journal),
+        backend=backend_for(prepared, bank, store.journal),
         store=store,
     )
 
@@ -142,17 +142,15 @@ def _new_population(config: Config, bank: AdapterBank | None) -> Population:
     return Population(members, {})
 
 
-def backend_for(
-    prepared: Prepared, base: BaseModel | None, bank: AdapterBank | None, journal: Journal | None = None
-) -> Backend:
+def backend_for(prepared: Prepared, bank: AdapterBank | None, journal: Journal | None = None) -> Backend:
     """Who speaks for every agent: the bank's engine, the scripts, the servers of remote players.
 
     `journal` keeps what remote players reply in a round; without one (a single match) nothing is kept.
     """
     config = prepared.config
-    backend: Backend | None = (
-        LocalBackend(base, bank, max_rows=config.model.max_rows) if base is not None and bank is not None else None
-    )
+    backend: Backend | None = None
+    if bank is not None:
+        backend = LocalBackend(bank.base, bank, max_rows=config.model.max_rows)
     scripts = {
         name: mixed_strategy(agent.says) if agent.says is not None else imported(agent.script or "")
         for name, agent in config.agents.items()
@@ -166,7 +164,7 @@ def backend_for(
     return backend
 
 
-def equipped(task: Task, bank: AdapterBank | None) -> Task:
+def with_base_fluency(task: Task, bank: AdapterBank | None) -> Task:
     """Give a task that judges fluency the base model's opinion: tasks know no tensors."""
     if bank is None:
         return task

@@ -37,11 +37,15 @@ class League:
     """Task → the matchmaking rules that share its training matches."""
     version_mixture: Mixture
     """The rules that share the contests between frozen versions."""
-    base: BaseModel | None
-    """None when no agent has weights: such a league needs no model."""
     bank: AdapterBank | None
+    """The adapters over the base model. None when no agent has weights: such a league needs no model."""
     backend: Backend
     store: RunStore
+
+    @property
+    def base(self) -> BaseModel | None:
+        """The base model, None when no agent has weights."""
+        return self.bank.base if self.bank is not None else None
 
     def weights(self) -> AdapterBank:
         """The adapters of a league in which somebody trains. Raises LeagueError in a scripted league."""
