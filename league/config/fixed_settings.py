@@ -1,4 +1,4 @@
-"""Settings that cannot change once a run has begun: who its agents are, its problems, its random streams.
+"""Settings that cannot change once a run has begun: its agents, its problems, its random streams.
 
 A person may edit a run's config.yaml between two processes. Most edits take effect from then on. The committed rounds
 already rest on the settings listed here: an edit would change nothing, or would give stored numbers another meaning.
@@ -12,7 +12,10 @@ from typing import Any
 from league.config.sections import AgentConfig, Config
 
 PATHS = ("seed", "adapter", "warmup", "learning.learning_rate", "learning.teacher_learning_rate", "learning.kl")
-"""Not the model's name and no checkpoint's: folders move, and the model's content is known by its hash."""
+"""Paths of single settings; agents and domains are compared one by one.
+
+Not the model's name and no checkpoint's: folders move, and the model's content is known by its hash.
+"""
 AGENT_FIELDS = ("role", "domain", "system", "adapter", "learning_rate", "train")
 
 

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 BOOTSTRAPPED = 200
-"""Largest league whose shares get bootstrap intervals and whose ladder is tested: resampling costs
-O(N²) to O(N³) a replicate."""
+"""Largest league whose shares get bootstrap intervals and whose ladder is tested.
+
+Resampling costs O(N²) to O(N³) a replicate.
+"""
 
 
 @dataclass(frozen=True)

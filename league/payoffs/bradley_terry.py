@@ -20,8 +20,10 @@ from league.payoffs.matrix import Counts, FloatArray
 
 RIDGE = 1e-6
 BELIEVED = 10**8
-"""Games of one pair beyond which rounding (and the ridge) weigh as much in LR as what it tests: no
-p-value."""
+"""Games of one pair beyond which there is no p-value.
+
+Beyond it rounding (and the ridge) weigh as much in LR as what it tests.
+"""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,10 @@ BETA, TAU = SIGMA / 2.0, SIGMA / 100.0
 DRAWS = 0.10
 """Chance of a draw between equals."""
 WIDEST = 1000.0
-"""Mean gap beyond which two players count as that far apart: 120 times the spread of a beginner's
-belief."""
+"""Mean gap beyond which two players count as that far apart.
+
+It is 120 times the spread of a beginner's belief.
+"""
 OVERALL = "overall"
 
 

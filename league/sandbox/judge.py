@@ -39,8 +39,10 @@ _EXCEPTIONS = {
     and issubclass(kind, Exception)
     and not issubclass(kind, (StopIteration, StopAsyncIteration))
 }
-"""Raised again in the check as they are. Not StopIteration: to `all(map(candidate, cases))` it says
-that there are no more cases."""
+"""Raised again in the check as they are.
+
+Not StopIteration: to `all(map(candidate, cases))` it says that there are no more cases.
+"""
 
 
 class DatasetFault(Ended):

@@ -47,11 +47,15 @@ class Limits:
     """What one answer may use, from its definition to its last call."""
 
     cpu_s: float = 3.0
-    """CPU time of the answer: the limit that decides, because it does not depend on the machine's
-    load."""
+    """CPU time of the answer.
+
+    It is the limit that decides, because it does not depend on the machine's load.
+    """
     wall_s: float = 10.0
-    """Wall time, for answers that sleep. An answer that was only starved of CPU is "infra", not
-    "fail"."""
+    """Wall time, for answers that sleep.
+
+    An answer that was only starved of CPU is "infra", not "fail".
+    """
     memory_mb: int = 512
     """Address space on top of the interpreter's."""
     check_cpu_s: float = 5.0
@@ -70,8 +74,7 @@ class Grade:
     """Why the answer is suspected of attacking the grader; empty for an honest one."""
     confinement: Level
     passed: int = 0
-    """Assertions of the check that held, and how many there are; 0 and 0 unless the job asked for
-    `every`."""
+    """Assertions of the check that held; 0 unless the job asked for `every`."""
     total: int = 0
 
     @property

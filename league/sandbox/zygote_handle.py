@@ -22,8 +22,10 @@ from league.sandbox.zygote import Options
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.append({root!r}); from league.sandbox.zygote import main; main()"
 LIBRARIES = ("numpy",)
-"""Installed packages an answer may import; reading any other is refused, for data sets come with
-their solutions."""
+"""Installed packages an answer may import.
+
+Reading any other is refused, for data sets come with their solutions.
+"""
 LAYERS: dict[Level, tuple[str, ...]] = {
     "full": ("namespaces", "landlock", "seccomp", "listen"),
     "ns": ("namespaces", "seccomp", "listen"),
