@@ -28,10 +28,11 @@ import torch
 
 from benchmarks.magrpo.probes import tokens_of
 from league.backends.local import LocalBackend
+from league.config.sections import ALL_LINEAR
 from league.learning.advantages import Credit, learn_from
 from league.learning.objective import Objective
 from league.learning.update import update
-from league.model.bank import ALL_LINEAR, AdapterBank, LoraSpec
+from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.peft_io import import_peft

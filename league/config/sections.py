@@ -51,7 +51,7 @@ class AdapterConfig(Section):
     @model_validator(mode="after")
     def _loadable(self) -> "AdapterConfig":
         if self.alpha > 64 * self.rank:
-            raise PydanticCustomError("alpha", "alpha / rank must be at most 64, as the adapter gate demands")
+            raise PydanticCustomError("alpha", "alpha / rank must be at most 64, as the adapter checks demand")
         return self
 
 

@@ -316,7 +316,7 @@ class Report:
     gains: Sequence[Gain] = ()
     teaching: Estimate | None = None
     """Mean Δ caused by teaching at the end, in percentage points."""
-    teaching_content: Estimate | None = None
+    gain_beyond_shuffled: Estimate | None = None
     """The part of Δ beyond a shuffled explanation, in percentage points.
 
     It is due to what the explanation says, not to its form.

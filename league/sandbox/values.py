@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Outcome = Literal["pass", "fail", "infra"]
-Level = Literal["full", "ns", "kernel", "posix"]
+Verdict = Literal["pass", "fail", "infra"]
+Confinement = Literal["full", "ns", "kernel", "posix"]
 
-LEVELS: tuple[Level, ...] = ("posix", "kernel", "ns", "full")
+LEVELS: tuple[Confinement, ...] = ("posix", "kernel", "ns", "full")
 """Weakest first.
 
 full    user, PID, mount, network and IPC namespaces, Landlock and seccomp
@@ -68,11 +68,11 @@ class Limits:
 class Grade:
     """What became of one answer. `infra` says the grader failed, never the answer: drop the sample."""
 
-    verdict: Outcome
+    verdict: Verdict
     reason: str
     signs: tuple[str, ...]
     """Why the answer is suspected of attacking the grader; empty for an honest one."""
-    confinement: Level
+    confinement: Confinement
     passed: int = 0
     """Assertions of the check that held; 0 unless the job asked for `every`."""
     total: int = 0
@@ -100,5 +100,5 @@ class CodeGrader(Protocol):
         ...
 
 
-def weaker(level: Level, than: Level) -> bool:
+def weaker(level: Confinement, than: Confinement) -> bool:
     return LEVELS.index(level) < LEVELS.index(than)

@@ -123,16 +123,6 @@ class PayoffCells:
     total: np.ndarray
     total_sq: np.ndarray
 
-    def dense(self, name: str) -> np.ndarray:
-        """Sum one column over slots into a (V, V) matrix.
-
-        Unseen pairs are 0 (see `dense("n")` or wins+draws+losses).
-        """
-        values = getattr(self, name)
-        size = len(self.versions)
-        flat = np.bincount(self.row.astype(np.int64) * size + self.col, weights=values, minlength=size * size)
-        return flat.reshape(size, size)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
