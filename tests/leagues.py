@@ -11,8 +11,10 @@ from tasks.contest import Contest
 
 
 class _Parity:
-    """A domain whose verifier is content with an even number of characters: random weights are
-    right half of the time."""
+    """A domain whose verifier is content with an even number of characters.
+
+    Random weights are right half of the time.
+    """
 
     def __init__(self, domain) -> None:
         self.domain = domain
@@ -23,8 +25,10 @@ class _Parity:
 
 @dataclass(frozen=True)
 class Noise(Contest):
-    """A contest that gives random weights something to learn, so that updates happen in tests of
-    the loop."""
+    """A contest that gives random weights something to learn.
+
+    So updates happen in tests of the loop.
+    """
 
     def score(self, episode: Episode) -> Score:
         lenient = {name: _Parity(domain) for name, domain in self.domains.items()}

@@ -24,8 +24,10 @@ from tasks.games.matrix_games import SEATS, MatrixGame
 from tasks.games.replies import parse_move
 
 STEP = Objective(betas=(0.0, 0.99))
-"""No momentum: the game changes under the learner with every step, and momentum drives policies
-into corners."""
+"""No momentum: the game changes under the learner with every step.
+
+Momentum drives policies into corners.
+"""
 
 
 def exact_policy(replies: Sequence[Reply], moves: Sequence[str]) -> tuple[np.ndarray, float, float]:

@@ -1,5 +1,6 @@
-"""Can a 135M model earn anything by coding? Helper and main writer on each source, untrained and
-after a supervised warm-up.
+"""Can a 135M model earn anything by coding?
+
+Helper and main writer on each source, untrained and after a supervised warm-up.
 
     python -m benchmarks.magrpo.coding --out FILE.json [--sources local-1,local-2] [--problems 16] [--steps 30]
     [--batch 16]
@@ -75,8 +76,10 @@ class Lab:
         return found
 
     def warm_up(self, sources: list[str], steps: int, batch: int, rate: float) -> float:
-        """Steps of supervised learning on worked helper and main functions of the train split;
-        returns the last loss."""
+        """Supervised steps on worked helper and main functions; returns the last loss.
+
+        The functions are of the train split.
+        """
         pool = [problem for source in sources for problem in problems_of(source)["train"]]
         pool.sort(key=lambda problem: derive("order", problem.key))
         loss = 0.0

@@ -1,5 +1,6 @@
-"""CoMLRL 1.4.3 (MAGRPO's reference) and this project on the same writing task: same weights, texts,
-prompts, reward, sampling, LoRA and rate.
+"""CoMLRL 1.4.3 (MAGRPO's reference) and this project on the same writing task.
+
+Both have the same weights, texts, prompts, reward, sampling, LoRA and rate.
 
     pip install comlrl==1.4.3        # in an environment that also has this project
     python -m benchmarks.magrpo.comlrl --texts 24 --out runs/magrpo-comlrl.json

@@ -1,5 +1,7 @@
-"""Frozen versions meet in matches of their own, and what the optimizer is told is what the config
-says."""
+"""Frozen versions meet in matches of their own.
+
+What the optimizer is told is what the config says.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace

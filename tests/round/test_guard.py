@@ -1,5 +1,7 @@
-"""Alarms, each provoked; what they lead to in a real tiny league: warn, roll back to the last good
-version, quarantine after three."""
+"""Alarms, each provoked, and what they lead to in a real tiny league.
+
+Warn, roll back to the last good version, quarantine after three.
+"""
 
 import dataclasses
 import math
