@@ -32,7 +32,15 @@ class Noise(Contest):
 
     def score(self, episode: Episode) -> Score:
         lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
-        return Contest(self.name, lenient, self.items, self.answers, self.temperature, self.players).score(episode)
+        contest = Contest(
+            self.name,
+            lenient,
+            items=self.items,
+            answers=self.answers,
+            temperature=self.temperature,
+            players=self.players,
+        )
+        return contest.score(episode)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Arena:
         return self.task.form.moves
 
     def match(self, name: str, row: Version, col: Version) -> Match:
-        return Match(name, "game", 0, {"row": row, "col": col}, (), derive("games", name))
+        return Match(name, "game", round=0, seats={"row": row, "col": col}, problems=(), seed=derive("games", name))
 
     def play(self, matches: Sequence[Match]) -> list[Episode]:
         return play(matches, {"game": self.task}, self.backend)

@@ -148,7 +148,9 @@ class Curve:
     def measure(self, league: League, task: MatrixGame, versions: Sequence[Version]) -> None:
         """Each version's exact probabilities of the moves."""
         if versions:
-            turn = task.open(Match("policy", "game", 0, {"row": versions[0], "col": versions[0]}, (), 0))[0]
+            turn = task.open(
+                Match("policy", "game", round=0, seats={"row": versions[0], "col": versions[0]}, problems=(), seed=0)
+            )[0]
             self.policies |= dict(
                 zip(versions, policies_of(league.weights(), turn, task.form.moves, versions), strict=True)
             )

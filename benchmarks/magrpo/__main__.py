@@ -143,7 +143,9 @@ class Wave:
     def match(self, team: Team, split: str, index: int) -> Match:
         seed = derive("magrpo", team.seed, split, index)
         problems = team.task.problems(split, index)
-        return Match(f"{team.key}-{split}-{index}", team.task.name, index, team.seats, problems, seed)
+        return Match(
+            f"{team.key}-{split}-{index}", team.task.name, round=index, seats=team.seats, problems=problems, seed=seed
+        )
 
     # --------------------------------------------------------------------------------------------- learning
     def train(self, tokens: int, deadline: float) -> None:

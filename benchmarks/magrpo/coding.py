@@ -49,7 +49,15 @@ class Lab:
         chosen = problems_of(source)[split][:count]
         seats = WRITERS if trained else dict.fromkeys(WRITERS, BASE)
         return [
-            Match(problem.key, source, 0, seats, (problem,), derive("play", problem.key, seed), purpose=purpose)  # type: ignore[arg-type]
+            Match(
+                problem.key,
+                source,
+                round=0,
+                seats=seats,
+                problems=(problem,),
+                seed=derive("play", problem.key, seed),
+                purpose=purpose,  # type: ignore[arg-type]
+            )
             for problem in chosen
         ]
 

@@ -62,7 +62,14 @@ def make_task(bank: AdapterBank, args: argparse.Namespace) -> Writing:
 
 def match(task: Writing, seats: dict[str, Version], split: str, index: int, seed: int) -> Match:
     problems = task.problems(split, index)  # type: ignore[arg-type]
-    return Match(f"{split}-{index}", task.name, index, seats, problems, derive("comlrl", seed, split, index))
+    return Match(
+        f"{split}-{index}",
+        task.name,
+        round=index,
+        seats=seats,
+        problems=problems,
+        seed=derive("comlrl", seed, split, index),
+    )
 
 
 def ours(base: BaseModel, args: argparse.Namespace) -> tuple[list[Point], AdapterBank, dict[str, Version]]:

@@ -79,7 +79,14 @@ def cross_play(base: BaseModel, family: str, seeds: int, folder: Path, count: in
             for index in range(count):
                 problems = task.problems("test", index)
                 matches.append(
-                    Match(f"{one},{two}:{index}", family, 0, seats, problems, derive("cross-play", one, two, index))
+                    Match(
+                        f"{one},{two}:{index}",
+                        family,
+                        round=0,
+                        seats=seats,
+                        problems=problems,
+                        seed=derive("cross-play", one, two, index),
+                    )
                 )
     found: dict[str, list[Row]] = {}
     for match, episode in zip(matches, play(matches, {family: task}, LocalBackend(base, bank)), strict=True):
@@ -96,7 +103,8 @@ def humaneval(base: BaseModel, count: int, tokens: int) -> list[Row]:
     backend = LocalBackend(base, AdapterBank(base), max_rows=64)
     seats = dict.fromkeys(task.seats(), BASE)
     matches = [
-        Match(f"he-{i}", task.name, 0, seats, task.problems("test", i), i, purpose="evaluate") for i in range(count)
+        Match(f"he-{i}", task.name, round=0, seats=seats, problems=task.problems("test", i), seed=i, purpose="evaluate")
+        for i in range(count)
     ]
     rows = []
     for episode in play(matches, {task.name: task}, backend):

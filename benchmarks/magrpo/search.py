@@ -136,7 +136,7 @@ def main() -> None:
     sources = [problem.question for problem in problems_of("docstrings")["test"]][: args.sources]
     found = []
     for place, source in enumerate(sources):
-        history = climb(source, judge, place, args.steps, args.draws, args.judged)
+        history = climb(source, judge, seed=place, steps=args.steps, draws=args.draws, kept=args.judged)
         first, second = history[-1].texts
         alone = hardened_reward(TLDR, source, first, second)[0]
         found.append(

@@ -66,7 +66,7 @@ def test_the_live_leagues_policies_are_those_its_grammar_samples(tiny):
     for seed, version in enumerate((one, two)):
         bank.add(version, LoraSpec(rank=2), seed=seed, trainable=True)
     task = MatrixGame("game", samples=2, constrained=True, max_tokens=12)
-    turn = task.open(Match("policy", "game", 0, {"row": one, "col": one}, (), 0))[0]
+    turn = task.open(Match("policy", "game", round=0, seats={"row": one, "col": one}, problems=(), seed=0))[0]
     target = supervised_sample(tiny, "b", Target(turn.prompts["row"], "scissors"))
     for _ in range(3):
         update(tiny, bank, [target], {"b": Hyper(0.02)}, Objective())
