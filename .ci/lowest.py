@@ -16,8 +16,10 @@ AS_PINNED = ("torch", "pip")
 
 
 def lowest(requirement: str) -> str | None:
-    """`numpy>=2.0` → `numpy==2.0`; None for torch. Raises ValueError for a requirement of another
-    form."""
+    """`numpy>=2.0` → `numpy==2.0`; None for torch.
+
+    Raises ValueError for a requirement of another form.
+    """
     found = REQUIREMENT.fullmatch(requirement)
     if found is None:
         raise ValueError(f"pyproject.toml: expected NAME>=VERSION or NAME==VERSION, found '{requirement}'")

@@ -1,5 +1,6 @@
-"""The main experiment over several seeds, and the honest baseline beside it: writes
-docs/results/quickstart.md.
+"""The main experiment over several seeds, and the honest baseline beside it.
+
+Writes docs/results/quickstart.md.
 
     python -m benchmarks.quickstart --seeds 1 2 3 [--baseline] [--runs DIR] [key.sub=value …]
 

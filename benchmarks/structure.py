@@ -1,4 +1,6 @@
-"""How the code is laid out, in numbers: root files, import circles, layers, files of one round, long lines, names.
+"""How the code is laid out, in numbers.
+
+Root files, import circles, layers, files of one round, long lines, names.
 
     python -m benchmarks.structure [--json] [--root CHECKOUT]
 
@@ -115,11 +117,12 @@ def double_names(root: Path) -> Measure:
 
 
 def files_of_a_round(root: Path) -> Measure:
-    """Files of league/ and tasks/ in which a function runs during the first `play_round` of the tests' tiny league.
+    """Files of league/ and tasks/ in which a function runs during one round.
 
-    That league has a teaching task and a contest over a random Llama. Its first round measures nothing and freezes
-    nobody; it commits, and reports to nobody. Functions count in every thread; what runs on import does not, nor do
-    methods that dataclasses generate. `root` must be first on sys.path.
+    The round is the first `play_round` of the tests' tiny league. That league has a teaching task and a contest over
+    a random Llama. Its first round measures nothing and freezes nobody; it commits, and reports to nobody. Functions
+    count in every thread; what runs on import does not, nor do methods that dataclasses generate. `root` must be
+    first on sys.path.
     """
     from league import loop
     from tests.conftest import write_tiny_model

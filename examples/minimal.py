@@ -1,4 +1,4 @@
-"""One match by hand, from play to update: python examples/minimal.py MODEL_FOLDER"""
+"""One match by hand, from play to update: python examples/minimal.py MODEL_FOLDER."""
 
 import sys
 from pathlib import Path

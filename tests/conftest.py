@@ -1,9 +1,8 @@
-"""Fixtures everybody shares: a tiny real Llama with random weights and a chat template, made here,
-and the true base model.
+"""Fixtures everybody shares: a tiny model made here, and the true base model.
 
-`tiny_path` is a model folder (2 layers, hidden 32, 4 heads, 2 key-value heads, about 260 byte-level tokens, context
-512), `tiny` a freshly loaded fp32 BaseModel of it, `smollm` the folder of SmolLM2-135M-Instruct, skipped only where
-it truly cannot be had.
+`tiny_path` is the folder of a real Llama with random weights and a chat template (2 layers, hidden 32, 4 heads, 2
+key-value heads, about 260 byte-level tokens, context 512). `tiny` is a freshly loaded fp32 BaseModel of it. `smollm`
+is the folder of SmolLM2-135M-Instruct, skipped only where it truly cannot be had.
 """
 
 import os
@@ -27,8 +26,10 @@ TEMPLATE = (
 
 
 def write_tokenizer(folder: Path, template: str | None = TEMPLATE) -> int:
-    """A byte-level tokenizer without merges; pad equals end, as in SmolLM2. Returns the size of the
-    vocabulary."""
+    """A byte-level tokenizer without merges; pad equals end, as in SmolLM2.
+
+    Returns the size of the vocabulary.
+    """
     from tokenizers import Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
     from transformers import PreTrainedTokenizerFast

@@ -11,8 +11,10 @@ from tasks.contest import Contest
 
 
 class _Parity:
-    """A domain whose verifier is content with an even number of characters: random weights are
-    right half of the time."""
+    """A domain whose verifier is content with an even number of characters.
+
+    Random weights are right half of the time.
+    """
 
     def __init__(self, domain) -> None:
         self.domain = domain
@@ -23,12 +25,22 @@ class _Parity:
 
 @dataclass(frozen=True)
 class Noise(Contest):
-    """A contest that gives random weights something to learn, so that updates happen in tests of
-    the loop."""
+    """A contest that gives random weights something to learn.
+
+    So updates happen in tests of the loop.
+    """
 
     def score(self, episode: Episode) -> Score:
         lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
-        return Contest(self.name, lenient, self.items, self.answers, self.temperature, self.players).score(episode)
+        contest = Contest(
+            self.name,
+            lenient,
+            items=self.items,
+            answers=self.answers,
+            temperature=self.temperature,
+            players=self.players,
+        )
+        return contest.score(episode)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What the documentation names exists: files behind links, paths in backticks, commands of the program."""
+"""What the documentation names exists.
+
+Files behind links, paths in backticks, commands of the program.
+"""
 
 import re
 from pathlib import Path

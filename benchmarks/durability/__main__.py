@@ -26,6 +26,7 @@ from league.store.records import Retention, RoundRecord
 from league.store.run import RunStore
 from league.types import Match, MatchResult, Outcome, Version, VersionRow
 from tests.chaos.scripted import Script, play_round
+from tests.helpers.payoff_cells import cell_matrix
 
 LEAGUE = Script(
     agents=8, matches=64, width=64, snapshot_every=50, snapshots=8, transcripts=0, scalars=60, retention=Retention()
@@ -228,7 +229,7 @@ def run_payoffs(scratch: Path, agents: int = 1000, matches: int = 1_000_000) -> 
     for _ in range(3):
         started = time.perf_counter()
         cells = reader.payoffs("contest", "duel")
-        wins_matrix = cells.dense("wins")
+        wins_matrix = cell_matrix(cells, cells.wins)
         matrix_seconds.append(time.perf_counter() - started)
     started = time.perf_counter()
     sums = reader.recompute_payoffs()

@@ -49,8 +49,10 @@ LEAN = (
     "tasks.contest.matches=2", "tasks.contest.settings.answers=3", "tasks.teaching.matches=1", "evaluation.every=20",
     "evaluation.held_out_student=false", "league.transcripts_per_round=1",
 )  # fmt: skip
-"""Half the CPU a round of the league that is killed hundreds of times (`tests.chaos.tiny`), with
-every mechanism still in play."""
+"""Half the CPU a round of the league that is killed hundreds of times (`tests.chaos.tiny`).
+
+Every mechanism is still in play.
+"""
 
 
 def warm_up(rounds: int) -> int:

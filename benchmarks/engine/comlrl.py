@@ -33,9 +33,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from league.backends.local import LocalBackend
+from league.config.sections import ALL_LINEAR
 from league.learning.objective import Objective
 from league.learning.update import update
-from league.model.bank import ALL_LINEAR, AdapterBank, LoraSpec
+from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.seeds import derive

@@ -61,8 +61,10 @@ class Learner:
     live: Version
     past: list[Version] = field(default_factory=list)
     draws: dict[Version, list[str]] = field(default_factory=dict)
-    """Moves each snapshot really played when it was frozen, in order: the j-th of two snapshots
-    meet."""
+    """Moves each snapshot really played when it was frozen, in order.
+
+    The j-th of two snapshots meet.
+    """
     policies: dict[Version, np.ndarray] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
     reset: bool = False

@@ -24,8 +24,10 @@ from tasks.games.matrix_games import SEATS, MatrixGame
 from tasks.games.replies import parse_move
 
 STEP = Objective(betas=(0.0, 0.99))
-"""No momentum: the game changes under the learner with every step, and momentum drives policies
-into corners."""
+"""No momentum: the game changes under the learner with every step.
+
+Momentum drives policies into corners.
+"""
 
 
 def exact_policy(replies: Sequence[Reply], moves: Sequence[str]) -> tuple[np.ndarray, float, float]:
@@ -78,7 +80,7 @@ class Arena:
         return self.task.form.moves
 
     def match(self, name: str, row: Version, col: Version) -> Match:
-        return Match(name, "game", 0, {"row": row, "col": col}, (), derive("games", name))
+        return Match(name, "game", round=0, seats={"row": row, "col": col}, problems=(), seed=derive("games", name))
 
     def play(self, matches: Sequence[Match]) -> list[Episode]:
         return play(matches, {"game": self.task}, self.backend)

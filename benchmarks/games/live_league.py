@@ -64,8 +64,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "self": {"matches": 4, "matchmaking": {"self_play": 1.0}},
     "league": {"matches": 8, "matchmaking": {"pfsp": 0.5, "solver": 0.5}},
 }
-"""A match with oneself trains two groups, one with a frozen past one, one with the other learner
-two."""
+"""Matches a round of each arm, chosen for equal numbers of trained groups.
+
+A match with oneself trains two groups, one with a frozen past one, one with the other learner two.
+"""
 
 
 def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Config:
@@ -146,7 +148,9 @@ class Curve:
     def measure(self, league: League, task: MatrixGame, versions: Sequence[Version]) -> None:
         """Each version's exact probabilities of the moves."""
         if versions:
-            turn = task.open(Match("policy", "game", 0, {"row": versions[0], "col": versions[0]}, (), 0))[0]
+            turn = task.open(
+                Match("policy", "game", round=0, seats={"row": versions[0], "col": versions[0]}, problems=(), seed=0)
+            )[0]
             self.policies |= dict(
                 zip(versions, policies_of(league.weights(), turn, task.form.moves, versions), strict=True)
             )

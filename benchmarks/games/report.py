@@ -34,8 +34,10 @@ PAIRED = (
     ("league", "learner", "self", "learner"),
     ("league", "nash", "self", "nash"),
 )
-"""(arm, what) against (arm, what), both over the last half; "first": the same thing before the
-first round."""
+"""(arm, what) against (arm, what), both over the last half.
+
+"first" is the same thing before the first round.
+"""
 
 
 def paired(runs: Mapping[str, Any]) -> list[str]:

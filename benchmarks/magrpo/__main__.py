@@ -1,5 +1,6 @@
-"""MAGRPO against the paper's baselines on writing and coding together, over the real base model, at
-equal trained tokens.
+"""MAGRPO against the paper's baselines on writing and coding together.
+
+It runs over the real base model, at equal trained tokens.
 
 Every arm is a shipped config, `configs/magrpo/FAMILY_ARM.yaml`: its task, warm-up, learning rate and decoding are
 what is run here. The arms of one seed and family share one population, one generation batch and one fused update per
@@ -49,8 +50,10 @@ from tasks import make_task
 from tasks.writing.fluency import Perplexity
 
 SAME_START = {"cross": "aligned", "independent": "aligned"}
-"""Arms that differ from another only in what is rewarded: before training they are that other, so
-it is examined once."""
+"""Arms that differ from another only in what is rewarded.
+
+Before training they are that other, so it is examined once.
+"""
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Team:
     sampled: int = 0
     rounds: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
-    """(tokens trained on, mean training return) at the start of each round"""
+    """(tokens trained on, mean training return) at the start of each round."""
 
     @property
     def key(self) -> str:
@@ -89,8 +92,10 @@ class Wave:
 
     # ------------------------------------------------------------------------------------------- beginnings
     def _found(self, wanted: Sequence[tuple[str, int]]) -> list[Team]:
-        """Warm up every distinct agent of a seed once (arms whose agents are shown the same share
-        it), then give each arm copies."""
+        """Warm up every distinct agent of a seed once, then give each arm copies.
+
+        Arms whose agents are shown the same share it.
+        """
         start = time.process_time()
         teams: list[Team] = []
         sources: dict[Version, Version] = {}
@@ -138,12 +143,16 @@ class Wave:
     def match(self, team: Team, split: str, index: int) -> Match:
         seed = derive("magrpo", team.seed, split, index)
         problems = team.task.problems(split, index)
-        return Match(f"{team.key}-{split}-{index}", team.task.name, index, team.seats, problems, seed)
+        return Match(
+            f"{team.key}-{split}-{index}", team.task.name, round=index, seats=team.seats, problems=problems, seed=seed
+        )
 
     # --------------------------------------------------------------------------------------------- learning
     def train(self, tokens: int, deadline: float) -> None:
-        """Rounds until every arm has trained on `tokens`, or has played all its rounds, or the
-        clock (monotonic) strikes `deadline`."""
+        """Rounds until every arm has trained on `tokens`, or has played all its rounds.
+
+        They end too when the clock (monotonic) strikes `deadline`.
+        """
         while active := [team for team in self.teams if team.trained < tokens and team.rounds < self.rounds]:
             if time.monotonic() > deadline:
                 return
@@ -187,8 +196,10 @@ class Wave:
 
     # -------------------------------------------------------------------------------------------- measuring
     def exam(self, count: int, first: bool) -> dict[str, list[Row]]:
-        """arm/seed → metrics per held-out problem: one sampled playthrough of each, the training's
-        decoding. `first`: before any training."""
+        """arm/seed → metrics per held-out problem.
+
+        One sampled playthrough of each, the training's decoding. `first`: before any training.
+        """
         start = time.process_time()
         present = {team.key for team in self.teams}
         others = {
@@ -207,8 +218,10 @@ class Wave:
         return found | {key: found[other] for key, other in same.items()}
 
     def seconds_per_answer(self, count: int) -> dict[str, float]:
-        """arm/seed → CPU-seconds of one answer as the paper counts them, mean over `count` held-out
-        problems; first seed only."""
+        """arm/seed → CPU-seconds of one answer as the paper counts them.
+
+        The mean over `count` held-out problems; first seed only.
+        """
         found = {}
         for team in [team for team in self.teams if team.seed == 0 and count]:
             clocked = Clocked(self.backend)

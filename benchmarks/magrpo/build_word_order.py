@@ -1,5 +1,6 @@
-"""Rebuild tasks/writing/data/word_order.json: counts of word-class trigrams in the prose of
-Python's documentation.
+"""Rebuild tasks/writing/data/word_order.json.
+
+It holds counts of word-class trigrams in the prose of Python's documentation.
 
 Only training splits are counted, so held-out texts stay held out. Trigrams seen once are dropped.
 

@@ -1,5 +1,6 @@
-"""Can a 135M model earn anything by coding? Helper and main writer on each source, untrained and
-after a supervised warm-up.
+"""Can a 135M model earn anything by coding?
+
+Helper and main writer on each source, untrained and after a supervised warm-up.
 
     python -m benchmarks.magrpo.coding --out FILE.json [--sources local-1,local-2] [--problems 16] [--steps 30]
     [--batch 16]
@@ -48,7 +49,15 @@ class Lab:
         chosen = problems_of(source)[split][:count]
         seats = WRITERS if trained else dict.fromkeys(WRITERS, BASE)
         return [
-            Match(problem.key, source, 0, seats, (problem,), derive("play", problem.key, seed), purpose=purpose)  # type: ignore[arg-type]
+            Match(
+                problem.key,
+                source,
+                round=0,
+                seats=seats,
+                problems=(problem,),
+                seed=derive("play", problem.key, seed),
+                purpose=purpose,  # type: ignore[arg-type]
+            )
             for problem in chosen
         ]
 
@@ -75,8 +84,10 @@ class Lab:
         return found
 
     def warm_up(self, sources: list[str], steps: int, batch: int, rate: float) -> float:
-        """Steps of supervised learning on worked helper and main functions of the train split;
-        returns the last loss."""
+        """Supervised steps on worked helper and main functions; returns the last loss.
+
+        The functions are of the train split.
+        """
         pool = [problem for source in sources for problem in problems_of(source)["train"]]
         pool.sort(key=lambda problem: derive("order", problem.key))
         loss = 0.0

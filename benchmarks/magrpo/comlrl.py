@@ -1,5 +1,6 @@
-"""CoMLRL 1.4.3 (MAGRPO's reference) and this project on the same writing task: same weights, texts,
-prompts, reward, sampling, LoRA and rate.
+"""CoMLRL 1.4.3 (MAGRPO's reference) and this project on the same writing task.
+
+Both have the same weights, texts, prompts, reward, sampling, LoRA and rate.
 
     pip install comlrl==1.4.3        # in an environment that also has this project
     python -m benchmarks.magrpo.comlrl --texts 24 --out runs/magrpo-comlrl.json
@@ -28,10 +29,11 @@ import torch
 
 from benchmarks.magrpo.probes import tokens_of
 from league.backends.local import LocalBackend
+from league.config.sections import ALL_LINEAR
 from league.learning.advantages import Credit, learn_from
 from league.learning.objective import Objective
 from league.learning.update import update
-from league.model.bank import ALL_LINEAR, AdapterBank, LoraSpec
+from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.peft_io import import_peft
@@ -60,7 +62,14 @@ def make_task(bank: AdapterBank, args: argparse.Namespace) -> Writing:
 
 def match(task: Writing, seats: dict[str, Version], split: str, index: int, seed: int) -> Match:
     problems = task.problems(split, index)  # type: ignore[arg-type]
-    return Match(f"{split}-{index}", task.name, index, seats, problems, derive("comlrl", seed, split, index))
+    return Match(
+        f"{split}-{index}",
+        task.name,
+        round=index,
+        seats=seats,
+        problems=problems,
+        seed=derive("comlrl", seed, split, index),
+    )
 
 
 def ours(base: BaseModel, args: argparse.Namespace) -> tuple[list[Point], AdapterBank, dict[str, Version]]:

@@ -1,5 +1,6 @@
-"""docs/results/magrpo.md from what `benchmarks.magrpo` measured: means over seeds and held-out
-problems with 95% bootstrap intervals.
+"""docs/results/magrpo.md from what `benchmarks.magrpo` measured.
+
+Means over seeds and held-out problems with 95% bootstrap intervals.
 
 The bootstrap resamples seeds, then problems within each (the same problems before and after), so an interval covers
 both; with three seeds it is a rough one. Prose stands in the page itself between the tables and is not touched: this

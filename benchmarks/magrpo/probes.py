@@ -1,5 +1,7 @@
-"""What `benchmarks.magrpo` measures beside training: seconds per answer, cross-play between seeds,
-HumanEval's zero point."""
+"""What `benchmarks.magrpo` measures beside training.
+
+Seconds per answer, cross-play between seeds, HumanEval's zero point.
+"""
 
 import time
 from collections.abc import Sequence
@@ -32,8 +34,10 @@ Row = dict[str, float]
 
 
 class Clocked:
-    """A backend that generates every request alone: the slower of a stage, summed over stages, in
-    CPU-seconds."""
+    """A backend that generates every request alone.
+
+    It counts the slower of a stage, summed over stages, in CPU-seconds.
+    """
 
     def __init__(self, backend: Backend):
         self.backend, self.seconds = backend, 0.0
@@ -53,8 +57,10 @@ def tokens_of(episode: Episode) -> int:
 
 
 def cross_play(base: BaseModel, family: str, seeds: int, folder: Path, count: int) -> dict[str, list[Row]]:
-    """ "i,j" → metrics per problem of the first writer of seed i with the second writer of seed j,
-    trained apart where i ≠ j."""
+    """Metrics per problem of the first writer of seed i with the second writer of seed j.
+
+    By "i,j"; they were trained apart where i ≠ j.
+    """
     bank = AdapterBank(base)
     config = load_config(CONFIGS / f"{family}_aligned.yaml")
     ((_, chosen),) = config.tasks.items()
@@ -73,7 +79,14 @@ def cross_play(base: BaseModel, family: str, seeds: int, folder: Path, count: in
             for index in range(count):
                 problems = task.problems("test", index)
                 matches.append(
-                    Match(f"{one},{two}:{index}", family, 0, seats, problems, derive("cross-play", one, two, index))
+                    Match(
+                        f"{one},{two}:{index}",
+                        family,
+                        round=0,
+                        seats=seats,
+                        problems=problems,
+                        seed=derive("cross-play", one, two, index),
+                    )
                 )
     found: dict[str, list[Row]] = {}
     for match, episode in zip(matches, play(matches, {family: task}, LocalBackend(base, bank)), strict=True):
@@ -90,7 +103,8 @@ def humaneval(base: BaseModel, count: int, tokens: int) -> list[Row]:
     backend = LocalBackend(base, AdapterBank(base), max_rows=64)
     seats = dict.fromkeys(task.seats(), BASE)
     matches = [
-        Match(f"he-{i}", task.name, 0, seats, task.problems("test", i), i, purpose="evaluate") for i in range(count)
+        Match(f"he-{i}", task.name, round=0, seats=seats, problems=task.problems("test", i), seed=i, purpose="evaluate")
+        for i in range(count)
     ]
     rows = []
     for episode in play(matches, {task.name: task}, backend):

@@ -1,5 +1,6 @@
-"""Search against the hardened writing reward with the base model's perplexity in it: how much can
-junk earn that is bred for it?
+"""How much can junk earn that is bred for the hardened writing reward?
+
+A search against that reward with the base model's perplexity in it.
 
 Starts from the source's words in random order and a few function words, and climbs: each step draws `--draws` changes
 of a few words (put in, taken out, replaced, exchanged, a run of the source's own words pasted, full stops set and
@@ -135,7 +136,7 @@ def main() -> None:
     sources = [problem.question for problem in problems_of("docstrings")["test"]][: args.sources]
     found = []
     for place, source in enumerate(sources):
-        history = climb(source, judge, place, args.steps, args.draws, args.judged)
+        history = climb(source, judge, seed=place, steps=args.steps, draws=args.draws, kept=args.judged)
         first, second = history[-1].texts
         alone = hardened_reward(TLDR, source, first, second)[0]
         found.append(

@@ -181,7 +181,14 @@ def active(leagues: int = 20, batch: int = 5) -> Iterator[Figure]:
     for goal in done:
         for method in ("uniform", "active"):
             totals = [
-                _games_until(done[goal], method, "cycle" if goal == "cycle" else "graph", chance, batch, seed)
+                _games_until(
+                    done[goal],
+                    method,
+                    goal="cycle" if goal == "cycle" else "graph",
+                    chance=chance,
+                    batch=batch,
+                    seed=seed,
+                )
                 for seed in range(leagues)
             ]
             low, middle, high = np.quantile(totals, (0.25, 0.5, 0.75))
@@ -215,7 +222,10 @@ def overhead(repeats: int = 3) -> Iterator[Figure]:
         agents = [Version(f"a{i}", 0) for i in range(size)]
         met = [(int(i), int(j)) for i, j in rng.integers(0, size, (20 * size, 2)) if i != j]
         outcomes = [
-            Outcome("contest", "g", "default", "", agents[i], agents[j], wins=16, losses=14, n=30) for i, j in met
+            Outcome(
+                "contest", "g", situation="default", domain="", row=agents[i], col=agents[j], wins=16, losses=14, n=30
+            )
+            for i, j in met
         ]
         view = PayoffView().add(0, outcomes)
         pairs = [Pairing(agents[0], other) for other in agents[1:]]

@@ -23,8 +23,10 @@ from league.types import Outcome, Version
 GENERATIONS, STEPS, OPPONENTS, EVALUATION = 60, 25, 8, 30
 RATE = {"rps": 0.2, "blotto": 0.2, "kuhn": 1.0}
 DECAY = 0.005
-"""Entropy regularisation: logits shrink by RATE × DECAY a step, which is what lets a policy change
-its mind."""
+"""Entropy regularisation: logits shrink by RATE × DECAY a step.
+
+That is what lets a policy change its mind.
+"""
 RULES: dict[str, tuple[dict[str, float], dict]] = {
     "uniform": ({"uniform": 1.0}, {}),
     "pfsp": ({"pfsp": 1.0}, {"pfsp": {"curve": "hard", "half_life": 0.0}}),
@@ -75,10 +77,10 @@ def _evaluate(game: Game, pool: list[np.ndarray], generation: int, rng: np.rando
             Outcome(
                 "contest",
                 "game",
-                "default",
-                "",
-                me,
-                Version("main", step),
+                situation="default",
+                domain="",
+                row=me,
+                col=Version("main", step),
                 wins=won,
                 losses=EVALUATION - won,
                 n=EVALUATION,

@@ -1,5 +1,7 @@
-"""WHAT CAN BE CONFIGURED: strict sections (`sections.py`, `evolution.py`), and how a file and its
-overrides become one checked `Config` (`reading.py`)."""
+"""WHAT CAN BE CONFIGURED, and how a file and its overrides become one checked `Config`.
+
+`sections.py` and `evolution.py` hold the strict sections, `reading.py` reads them.
+"""
 
 from league.config.evolution import (
     EvolutionConfig,

@@ -34,8 +34,10 @@ Chance = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The types that a value may have by itself: X | None and Annotated[X, …] are looked into,
-    containers are not."""
+    """The types that a value may have by itself.
+
+    X | None and Annotated[X, …] are looked into, containers are not.
+    """
     if get_origin(annotation) is Annotated:
         yield from _kinds(get_args(annotation)[0])
     elif get_origin(annotation) in (Union, UnionType):
@@ -46,8 +48,10 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 
 class Section(BaseModel):
-    """Unknown keys are errors, values are immutable. Lax types, because YAML reads `1e-3` as a
-    string."""
+    """A part of the configuration: unknown keys are errors, values are immutable.
+
+    Types are lax, because YAML reads `1e-3` as a string.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,5 +1,7 @@
-"""The configuration of evolution: when agents are frozen, reset, replaced by better ones, retired
-and merged. Each part is off by default."""
+"""When agents are frozen, reset, replaced by better ones, retired and merged.
+
+Each part is off by default.
+"""
 
 from typing import Annotated, Literal
 
@@ -13,24 +15,30 @@ Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
 
 class SnapshotsConfig(Section):
-    """Freeze an agent as soon as it is surely better than its frozen past; `league.snapshot_every`
-    rounds after its last snapshot in any case."""
+    """Freeze an agent as soon as it is surely better than its frozen past.
+
+    It is frozen `league.snapshot_every` rounds after its last snapshot in any case.
+    """
 
     confidence: Confidence = 0.9
     """Of the one-sided lower bound."""
     win_rate: Chance = 0.5
     """Contests: the bound on the win rate against its past must exceed this."""
     gain: Weight = 0.0
-    """Teaching and cooperation: the bound on Δ, or on the joint return, over that of the lap before
-    must exceed this."""
+    """Teaching and cooperation: the bound on the gain since the lap before must exceed this.
+
+    The gain is in Δ, or in the joint return.
+    """
     against: Literal["last", "pasts"] = "last"
     """The past: the last snapshot, or all that are kept."""
     min_games: Positive = 16
 
 
 class ExploitersConfig(Section):
-    """Agents with role exploiter and `targets`: frozen when they surely beat their targets or run
-    out of time, then reset."""
+    """Agents with role exploiter and `targets` are frozen, then reset.
+
+    It happens when they surely beat their targets or run out of time.
+    """
 
     win_rate: Chance = 0.6
     """The lower bound on the win rate against the targets must exceed this."""
@@ -43,8 +51,11 @@ class ExploitersConfig(Section):
 
 
 class PbtConfig(Section):
-    """Population-based training: an agent that another of its kind is surely better than takes over
-    its weights and optimizer (exploit) and tries other hyper-parameters (explore)."""
+    """Population-based training: worse agents copy better ones and try other hyper-parameters.
+
+    When another agent of its kind is surely better, an agent takes over its weights and optimizer (exploit) and tries
+    other hyper-parameters (explore).
+    """
 
     every: Positive = 5
     """Rounds between looks."""
@@ -61,8 +72,10 @@ class PbtConfig(Section):
 
 
 class RetirementConfig(Section):
-    """Frozen versions that are dominated, outside every certified cycle and near a clone are met no
-    more."""
+    """Frozen versions that add nothing are met no more.
+
+    They are dominated, outside every certified cycle, and near a clone.
+    """
 
     every: Positive = 5
     """Rounds between looks."""
@@ -71,26 +84,35 @@ class RetirementConfig(Section):
     min_games: Positive = 16
     """Games two versions need against an opponent before it counts for the distance."""
     stored: Count = 64
-    """Newest retired versions whose weights stay on the disk; rows, payoffs and pinned weights stay
-    for ever."""
+    """Newest retired versions whose weights stay on the disk.
+
+    Rows, payoffs and pinned weights stay for ever.
+    """
 
 
 class MergingConfig(Section):
-    """The two best agents of one kind are merged; the candidate joins when evaluation matches show
-    that it is not worse."""
+    """The two best agents of one kind are merged.
+
+    The candidate joins when evaluation matches show that it is not worse.
+    """
 
     every: Positive = 10
     """Rounds between attempts."""
     method: Method = "svd"
-    """PEFT's: cat and svd (rank permitting) are exact, the others drop and select weights. PEFT's
-    "linear" mixes A and B apart and is not offered."""
+    """How PEFT combines the two adapters.
+
+    cat and svd (rank permitting) are exact, the others drop and select weights. PEFT's "linear" mixes A and B apart
+    and is not offered.
+    """
     rank: Positive | None = None
     """Of the candidate; null keeps the parents' (cat: their sum)."""
     density: Chance = 0.5
     """Share of weights that TIES and DARE keep."""
     matches: Positive = 8
-    """Evaluation matches of the candidate against each parent; an exam has `evaluation.problems`
-    problems a domain instead."""
+    """Evaluation matches of the candidate against each parent.
+
+    An exam has `evaluation.problems` problems a domain instead.
+    """
     margin: Chance = 0.1
     """Not worse: the lower bound on the win rate against the better parent exceeds ½ − margin."""
     confidence: Confidence = 0.9
@@ -102,8 +124,10 @@ class EvolutionConfig(Section):
     """null switches a part off."""
 
     task: str | None = None
-    """The task, or "exam", whose results count; null takes the first task of the config that an
-    agent's role plays."""
+    """The task, or "exam", whose results count.
+
+    null takes the first task of the config that an agent's role plays.
+    """
     snapshots: SnapshotsConfig | None = None
     exploiters: ExploitersConfig = ExploitersConfig()
     pbt: PbtConfig | None = None

@@ -1,4 +1,4 @@
-"""Settings that cannot change once a run has begun: who its agents are, its problems, its random streams.
+"""Settings that cannot change once a run has begun: its agents, its problems, its random streams.
 
 A person may edit a run's config.yaml between two processes. Most edits take effect from then on. The committed rounds
 already rest on the settings listed here: an edit would change nothing, or would give stored numbers another meaning.
@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
+from league.config.base import Section
 from league.config.sections import AgentConfig, Config
 
 PATHS = ("seed", "adapter", "warmup", "learning.learning_rate", "learning.teacher_learning_rate", "learning.kl")
-"""Not the model's name and no checkpoint's: folders move, and the model's content is known by its hash."""
+"""Paths of single settings; agents and domains are compared one by one.
+
+Not the model's name and no checkpoint's: folders move, and the model's content is known by its hash.
+"""
 AGENT_FIELDS = ("role", "domain", "system", "adapter", "learning_rate", "train")
 
 
-def changed_fixed_settings(before: Config, now: Config) -> tuple[str, ...]:
+def changed_fixed_settings(before: Config, after: Config) -> tuple[str, ...]:
     """One line for each of these settings whose value has changed.
 
     Agents and domains may have left. New ones are not looked at here.
@@ -24,19 +28,19 @@ def changed_fixed_settings(before: Config, now: Config) -> tuple[str, ...]:
     return tuple(
         f"{path}: was {_shown(old)} when the run began, is {_shown(new)}; "
         "this cannot change any more: put it back, or start a new run"
-        for path, old, new in _pairs(before, now)
+        for path, old, new in _pairs(before, after)
         if old != new
     )
 
 
-def _pairs(before: Config, now: Config) -> Iterator[tuple[str, Any, Any]]:
+def _pairs(before: Config, after: Config) -> Iterator[tuple[str, Any, Any]]:
     for path in PATHS:
-        yield path, attrgetter(path)(before), attrgetter(path)(now)
-    for name in before.domains.keys() & now.domains.keys():
-        yield f"domains.{name}", before.domains[name], now.domains[name]
-    gone = before.agents.keys() - now.agents.keys()
+        yield path, attrgetter(path)(before), attrgetter(path)(after)
+    for name in before.domains.keys() & after.domains.keys():
+        yield f"domains.{name}", before.domains[name], after.domains[name]
+    gone = before.agents.keys() - after.agents.keys()
     for name, old in before.agents.items():
-        if (new := now.agents.get(name)) is not None:
+        if (new := after.agents.get(name)) is not None:
             yield from ((f"agents.{name}.{key}", getattr(old, key), getattr(new, key)) for key in AGENT_FIELDS)
             yield f"agents.{name}.targets", _left(old, gone), new.targets
 
@@ -49,6 +53,6 @@ def _left(agent: AgentConfig, gone: set[str]) -> object:
 
 
 def _shown(value: Any) -> str:
-    if hasattr(value, "model_dump"):
+    if isinstance(value, Section):
         value = value.model_dump(mode="json", exclude_defaults=True)
     return str(value)

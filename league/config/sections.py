@@ -1,9 +1,8 @@
-"""What can be configured: one strict model a section, with its defaults and what each value alone
-must satisfy.
+"""What can be configured: one strict model a section.
 
-`league.config.reading` makes a `Config` from YAML and overrides and checks the references between sections; names
-that belong to other layers (task kinds, domain kinds, matchmakers, the model) are checked in
-`league.preflight.checks`.
+A section has its defaults and states what each value alone must satisfy. `league.config.reading` makes a `Config`
+from YAML and overrides and checks the references between sections. Names that belong to other layers (task kinds,
+domain kinds, matchmakers, the model) are checked in `league.preflight.checks`.
 """
 
 import re
@@ -28,8 +27,10 @@ class ModelConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads of the tensor library; null measures nothing and takes the cores this process may
-    use."""
+    """CPU threads of the tensor library.
+
+    null measures nothing and takes the cores this process may use.
+    """
     max_rows: Positive = 256
     """Rows generated at once: bounds the memory of the key-value cache."""
 
@@ -50,7 +51,7 @@ class AdapterConfig(Section):
     @model_validator(mode="after")
     def _loadable(self) -> "AdapterConfig":
         if self.alpha > 64 * self.rank:
-            raise PydanticCustomError("alpha", "alpha / rank must be at most 64, as the adapter gate demands")
+            raise PydanticCustomError("alpha", "alpha / rank must be at most 64, as the adapter checks demand")
         return self
 
 
@@ -68,8 +69,10 @@ class RemoteConfig(Section):
     model: Annotated[str, Field(min_length=1)]
     """As the server calls it."""
     key: str | None = None
-    """The NAME of the environment variable that holds the key, never the key; null where the server
-    asks for none."""
+    """The NAME of the environment variable that holds the key, never the key.
+
+    null where the server asks for none.
+    """
     deadline: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 120.0
     """Seconds for one reply, all attempts and waits together; then the match is void."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 4
@@ -121,8 +124,10 @@ class AgentConfig(Section):
     script: str | None = None
     """A scripted agent's own function, "package.module:function"."""
     targets: Literal["league"] | tuple[Name, ...] | None = None
-    """An exploiter's: the agents it is there to beat (main exploiter), "league" for everyone's
-    frozen past; null meets anyone."""
+    """The agents that an exploiter is there to beat (main exploiter).
+
+    "league" stands for everyone's frozen past; null meets anyone.
+    """
     remote: RemoteConfig | None = None
     """Where a remote agent answers."""
 
@@ -146,8 +151,10 @@ class WarmupPhase(Section):
     examples: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the targets asked with one worked example."""
     demonstrations: Count = 0
-    """Per task that can show its format (games): prompts with a legal reply, drawn at random, so
-    that replies are valid but not good."""
+    """Warm-up prompts per task that can show its format (games).
+
+    Each comes with a legal reply, drawn at random, so that replies are valid but not good.
+    """
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
@@ -192,9 +199,11 @@ class TaskConfig(Section):
     roles: tuple[PlayerRole, ...] = tuple(role for role in get_args(PlayerRole) if ROLES[role].joins)
     """Who plays, in tasks that are not teaching: experts stay specialists unless named here."""
     seats: dict[str, tuple[str, ...]] = {}
-    """Seat → the agents that may take it, in place of everyone with one of the `roles`. Once a seat
-    is named, all keep their places: the first seat is never dealt to who is named for the second. None named: the
-    order of the players is drawn for every match."""
+    """Seat → the agents that may take it, in place of everyone with one of the `roles`.
+
+    Once a seat is named, all keep their places: the first seat is never dealt to who is named for the second. When
+    none is named, the order of the players is drawn for every match.
+    """
     situations: dict[Name, SituationConfig] = {}
     """Reward mixes, one drawn per match; none means everyone's own result."""
     settings: dict[str, Any] = {}
@@ -216,8 +225,10 @@ class LearningConfig(Section):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     weight_decay: Weight = 0.0
     betas: tuple[Decay, Decay] = (0.9, 0.99)
-    """AdamW's; a first one of 0 takes away the momentum, which in games drives policies into
-    corners."""
+    """AdamW's two betas.
+
+    A first one of 0 takes away the momentum, which in games drives policies into corners.
+    """
     tokens_per_microbatch: Positive = 1024
     checkpointing: bool = False
 
@@ -244,15 +255,19 @@ class AlarmsConfig(Section):
 
 
 class VersionMatchesConfig(Section):
-    """Matches between frozen versions, in every contest that is played for training. Never trained
-    on: only games between versions that do not move can certify a cycle, and a frozen version meets nobody but the
-    learners otherwise."""
+    """Matches between frozen versions, in every contest that is played for training.
+
+    They are never trained on. Only games between versions that do not move can certify a cycle, and a frozen version
+    meets nobody but the learners otherwise.
+    """
 
     matches: Count = 0
     """Per task and measurement."""
     final_matches: Count = 0
-    """Further ones per task after the last round, `matches` at a time, so that the rules can follow
-    what they learn."""
+    """Further matches between frozen versions per task after the last round.
+
+    They are played `matches` at a time, so that the rules can follow what they learn.
+    """
     matchmaking: dict[str, Weight] = {"active": 0.5, "uniform": 0.5}
     """Rule → weight in the mixture."""
     rules: dict[str, dict[str, Any]] = {}
@@ -280,8 +295,10 @@ class EvaluationConfig(Section):
 class LeagueConfig(Section):
     rounds: Positive = 20
     snapshot_every: Positive = 5
-    """Rounds after its last one at which an agent is frozen in any case; `evolution.snapshots` may
-    freeze it sooner."""
+    """Rounds after its last snapshot at which an agent is frozen in any case.
+
+    `evolution.snapshots` may freeze it sooner.
+    """
     snapshots_kept: Positive = 4
     """Frozen snapshots per agent that stay in the population as opponents."""
     transcripts_per_round: Count = 4
@@ -294,8 +311,10 @@ class LeagueConfig(Section):
     token_budget: Positive | None = None
     """Stop when this many tokens have been sampled and trained on, or null."""
     trained_tokens: Positive | None = None
-    """Stop when this many tokens have been trained on, warm-up included, or null: what arms of a
-    comparison have in common."""
+    """Stop when this many tokens have been trained on, warm-up included; null sets no limit.
+
+    It is what the arms of a comparison have in common.
+    """
     max_hours: Annotated[float, Field(gt=0)] | None = None
 
 

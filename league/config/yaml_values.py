@@ -65,8 +65,10 @@ def _as_text(node: yaml.Node) -> None:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that reads keys and names as text, and refuses a key given twice: one of the two
-    values would be lost silently."""
+    """SafeLoader that reads keys and names as text, and refuses a key given twice.
+
+    One of the two values would be lost silently.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()

@@ -112,9 +112,9 @@ def alarms(
 
     A sign that is not a number is an alarm of its own.
     """
-    now, born = signs(measured, first), signs(first, first)
+    current, born = signs(measured, first), signs(first, first)
     found = []
-    for sign, value in now.items():
+    for sign, value in current.items():
         limits = thresholds[sign]
         if not math.isfinite(value):
             found.append(Alarm(agent, sign, value, limits.roll_back or limits.warn or 0.0, "roll back"))

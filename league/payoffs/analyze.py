@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from league.payoffs.alpha_rank import alpha_rank
-from league.payoffs.bradley_terry import fit_bradley_terry
+from league.payoffs.bradley_terry import ladder_p_value
 from league.payoffs.csv_matrix import Mode, read_matrix
 from league.payoffs.diversity import effective_diversity
 from league.payoffs.edges import ALPHA, certified_edges
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 BOOTSTRAPPED = 200
-"""Largest league whose shares get bootstrap intervals and whose ladder is tested: resampling costs
-O(N²) to O(N³) a replicate."""
+"""Largest league whose shares get bootstrap intervals and whose ladder is tested.
+
+Resampling costs O(N²) to O(N³) a replicate.
+"""
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) ->
     if matrix.complete and len(matrix):
         rank, nash = alpha_rank(matrix.margin), max_entropy_nash(matrix.margin)
         exploit, diversity = exploitability(matrix.margin, nash), effective_diversity(matrix.margin, nash)
-    ladder = (
-        fit_bradley_terry(matrix.counts, min(199, 6000 // len(matrix)), seed)
+    p_value = (
+        ladder_p_value(matrix.counts, min(199, 6000 // len(matrix)), seed)
         if matrix.counts and 0 < len(matrix) <= BOOTSTRAPPED
         else None
     )
@@ -145,7 +147,7 @@ def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) ->
         nash=nash,
         exploitability=exploit,
         diversity=diversity,
-        ladder_p_value=ladder.p_value if ladder else None,
+        ladder_p_value=p_value,
         alpha=alpha,
         notes=notes,
     )

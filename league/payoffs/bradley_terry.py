@@ -12,34 +12,26 @@ more matches, never a certificate, and it is not valid when looked at repeatedly
 it conservative.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from league.payoffs.matrix import Counts, FloatArray
 
 RIDGE = 1e-6
 BELIEVED = 10**8
-"""Games of one pair beyond which rounding (and the ridge) weigh as much in LR as what it tests: no
-p-value."""
+"""Games of one pair beyond which there is no p-value.
+
+Beyond it rounding (and the ridge) weigh as much in LR as what it tests.
+"""
 
 
-@dataclass(frozen=True)
-class BradleyTerry:
-    """strength θ (N,) in logits, mean 0. p_value: None where it cannot be told."""
-
-    strength: FloatArray
-    p_value: float | None
-
-
-def fit_bradley_terry(counts: Counts, replicates: int = 199, seed: int = 0) -> BradleyTerry | None:
-    """Fit and test. None ("undefined") where no pair has been played. `replicates` = 0 skips the p-value."""
+def ladder_p_value(counts: Counts, replicates: int = 199, seed: int = 0) -> float | None:
+    """p-value of the ladder; None ("undefined") where no pair has been played or it cannot be told."""
     wins_NN = counts.wins + counts.draws / 2
     if not wins_NN.any():
         return None
-    strength_N = _fit(wins_NN[None])[0]
+    strength_N = fit_bradley_terry(wins_NN[None])[0]
     observed = float(_likelihood_ratio(wins_NN[None], strength_N[None])[0])
-    return BradleyTerry(strength_N, _p_value(counts, strength_N, observed, replicates, seed))
+    return _p_value(counts, strength_N, observed, replicates, seed)
 
 
 def _p_value(counts: Counts, strength_N: FloatArray, observed: float, replicates: int, seed: int) -> float | None:
@@ -59,12 +51,12 @@ def _p_value(counts: Counts, strength_N: FloatArray, observed: float, replicates
         wins_BNN = np.zeros((size, len(strength_N), len(strength_N)))
         wins_BNN[:, row_E, col_E] = won_BE
         wins_BNN[:, col_E, row_E] = games_E - won_BE
-        beyond += int((_likelihood_ratio(wins_BNN, _fit(wins_BNN, strength_N)) >= observed - 1e-9).sum())
+        beyond += int((_likelihood_ratio(wins_BNN, fit_bradley_terry(wins_BNN, strength_N)) >= observed - 1e-9).sum())
     return (1 + beyond) / (1 + replicates)
 
 
-def _fit(wins_BNN: FloatArray, start_N: FloatArray | None = None) -> FloatArray:
-    """θ (B, N) for wins (B, N, N), all at once.
+def fit_bradley_terry(wins_BNN: FloatArray, start_N: FloatArray | None = None) -> FloatArray:
+    """Strengths θ (B, N) in logits, mean 0, for wins (B, N, N), all at once.
 
     Steps are limited to 2 logits, which makes Newton safe here.
     """

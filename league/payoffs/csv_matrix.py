@@ -79,8 +79,7 @@ def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
     except csv.Error as error:
         raise DataError(f"not a readable CSV table: {error}") from error
     rows = [row for row in rows if any(row)]
-    width = max((max(i for i, cell in enumerate(row) if cell) + 1 for row in rows), default=0)
-    rows = _trim(rows, max(width, 1 + _named(rows)))
+    rows = _trim(rows)
     if not rows or len(rows[0]) < 2:
         raise DataError("no agents: expected a first row of names (after one corner cell) and one row per agent")
     columns, labels = rows[0][1:], [row[0] for row in rows[1:]]
@@ -94,7 +93,7 @@ def _named(rows: list[list[str]]) -> int:
     return max((i for i, cell in enumerate(rows[0]) if cell), default=0) if rows else 0
 
 
-def _trim(rows: list[list[str]], width: int) -> list[list[str]]:
+def _trim(rows: list[list[str]]) -> list[list[str]]:
     """Drop empty cells past the named columns, fill short rows.
 
     A value past the named columns is an error.

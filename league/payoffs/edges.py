@@ -1,4 +1,4 @@
-"""Certified edges: who beats whom, at an error rate that survives looking after every game.
+"""Certified edges: which win rates are above ½ at an error rate that survives every look.
 
 Formula. For a pair with w wins and l losses among n = w + l undrawn games, the Beta(½,½) mixture of likelihoods
 against a fair coin is an e-process (a non-negative martingale of mean 1 while p = ½):

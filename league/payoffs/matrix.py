@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class PayoffMatrix:
-    """Who beats whom.
+    """Win rates of every pair.
 
     `margin` (N, N) is 2·P(win) − 1 in [−1, 1], antisymmetric, NaN where a pair never met.
     """

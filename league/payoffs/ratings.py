@@ -9,8 +9,8 @@ arbitrary-precision backend answers instead, up to a gap of `WIDEST`.
 Only contests are rated: a teaching Δ or a joint return is no game someone wins. Each task has its own ladder,
 "overall" pools the contests of all tasks by the same games. A rating belongs to an agent as it moves through its
 versions: `update` carries it on from the agent's newest older version, a frozen past keeps its own. Failure case: on
-a cyclic league a rating is the average over whoever was met, and says nothing about who beats whom; games within one
-outcome are independent only given the pair.
+a cyclic league a rating is the average over whoever was met, and says nothing about the win rate of a pair; games
+within one outcome are independent only given the pair.
 """
 
 from bisect import bisect_left
@@ -26,8 +26,10 @@ BETA, TAU = SIGMA / 2.0, SIGMA / 100.0
 DRAWS = 0.10
 """Chance of a draw between equals."""
 WIDEST = 1000.0
-"""Mean gap beyond which two players count as that far apart: 120 times the spread of a beginner's
-belief."""
+"""Mean gap beyond which two players count as that far apart.
+
+It is 120 times the spread of a beginner's belief.
+"""
 OVERALL = "overall"
 
 

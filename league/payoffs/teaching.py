@@ -27,14 +27,13 @@ class TeachingFit:
     """mean μ, teacher effects (T,), student effects (S,), interaction (T, S).
 
     The interaction is NaN where they never met.
-    `standard_error` (T, S) belongs to the cell means; `interaction_share` is None where undefined.
+    `interaction_share` is None where undefined.
     """
 
     mean: float
     teacher: FloatArray
     student: FloatArray
     interaction: FloatArray
-    standard_error: FloatArray
     interaction_share: float | None
 
 
@@ -50,10 +49,8 @@ def fit_teaching(n: FloatArray, total: FloatArray, total_sq: FloatArray) -> Teac
     variance = within / spare if spare > 0 else np.nan
     mean, teacher, student = _additive(n, cell, met)
     interaction = np.where(met, cell - mean - teacher[:, None] - student[None, :], np.nan)
-    with np.errstate(divide="ignore"):
-        error = np.where(met, np.sqrt(variance / np.maximum(n, 1.0)), np.nan)
     share = _interaction_share(n, cell, interaction, met, variance)
-    return TeachingFit(mean, teacher, student, interaction, error, share)
+    return TeachingFit(mean, teacher, student, interaction, interaction_share=share)
 
 
 def _additive(n: FloatArray, cell: FloatArray, met: BoolArray) -> tuple[float, FloatArray, FloatArray]:

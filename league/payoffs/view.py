@@ -217,7 +217,7 @@ class PayoffView:
         domain: str | None = None,
         half_life: float = 0.0,
     ) -> FloatArray:
-        """(R, C): newest round with a lesson that `sums` would count.
+        """(R, C): newest round with a teaching result that `sums` would count.
 
         −1 where there was none in the last `HISTORY` rounds.
         """
@@ -269,7 +269,9 @@ class PayoffView:
         return Counts(met.wins, met.draws)
 
     def history(self, task: str | None, row: str, col: str, domain: str | None = None) -> History:
-        """Lessons agent `row` gave agent `col` in the last `HISTORY` rounds, in playing order.
+        """Teaching results of agent `row` with agent `col`, in playing order.
+
+        In the last `HISTORY` rounds.
 
         Over all their versions.
         """

@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 from league.types import Hyper, Version
 
 REMEMBERED = 1000
-"""Retired versions named in the round's state, for the lineage: a league that lasts retires some every round."""
+"""Retired versions named in the round's state, for the lineage.
+
+A league that lasts retires some every round.
+"""
 T = TypeVar("T")
 
 

@@ -26,8 +26,10 @@ class Member:
     """The domain an expert, or a remote player, teaches; None for who learns all."""
     system: str | None = None
     targets: tuple[str, ...] | Literal["league"] | None = None
-    """Whom an exploiter is there to beat: these agents, everyone's frozen past, or nobody in
-    particular."""
+    """Whom an exploiter is there to beat.
+
+    These agents, everyone's frozen past, or nobody in particular.
+    """
     twin: Version | None = None
     """The frozen past that still has the very weights of `version`: a snapshot taken just now.
     Meeting it would be meeting oneself."""

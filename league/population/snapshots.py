@@ -20,6 +20,6 @@ def beats_its_past(games: Games, rule: SnapshotsConfig | ExploitersConfig) -> bo
     return games.count >= rule.min_games and games.lower_bound(rule.confidence) > rule.win_rate
 
 
-def does_better_than_before(before: Items, now: Items, rule: SnapshotsConfig) -> bool:
+def does_better_than_before(before: Items, after: Items, rule: SnapshotsConfig) -> bool:
     """Whether Δ, or the joint return, has surely grown by the rule's gain since the period before."""
-    return min(before.n, now.n) >= rule.min_games and gain_bound(before, now, rule.confidence) > rule.gain
+    return min(before.n, after.n) >= rule.min_games and gain_bound(before, after, rule.confidence) > rule.gain

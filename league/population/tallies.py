@@ -57,12 +57,12 @@ class Items:
         return max(self.total_sq / self.n - self.mean**2, 0.0) / (self.n - 1)
 
 
-def gain_bound(before: Items, now: Items, confidence: float) -> float:
-    """The gain of the mean from `before` to `now` that is exceeded with this probability.
+def gain_bound(before: Items, after: Items, confidence: float) -> float:
+    """The gain of the mean from `before` to `after` that is exceeded with this probability.
 
     −inf where one of them is hardly known.
     """
     from scipy.special import ndtri
 
-    spread = sqrt(before.variance_of_mean + now.variance_of_mean)
-    return now.mean - before.mean - float(ndtri(confidence)) * spread if np.isfinite(spread) else float("-inf")
+    spread = sqrt(before.variance_of_mean + after.variance_of_mean)
+    return after.mean - before.mean - float(ndtri(confidence)) * spread if np.isfinite(spread) else float("-inf")

@@ -35,7 +35,7 @@ def build_report(reader: RunReader) -> Report:
         headline=overall_gain(state) if known else None,
         gains=gains(state) if known else (),
         teaching=teaching.get("live_end") or teaching_gains.teaching_now(reader),
-        teaching_content=teaching_gains.gain_beyond_shuffled(reader),
+        gain_beyond_shuffled=teaching_gains.gain_beyond_shuffled(reader),
         teaching_held_out=teaching.get("held_out_end"),
         teaching_gain=teaching.get("live_change"),
         interactions=interactions(reader),

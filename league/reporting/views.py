@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from league.errors import DataError
 
 Scale = Literal["signed", "winrate", "share", "points", "count"]
-"""How a matrix is coloured: signed −1…1 about 0; winrate 0…1 about ½; share 0…1 (accuracy); points
-about 0, in percentage points; count from 0 up."""
+"""How a matrix is coloured.
+
+signed −1…1 about 0; winrate 0…1 about ½; share 0…1 (accuracy); points about 0, in percentage points; count from 0 up.
+"""
 Floats = NDArray[np.float64]
 
 
@@ -62,11 +64,15 @@ class Matrix:
     row_axis: str = "row"
     col_axis: str = "column"
     reach: float | None = None
-    """Scale "points": full colour at ± this value, shared by matrices to be compared; None takes
-    the largest value, at least 10."""
+    """Scale "points": full colour at ± this value, shared by matrices to be compared.
+
+    None takes the largest value, at least 10.
+    """
     key: str = ""
-    """Its name in TensorBoard tags and in --json. It stays as it is when the title is worded anew. By default the
-    title."""
+    """Its name in TensorBoard tags and in --json; by default the title.
+
+    It stays as it is when the title is worded anew.
+    """
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -178,8 +184,10 @@ class CertifiedCycles:
     pairs: int = 0
     truncated: bool = False
     statistics: Mapping[str, Estimate | None] = field(default_factory=dict)
-    """Further results by name (cyclic share, p-value, exploitability); None is shown as
-    "undefined"."""
+    """Further results by name (cyclic share, p-value, exploitability).
+
+    None is shown as "undefined".
+    """
     unmet: int = 0
     """Pairs that never met: while there are any, mixtures and what rests on them are undefined."""
 
@@ -261,8 +269,10 @@ class RoundLine:
     shares: Mapping[str, float] = field(default_factory=dict)
     """Share of the round's wall time by activity ("generate", "update", "other")."""
     used: float = 0.0
-    """Share of the run's nearest limit in tokens or hours that is spent, 0…1; 0 where there is
-    none."""
+    """Share of the run's nearest limit in tokens or hours that is spent, 0…1.
+
+    0 where there is none.
+    """
 
 
 @dataclass(frozen=True)
@@ -306,8 +316,11 @@ class Report:
     gains: Sequence[Gain] = ()
     teaching: Estimate | None = None
     """Mean Δ caused by teaching at the end, in percentage points."""
-    teaching_content: Estimate | None = None
-    """The part of Δ beyond a shuffled explanation, in percentage points: what the explanation says, not its form."""
+    gain_beyond_shuffled: Estimate | None = None
+    """The part of Δ beyond a shuffled explanation, in percentage points.
+
+    It is due to what the explanation says, not to its form.
+    """
     teaching_held_out: Estimate | None = None
     """Δ with the held-out student, a frozen self that never trains."""
     teaching_gain: Estimate | None = None

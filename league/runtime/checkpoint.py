@@ -36,7 +36,7 @@ def save_optimizer(store: RunStore, bank: AdapterBank, version: Version) -> str 
 def load_adapter(store: RunReader, bank: AdapterBank, row: VersionRow, *, trainable: bool) -> None:
     """Put a stored version into the bank, with its optimizer when it is to be trained.
 
-    Raises AdapterRefused when the gate refuses the blob, when it is damaged, or when it lost its optimizer.
+    Raises AdapterRefused when the adapter checks refuse the blob, when it is damaged, or when it lost its optimizer.
     """
     if row.blob is None:
         raise AdapterRefused(f"{row.version}: this version has no weights in the run folder")

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from league.sandbox import seccomp, wire
-from league.sandbox.values import Limits, Outcome
+from league.sandbox.values import Limits, Verdict
 
 MAX_REFUSALS = 200
 MAX_NOTIFICATIONS = 20_000
@@ -37,7 +37,7 @@ class Ended(BaseException):
     A BaseException, so that a dataset's `except Exception` does not swallow it.
     """
 
-    def __init__(self, verdict: Outcome, reason: str, sign: str | None = None):
+    def __init__(self, verdict: Verdict, reason: str, sign: str | None = None):
         super().__init__(reason)
         self.verdict = verdict
         self.reason = reason
@@ -162,7 +162,7 @@ class Answer:
                 return False
             self._check_clocks()
 
-    def _death(self) -> tuple[Outcome, str, str | None]:
+    def _death(self) -> tuple[Verdict, str, str | None]:
         """Why the channel is closed.
 
         `handle` is not reaped yet, so the judge refines this with the exit status.

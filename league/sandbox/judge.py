@@ -26,7 +26,7 @@ from typing import Any
 from league.sandbox import visible, wire
 from league.sandbox.channel import DIED, Answer, Ended
 from league.sandbox.trial import Trial
-from league.sandbox.values import CodeProblem, Grade, Level, Limits, weaker
+from league.sandbox.values import CodeProblem, Confinement, Grade, Limits, weaker
 from league.sandbox.zygote_handle import ExitInfo, ZygoteHandle
 
 RETRIES = 2
@@ -39,8 +39,10 @@ _EXCEPTIONS = {
     and issubclass(kind, Exception)
     and not issubclass(kind, (StopIteration, StopAsyncIteration))
 }
-"""Raised again in the check as they are. Not StopIteration: to `all(map(candidate, cases))` it says
-that there are no more cases."""
+"""Raised again in the check as they are.
+
+Not StopIteration: to `all(map(candidate, cases))` it says that there are no more cases.
+"""
 
 
 class DatasetFault(Ended):
@@ -210,12 +212,12 @@ def _clean(text: object) -> str:
 
 # ------------------------------------------------------------------------------------------------- the judge
 class Judge:
-    def __init__(self, limits: Limits, at_most: Level):
+    def __init__(self, limits: Limits, at_most: Confinement):
         self.limits = limits
         self.zygote = ZygoteHandle(limits, at_most)
         self.trials: dict[str, Trial | str] = {}
         """By key; text says why a problem cannot be used."""
-        self.level: Level = "posix"
+        self.level: Confinement = "posix"
         self._timing = False
         signal.signal(signal.SIGPROF, self._out_of_time)
 
@@ -223,7 +225,7 @@ class Judge:
         if self._timing:
             raise Ended("fail", f"timeout: the check took more than {self.limits.check_cpu_s:g} s of CPU time")
 
-    def probe(self) -> Level:
+    def probe(self) -> Confinement:
         """Confine one empty answer and say how well. Raises Ended("infra")."""
         answer = self.zygote.take()
         self.level = self.zygote.level(answer)
@@ -316,7 +318,7 @@ class Judge:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _how_it_died(info: ExitInfo, limits: Limits, level: Level) -> Ended:
+def _how_it_died(info: ExitInfo, limits: Limits, level: Confinement) -> Ended:
     if info.cpu > limits.cpu_s:
         return Ended("fail", f"timeout: more than {limits.cpu_s:g} s of CPU time")
     if os.WIFSIGNALED(info.status):

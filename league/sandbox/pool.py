@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from league.errors import LeagueError, UserError
-from league.sandbox.values import LEVELS, CodeProblem, Grade, Job, Level, Limits
+from league.sandbox.values import LEVELS, CodeProblem, Confinement, Grade, Job, Limits
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = f"import sys; sys.path.insert(0, {_ROOT!r}); from league.sandbox.judge import main; main()"
@@ -48,7 +48,7 @@ class _Ticket:
 class _Judge:
     """A judge process seen from the pool."""
 
-    def __init__(self, limits: Limits, at_most: Level):
+    def __init__(self, limits: Limits, at_most: Confinement):
         environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-B", "-c", _BOOT],
@@ -144,7 +144,7 @@ class Grader:
     """
 
     def __init__(
-        self, workers: int = 1, limits: Limits = Limits(), allow_unconfined: bool = False, at_most: Level = "full"
+        self, workers: int = 1, limits: Limits = Limits(), allow_unconfined: bool = False, at_most: Confinement = "full"
     ):
         if workers < 1:
             raise UserError(f"workers must be at least 1, found {workers}")
@@ -154,7 +154,7 @@ class Grader:
         self.limits = limits
         self.allow_unconfined = allow_unconfined
         self.at_most = at_most
-        self.level: Level | None = None
+        self.level: Confinement | None = None
         """The weakest confinement of the judges, known once `start` has run."""
         self.notes: list[str] = []
         self._judges: list[_Judge] = []
@@ -229,7 +229,7 @@ class Grader:
 
     def _welcome(self, judge: _Judge) -> None:
         hello = self._hello(judge)
-        level: Level = hello["level"]
+        level: Confinement = hello["level"]
         if level == "posix" and not self.allow_unconfined:
             why = "; ".join(hello["notes"]) or f"confinement was capped at {self.at_most}"
             raise Unconfined(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Outcome = Literal["pass", "fail", "infra"]
-Level = Literal["full", "ns", "kernel", "posix"]
+Verdict = Literal["pass", "fail", "infra"]
+Confinement = Literal["full", "ns", "kernel", "posix"]
 
-LEVELS: tuple[Level, ...] = ("posix", "kernel", "ns", "full")
+LEVELS: tuple[Confinement, ...] = ("posix", "kernel", "ns", "full")
 """Weakest first.
 
 full    user, PID, mount, network and IPC namespaces, Landlock and seccomp
@@ -47,11 +47,15 @@ class Limits:
     """What one answer may use, from its definition to its last call."""
 
     cpu_s: float = 3.0
-    """CPU time of the answer: the limit that decides, because it does not depend on the machine's
-    load."""
+    """CPU time of the answer.
+
+    It is the limit that decides, because it does not depend on the machine's load.
+    """
     wall_s: float = 10.0
-    """Wall time, for answers that sleep. An answer that was only starved of CPU is "infra", not
-    "fail"."""
+    """Wall time, for answers that sleep.
+
+    An answer that was only starved of CPU is "infra", not "fail".
+    """
     memory_mb: int = 512
     """Address space on top of the interpreter's."""
     check_cpu_s: float = 5.0
@@ -64,14 +68,13 @@ class Limits:
 class Grade:
     """What became of one answer. `infra` says the grader failed, never the answer: drop the sample."""
 
-    verdict: Outcome
+    verdict: Verdict
     reason: str
     signs: tuple[str, ...]
     """Why the answer is suspected of attacking the grader; empty for an honest one."""
-    confinement: Level
+    confinement: Confinement
     passed: int = 0
-    """Assertions of the check that held, and how many there are; 0 and 0 unless the job asked for
-    `every`."""
+    """Assertions of the check that held; 0 unless the job asked for `every`."""
     total: int = 0
 
     @property
@@ -97,5 +100,5 @@ class CodeGrader(Protocol):
         ...
 
 
-def weaker(level: Level, than: Level) -> bool:
+def weaker(level: Confinement, than: Confinement) -> bool:
     return LEVELS.index(level) < LEVELS.index(than)

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from league.sandbox.channel import Answer, Ended
-from league.sandbox.values import Level, Limits
+from league.sandbox.values import Confinement, Limits
 from league.sandbox.zygote import Options
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.append({root!r}); from league.sandbox.zygote import main; main()"
 LIBRARIES = ("numpy",)
-"""Installed packages an answer may import; reading any other is refused, for data sets come with
-their solutions."""
-LAYERS: dict[Level, tuple[str, ...]] = {
+"""Installed packages an answer may import.
+
+Reading any other is refused, for data sets come with their solutions.
+"""
+LAYERS: dict[Confinement, tuple[str, ...]] = {
     "full": ("namespaces", "landlock", "seccomp", "listen"),
     "ns": ("namespaces", "seccomp", "listen"),
     "kernel": ("landlock", "seccomp", "listen"),
@@ -49,7 +51,7 @@ class ZygoteHandle:
     `at_most` caps the confinement: for tests, and for measuring what each layer costs.
     """
 
-    def __init__(self, limits: Limits, at_most: Level = "full"):
+    def __init__(self, limits: Limits, at_most: Confinement = "full"):
         self.limits = limits
         self.at_most = at_most
         self.notes: list[str] = []
@@ -145,7 +147,7 @@ class ZygoteHandle:
                 return ExitInfo(message["status"], message["cpu"], message["memory"])
         return None
 
-    def level(self, answer: Answer) -> Level:
+    def level(self, answer: Answer) -> Confinement:
         kernel_layers = bool(answer.layers.get("landlock")) + bool(answer.layers.get("seccomp"))
         if self.namespaces and kernel_layers:
             return "full" if kernel_layers == 2 else "ns"

@@ -39,7 +39,7 @@ def describe() -> dict[str, str]:
 
 
 def changes(folder: Path) -> list[str]:
-    """What differs now from when the run was created, one line each; the caller says it aloud."""
+    """What differs now from when the run was created, one line each; the caller prints it."""
     try:
         text = (folder / "versions.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,8 +8,10 @@ import numpy as np
 from league.types import Match, MatchResult, Outcome, Rating, Role, Version, VersionRow
 
 CLOCK = "clock"
-"""Top-level key of `RoundRecord.state`, and prefix `clock/` of scalar names, for times that differ
-from run to run: `run_digest` leaves them out."""
+"""Top-level key of `RoundRecord.state`, and prefix `clock/` of scalar names.
+
+It marks times that differ from run to run: `run_digest` leaves them out.
+"""
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,10 @@ class Retention:
     rounds: int = 2
     """Rounds whose weights, optimizer and state are kept to fall back to (at least 2)."""
     payoff_rounds: int = 1000
-    """Payoff cells of a version that left the league stay in the table this long; its outcomes stay
-    for ever."""
+    """Payoff cells of a version that left the league stay in the table this long.
+
+    Its outcomes stay for ever.
+    """
     detail_rounds: int = 1000
     """Seeds, problems and metrics of single matches."""
     transcript_rounds: int = 1000
@@ -118,16 +122,6 @@ class PayoffCells:
     n: np.ndarray
     total: np.ndarray
     total_sq: np.ndarray
-
-    def dense(self, name: str) -> np.ndarray:
-        """Sum one column over slots into a (V, V) matrix.
-
-        Unseen pairs are 0 (see `dense("n")` or wins+draws+losses).
-        """
-        values = getattr(self, name)
-        size = len(self.versions)
-        flat = np.bincount(self.row.astype(np.int64) * size + self.col, weights=values, minlength=size * size)
-        return flat.reshape(size, size)
 
 
 @dataclass(frozen=True, kw_only=True)

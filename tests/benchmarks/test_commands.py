@@ -1,4 +1,7 @@
-"""Every command of a benchmark that README, docs, configs, docstrings and the Makefile name can be started."""
+"""Every command of a benchmark that the project names can be started.
+
+Looked at are the README, docs, configs, docstrings and the Makefile.
+"""
 
 import importlib
 import re

@@ -1,5 +1,7 @@
-"""The engine's benchmark runs from end to end on a tiny model: what docs/results/engine.md is made
-with cannot rot."""
+"""The engine's benchmark runs from end to end on a tiny model.
+
+What docs/results/engine.md is made with cannot rot.
+"""
 
 import json
 

@@ -1,5 +1,7 @@
-"""What the games benchmark claims about its own shortcuts: merging equal samples keeps the
-gradient; policies and turns are exact."""
+"""What the games benchmark claims about its own shortcuts.
+
+Merging equal samples keeps the gradient; policies and turns are exact.
+"""
 
 import math
 
@@ -54,15 +56,17 @@ def test_exact_policy_counts_every_distinct_reply_once():
 
 
 def test_the_live_leagues_policies_are_those_its_grammar_samples(tiny):
-    """Two versions far apart, 2,000 replies each: a share further than 0.05 from its probability
-    has odds below 1e-5 (z > 4.4)."""
+    """Two versions far apart, 2,000 replies each.
+
+    A share further than 0.05 from its probability has odds below 1e-5 (z > 4.4).
+    """
     pytest.importorskip("llguidance")
     bank = AdapterBank(tiny)
     one, two = Version("a", 0), Version("b", 0)
     for seed, version in enumerate((one, two)):
         bank.add(version, LoraSpec(rank=2), seed=seed, trainable=True)
     task = MatrixGame("game", samples=2, constrained=True, max_tokens=12)
-    turn = task.open(Match("policy", "game", 0, {"row": one, "col": one}, (), 0))[0]
+    turn = task.open(Match("policy", "game", round=0, seats={"row": one, "col": one}, problems=(), seed=0))[0]
     target = supervised_sample(tiny, "b", Target(turn.prompts["row"], "scissors"))
     for _ in range(3):
         update(tiny, bank, [target], {"b": Hyper(0.02)}, Objective())
@@ -79,8 +83,10 @@ def test_the_live_leagues_policies_are_those_its_grammar_samples(tiny):
 
 
 def test_a_population_that_holds_all_moves_cannot_be_exploited_whoever_leads() -> None:
-    """Two learners, a snapshot every second round, three kept: first rock, then paper, then
-    scissors; the first and the two newest stay."""
+    """Two learners, a snapshot every second round, three kept.
+
+    First rock, then paper, then scissors; the first and the two newest stay.
+    """
     pure = {"rock": [1.0, 0.0, 0.0], "paper": [0.0, 1.0, 0.0], "scissors": [0.0, 0.0, 1.0]}
     moves = ["rock", "rock", "paper", "rock", "scissors", "rock", "paper"]
     curve = [{"round": number, "policies": [pure[move], pure["rock"]]} for number, move in enumerate(moves)]

@@ -1,5 +1,7 @@
-"""The arms of the MAGRPO comparison stand on equal terms, and the benchmark that runs them does
-what it says."""
+"""The arms of the MAGRPO comparison stand on equal terms.
+
+The benchmark that runs them does what it says.
+"""
 
 import argparse
 import json

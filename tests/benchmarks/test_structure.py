@@ -1,4 +1,7 @@
-"""The measures of docs/development.md: each finds what is planted, and the page tells where the code stands."""
+"""The measures of docs/development.md: each finds what is planted.
+
+The page tells where the code stands.
+"""
 
 import re
 import sys

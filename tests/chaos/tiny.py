@@ -54,8 +54,10 @@ EVOLVING = (
         "league: {",
     ),
 )
-"""What is replaced in CONFIG so that within some rounds agents are frozen for their progress, take
-over one another, start again and retire."""
+"""What is replaced in CONFIG so that within some rounds all of evolution happens.
+
+Agents are frozen for their progress, take over one another, start again and retire.
+"""
 
 
 def write(folder: Path, *, brief: bool = False, evolving: bool = False) -> Path:

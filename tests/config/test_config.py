@@ -1,5 +1,7 @@
-"""Configurations: everything wrong is listed at once, with its dotted path and the nearest valid
-name, before anything is written."""
+"""Configurations: everything wrong is listed at once, before anything is written.
+
+Each line has the dotted path and the nearest valid name.
+"""
 
 import time
 from itertools import pairwise

@@ -1,5 +1,7 @@
-"""Cross-play: partners trained together against partners trained apart, in one run and between
-runs."""
+"""Cross-play: partners trained together against partners trained apart.
+
+In one run and between runs.
+"""
 
 import json
 import subprocess
@@ -68,8 +70,10 @@ def test_the_command_prints_the_matrix_and_the_gap(run: Path, tmp_path: Path) ->
 
 
 def test_a_private_language_is_a_gap() -> None:
-    """Pairs that understand only each other: 1 together, 0 apart, whatever the problem; noise
-    widens the interval, not the mean."""
+    """Pairs that understand only each other: 1 together, 0 apart, whatever the problem.
+
+    Noise widens the interval and leaves the mean where it is.
+    """
     rows, cols = (tuple(Seated(f"{t}{s}", t, Version(f"{t}{s}", 0)) for t in "xy") for s in (1, 2))
     returns = np.stack([np.eye(2)] * 8, axis=2)
     together, apart, gap = CrossPlay("t", rows, cols, returns).gap()

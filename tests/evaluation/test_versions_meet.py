@@ -1,5 +1,7 @@
-"""Frozen versions meet in matches of their own, and what the optimizer is told is what the config
-says."""
+"""Frozen versions meet in matches of their own.
+
+What the optimizer is told is what the config says.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from league.payoffs.matrix import Counts
 from league.preflight.checks import prepare
 from league.runtime.league import League
 from league.store.reader import RunReader
+from tests.helpers.payoff_cells import cell_matrix
 from tests.leagues import Nobody, tiny
 
 CYCLE = {
@@ -48,7 +51,7 @@ def test_they_meet_with_every_measurement_and_more_often_at_the_end(tmp_path: Pa
     assert between(folder) == {0: 3, 2: 3, 4: 33}
     with RunReader.read(folder) as reader:
         cells = reader.payoffs("contest", "game")
-        wins, losses, draws = (cells.dense(name) for name in ("wins", "losses", "draws"))
+        wins, losses, draws = (cell_matrix(cells, values) for values in (cells.wins, cells.losses, cells.draws))
         beats = certified_edges(Counts(wins + losses.T, draws + draws.T))
     assert beats.sum() == 3, "39 matches of 4 games certify a cycle of sure winners"
 

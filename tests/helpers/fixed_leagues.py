@@ -1,6 +1,7 @@
-"""Two leagues with everything in play, whose every stored number is fixed: one scripted, one on a tiny random model.
+"""Two leagues with everything in play, whose every stored number is fixed.
 
-`python -m tests.helpers.fixed_leagues` prints their digests on this checkout and this machine.
+One is scripted, one plays on a tiny random model. `python -m tests.helpers.fixed_leagues` prints their digests on
+this checkout and this machine.
 """
 
 import os
@@ -39,7 +40,10 @@ evaluation: {every: 2, versions: {matches: 4, final_matches: 4}}
 
 
 def torch_config() -> str:
-    """Experts, students, an exploiter, snapshots, population-based training, retirement: all in twelve rounds."""
+    """A league in which everything happens within twelve rounds.
+
+    Experts, students, an exploiter, snapshots, population-based training and retirement.
+    """
     text = CONFIG.replace("{model}", "./model").replace("{{", "{").replace("}}", "}")
     for before, after in EVOLVING:
         assert before in text
@@ -64,7 +68,10 @@ def digest_of(text: str, folder: Path) -> str:
 
 
 def torch_digest(folder: Path) -> str:
-    """The digest of the league on the tiny model; a quarter of all tokens end a reply, so that it is quick."""
+    """The digest of the league on the tiny model.
+
+    A quarter of all tokens end a reply, so that it is quick.
+    """
     write_tiny_model(folder / "model", eos_token_id=list(range(2, 67)))
     return digest_of(torch_config(), folder)
 

@@ -16,7 +16,7 @@ Speaker = Callable[[str, str, np.random.Generator], str]
 
 def match_for(task: Task, seed: int = 0, versions: Mapping[str, Version] | None = None, **changes: object) -> Match:
     seats = dict(versions or {seat: Version(f"agent-{place}", 0) for place, seat in enumerate(task.seats())})
-    return Match("m", task.name, 0, seats, changes.pop("problems", ()), seed, **changes)  # type: ignore[arg-type]
+    return Match("m", task.name, round=0, seats=seats, problems=changes.pop("problems", ()), seed=seed, **changes)  # type: ignore[arg-type]
 
 
 def play(task: Task, match: Match, speak: Speaker, seed: int = 0) -> Episode:

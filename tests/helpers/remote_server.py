@@ -1,5 +1,7 @@
-"""A local server that speaks as an OpenAI-compatible one does, piece by piece, and a remote player
-that asks it."""
+"""A local server that speaks as an OpenAI-compatible one does, piece by piece.
+
+With it, a remote player that asks it.
+"""
 
 import asyncio
 import json

@@ -30,7 +30,7 @@ def decision(seats: str, ids: list[int], samples: int | None = None, joint: str 
 
 
 def episode(*roots: Decision) -> Episode:
-    return Episode(Match("m", "t", 1, SEATS, (), 0), list(roots))
+    return Episode(Match("m", "t", round=1, seats=SEATS, problems=(), seed=0), list(roots))
 
 
 def advantages(tree: Episode, rewards: dict[int, dict[str, float]], **credit: object) -> dict[tuple[int, str], float]:

@@ -70,7 +70,14 @@ def test_sampled_logprobs_are_those_of_the_sampling_distribution(tiny, sampling)
     answers = LocalBackend(tiny, bank).generate([ask(A, **sampling), ask(None, **sampling)])
     for version, replies in zip((A, None), answers, strict=True):
         for reply in replies:
-            full = logprobs_of(tiny, bank, version, reply.prompt_tokens, reply.tokens, sampling.get("temperature", 1.0))
+            full = logprobs_of(
+                tiny,
+                bank,
+                version=version,
+                prompt=reply.prompt_tokens,
+                tokens=reply.tokens,
+                temperature=sampling.get("temperature", 1.0),
+            )
             shape = RowSampling.of([Sampling(**sampling)] * len(full), full.device)
             kept = truncate(full.clone(), shape).log_softmax(1)
             chosen = kept.gather(1, torch.tensor(reply.tokens)[:, None]).squeeze(1)
@@ -221,7 +228,11 @@ def reference_loss(base, bank, sample, scores, objective, kl) -> torch.Tensor:
         ratio * sample.advantage, ratio.clamp(1 - objective.clip, 1 + objective.clip) * sample.advantage
     )
     reference = (
-        logprobs_of(base, bank, None, sample.prompt_tokens, sample.tokens, temperature).gather(1, picked).squeeze(1)
+        logprobs_of(
+            base, bank, version=None, prompt=sample.prompt_tokens, tokens=sample.tokens, temperature=temperature
+        )
+        .gather(1, picked)
+        .squeeze(1)
     )
     gap = reference - scaled.log_softmax(1).gather(1, picked).squeeze(1)
     entropy = -torch.where(outside, 0.0, kept.exp() * kept.masked_fill(outside, 0.0)).sum(1)
@@ -244,7 +255,8 @@ def test_clip_kl_and_entropy_gradients_match_autograd(tiny, sampling):
     hidden = forward.hidden_NH.clone().requires_grad_(True)
     parts = (hidden @ tiny.head_VH.T).split([len(s.tokens) for s in samples])
     loss = sum(
-        reference_loss(tiny, bank, s, part, objective, kl) for s, part in zip(samples, parts, strict=True)
+        reference_loss(tiny, bank, sample=s, scores=part, objective=objective, kl=kl)
+        for s, part in zip(samples, parts, strict=True)
     ) / len(samples)
     loss.backward()
     forward.backward(hidden.grad)

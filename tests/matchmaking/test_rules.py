@@ -30,14 +30,23 @@ EASY, EVEN, HARD = (Version(name, 0) for name in ("easy", "even", "hard"))
 
 def contest(row: Version, col: Version, wins: int, losses: int, draws: int = 0) -> Outcome:
     return Outcome(
-        "contest", "chess", "default", "", row, col, wins=wins, draws=draws, losses=losses, n=wins + draws + losses
+        "contest",
+        "chess",
+        situation="default",
+        domain="",
+        row=row,
+        col=col,
+        wins=wins,
+        draws=draws,
+        losses=losses,
+        n=wins + draws + losses,
     )
 
 
 def lesson(teacher: str, student: str, domain: str, deltas: list[float], right: int = 0, wrong: int = 0) -> Outcome:
     total, squares = sum(deltas), sum(delta * delta for delta in deltas)
     return Outcome(
-        "teaching", "lesson", "default", domain, Version(teacher, 0), Version(student, 0),
+        "teaching", "lesson", situation="default", domain=domain, row=Version(teacher, 0), col=Version(student, 0),
         wins=right, losses=wrong, n=len(deltas), total=total, total_sq=squares,
     )  # fmt: skip
 
@@ -103,7 +112,7 @@ def test_student_prefers_half_right() -> None:
     view = PayoffView().add(
         0,
         [
-            lesson("t", "s", d, [0.0] * 40, right, 40 - right)
+            lesson("t", "s", domain=d, deltas=[0.0] * 40, right=right, wrong=40 - right)
             for d, right in (("known", 39), ("frontier", 20), ("far", 0))
         ],
     )

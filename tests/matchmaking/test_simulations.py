@@ -16,7 +16,9 @@ from league.types import Outcome, Version
 
 
 def contest(row: Version, col: Version, wins: int, games: int) -> Outcome:
-    return Outcome("contest", "game", "default", "", row, col, wins=wins, losses=games - wins, n=games)
+    return Outcome(
+        "contest", "game", situation="default", domain="", row=row, col=col, wins=wins, losses=games - wins, n=games
+    )
 
 
 def games_to_certify(rule: str, seed: int) -> int:
@@ -138,10 +140,10 @@ def taught(rule: str, seed: int) -> float:
                 Outcome(
                     "teaching",
                     "lesson",
-                    "default",
-                    pairing.domain,
-                    pairing.row,
-                    pairing.col,
+                    situation="default",
+                    domain=pairing.domain,
+                    row=pairing.row,
+                    col=pairing.col,
                     wins=right,
                     losses=8 - right,
                     n=8,
@@ -174,10 +176,10 @@ def delta_collected(rule: str, seed: int) -> float:
                 Outcome(
                     "teaching",
                     "lesson",
-                    "default",
-                    "sums",
-                    pairing.row,
-                    pairing.col,
+                    situation="default",
+                    domain="sums",
+                    row=pairing.row,
+                    col=pairing.col,
                     n=32,
                     total=items.sum(),
                     total_sq=(items**2).sum(),

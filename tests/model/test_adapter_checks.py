@@ -1,5 +1,7 @@
-"""Hostile and broken adapters: each refused with one line naming agent, file and reason; good ones
-pass."""
+"""Hostile and broken adapters are refused, good ones pass.
+
+Each refusal is one line that names agent, file and reason.
+"""
 
 import hashlib
 import json
@@ -303,8 +305,10 @@ def run(tmp_path_factory: pytest.TempPathFactory):
 def poisoned(
     config, target: Path, which: str, arrays_of: Callable[[dict], dict], meta_of: Callable[[dict], dict]
 ) -> Path:
-    """A copy of the run in which one version's blob is another one, whole and with a fitting hash,
-    as somebody could plant it."""
+    """A copy of the run in which one version's blob is another one.
+
+    It is whole and has a fitting hash, as somebody could plant it.
+    """
     import shutil
 
     from league.store.run import RunStore

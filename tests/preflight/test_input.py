@@ -1,5 +1,7 @@
-"""What a user can get wrong: every case is one message of the UserError family (exit code 2), and
-nothing is written."""
+"""What a user can get wrong: every case is one message, and nothing is written.
+
+The messages are of the UserError family (exit code 2).
+"""
 
 import json
 import sys
@@ -437,8 +439,10 @@ def test_a_setting_that_would_mean_nothing_is_refused(
 
 
 def test_who_is_named_teaches_learns_and_is_measured(model: Path, tmp_path: Path) -> None:
-    """No expert and no student among the roles: a co-player with a domain teaches another one, in
-    training and in the measure of Δ."""
+    """A co-player with a domain teaches another one, in training and in the measure of Δ.
+
+    There is no expert and no student among the roles.
+    """
     agents = {
         "ann": {"role": "co-player", "domain": "sums"},
         "bob": {"role": "co-player"},

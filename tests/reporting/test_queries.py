@@ -216,7 +216,7 @@ def test_the_report_says_that_the_students_learned(reader: RunReader) -> None:
     assert tone == "good" and "The students learned" in sentence
     assert report.headline is not None and report.headline.gain.value == pytest.approx(0.4, abs=0.08)
     assert {gain.agent for gain in report.gains} == set(STUDENTS)
-    content = report.teaching_content  # truth +18 points; 360 paired items: s.e. 3.6
+    content = report.gain_beyond_shuffled  # truth +18 points; 360 paired items: s.e. 3.6
     assert content is not None and content.value == pytest.approx(18, abs=12) and content.excludes_zero
     assert report.teaching_held_out is not None
     page = render(report)

@@ -1,5 +1,7 @@
-"""EvolutionHistory in real tiny leagues whose results are known: snapshots, exploiters, PBT, retirement,
-mergers, and exact resume through all of it."""
+"""Evolution in real tiny leagues whose results are known.
+
+Snapshots, exploiters, PBT, retirement, mergers, and exact resume through all of it.
+"""
 
 import io
 from pathlib import Path
@@ -131,8 +133,10 @@ def test_a_surely_worse_agent_takes_over_weights_and_optimizer_and_explores(mode
 
 
 def test_an_explored_rate_and_temperature_are_what_the_next_round_uses(model: Path, tmp_path: Path) -> None:
-    """After an exploit ada's weights are max's, and its next update is its own: other samples,
-    another step size."""
+    """After an exploit ada's weights are max's, and its next update is its own.
+
+    It has other samples and another step size.
+    """
     seen = {}
 
     class Look(Nobody):

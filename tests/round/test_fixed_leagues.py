@@ -1,4 +1,4 @@
-"""Nothing that a run stores changes unnoticed: two fixed leagues end with the digests they always ended with.
+"""Nothing that a run stores changes unnoticed: two fixed leagues keep their digests.
 
 The digest covers every match, payoff, rating, scalar, adapter and state of a run. When a change is meant to alter what
 is stored, print the new digests with `python -m tests.helpers.fixed_leagues` and say in the commit what they differ by.
@@ -14,7 +14,10 @@ from tests.helpers.fixed_leagues import SCRIPTED, digest_of, torch_digest
 FIXED = "3eb2eb23b16611700ed31aadb034db8477759a28460bb0ec79e14a09760b8f71"
 """Of the scripted league: no floating-point kernel is in it, so it is the same on every machine."""
 BY_MACHINE = {("2.13.0", "AVX2"): "c906770b7068216b4dcc8111b6c2fdb5f1b79783224d97e8517077e96dbd9d33"}
-"""(torch, vector instructions) → of the league on the tiny model: kernels differ in the last bits between them."""
+"""(torch, vector instructions) → the digest of the league on the tiny model.
+
+Kernels differ in the last bits between them.
+"""
 
 
 @pytest.mark.slow

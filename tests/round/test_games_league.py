@@ -1,5 +1,7 @@
-"""Rock-paper-scissors in the live league, through the commands people use: a true cycle is
-certified, equal players are not one."""
+"""Rock-paper-scissors in the live league, through the commands people use.
+
+A true cycle is certified, equal players are not one.
+"""
 
 import json
 import os

@@ -1,5 +1,7 @@
-"""Alarms, each provoked; what they lead to in a real tiny league: warn, roll back to the last good
-version, quarantine after three."""
+"""Alarms, each provoked, and what they lead to in a real tiny league.
+
+Warn, roll back to the last good version, quarantine after three.
+"""
 
 import dataclasses
 import math
@@ -87,7 +89,7 @@ def test_speech_counts_what_was_said() -> None:
     turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
     replies = (Reply("x", "end", (1,), (2, 3), (0.0, 0.0)), Reply("y", "length", (1,), (2, 3, 4, 5), (0.0,) * 4))
     episode = Episode(
-        Match("m", "t", 1, {"p": Version("ann", 0)}, (), 0),
+        Match("m", "t", round=1, seats={"p": Version("ann", 0)}, problems=(), seed=0),
         [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])],
     )
     found = speech([episode], [Score({0: {"p": 1.0}, 1: {"p": 0.0}}, {})], frozenset({"ann"}))

@@ -1,5 +1,7 @@
-"""The loop on a tiny real model: rounds exist when committed, a resumed run is the same run, frozen
-things stay as they are."""
+"""The loop on a tiny real model.
+
+Rounds exist when committed, a resumed run is the same run, frozen things stay as they are.
+"""
 
 import dataclasses
 import json
@@ -162,13 +164,17 @@ with torch.inference_mode():
         print(json.dumps([adapted, logprobs()]))
 """
 TOLERANCE = 1e-4
-"""fp32 log-probabilities: the fused product of all adapters and PEFT's own sums round in another
-order."""
+"""Tolerance of fp32 log-probabilities.
+
+The fused product of all adapters and PEFT's own sums round in another order.
+"""
 
 
 def test_an_export_is_the_live_agent_to_plain_peft(model: Path, run: Path, tmp_path: Path) -> None:
-    """A reply sampled by the live agent has, token by token, the same log-probabilities in a fresh
-    process that knows only PEFT."""
+    """A reply sampled by the live agent has the same log-probabilities in PEFT.
+
+    Token by token, in a fresh process that knows only PEFT.
+    """
     with RunReader.read(run) as reader:
         chosen = choose(reader, 2, "accuracy", [])
         done = export_agents(run, reader, chosen, tmp_path / "out")
@@ -285,8 +291,10 @@ def test_situations_are_drawn_stored_and_counted_apart(tmp_path: Path) -> None:
 
 
 def test_a_resumed_league_knows_what_the_running_one_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Payoffs and ratings put back from their tables are those in memory, also when cells were
-    trimmed between; one digest at the end."""
+    """Payoffs and ratings put back from their tables are those in memory.
+
+    Also when cells were trimmed between; there is one digest at the end.
+    """
     import dataclasses
 
     from league.runtime import assembly

@@ -1,5 +1,7 @@
-"""Seats that agents keep: who may sit where, cross-play by config, and what the warm-up shows to
-whom."""
+"""Seats that agents keep.
+
+Who may sit where, cross-play by config, and what the warm-up shows to whom.
+"""
 
 from pathlib import Path
 
@@ -68,8 +70,10 @@ def test_unnamed_seats_are_dealt_and_named_ones_kept(tmp_path: Path) -> None:
 
 
 def test_cross_play_is_a_matter_of_naming(tmp_path: Path) -> None:
-    """Several agents per seat meet in every combination, and one name in both seats allows any
-    adapter there."""
+    """Several agents per seat meet in every combination.
+
+    One name in both seats allows any adapter there.
+    """
     found = seated(tmp_path / "two", "a1 a2 b1 b2", writing(writer_1=["a1", "b1"], writer_2=["a2", "b2"]))
     assert found <= {("a1", "a2"), ("a1", "b2"), ("b1", "a2"), ("b1", "b2")} and len(found) > 1
     league, state = assembly.create(
@@ -86,8 +90,10 @@ def test_cross_play_is_a_matter_of_naming(tmp_path: Path) -> None:
     "seats", [{}, writing(writer_1=list("abcdef"), writer_2=list("abcdef"))["seats"]], ids=["open", "named"]
 )
 def test_a_crowd_takes_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seats: dict) -> None:
-    """Too many pairings: some learners a round, drawn anew, each with all its opponents. Missing
-    one of six 60 times: odds of 6 (2/3)^60 < 1e-9."""
+    """Too many pairings: some learners a round, drawn anew, each with all its opponents.
+
+    Missing one of six 60 times has odds of 6 (2/3)^60 < 1e-9.
+    """
     league, state = assembly.create(prepare(config(tmp_path, "a b c d e f", {**writing(), "seats": seats})))
     everyone = {(p.row.agent, p.col.agent) for p in allowed(league, state)}
     assert len(everyone) == 30

@@ -17,6 +17,7 @@ from league.store.records import Retention, RoundRecord
 from league.store.run import RunStore
 from league.types import Match, MatchResult, Outcome, Problem, Rating, RewardMix, Version, VersionRow
 from tests.chaos.scripted import Script, play_round, rate, run_to
+from tests.helpers.payoff_cells import cell_matrix
 
 A, B = Version("ada", 0), Version("bob", 0)
 
@@ -103,7 +104,8 @@ def test_a_round_comes_back_as_it_went_in(store: RunStore) -> None:
         assert reader.round_scalars() == given.scalars and reader.config_text() == "name: x\n"
         cells = reader.payoffs("contest", "duel")
         assert cells.versions == (A, B) and cells.slots == (("default", "math"),)
-        assert cells.dense("wins").tolist() == [[0, 2], [0, 0]] and cells.dense("total").tolist() == [[0, 0.5], [0, 0]]
+        assert cell_matrix(cells, cells.wins).tolist() == [[0, 2], [0, 0]]
+        assert cell_matrix(cells, cells.total).tolist() == [[0, 0.5], [0, 0]]
         assert reader.payoff_row(B, "contest", "duel").wins.tolist() == [2]
         assert reader.payoffs("contest", "duel", "other").wins.size == 0
         assert [(agent.name, agent.role, agent.member) for agent in reader.agents()] == [

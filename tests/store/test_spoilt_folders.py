@@ -114,7 +114,7 @@ def test_a_spoilt_file_of_a_run_is_repaired_or_named(
 def test_an_edited_config_is_told_and_adopted(made: Path, tmp_path: Path, said: Said) -> None:
     """A person may edit config.yaml between two processes.
 
-    That is said aloud, recorded, and no damage afterwards.
+    The change is printed, recorded, and no damage afterwards.
     """
     run = tmp_path / "run"
     shutil.copytree(made, run)

@@ -14,6 +14,8 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from league.types import Version
+
 INK = "#1f2328"
 FAINT = "#8c959f"
 GRID = "#e3e6ea"
@@ -96,7 +98,10 @@ def new_figure(canvas: Canvas, height: float | None = None) -> Figure:
 
 def agent_of(name: str) -> str:
     """`name@step` → `name`: every version of an agent has its agent's colour."""
-    return name.rpartition("@")[0] or name
+    try:
+        return Version.parse(name).agent
+    except ValueError:
+        return name  # an agent's own name, or whatever a table of payoffs calls a player
 
 
 class Palette:

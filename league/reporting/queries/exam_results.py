@@ -32,7 +32,10 @@ class ExamResults:
     """One exam on test problems."""
 
     answers: "pd.DataFrame"
-    """A row per answer: agent (str), domain (str), problem (int, counted within the domain), right (0 or 1)."""
+    """A row per answer: agent (str), domain (str), problem (int) and right (0 or 1).
+
+    Problems are counted within the domain.
+    """
     versions: Mapping[str, Version]
     """The version of each agent that sat it."""
 

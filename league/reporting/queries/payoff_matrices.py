@@ -95,7 +95,7 @@ def contest_matrix(reader: RunReader, task: str, by: str = "agent") -> Matrix:
         n=games_NN,
         row_axis="player",
         col_axis="opponent",
-        key=f"{task}: who beats whom{pooled}",
+        key=f"{task}: who beats whom{pooled}",  # the key of stored tags and of --json: it stays as it was
     )
 
 

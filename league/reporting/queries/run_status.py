@@ -15,8 +15,10 @@ from league.store.records import Heartbeat
 from league.types import BASE, Rating, Version
 
 TIMES_SLOWER, SHORTEST, SLOWEST = 10.0, 120.0, 3600.0
-"""A phase is stalled after so many times its average, at least and at most (where no average is
-known) so many seconds."""
+"""A phase is stalled after TIMES_SLOWER times its average, and not before SHORTEST seconds.
+
+Where no average is known, after SLOWEST seconds.
+"""
 RECENT = 500
 """Rounds that are read match by match; a run may have a million matches."""
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 StoredResults = Sequence[Mapping[str, Any]]
-"""As `league.evaluation.exams` stores them: teacher, student, domain and, per problem, a bit for each way of asking."""
+"""Teaching gains as `league.evaluation.teaching_gains` stores them.
+
+Each has teacher, student, domain and, per problem, a bit for each way of asking.
+"""
 Arm = Literal["taught", "shuffled"]
 
 

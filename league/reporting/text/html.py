@@ -61,9 +61,9 @@ def verdicts(report: Report) -> list[Verdict]:
                 "Explanations", "raise the student's accuracy", "lower the student's accuracy", report.teaching
             )
         )
-    if report.teaching_content is not None:
+    if report.gain_beyond_shuffled is not None:
         subject = "What an explanation says (against a shuffled one)"
-        out.append(_interval_verdict(subject, "helps", "harms", report.teaching_content))
+        out.append(_interval_verdict(subject, "helps", "harms", report.gain_beyond_shuffled))
     out += _collusion(report)
     if report.teaching_gain is not None:
         out.append(_interval_verdict("Over the run, the teachers' effect Δ", "grew", "fell", report.teaching_gain))

@@ -12,8 +12,10 @@ from league.reporting.views import Estimate, LadderRow, LineageEdge
 from league.types import Version
 
 LICENCES = {"smollm": "apache-2.0", "qwen2.5-3b": "other", "qwen": "apache-2.0", "gemma": "gemma", "llama": "other"}
-"""By what the base model's name contains, first match wins; a base not listed here is "other": its
-own licence applies."""
+"""The licence by what the base model's name contains; the first match wins.
+
+A base not listed here is "other": its own licence applies.
+"""
 
 
 @dataclass(frozen=True)

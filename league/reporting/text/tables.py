@@ -25,6 +25,7 @@ from league.reporting.views import (
     Status,
     TeachingInteraction,
 )
+from league.types import Version
 
 BETTER, WORSE, UNSURE = "bold blue", "bold red", ""
 """Blue and red, as in the heat maps: red and green look alike to many."""
@@ -210,10 +211,10 @@ def _fold(edges: Sequence[LineageEdge]) -> list[LineageEdge]:
     """
     by_child = {edge.child: edge for edge in edges}
     needed = {parent for edge in edges if edge.reason != "update" for parent in edge.parents}
-    last = {edge.child.rpartition("@")[0]: edge.child for edge in edges}
+    last = {Version.parse(edge.child).agent: edge.child for edge in edges}
 
     def keep(edge: LineageEdge) -> bool:
-        return edge.reason != "update" or edge.child in needed or last[edge.child.rpartition("@")[0]] == edge.child
+        return edge.reason != "update" or edge.child in needed or last[Version.parse(edge.child).agent] == edge.child
 
     def ancestor(name: str) -> str:
         while name in by_child and not keep(by_child[name]) and by_child[name].parents:
