@@ -63,7 +63,7 @@ class TrainingDiverged(LeagueError):
 
 
 class Foreign:
-    """The boundary around code that is not ours: a user's module, a generator, a parser of somebody's file.
+    """The boundary around code that is not ours: a user's module, a generator, a file's parser.
 
     Such code may raise anything. Used as a context manager, it turns whatever comes out into a UserError that says
     `what` failed and why; our own errors pass.

@@ -43,7 +43,10 @@ def train(prepared: Prepared, audience: Audience) -> Path:
 
 
 def resume(folder: Path, audience: Audience) -> Path:
-    """Continue a run where its last committed round left it. Raises UserError when the folder does not allow it."""
+    """Continue a run where its last committed round left it.
+
+    Raises UserError when the folder does not allow it.
+    """
     config = assembly.read_config(folder)
     store = RunStore.open(folder, assembly.retention_of(config))
     try:

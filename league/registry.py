@@ -27,7 +27,10 @@ Schema = Mapping[str, Any]
 
 
 def fields_of(made: Any) -> Schema:
-    """The settings of a dataclass: its fields, but for `name`, `domains` and what is INJECTED, which the run gives."""
+    """The settings of a dataclass: its fields, without those that the run gives.
+
+    Those are `name`, `domains` and what is INJECTED.
+    """
     hints = get_type_hints(made, include_extras=True)
     own = (f for f in fields(made) if f.init and f.name not in ("name", "domains") and not f.metadata.get("injected"))
     return {each.name: hints[each.name] for each in own}
@@ -76,7 +79,10 @@ def check(registry: Registry[Any], kind: str, settings: Mapping[str, Any]) -> li
 
 
 def build(registry: Registry[T], kind: str, settings: Mapping[str, Any], **given: Any) -> T:
-    """The thing itself, from its settings and what the run gives it. Raises UserError, a line for each problem."""
+    """The thing itself, from its settings and what the run gives it.
+
+    Raises UserError, a line for each problem.
+    """
     found = registry.find(kind)
     values, problems = _validated(registry, kind, found, settings)
     if problems:

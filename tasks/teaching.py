@@ -82,16 +82,20 @@ class Teaching(Task):
     """K, samples of the student per problem and arm."""
     temperature: float = 1.0
     explanation_temperature: float = 1.0
-    """Experts repeat their warm-up's solutions almost word for word at low temperatures: nothing
-    varies, and a teacher learns nothing."""
+    """Experts repeat their warm-up's solutions almost word for word at low temperatures.
+
+    Then nothing varies, and a teacher learns nothing.
+    """
     explanation_tokens: int = 64
     length_penalty: float = 0.1
     """Subtracted when an explanation hits its token cap."""
     wrong_answer_penalty: float = 0.2
     """Subtracted when the explanation ends in another answer than the true one."""
     leak_limit: float = 0.5
-    """An explanation that shares at least this share of 8-grams with the solution of a q earns
-    nothing for it."""
+    """An explanation earns nothing for a q with whose solution it shares so much.
+
+    In 8-grams: at least this share of them.
+    """
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
@@ -127,7 +131,8 @@ class Teaching(Task):
         if match.purpose == "evaluate":
             turns.append(self._explain("explain-other", domain, other, len(similar) + 1, match))
         turns += [
-            self._answer("control", domain, problem, index, (), match) for index, problem in enumerate(similar, 1)
+            self._answer(tag="control", domain=domain, problem=problem, about=index, examples=(), match=match)
+            for index, problem in enumerate(similar, 1)
         ]
         return turns
 
@@ -140,7 +145,8 @@ class Teaching(Task):
         domain = self.domains[shown.domain]
         example = (shown, decision.texts(node)[TEACHER])
         return [
-            self._answer(arm, domain, problem, index, (example,), match) for index, problem in enumerate(similar, 1)
+            self._answer(tag=arm, domain=domain, problem=problem, about=index, examples=(example,), match=match)
+            for index, problem in enumerate(similar, 1)
         ]
 
     def _parts(self, match: Match) -> tuple[Problem, tuple[Problem, ...], Problem]:

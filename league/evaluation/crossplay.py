@@ -221,4 +221,11 @@ def _teams(run: Path, names: Sequence[str], several: bool) -> Iterator[_Team]:
             seat: list(chosen.seats.get(seat, [agent for agent, role in roles.items() if role in chosen.roles]))
             for seat in pairs[name].seats()
         }
-        yield _Team(f"{run}/{name}", run, prepared, pairs[name], seats, f"{run.name}/" if several else "")
+        yield _Team(
+            name=f"{run}/{name}",
+            run=run,
+            prepared=prepared,
+            rules=pairs[name],
+            seats=seats,
+            prefix=f"{run.name}/" if several else "",
+        )

@@ -1,4 +1,7 @@
-"""One match, or one exam, of chosen versions of a run, for people: greedy, on held-out problems, and not stored."""
+"""One match, or one exam, of chosen versions of a run, for people.
+
+Greedy, on held-out problems, and not stored.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -124,7 +127,10 @@ def _sittings(versions: Sequence[Version], population: Population) -> Iterator[l
 
 
 def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> Backend:
-    """A backend over the base and the named stored versions; scripted and remote agents speak for themselves."""
+    """A backend over the base and the named stored versions.
+
+    Scripted and remote agents speak for themselves.
+    """
     from league.runtime.assembly import backend_for, load_bank
     from league.runtime.checkpoint import load_adapter
 

@@ -1,4 +1,4 @@
-"""Matches as values: the one way to make one and its id, and what of a played one is stored and counted.
+"""Matches as values: the one way to make one and its id, and what of a played one is kept.
 
 An id is `round-task-place…`: unique in its run, and the same whenever the same run plays the same match.
 """

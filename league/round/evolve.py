@@ -185,7 +185,10 @@ def _try_merger(
     task: str,
     parents: tuple[Member, Member],
 ) -> LeagueState:
-    """Merge, play against both parents, and let the candidate in when it is not worse than the better (first) one."""
+    """Merge, play against both parents, and let the candidate in when it is good enough.
+
+    That is: not worse than the better (first) parent.
+    """
     first, second = parents
     candidate, versions = (
         Version(_free_name(league, state, f"merge-{draft.number}"), 0),
@@ -225,7 +228,10 @@ def _trial(
     matches: int,
     versions: Sequence[Version],
 ) -> list[MatchResult]:
-    """Evaluation matches of the candidate, first of `versions`, against each parent; in an exam all answer the same."""
+    """Evaluation matches of the candidate, first of `versions`, against each parent.
+
+    In an exam all answer the same problems.
+    """
     candidate, *parents = versions
     if task == EXAM:
         count = league.config.evaluation.problems

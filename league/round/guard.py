@@ -1,7 +1,8 @@
-"""What the league does about alarms: warn, roll an agent back, take it out of training after three strikes.
+"""What the league does about alarms: warn, roll an agent back, stop training it.
 
-A version is good when its round raised no alarm at the level of rolling back. Rolled-back weights come from the
-store, optimizer included, and go on as a new version, so nothing that was committed is rewritten.
+An agent stops learning after three strikes. A version is good when its round raised no alarm at the level of rolling
+back. Rolled-back weights come from the store, optimizer included, and go on as a new version, so nothing that was
+committed is rewritten.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From a round's episodes to its update: credit, one fused step for all who learn, and the numbers that go with it."""
+"""From a round's episodes to its update: credit, one fused step for all who learn, its numbers."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -21,7 +21,10 @@ def learn(
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
 ) -> tuple[LeagueState, dict[str, AgentUpdate]]:
-    """Credit and one fused update; the match results go into the draft. Returns (state, agent → what was done)."""
+    """Credit and one fused update; the match results go into the draft.
+
+    Returns (state, agent → what was done).
+    """
     samples, flat = _samples(league, state.population, draft, episodes, scores)
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     updates = _update(league, draft, samples, hypers)
@@ -44,7 +47,10 @@ def _samples(
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
 ) -> tuple[list[Sample], float]:
-    """(what there is to learn from, share of groups without variance); a few episodes keep their transcript."""
+    """(what there is to learn from, share of groups without variance).
+
+    A few episodes keep their transcript.
+    """
     trainable, credit = population.trainable(), league.credit()
     found: list[EpisodeSamples] = []
     for episode, score in zip(episodes, scores, strict=True):

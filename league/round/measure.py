@@ -1,6 +1,7 @@
-"""What a league measures of itself: who sits which exam, who teaches whom on held-out problems, and what comes out.
+"""What a league measures of itself: who sits which exam, and who teaches whom.
 
-How an exam is held and a teaching gain measured is said in `league.evaluation`; when to measure is the loop's.
+All on held-out problems. How an exam is held and a teaching gain measured is said in `league.evaluation`; when to
+measure is the loop's.
 """
 
 from collections.abc import Iterator
@@ -88,7 +89,10 @@ def measure(league: League, state: LeagueState, number: int, outermost: bool) ->
 def _sittings(
     chosen: EvaluationConfig, population: Population, outermost: bool
 ) -> Iterator[tuple[list[Version], range]]:
-    """(who, which problems). Specialists and the base sit only the first of the problems, and only at both ends."""
+    """(who, which problems).
+
+    Specialists and the base sit only the first of the problems, and only at both ends.
+    """
     members = population.members.values()
     everyone = [member.version for member in members if member.can.has_weights]
     learners = [member.version for member in members if member.can.has_weights and not member.can.specialist]
@@ -142,10 +146,10 @@ def _between_versions(league: League, state: LeagueState, number: int, split: Sp
 def _version_matches(
     league: League, population: Population, view: PayoffView, name: str, *, at: tuple[int, int], split: Split
 ) -> Iterator[Match]:
-    """Matches of one task between its players' pasts and the members that do not train; `at` is (round, batch).
+    """Matches of one task between its players' pasts and the members that do not train.
 
-    Drawn by the config's mixture of rules. Problems follow on those of earlier measurements: frozen and greedy, a
-    version answers a repeated problem as it did before.
+    `at` is (round, batch). Drawn by the config's mixture of rules. Problems follow on those of earlier measurements:
+    frozen and greedy, a version answers a repeated problem as it did before.
     """
     chosen, playing, task = league.config.evaluation.versions, league.config.tasks[name], league.tasks[name]
     if not chosen.matches or not playing.matches or task.relation != "contest":

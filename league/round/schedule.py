@@ -1,4 +1,4 @@
-"""The matches of a round: candidate pairings of each task, drawn by the config's mixture of matchmaking rules.
+"""The matches of a round: candidate pairings of each task, drawn by the matchmaking rules.
 
 Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain;
 contests and games pair a learner with anyone (live, frozen past); cooperation pairs learners with one another. Where
@@ -10,8 +10,6 @@ Weighing a pairing costs about a microsecond a match, and a thousand agents have
 would be more than `CROWD`, the learners of a round are drawn by lot, anew every round, and all their pairings
 weighed: whom a learner meets is decided as ever, and all learners get the same share of matches. A rule that compares
 learners (the teachers' bandit) then compares those drawn.
-
-Evaluation matches are not scheduled here: they have their own budget (`league.evaluation.exams`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -138,7 +136,10 @@ def _between_seats(
 
 
 def _few(rows: Sequence[T], width: int, stream: np.random.Generator) -> list[T]:
-    """All of `rows`, in order, or as many of them by lot as keep their pairings, `width` each, within `CROWD`."""
+    """All of `rows`, in order, or as many by lot as keep their pairings within `CROWD`.
+
+    Each row has `width` pairings.
+    """
     most = max(1, CROWD // max(width, 1))
     if len(rows) <= most:
         return list(rows)
@@ -146,7 +147,10 @@ def _few(rows: Sequence[T], width: int, stream: np.random.Generator) -> list[T]:
 
 
 def _pasts_of(population: Population, learners: Sequence[Version]) -> list[Version]:
-    """Frozen pasts of the agents that play, except copies of an agent's present weights (a snapshot just made)."""
+    """Frozen pasts of the agents that play.
+
+    Left out are copies of an agent's present weights: a snapshot just made.
+    """
     return [
         past
         for version in learners
@@ -157,7 +161,10 @@ def _pasts_of(population: Population, learners: Sequence[Version]) -> list[Versi
 
 # ----------------------------------------------------------------------------------------------------- matches
 def _situation(chosen: TaskConfig, stream: np.random.Generator) -> tuple[str, RewardMix]:
-    """Draw one of the task's reward mixes by weight; without any, everyone is rewarded for their own result."""
+    """Draw one of the task's reward mixes by weight.
+
+    Without any, everyone is rewarded for their own result.
+    """
     if not chosen.situations:
         return "default", RewardMix()
     names = list(chosen.situations)

@@ -1,4 +1,7 @@
-"""When a run ends: its limits in rounds, tokens and hours, a signal, or somebody's wish (`league stop`, `pause`)."""
+"""When a run ends: its limits in rounds, tokens and hours, a signal, or a request.
+
+Requests come from `league stop` and `league pause`.
+"""
 
 import signal
 import time
@@ -40,10 +43,10 @@ def share_spent(config: Config, state: LeagueState) -> float:
 
 
 class Signals:
-    """Graceful shutdown: SIGTERM and SIGINT are remembered and finish the round; a second one stops at once.
+    """Graceful shutdown: SIGTERM and SIGINT are remembered, and the round is finished.
 
     Use as a context manager around the rounds; `received` names the first signal, or is None. A second signal raises
-    KeyboardInterrupt, which loses at most the uncommitted round.
+    KeyboardInterrupt, which stops at once and loses at most the uncommitted round.
     """
 
     def __init__(self) -> None:

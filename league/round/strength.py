@@ -65,7 +65,10 @@ def items(state: LeagueState, name: str, relation: Relation, played: Sequence[Ro
 def who_is_better(
     league: League, state: LeagueState, group: Sequence[Member], *, task: str, since: int, min_games: float
 ) -> Floats:
-    """P[i, j] that member j of the group is better than member i, over rounds from `since` on; NaN where unknown."""
+    """P[i, j] that member j of the group is better than member i; NaN where unknown.
+
+    Only rounds from `since` on count.
+    """
     relation = relation_of(league, task)
     played = state.view.recent(relation, task, since)
     if relation != "contest":

@@ -1,4 +1,4 @@
-"""The values of one round: what it gathers on its way to the commit, what people are told of it, and who is told."""
+"""The values of one round: what it gathers until the commit, what people are told, and who is."""
 
 import time
 from collections.abc import Iterator, Mapping

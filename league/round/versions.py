@@ -149,7 +149,10 @@ def _put_back(league: League, source: Version, target: Version) -> None:
 
 
 def _begin_again(state: LeagueState, version: Version) -> LeagueState:
-    """Games of the agent's earlier weights say nothing of it now, and there is nothing before to roll back to."""
+    """Games of the agent's earlier weights say nothing of it now.
+
+    There is nothing before to roll back to, either.
+    """
     name = version.agent
     return replace(
         state,

@@ -1,4 +1,7 @@
-"""What every agent learns before the first round: worked solutions of its domains, and the format of its games."""
+"""What every agent learns before the first round: its domains and the format of its games.
+
+Domains are learned from worked solutions.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,7 +37,10 @@ def _curriculum(league: League, population: Population, member: Member) -> Curri
 
 
 def demonstrations(league: League, population: Population, member: Member, count: int) -> Iterator[Target]:
-    """Prompts with a legal reply, `count` for each task that can show its format, from the seats the agent may take."""
+    """Prompts with a legal reply, from the seats the agent may take.
+
+    `count` for each task that can show its format.
+    """
     for name, task in league.tasks.items():
         places = open_to(task, league.config.tasks[name], population)
         seats = [seat for seat, members in places.items() if member in members]

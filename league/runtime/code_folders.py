@@ -1,7 +1,8 @@
-"""Where the code of a run lies that its config names by dotted path: beside the config it was started from.
+"""Where the code lies that a run's config names by dotted path: beside the config's file.
 
-A run folder may come from elsewhere, and nothing in it may say what code is run here. So the folder is remembered on
-this machine, in the cache, by the place of the run, and a run that was moved is started where its code lies.
+A run folder may come from elsewhere, and nothing in it may say what code is run here. So the folder of the config a
+run was started from is remembered on this machine, in the cache, by the place of the run, and a run that was moved is
+started where its code lies.
 """
 
 import hashlib
@@ -22,7 +23,10 @@ def remember_code(run: Path, folder: Path) -> None:
 
 
 def look_for_code(run: Path) -> None:
-    """Let dotted paths of a run's config name modules in the current folder and in the one it was started from."""
+    """Let dotted paths of a run's config name modules where it was started from.
+
+    And in the current folder.
+    """
     try:
         noted = [Path(_place(run).read_text(encoding="utf-8"))]
     except (OSError, ValueError):

@@ -28,7 +28,7 @@ from tasks.domains import Domain
 
 @dataclass(frozen=True)
 class League:
-    """What never changes in a run: its config, its rules, the base model with its adapters, who speaks, the store."""
+    """What never changes in a run: its config, rules, base model with adapters, speakers and store."""
 
     config: Config
     domains: Mapping[str, Domain]

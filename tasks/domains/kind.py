@@ -28,8 +28,10 @@ class Rendered:
     answer: str
     steps: str | None
     identity: str | None = None
-    """What makes two problems the same one, where that is wider than the wording (gcd of 4, 6 and
-    of 6, 4)."""
+    """What makes two problems the same one, where that is wider than the wording.
+
+    The gcd of 4, 6 and of 6, 4, for example.
+    """
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ class DomainKind:
     """One sentence that says what to do and how the answer must look."""
     levels: tuple[Level, ...]
     knobs: Mapping[str, tuple[int, int]]
-    """Settings a config may change, with their inclusive bounds; min_x and max_x pairs must be in
-    order."""
+    """Settings a config may change, with their inclusive bounds.
+
+    Pairs of min_x and max_x must be in order.
+    """
     render: Callable[[Entry, Mapping[str, int]], Rendered | None]
     fixed: Mapping[str, object] | None = None
     """Generator settings that belong to the kind and are not for users."""

@@ -82,7 +82,12 @@ class KuhnPoker(Task):
 
     def check(self) -> list[str]:
         problems = check_common(
-            self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, self.constrained
+            samples=self.samples,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            invalid=self.invalid,
+            retries=self.retries,
+            constrained=self.constrained,
         )
         if self.branch < 1:
             problems.append(f"branch: {self.branch} replies end the hand early (use 1 or more)")

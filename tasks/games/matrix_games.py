@@ -64,7 +64,12 @@ class MatrixGame(Task):
 
     def check(self) -> list[str]:
         problems = check_common(
-            self.samples, self.temperature, self.max_tokens, self.invalid, self.retries, self.constrained
+            samples=self.samples,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            invalid=self.invalid,
+            retries=self.retries,
+            constrained=self.constrained,
         )
         if self.game not in FORMS:
             problems.append(f"game: '{self.game}' is unknown{nearest(self.game, list(FORMS))}")

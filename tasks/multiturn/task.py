@@ -97,7 +97,10 @@ class MultiTurnTask(Task, Generic[S]):
     samples: int = 4
     """G, the group of every writer's first reply; evaluation speaks once, greedily."""
     branch: int = 1
-    """Samples of each later reply per earlier joint reply; more than 1 gives later turns a group of their own."""
+    """Samples of each later reply per earlier joint reply.
+
+    More than 1 gives later turns a group of their own.
+    """
     joint: JointMode = "aligned"
     temperature: float = 0.7
     top_p: float = 0.9
@@ -201,7 +204,14 @@ class MultiTurnTask(Task, Generic[S]):
         tokens = 2 * self.max_tokens if self.arrangement == "single" and tag == WRITE else self.max_tokens
         sampling = Sampling(temperature=0.0 if evaluate else self.temperature, top_p=self.top_p, max_tokens=tokens)
         samples = 1 if evaluate or tag == EDIT else self.samples if self.opens_group(path) else self.branch
-        return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about, self.joint)
+        return Turn(
+            tag=tag,
+            prompts=prompts,
+            samples=samples,
+            sampling=dict.fromkeys(prompts, sampling),
+            about=about,
+            joint=self.joint,
+        )
 
     def _feedback(self, problem: Problem, path: TreePath) -> Judgement[S]:
         return self.judge([(problem, path)], for_feedback=True)[0]

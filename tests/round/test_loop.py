@@ -301,7 +301,7 @@ def test_a_resumed_league_knows_what_the_running_one_knew(tmp_path: Path, monkey
     from league.store.records import Retention
 
     monkeypatch.setattr("league.store.commit.TRIM_EVERY", 2)
-    monkeypatch.setattr("league.runtime.assembly.TRIM_EVERY", 2)
+    monkeypatch.setattr("league.round.commit.TRIM_EVERY", 2)
     monkeypatch.setattr(assembly, "retention_of", lambda config: dataclasses.replace(Retention(), payoff_rounds=1))
     agents = {f"s{i}": {"role": "scripted", "says": {"rock": i + 1, "paper": 2}} for i in range(4)}
     task = {
