@@ -40,7 +40,7 @@ class RunFolderError(UserError):
 
 
 class AdapterRefused(UserError):
-    """An adapter that failed the gate; the message names agent, file and reason."""
+    """An adapter that its checks refused; the message names agent, file and reason."""
 
 
 class DataError(UserError):

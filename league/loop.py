@@ -73,7 +73,7 @@ def _changed_fixed_settings(store: RunStore, config: Config) -> tuple[str, ...]:
 
 
 def run(league: League, state: LeagueState, audience: Audience) -> LeagueState:
-    """Play rounds until the last one, a limit, or a wish to stop.
+    """Play rounds until the last one, a limit, or a request to stop.
 
     A signal finishes the round, a second one stops at once.
     """

@@ -1,7 +1,7 @@
 """Things built from a name and settings: tasks, domains, matchmaking rules, solvers, or a user's own.
 
 A `Registry` is a closed list of kinds. A user's own kind stands outside it, as a dotted path "package.module:Name";
-the folder of the config and the current folder are looked in too (`look_in`). `build` is the one way to make any of
+the folder of the config and the current folder are looked in too (`add_code_folders`). `build` is the one way to make any of
 them. Settings are validated by pydantic in lax mode, because YAML reads `1e-3` as a string; bounds are pydantic's
 `Field` in the annotation of a setting.
 """
@@ -159,7 +159,7 @@ def find(path: str, what: str) -> Any:
             ) from missing
 
 
-def look_in(*folders: Path) -> None:
+def add_code_folders(*folders: Path) -> None:
     """Let dotted paths also name modules in these folders, behind what is installed."""
     for folder in dict.fromkeys(str(folder.resolve()) for folder in folders):
         if folder not in sys.path:

@@ -104,8 +104,7 @@ class Wave:
             config = load_config(CONFIGS / f"{self.family}_{arm}.yaml", [f"seed={seed}"])
             ((name, chosen),) = config.tasks.items()
             task = make_task(chosen.kind, f"{self.family}-{arm}-{seed}", chosen.settings, {})
-            if hasattr(task, "with_fluency"):
-                task = task.with_fluency(Perplexity(lambda texts: text_nll(self.bank, texts)))
+            task = task.with_fluency(Perplexity(lambda texts: text_nll(self.bank, texts)))
             named = {
                 seat: chosen.seats[seat][0] if chosen.seats else next(iter(config.agents)) for seat in task.seats()
             }

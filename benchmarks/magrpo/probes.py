@@ -65,8 +65,7 @@ def cross_play(base: BaseModel, family: str, seeds: int, folder: Path, count: in
     config = load_config(CONFIGS / f"{family}_aligned.yaml")
     ((_, chosen),) = config.tasks.items()
     task = make_task(chosen.kind, family, {**chosen.settings, "samples": 1}, {})
-    if hasattr(task, "with_fluency"):
-        task = task.with_fluency(Perplexity(lambda texts: text_nll(bank, texts)))
+    task = task.with_fluency(Perplexity(lambda texts: text_nll(bank, texts)))
     spec = LoraSpec(config.adapter.rank, config.adapter.alpha)
     for seed in range(seeds):
         for place, seat in enumerate(task.seats()):

@@ -49,7 +49,7 @@ def play_once(
         at=(0, "test", index),
         seats=seats,
         problems=rules.problems("test", index, chosen),
-        seed=derive("exhibition", index),
+        seed=derive("exhibition", index),  # the word is data: it addresses the random stream
         purpose="evaluate",
     )
     (episode,) = play([match], {rules.name: rules}, backend, players_of(population))

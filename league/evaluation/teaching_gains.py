@@ -63,6 +63,7 @@ def measure_teaching(
             at=(number, split, place, index),
             seats={TEACHER: teacher, STUDENT: student},
             problems=task.problems(split, index, domain),
+            # "lesson" is data: it addresses the random stream
             seed=derive("lesson", split, str(teacher), str(student), index),
             purpose="evaluate",
         )

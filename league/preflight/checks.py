@@ -20,11 +20,14 @@ from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
 from league.preflight.model import device_problems, facts_of, model_problems
 from league.preflight.prompt_lengths import too_long
-from league.registry import look_in
+from league.registry import add_code_folders
 from league.types import EXAM
 from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
 from tasks.teaching import STUDENT, TEACHER, Teaching
+
+PLACES = ("merge", "versions", "lengths", "train", "validation", "test")
+"""Words that follow a task's name in the ids of its matches; numbers do too."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callabl
 
     Both what is wrong with its shapes, and with what its well-formed part names.
     """
-    look_in(Path.cwd(), path.parent)
+    add_code_folders(Path.cwd(), path.parent)
     read = try_load_config(path, overrides)
     if read.config is None:
         read.checked()
@@ -128,10 +131,27 @@ def _tasks(config: Config, domains: Mapping[str, Domain]) -> tuple[dict[str, Tas
         problems += [f"tasks.{name}.{line}" for line in lines]
         if not lines and (domains or not config.domains):
             try:
-                tasks[name] = make_task(task.kind, name, task.settings, domains)
+                made = make_task(task.kind, name, task.settings, domains)
             except UserError as error:
                 problems += str(error).splitlines()
-    return tasks, problems
+                continue
+            if made.relation == "teaching" and not isinstance(made, Teaching):
+                problems.append(
+                    f"tasks.{name}.kind: {task.kind} has the relation 'teaching', which needs the rules of "
+                    "tasks.teaching.Teaching; derive from it or choose another relation"
+                )
+            else:
+                tasks[name] = made
+    return tasks, problems + list(_same_match_ids(config.tasks))
+
+
+def _same_match_ids(names: Collection[str]) -> Iterator[str]:
+    """Ids are `round-task-place…`, so a task called like another with a place could share one."""
+    for first in names:
+        for other in names:
+            place = other.removeprefix(f"{first}-").partition("-")[0]
+            if other.startswith(f"{first}-") and (place.isdigit() or place in PLACES):
+                yield f"tasks.{other}: its matches could not be told from those of '{first}'; choose another name"
 
 
 def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ def model_problems(config: Config, facts: ModelFacts) -> list[str]:
 
 
 def _checkpoints(config: Config) -> list[str]:
-    """What an agent starts from must be there; the gate looks into it once the base is loaded."""
+    """What an agent starts from must be there; the adapter checks look into it once the base is loaded."""
     problems = []
     for name, agent in config.agents.items():
         folder = agent.checkpoint

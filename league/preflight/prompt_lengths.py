@@ -20,7 +20,7 @@ TURN_OVERHEAD = 12
 SETS, TURNS = 3, 64
 """Problem sets looked at per task and domain, and decision points of each."""
 
-Prompt = tuple[tuple[Message, ...], int]
+PromptAndRoom = tuple[tuple[Message, ...], int]
 """What a seat sees, and the tokens of its longest reply."""
 
 
@@ -42,7 +42,7 @@ def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], t
 
     system = max((tokens(agent.system) for agent in config.agents.values() if agent.system), default=0)
     longest, where, problems = 0, "", []
-    places: dict[str, Callable[[], Iterator[Prompt]]] = {
+    places: dict[str, Callable[[], Iterator[PromptAndRoom]]] = {
         f"domain '{name}' with a worked example": lambda domain=domain: _worked(domain)  # type: ignore[misc]
         for name, domain in domains.items()
     }
@@ -79,13 +79,13 @@ def _filler(tokens: Callable[[str], int]) -> Callable[[int], str]:
     return lambda count: " word" * max(1, int(count / each))
 
 
-def _worked(domain: Domain) -> Iterator[Prompt]:
+def _worked(domain: Domain) -> Iterator[PromptAndRoom]:
     for index in range(SETS):
         problem = domain.problem("train", index)
         yield domain.prompt(problem, ((problem, domain.solution(problem)),)), domain.max_tokens
 
 
-def _of_task(task: Task, filler: Callable[[int], str]) -> Iterator[Prompt]:
+def _of_task(task: Task, filler: Callable[[int], str]) -> Iterator[PromptAndRoom]:
     """The prompts along one path of the first matches, replies being as long as they may."""
     seats = task.seat_names(2)
     players = {seat: Version("a", place) for place, seat in enumerate(seats)}
@@ -96,7 +96,7 @@ def _of_task(task: Task, filler: Callable[[int], str]) -> Iterator[Prompt]:
             yield from _walk(task, match, filler)
 
 
-def _walk(task: Task, match: Match, filler: Callable[[int], str]) -> Iterator[Prompt]:
+def _walk(task: Task, match: Match, filler: Callable[[int], str]) -> Iterator[PromptAndRoom]:
     opened: list[tuple[TreePath, Turn]] = [((), turn) for turn in task.open(match)]
     for number in range(TURNS):
         if not opened:

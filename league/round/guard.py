@@ -36,14 +36,14 @@ def guard(
     quantities = alarm_quantities(state, draft, episodes, scores, updates)
     raised = list(draft.broken)
     for agent in sorted(state.population.trainable()):
-        guards = state.alarms
+        history = state.alarms
         if agent in quantities:
-            if agent not in guards.first:
-                guards = guards.with_first(agent, quantities[agent])
-            raised += alarms(agent, quantities[agent], guards.first[agent], levels)
+            if agent not in history.first:
+                history = history.with_first(agent, quantities[agent])
+            raised += alarms(agent, quantities[agent], history.first[agent], levels)
         if any(alarm.agent == agent and alarm.action == "roll back" for alarm in raised):
-            strikes = guards.strikes.get(agent, 0) + 1
-            state = replace(state, alarms=guards.with_strikes(agent, strikes))
+            strikes = history.strikes.get(agent, 0) + 1
+            state = replace(state, alarms=history.with_strikes(agent, strikes))
             state = _roll_back(league, state, draft, agent)
             if strikes >= league.config.alarms.quarantine_after:
                 state = _quarantine(league, state, agent)
@@ -51,7 +51,7 @@ def guard(
                 raised.append(Alarm(agent, "strikes", strikes, limit, "quarantine"))
         else:
             good = state.population.members[agent].version
-            state = replace(state, alarms=guards.with_strikes(agent, 0).with_good(agent, good))
+            state = replace(state, alarms=history.with_strikes(agent, 0).with_good(agent, good))
     _tell(league, draft, raised)
     return replace(state, alarms=replace(state.alarms, raised=tuple(str(alarm) for alarm in raised)))
 
@@ -120,5 +120,5 @@ def _quarantine(league: League, state: LeagueState, agent: str) -> LeagueState:
     """The agent trains no more."""
     if league.bank is not None:
         league.bank.freeze(state.population.members[agent].version)
-    guards = replace(state.alarms, quarantined=(*state.alarms.quarantined, agent))
-    return replace(state, population=state.population.changed(agent, trains=False), alarms=guards)
+    history = replace(state.alarms, quarantined=(*state.alarms.quarantined, agent))
+    return replace(state, population=state.population.changed(agent, trains=False), alarms=history)

@@ -45,17 +45,17 @@ class Measurement:
         return {"exams": [exam.to_json() for exam in self.exams], "lessons": [gain.to_json() for gain in self.gains]}
 
 
-def measure(league: League, state: LeagueState, number: int, outermost: bool) -> Measurement:
+def measure(league: League, state: LeagueState, number: int, first_or_last: bool) -> Measurement:
     """The exam, Δ with its controls, and contests between frozen versions.
 
-    On test problems before the first round and after the last (`outermost`), else on validation problems.
+    On test problems before the first round and after the last (`first_or_last`), else on validation problems.
     """
-    split: Split = "test" if outermost else "validation"
+    split: Split = "test" if first_or_last else "validation"
     chosen, players = league.config.evaluation, state.players()
     exams: list[ExamResult] = []
     gains: list[TeachingGain] = []
     results: list[MatchResult] = []
-    for versions, problems in _sittings(chosen, state.population, outermost) if league.domains else ():
+    for versions, problems in _sittings(chosen, state.population, first_or_last) if league.domains else ():
         sat, result = hold_exam(
             versions,
             league.domains,
@@ -67,7 +67,7 @@ def measure(league: League, state: LeagueState, number: int, outermost: bool) ->
         )
         exams = joined([*exams, *sat])
         results.append(result)
-    matches = chosen.final_teaching_matches if outermost else chosen.teaching_matches
+    matches = chosen.final_teaching_matches if first_or_last else chosen.teaching_matches
     for task in league.tasks.values():
         if isinstance(task, Teaching) and matches:
             pairs = _teaching_pairs(chosen, league.config.tasks[task.name], task, state.population)
@@ -82,12 +82,12 @@ def measure(league: League, state: LeagueState, number: int, outermost: bool) ->
             )
             gains += taught
             results += played
-    results += _between_versions(league, state, number, split, last=outermost and number > 0)
+    results += _between_versions(league, state, number, split, last=first_or_last and number > 0)
     return Measurement(tuple(exams), tuple(gains), tuple(results))
 
 
 def _sittings(
-    chosen: EvaluationConfig, population: Population, outermost: bool
+    chosen: EvaluationConfig, population: Population, first_or_last: bool
 ) -> Iterator[tuple[list[Version], range]]:
     """(who, which problems).
 
@@ -96,7 +96,7 @@ def _sittings(
     members = population.members.values()
     everyone = [member.version for member in members if member.can.has_weights]
     learners = [member.version for member in members if member.can.has_weights and not member.can.specialist]
-    if not outermost:
+    if not first_or_last:
         if learners:
             yield learners, range(chosen.problems)
         return

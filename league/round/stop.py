@@ -76,11 +76,11 @@ def why_stop(league: League, state: LeagueState, signals: Signals) -> str | None
     number = league.store.latest_round() or 0
     if (limit := limit_reached(league.config, state, number)) is not None and "end" in state.exams:
         return limit
-    while (wish := league.store.stop_requested()) == "pause" and not signals.received:
+    while (request := league.store.stop_requested()) == "pause" and not signals.received:
         league.store.beat(number, "paused")
         time.sleep(1.0)
     if signals.received:
         return f"signal {signals.received}"
-    if wish is not None:
+    if request is not None:
         return league.store.stop_reason() or "stop requested"
     return None

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from league.model.folder import cache_root
-from league.registry import look_in
+from league.registry import add_code_folders
 
 
 def remember_code(run: Path, folder: Path) -> None:
@@ -31,7 +31,7 @@ def look_for_code(run: Path) -> None:
         noted = [Path(_place(run).read_text(encoding="utf-8"))]
     except (OSError, ValueError):
         noted = []
-    look_in(Path.cwd(), *(folder for folder in noted if folder.is_dir()))
+    add_code_folders(Path.cwd(), *(folder for folder in noted if folder.is_dir()))
 
 
 def _place(run: Path) -> Path:

@@ -476,3 +476,12 @@ def test_a_player_answers_to_its_present_version_too(tmp_path: Path) -> None:
     }
     with pytest.raises(UserError, match="did you mean 'rocky@0'"):
         play_once(run, ["rocky@1", "pat"], task=None, domain=None, index=0)
+
+
+def test_task_names_whose_match_ids_could_clash_are_refused() -> None:
+    from league.preflight.checks import _same_match_ids
+
+    assert not list(_same_match_ids(["sums", "sums-hard", "sums2", "other"]))
+    for other in ("sums-1", "sums-merge", "sums-test-2"):
+        (line,) = _same_match_ids(["sums", other])
+        assert line.startswith(f"tasks.{other}:") and "'sums'" in line
