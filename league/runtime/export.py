@@ -82,14 +82,7 @@ def export_agents(
     live run cannot delete what is being read; they stay when the export fails. A run folder that cannot be written is
     exported all the same, with a warning.
     """
-    targets = {choice.version: out / choice.version.agent for choice in chosen}
-    for target in targets.values():
-        if target.is_symlink() or target.exists():
-            raise UserError(f"{target} exists; choose another --out, or remove it")
-    if out.is_symlink():
-        raise UserError(f"{out} is a symbolic link; exports never write through a link")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; --out names a folder, to write one sub-folder per agent into")
+    targets = _targets(chosen, out)
     from league.model.bank import AdapterBank
     from league.model.base import BaseModel
     from league.model.fetch import locate_model
@@ -126,6 +119,19 @@ def export_agents(
         if made and not any(out.iterdir()):
             out.rmdir()
     return [Exported(choice.version.agent, choice.version, targets[choice.version], choice.score) for choice in chosen]
+
+
+def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
+    """The folder of each version. Raises UserError where something is in the way."""
+    targets = {choice.version: out / choice.version.agent for choice in chosen}
+    for target in targets.values():
+        if target.is_symlink() or target.exists():
+            raise UserError(f"{target} exists; choose another --out, or remove it")
+    if out.is_symlink():
+        raise UserError(f"{out} is a symbolic link; exports never write through a link")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; --out names a folder, to write one sub-folder per agent into")
+    return targets
 
 
 def _staging(out: Path) -> Path:
