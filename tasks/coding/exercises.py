@@ -103,7 +103,7 @@ _VOCABULARY = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exercise:
     """One function to write, with its tests and a worked solution."""
 
@@ -158,7 +158,15 @@ def _make(level: int, first: Step, second: Step) -> Exercise | None:
     example = f"    >>> {name}({shown[0]!r})\n    {shown[1]!r}\n"
     prompt = f'def {name}({argument}):\n    """{said}\n\n{example}    """\n'
     asserts = "".join(f"    assert candidate({value!r}) == {want!r}\n" for value, want in hidden)
-    return Exercise(name, level, f"{level}:{cluster}", prompt, f"def check(candidate):\n{asserts}", helper, main)
+    return Exercise(
+        name=name,
+        level=level,
+        cluster=f"{level}:{cluster}",
+        prompt=prompt,
+        test=f"def check(candidate):\n{asserts}",
+        helper=helper,
+        main=main,
+    )
 
 
 class _Rename(ast.NodeTransformer):

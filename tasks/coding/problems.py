@@ -130,7 +130,14 @@ def problems_of(source: str) -> dict[Split, tuple[Problem, ...]]:
         problem = item.problem
         answer = json.dumps({"task_id": problem.task_id, "entry_point": problem.entry_point, "test": problem.test})
         found[split].append(
-            Problem(f"coding-{source}", split, len(found[split]), problem.prompt, answer, item.solution)
+            Problem(
+                domain=f"coding-{source}",
+                split=split,
+                index=len(found[split]),
+                question=problem.prompt,
+                answer=answer,
+                solution=item.solution,
+            )
         )
     return {split: tuple(problems) for split, problems in found.items()}
 

@@ -14,8 +14,10 @@ LEGS = {
     **dict.fromkeys(("spider", "scorpion"), 8),
     **dict.fromkeys(("crab", "lobster", "shrimp"), 10),
 }
-"""Animals whose number of legs is common knowledge. reasoning-gym also asks for starfish (5 arms),
-mantis and woodlouse: left out."""
+"""Animals whose number of legs is common knowledge.
+
+reasoning-gym also asks for starfish (5 arms), mantis and woodlouse: left out.
+"""
 
 _PLURALS = {
     "butterfly": "butterflies",

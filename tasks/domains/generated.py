@@ -51,7 +51,9 @@ class GeneratedDomain(Domain):
     def problem(self, split: Split, index: int) -> Problem:
         found = self._stream.get(split, index)
         solution = f"{found.steps}\nAnswer: {found.answer}" if found.steps else None
-        return Problem(self.name, split, index, found.question, found.answer, solution)
+        return Problem(
+            domain=self.name, split=split, index=index, question=found.question, answer=found.answer, solution=solution
+        )
 
     def size_hint(self, split: Split, wanted: int) -> int:
         return self._stream.available(split, wanted)

@@ -20,8 +20,7 @@ from tasks.domains.kind import DomainKind, Rendered
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _TENTHS: tuple[Split, ...] = ("train",) * 6 + ("validation",) * 2 + ("test",) * 2
 PATIENCE = 2_000
-"""A stream counts as exhausted after max(PATIENCE, 5 × problems found) draws in a row brought
-nothing new."""
+"""A stream is exhausted when max(PATIENCE, 5 × problems found) draws in a row bring nothing new."""
 
 
 def split_of(kind: str, identity: str) -> Split:

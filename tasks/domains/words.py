@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from tasks.domains.kind import DomainKind, Entry, Level, Rendered
 
 _KEPT = {1: 5, 2: 2}
-"""Of the problems whose answer is n, one in _KEPT[n] is kept: unthinned, "1" is right on 73 % of
-them and nothing need be counted."""
+"""Of the problems whose answer is n, one in _KEPT[n] is kept.
+
+Unthinned, "1" is right on 73 % of them and nothing need be counted.
+"""
 
 
 def _thinned(question: str, answer: int) -> bool:

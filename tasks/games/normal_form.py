@@ -15,7 +15,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NormalForm:
     """The rules of one symmetric two-player game in words and numbers."""
 
@@ -77,41 +77,42 @@ def _antisymmetric(names: int, above: dict[tuple[int, int], float]) -> Array:
 
 
 ROCK_PAPER_SCISSORS = NormalForm(
-    "rock-paper-scissors",
-    "Rock, paper, scissors: rock beats scissors, scissors beats paper, paper beats rock.",
-    ("rock", "paper", "scissors"),
-    _antisymmetric(3, {(0, 1): -1.0, (0, 2): 1.0, (1, 2): -1.0}),
-    "contest",
-    -1.0,
+    name="rock-paper-scissors",
+    rules="Rock, paper, scissors: rock beats scissors, scissors beats paper, paper beats rock.",
+    moves=("rock", "paper", "scissors"),
+    payoff_AA=_antisymmetric(3, {(0, 1): -1.0, (0, 2): 1.0, (1, 2): -1.0}),
+    relation="contest",
+    forfeit=-1.0,
 )
 
 BIASED_ROCK_PAPER_SCISSORS = NormalForm(
-    "biased-rock-paper-scissors",
-    "Rock, paper, scissors with stakes: rock beats scissors for 9 points, scissors beats paper for 5, "
+    name="biased-rock-paper-scissors",
+    rules="Rock, paper, scissors with stakes: rock beats scissors for 9 points, scissors beats paper for 5, "
     "paper beats rock for 2.",
-    ("rock", "paper", "scissors"),
-    _antisymmetric(3, {(0, 1): -0.2, (0, 2): 0.9, (1, 2): -0.5}),
-    "contest",
-    -0.9,
+    moves=("rock", "paper", "scissors"),
+    payoff_AA=_antisymmetric(3, {(0, 1): -0.2, (0, 2): 0.9, (1, 2): -0.5}),
+    relation="contest",
+    forfeit=-0.9,
 )
 
 STAG_HUNT = NormalForm(
-    "stag-hunt",
-    "Stag hunt: two hunters choose at once. Both stag: 4 points each. Both hare: 2 each. Stag alone: 0. Hare alone: 3.",
-    ("stag", "hare"),
-    np.array([[4.0, 0.0], [3.0, 2.0]]),
-    "cooperation",
-    -1.0,
+    name="stag-hunt",
+    rules="Stag hunt: two hunters choose at once. Both stag: 4 points each. Both hare: 2 each. Stag alone: 0. "
+    "Hare alone: 3.",
+    moves=("stag", "hare"),
+    payoff_AA=np.array([[4.0, 0.0], [3.0, 2.0]]),
+    relation="cooperation",
+    forfeit=-1.0,
 )
 
 PRISONERS_DILEMMA = NormalForm(
-    "prisoners-dilemma",
-    "Prisoner's dilemma. Both cooperate: 3 points each. Both defect: 1 each. If one defects alone it gets 5 "
+    name="prisoners-dilemma",
+    rules="Prisoner's dilemma. Both cooperate: 3 points each. Both defect: 1 each. If one defects alone it gets 5 "
     "and the other 0.",
-    ("cooperate", "defect"),
-    np.array([[3.0, 0.0], [5.0, 1.0]]),
-    "cooperation",
-    -1.0,
+    moves=("cooperate", "defect"),
+    payoff_AA=np.array([[3.0, 0.0], [5.0, 1.0]]),
+    relation="cooperation",
+    forfeit=-1.0,
 )
 
 
@@ -126,13 +127,13 @@ def blotto(soldiers: int = 5, fields: int = 3) -> NormalForm:
     split_AF = np.array(splits, dtype=np.float64)
     fields_won_AA = np.sign(split_AF[:, None, :] - split_AF[None, :, :]).sum(axis=2)
     return NormalForm(
-        f"blotto-{soldiers}-{fields}",
-        f"Blotto: split {soldiers} soldiers over {fields} fields, as {fields} numbers that sum to {soldiers}. "
+        name=f"blotto-{soldiers}-{fields}",
+        rules=f"Blotto: split {soldiers} soldiers over {fields} fields, as {fields} numbers that sum to {soldiers}. "
         "More soldiers win a field; more fields win the game.",
-        tuple(" ".join(str(n) for n in split) for split in splits),
-        np.sign(fields_won_AA),
-        "contest",
-        -1.0,
+        moves=tuple(" ".join(str(n) for n in split) for split in splits),
+        payoff_AA=np.sign(fields_won_AA),
+        relation="contest",
+        forfeit=-1.0,
     )
 
 

@@ -37,8 +37,7 @@ FUNCTION_WORDS = STOPWORDS | frozenset(
     using via whatever whenever whether while whose within without yet""".split()
 )
 WEIGHTS = (0.55, 0.33, 0.12)
-"""Interpolation of trigram, bigram and unigram (Jelinek–Mercer); the unigram is add-one over the
-classes seen."""
+"""Interpolation of trigram, bigram and unigram (Jelinek–Mercer); the unigram is add-one over the classes seen."""
 SHUFFLES = 6
 RUN = 3
 TRIES = 20

@@ -41,7 +41,7 @@ class Ramp:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WritingKind:
     """The thresholds of one writing task."""
 
@@ -52,27 +52,26 @@ class WritingKind:
     overlap_cap: float
     transitions_in: Literal["second", "both"]
     own_words: tuple[Ramp, Ramp]
-    """Lengths in words that suit each writer alone; ours, for writers who are rewarded
-    independently."""
+    """Lengths in words that suit each writer alone; ours, for writers who are rewarded independently."""
 
 
 TLDR = WritingKind(
-    "tldr",
-    (8, 256),
-    Ramp(1.1, 1.6, 3.2, 5.0),
-    Ramp(1.3, 2.0, inf, inf),
-    0.03,
-    "second",
-    (Ramp(7, 12, 40, 80), Ramp(16, 30, 100, 200)),
+    name="tldr",
+    words=(8, 256),
+    length=Ramp(1.1, 1.6, 3.2, 5.0),
+    vocabulary=Ramp(1.3, 2.0, inf, inf),
+    overlap_cap=0.03,
+    transitions_in="second",
+    own_words=(Ramp(7, 12, 40, 80), Ramp(16, 30, 100, 200)),
 )
 ARXIV = WritingKind(
-    "arxiv",
-    (128, 256),
-    Ramp(0.8, 1.3, 1.6, 2.0),
-    Ramp(0.5, 0.7, 1.3, 1.7),
-    0.23,
-    "both",
-    (Ramp(100, 130, 180, 256), Ramp(100, 180, 256, 300)),
+    name="arxiv",
+    words=(128, 256),
+    length=Ramp(0.8, 1.3, 1.6, 2.0),
+    vocabulary=Ramp(0.5, 0.7, 1.3, 1.7),
+    overlap_cap=0.23,
+    transitions_in="both",
+    own_words=(Ramp(100, 130, 180, 256), Ramp(100, 180, 256, 300)),
 )
 WRITING_KINDS = {kind.name: kind for kind in (TLDR, ARXIV)}
 
