@@ -1,8 +1,8 @@
 """Things built from a name and settings: tasks, domains, matchmaking rules, solvers, or a user's own.
 
 A `Registry` is a closed list of kinds. A user's own kind stands outside it, as a dotted path "package.module:Name";
-the folder of the config and the current folder are looked in too (`add_code_folders`). `build` is the one way to make any of
-them. Settings are validated by pydantic in lax mode, because YAML reads `1e-3` as a string; bounds are pydantic's
+the folder of the config and the current folder are looked in too (`add_code_folders`). `build` is the one way to make
+any of them. Settings are validated by pydantic in lax mode, because YAML reads `1e-3` as a string; bounds are pydantic's
 `Field` in the annotation of a setting.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import TypeAdapter, ValidationError
 
 from league.errors import Foreign, UserError, nearest
@@ -122,20 +122,33 @@ def _wrong(annotation: Any, error: ValidationError, value: Any) -> str:
     if get_origin(inner) is Literal:
         choices = [str(choice) for choice in get_args(inner)]
         return f"'{value}' is not one of {', '.join(choices)}{nearest(str(value), choices)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"expected a finite number, found {value!r}"
     low, high = _bounds(annotation)
-    if inner is int and low is not None and high is not None:
-        return f"expected a whole number from {int(low)} to {int(high)}, found {value!r}"
-    if error.errors()[0]["type"].startswith(("greater", "less")) and low is not None and high is not None:
-        return f"must lie in [{low:g}, {high:g}], found {value}"
+    if inner is int and isinstance(low, Ge) and isinstance(high, Le):
+        return f"expected a whole number from {low.ge} to {high.le}, found {value!r}"
+    if error.errors()[0]["type"].startswith(("greater", "less")):
+        return f"must {_range(low, high)}, found {value}"
     return f"{error.errors()[0]['msg'].lower()}, found {value!r}"
 
 
-def _bounds(annotation: Any) -> tuple[float | None, float | None]:
-    """(least, largest) value that pydantic's `Field` allows."""
+def _bounds(annotation: Any) -> tuple[Ge | Gt | None, Le | Lt | None]:
+    """The lower and the upper bound that pydantic's `Field` sets."""
     marks = [mark for field in get_args(annotation)[1:] for mark in getattr(field, "metadata", ())]
-    found = {type(mark): mark for mark in marks}
-    low, high = found.get(Ge), found.get(Le)
-    return (None if low is None else float(low.ge)), (None if high is None else float(high.le))
+    low = next((mark for mark in marks if isinstance(mark, Ge | Gt)), None)
+    high = next((mark for mark in marks if isinstance(mark, Le | Lt)), None)
+    return low, high
+
+
+def _range(low: Ge | Gt | None, high: Le | Lt | None) -> str:
+    """What a number must do: "be at least 2", "be above 0", or "lie in (0, 1]"."""
+    least = "" if low is None else f"be at least {low.ge:g}" if isinstance(low, Ge) else f"be above {low.gt:g}"
+    most = "" if high is None else f"be at most {high.le:g}" if isinstance(high, Le) else f"be below {high.lt:g}"
+    if low is None or high is None:
+        return least or most
+    left = f"[{low.ge:g}" if isinstance(low, Ge) else f"({low.gt:g}"
+    right = f"{high.le:g}]" if isinstance(high, Le) else f"{high.lt:g})"
+    return f"lie in {left}, {right}"
 
 
 def find(path: str, what: str) -> Any:

@@ -14,11 +14,12 @@ each of the others' c being its mean over samples on the same problem.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
 from tasks.rewards import mixed_reward
-from tasks.settings import too_small, without_variety
 from tasks.task import Task
 
 
@@ -27,20 +28,18 @@ class Contest(Task):
     """Settings of a contest. Match.problems are the items, of one or several domains."""
 
     uses_domains: ClassVar[bool] = True
-    items: int = 4
+    items: Annotated[int, Field(ge=1)] = 4
     """Problems per match."""
-    answers: int = 4
+    answers: Annotated[int, Field(ge=2)] = 4
     """Samples per player and problem in training; evaluation asks once, greedily."""
-    temperature: float = 1.0
-    players: int = 2
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Above 0, so that samples differ."""
+    players: Annotated[int, Field(ge=1)] = 2
     """How many seats the scheduler fills; 1 is plain reinforcement learning on correctness."""
     relation: Relation = field(default="contest", init=False)
 
     def check(self) -> list[str]:
-        problems = too_small(self, {"items": 1, "answers": 2, "players": 1}) + without_variety(self, "temperature")
-        if not self.domains:
-            problems.append("domains: a contest needs at least one domain")
-        return problems
+        return [] if self.domains else ["domains: a contest needs at least one domain"]
 
     def seats(self) -> tuple[str, ...]:
         return ("player-*",)

@@ -16,12 +16,13 @@ everybody speaks once, greedily: more problems measure better than more samples 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from league.types import Episode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
 from tasks.domains import Domain
 from tasks.leakage import overlap
-from tasks.settings import too_small, without_variety
 from tasks.task import Task
 
 TEACHER, STUDENT = "teacher", "student"
@@ -74,43 +75,30 @@ class Teaching(Task):
     """
 
     uses_domains: ClassVar[bool] = True
-    explanations: int = 4
+    explanations: Annotated[int, Field(ge=2)] = 4
     """G, samples of the teacher."""
-    similar: int = 2
+    similar: Annotated[int, Field(ge=1)] = 2
     """M, problems per explanation."""
-    answers: int = 4
+    answers: Annotated[int, Field(ge=2)] = 4
     """K, samples of the student per problem and arm."""
-    temperature: float = 1.0
-    explanation_temperature: float = 1.0
-    """Experts repeat their warm-up's solutions almost word for word at low temperatures.
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """The student's. Above 0, so that samples differ."""
+    explanation_temperature: Annotated[float, Field(gt=0)] = 1.0
+    """The teacher's.
 
-    Then nothing varies, and a teacher learns nothing.
+    At a low one experts repeat their warm-up's solutions almost word for word and learn nothing.
     """
-    explanation_tokens: int = 64
-    length_penalty: float = 0.1
+    explanation_tokens: Annotated[int, Field(ge=1)] = 64
+    length_penalty: Annotated[float, Field(ge=0)] = 0.1
     """Subtracted when an explanation hits its token cap."""
-    wrong_answer_penalty: float = 0.2
+    wrong_answer_penalty: Annotated[float, Field(ge=0)] = 0.2
     """Subtracted when the explanation ends in another answer than the true one."""
-    leak_limit: float = 0.5
-    """An explanation earns nothing for a q with whose solution it shares so much.
-
-    In 8-grams: at least this share of them.
-    """
+    leak_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """An explanation with at least this share of the 8-grams of a q's solution earns nothing for that q."""
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
-        problems = too_small(self, {"explanations": 2, "similar": 1, "answers": 2, "explanation_tokens": 1})
-        problems += without_variety(self, "temperature", "explanation_temperature")
-        if not 0 < self.leak_limit <= 1:
-            problems.append(f"leak_limit: must be in (0, 1], found {self.leak_limit}")
-        problems += [
-            f"{key}: must not be negative"
-            for key in ("length_penalty", "wrong_answer_penalty")
-            if getattr(self, key) < 0
-        ]
-        if not self.domains:
-            problems.append("domains: a teaching task needs at least one domain")
-        return problems
+        return [] if self.domains else ["domains: a teaching task needs at least one domain"]
 
     def seats(self) -> tuple[str, ...]:
         return (TEACHER, STUDENT)
@@ -131,8 +119,8 @@ class Teaching(Task):
         if match.purpose == "evaluate":
             turns.append(self._explain("explain-other", domain, other, len(similar) + 1, match))
         turns += [
-            self._answer(tag="control", domain=domain, problem=problem, about=index, examples=(), match=match)
-            for index, problem in enumerate(similar, 1)
+            self._answer("control", domain, problem, about=about, examples=(), match=match)
+            for about, problem in enumerate(similar, 1)
         ]
         return turns
 
@@ -145,8 +133,8 @@ class Teaching(Task):
         domain = self.domains[shown.domain]
         example = (shown, decision.texts(node)[TEACHER])
         return [
-            self._answer(tag=arm, domain=domain, problem=problem, about=index, examples=(example,), match=match)
-            for index, problem in enumerate(similar, 1)
+            self._answer(arm, domain, problem, about=about, examples=(example,), match=match)
+            for about, problem in enumerate(similar, 1)
         ]
 
     def _parts(self, match: Match) -> tuple[Problem, tuple[Problem, ...], Problem]:
@@ -164,6 +152,7 @@ class Teaching(Task):
         tag: str,
         domain: Domain,
         problem: Problem,
+        *,
         about: int,
         examples: Sequence[tuple[Problem, str]],
         match: Match,

@@ -103,7 +103,7 @@ _VOCABULARY = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exercise:
     """One function to write, with its tests and a worked solution."""
 

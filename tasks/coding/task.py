@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import ClassVar
 
+from league.errors import nearest
 from league.registry import INJECTED
 from league.sandbox.values import CodeGrader, Job
 from league.seeds import generator
@@ -20,7 +21,6 @@ from tasks.coding.problems import SOURCES, code_problem, problems_of
 from tasks.coding.prompts import CODER, HELP, MAIN, demonstration, first_prompt, review
 from tasks.multiturn.paths import leaves, newest
 from tasks.multiturn.task import Judgement, MultiTurnTask
-from tasks.settings import unknown
 from tasks.task import Demonstration
 
 
@@ -41,13 +41,15 @@ class Coding(MultiTurnTask[CodeLevels]):
     """Injected with `with_grader`; without one the process's own is used. Never from a config."""
 
     def check(self) -> list[str]:
-        problems = unknown(self, {"source": tuple(SOURCES)}) + super().check()
+        problems = super().check()
+        if self.source not in SOURCES:
+            problems.append(f"source: '{self.source}' is unknown{nearest(self.source, list(SOURCES))}")
         if self.turns == 1 and self.arrangement == "discussion":
             problems.append("arrangement: 'discussion' needs turns of at least 2, found 1")
         return problems
 
     def with_grader(self, grader: CodeGrader) -> "Coding":
-        """The same task, its code run by `grader`."""
+        """The same task, its code run by `grader` and not by the process's own; used by tests only."""
         return replace(self, grader=grader)
 
     def source_problems(self) -> Mapping[Split, Sequence[Problem]]:

@@ -22,14 +22,14 @@ from tasks.domains.answers import Form, extract, normalise, without_answer
 _CONTROL = re.compile(r"<(?=[^\s\d=])")
 """Where a control token of a chat template could begin.
 
-A space is put after it rather than anything removed, because what is left after a removal can form a token again: an
-explanation is text and must not open a turn of its own.
+An explanation is text and must not open a turn of its own. A space is put after it. Nothing is removed, because what
+is left after a removal can form a token again.
 """
 
 SIMILAR_POOL = 128
-"""`similar` draws from the block of so many neighbouring indices that holds the problem.
+"""`similar` draws from the block of this many neighbouring indices that holds the problem.
 
-That is cheap, and new problems have new neighbours.
+It is cheap, and new problems have new neighbours.
 """
 
 

@@ -1,6 +1,4 @@
-"""What a kind of generated domain is.
-
-A reasoning-gym generator, our phrasing of its problems, and the shape of an answer.
+"""A kind of generated domain: a reasoning-gym generator, our own wording, and the form of an answer.
 
 A kind is data plus one function, `render`, which turns a generated entry into our own wording, the true answer and a
 short worked solution, or into None where the entry is unsound, ambiguous or outside what the kind promises. `render`
@@ -28,10 +26,7 @@ class Rendered:
     answer: str
     steps: str | None
     identity: str | None = None
-    """What makes two problems the same one, where that is wider than the wording.
-
-    The gcd of 4, 6 and of 6, 4, for example.
-    """
+    """What makes two problems the same one where their words differ: gcd of 4, 6 and of 6, 4."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,7 @@ class DomainKind:
     """One sentence that says what to do and how the answer must look."""
     levels: tuple[Level, ...]
     knobs: Mapping[str, tuple[int, int]]
-    """Settings a config may change, with their inclusive bounds.
-
-    Pairs of min_x and max_x must be in order.
-    """
+    """Settings a config may change, with their inclusive bounds; min_x may not be above max_x."""
     render: Callable[[Entry, Mapping[str, int]], Rendered | None]
     fixed: Mapping[str, object] | None = None
     """Generator settings that belong to the kind and are not for users."""

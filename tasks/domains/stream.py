@@ -20,10 +20,7 @@ from tasks.domains.kind import DomainKind, Rendered
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _TENTHS: tuple[Split, ...] = ("train",) * 6 + ("validation",) * 2 + ("test",) * 2
 PATIENCE = 2_000
-"""After how many draws in a row without anything new a stream counts as exhausted.
-
-max(PATIENCE, 5 × problems found) draws.
-"""
+"""A stream is exhausted when max(PATIENCE, 5 × problems found) draws in a row bring nothing new."""
 
 
 def split_of(kind: str, identity: str) -> Split:

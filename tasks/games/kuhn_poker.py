@@ -1,18 +1,21 @@
 """Kuhn poker played through text, in duplicate: every deal is played twice, once in each position.
 
-Rules and exact solutions are in `tasks/games/kuhn.py`, the parser in `tasks/games/replies.py`. With all six deals the
-cards add no noise at all; fewer are drawn from the match's seed. Playing a deal both ways removes the advantage of
-the second position from the payoffs, so a result says who plays better and not who sat where.
+The rules and what is known exactly are in `tasks/games/kuhn_solution.py`, the parser in `tasks/games/replies.py`. With
+all six deals the cards add no noise at all; fewer are drawn from the match's seed. Playing a deal both ways removes the
+advantage of the second position from the payoffs, so a result says who plays better and not who sat where.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from league.seeds import generator
 from league.types import Decision, Episode, Match, Node, Problem, Relation, Score, Split, TreePath, Turn
-from tasks.games import kuhn
-from tasks.games.replies import Invalid, check_common, move_sampling, parse_move
+from tasks.games.kuhn_solution import DEALS, chips, to_act
+from tasks.games.replies import Invalid, check_grammars, move_sampling, parse_move
 from tasks.outcomes import contest_outcome
 from tasks.rewards import mix_rewards
 from tasks.task import Demonstration, Task, user_prompt
@@ -44,7 +47,7 @@ class Hand:
     @property
     def position(self) -> int | None:
         """Who acts now, or None at the end."""
-        return kuhn.to_act(self.history) if self.lost is None else None
+        return to_act(self.history) if self.lost is None else None
 
     @property
     def infoset(self) -> str:
@@ -57,7 +60,7 @@ class Hand:
 
         A forfeit costs two, the most a hand can, so it never passes for a fold.
         """
-        first = kuhn.chips(self.deal, self.history) if self.lost is None else FORFEIT * (2 * self.lost - 1)
+        first = chips(self.deal, self.history) if self.lost is None else FORFEIT * (2 * self.lost - 1)
         return {self.order[0]: first, self.order[1]: -first}
 
 
@@ -65,15 +68,17 @@ class Hand:
 class KuhnPoker(Task):
     """Two-player Kuhn poker over `deals` of the six deals, each in both positions."""
 
-    samples: int = 4
+    samples: Annotated[int, Field(ge=1)] = 4
     """Replies at the first decision of a hand: the group."""
-    branch: int = 2
+    branch: Annotated[int, Field(ge=1)] = 2
     """Replies at later decisions, after each earlier action."""
-    deals: int = 6
+    deals: Annotated[int, Field(ge=1, le=6)] = 6
+    """6 plays every deal."""
     invalid: Invalid = "loss"
-    retries: int = 1
-    temperature: float = 1.0
-    max_tokens: int = 4
+    retries: Annotated[int, Field(ge=0)] = 1
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 is greedy, 1 the model's own distribution."""
+    max_tokens: Annotated[int, Field(ge=1)] = 4
     constrained: bool = False
     relation: Relation = field(default="contest", init=False)
 
@@ -81,19 +86,7 @@ class KuhnPoker(Task):
         return SEATS
 
     def check(self) -> list[str]:
-        problems = check_common(
-            samples=self.samples,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            invalid=self.invalid,
-            retries=self.retries,
-            constrained=self.constrained,
-        )
-        if self.branch < 1:
-            problems.append(f"branch: {self.branch} replies end the hand early (use 1 or more)")
-        if not 1 <= self.deals <= len(kuhn.DEALS):
-            problems.append(f"deals: {self.deals} is not between 1 and {len(kuhn.DEALS)} (6 plays every deal)")
-        return problems
+        return check_grammars(self.constrained)
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
         """None: the deals come from the match's seed."""
@@ -108,15 +101,15 @@ class KuhnPoker(Task):
         """
         if not set(seats) & set(SEATS):
             return []
-        hands = [Hand(deal, SEATS, history) for deal in kuhn.DEALS for history in WORDS]
+        hands = [Hand(deal, SEATS, history) for deal in DEALS for history in WORDS]
         pairs = [(user_prompt(self.prompt(hand)), word) for hand in hands for word in WORDS[hand.history]]
         order = generator(seed, "demonstrations", "kuhn").permutation(len(pairs))
         return [pairs[order[place % len(pairs)]] for place in range(count)]
 
     # --------------------------------------------------------------------------------------------- playing
     def open(self, match: Match) -> Sequence[Turn]:
-        drawn = generator(match.seed, "kuhn", "deals").permutation(len(kuhn.DEALS))[: self.deals]
-        deals = [kuhn.DEALS[index] for index in sorted(drawn)]
+        drawn = generator(match.seed, "kuhn", "deals").permutation(len(DEALS))[: self.deals]
+        deals = [DEALS[index] for index in sorted(drawn)]
         return [self._turn(Hand(deal, order, ""), self.samples) for deal in deals for order in (SEATS, SEATS[::-1])]
 
     def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:

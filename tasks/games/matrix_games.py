@@ -12,13 +12,15 @@ j-th of the other.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from league.errors import nearest
 from league.seeds import generator
 from league.types import Decision, Episode, JointMode, Match, Outcome, Problem, Score, Split, TreePath, Turn
 from tasks.games.normal_form import FORMS, NormalForm
-from tasks.games.replies import Invalid, check_common, move_sampling, parse_move
+from tasks.games.replies import Invalid, check_grammars, move_sampling, parse_move
 from tasks.outcomes import contest_outcome, cooperation_outcome
 from tasks.rewards import mix_rewards
 from tasks.task import Demonstration, Task, user_prompt
@@ -38,16 +40,17 @@ class MatrixGame(Task):
     """
 
     game: str = "rock-paper-scissors"
-    samples: int = 8
+    samples: Annotated[int, Field(ge=1)] = 8
     """Replies per seat in the first round: the group."""
-    rounds: int = 1
-    branch: int = 2
+    rounds: Annotated[int, Field(ge=1)] = 1
+    branch: Annotated[int, Field(ge=1)] = 2
     """Replies per seat in later rounds, after each joint move."""
     joint: JointMode = "cross"
     invalid: Invalid = "loss"
-    retries: int = 1
-    temperature: float = 1.0
-    max_tokens: int = 8
+    retries: Annotated[int, Field(ge=0)] = 1
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 is greedy, 1 the model's own distribution."""
+    max_tokens: Annotated[int, Field(ge=1)] = 8
     constrained: bool = False
     """Hold replies to the moves by a grammar; needs a backend that knows grammars."""
 
@@ -63,22 +66,9 @@ class MatrixGame(Task):
         return SEATS
 
     def check(self) -> list[str]:
-        problems = check_common(
-            samples=self.samples,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            invalid=self.invalid,
-            retries=self.retries,
-            constrained=self.constrained,
-        )
+        problems = check_grammars(self.constrained)
         if self.game not in FORMS:
             problems.append(f"game: '{self.game}' is unknown{nearest(self.game, list(FORMS))}")
-        if self.rounds < 1:
-            problems.append(f"rounds: {self.rounds} rounds are no game (use 1 or more)")
-        if self.branch < 1:
-            problems.append(f"branch: {self.branch} replies end the game early (use 1 or more)")
-        if self.joint not in ("aligned", "cross"):
-            problems.append(f"joint: '{self.joint}' is unknown (use 'aligned' or 'cross')")
         return problems
 
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
@@ -174,8 +164,8 @@ class MatrixGame(Task):
         for path, decision in episode.decisions():
             for node in decision.nodes:
                 moves = self._rounds((*path, (decision, node)))[-1]
-                settled = not any(child.turn.tag == AGAIN for child in node.next)
-                payoffs = self._pay(moves) if settled else dict.fromkeys(SEATS, 0.0)
+                asked_again = any(child.turn.tag == AGAIN for child in node.next)
+                payoffs = dict.fromkeys(SEATS, 0.0) if asked_again else self._pay(moves)
                 rewards[node.id] = mix_rewards(payoffs, episode.match.rewards)
         plays = [play for root in episode.roots for play in self._plays(root)]
         return Score(rewards, self._metrics(episode, plays), self._outcomes(episode.match, plays))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NormalForm:
     """The rules of one symmetric two-player game in words and numbers."""
 
@@ -97,8 +97,8 @@ BIASED_ROCK_PAPER_SCISSORS = NormalForm(
 
 STAG_HUNT = NormalForm(
     name="stag-hunt",
-    rules="Stag hunt: two hunters choose at once. Both stag: 4 points each. Both hare: 2 each. "
-    "Stag alone: 0. Hare alone: 3.",
+    rules="Stag hunt: two hunters choose at once. Both stag: 4 points each. Both hare: 2 each. Stag alone: 0. "
+    "Hare alone: 3.",
     moves=("stag", "hare"),
     payoff_AA=np.array([[4.0, 0.0], [3.0, 2.0]]),
     relation="cooperation",

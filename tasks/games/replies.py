@@ -1,4 +1,4 @@
-"""From words to moves: the parser of replies, the grammar of moves, the settings all games share.
+"""From words to moves: the parser of replies, the grammar of moves.
 
 A reply is a move only when it is the move's own name and nothing else, up to case, quotes and closing punctuation.
 Anything more ("rock, because …", "not paper", "rock or paper", "rock?") is rejected rather than guessed: a parser
@@ -41,23 +41,11 @@ def move_sampling(moves: Sequence[str], temperature: float, max_tokens: int, con
     )
 
 
-def check_common(
-    samples: int, temperature: float, max_tokens: int, invalid: str, retries: int, constrained: bool
-) -> list[str]:
-    """Problems with the settings that every game has, as lines of ``key: what is wrong (remedy)``."""
-    problems = []
-    if samples < 1:
-        problems.append(f"samples: {samples} replies per seat make no group (use 2 or more to train, 1 to play)")
-    if temperature < 0:
-        problems.append(f"temperature: {temperature} is negative (0 is greedy, 1 the model's own distribution)")
-    if max_tokens < 1:
-        problems.append(f"max_tokens: {max_tokens} leaves no room for a move (use 4 or more)")
-    if invalid not in ("loss", "resample"):
-        problems.append(f"invalid: '{invalid}' is unknown (use 'loss' or 'resample')")
-    if retries < 0:
-        problems.append(f"retries: {retries} is negative (use 0 or more)")
+def check_grammars(constrained: bool) -> list[str]:
+    """The problem with `constrained` where no grammar can be held to.
+
+    A line ``key: what is wrong (remedy)``.
+    """
     if constrained and find_spec("llguidance") is None:
-        problems.append(
-            "constrained: grammars need llguidance (pip install 'llm-league[grammars]', or take the setting out)"
-        )
-    return problems
+        return ["constrained: grammars need llguidance (pip install 'llm-league[grammars]', or take the setting out)"]
+    return []

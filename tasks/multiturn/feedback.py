@@ -12,13 +12,12 @@ it knows of one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from league.types import Message
 from tasks.multiturn.paths import Spoken
 
 Transition = Literal["plain", "passed", "level_passed", "level_feedback", "expert_edits"]
-TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
 MAX_EDITS = 600
 
 

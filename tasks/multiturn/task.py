@@ -19,7 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import Field
 
 from league.types import (
     Episode,
@@ -35,7 +37,7 @@ from league.types import (
     TreePath,
     Turn,
 )
-from tasks.multiturn.feedback import TRANSITIONS, Check, Transition, feedback_text, next_prompt
+from tasks.multiturn.feedback import Check, Transition, feedback_text, next_prompt
 from tasks.multiturn.paths import (
     WRITE,
     Stage,
@@ -48,7 +50,6 @@ from tasks.multiturn.paths import (
 )
 from tasks.outcomes import cooperation_outcome
 from tasks.rewards import mix_rewards
-from tasks.settings import too_small, unknown, without_variety
 from tasks.task import Task, user_prompt
 
 EDITOR, EDIT = "editor", "edit"
@@ -88,23 +89,24 @@ class MultiTurnTask(Task, Generic[S]):
     arrangement: Literal["parallel", "sequential", "discussion", "single"] = "parallel"
     credit: Literal["joint", "own"] = "joint"
     transition: Transition = "plain"
-    turns: int = 1
+    turns: Annotated[int, Field(ge=1)] = 1
     """T, how often each writer writes."""
     early_stop: bool = False
     """End a play whose last turn earned everything."""
-    items: int = 1
+    items: Annotated[int, Field(ge=1)] = 1
     """Problems per match."""
-    samples: int = 4
+    samples: Annotated[int, Field(ge=1)] = 4
     """G, the group of every writer's first reply; evaluation speaks once, greedily."""
-    branch: int = 1
+    branch: Annotated[int, Field(ge=1)] = 1
     """Samples of each later reply per earlier joint reply.
 
     More than 1 gives later turns a group of their own.
     """
     joint: JointMode = "aligned"
-    temperature: float = 0.7
-    top_p: float = 0.9
-    max_tokens: int = 96
+    temperature: Annotated[float, Field(gt=0)] = 0.7
+    """Above 0, so that samples differ."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    max_tokens: Annotated[int, Field(ge=8)] = 96
     """Per part; the paper's is 256."""
     relation: Relation = field(default="cooperation", init=False)
 
@@ -135,19 +137,7 @@ class MultiTurnTask(Task, Generic[S]):
 
     # -------------------------------------------------------------------------------------- settings and seats
     def check(self) -> list[str]:
-        problems = unknown(
-            self,
-            {
-                "arrangement": ("parallel", "sequential", "discussion", "single"),
-                "credit": ("joint", "own"),
-                "transition": TRANSITIONS,
-                "joint": ("aligned", "cross"),
-            },
-        )
-        problems += too_small(self, {"turns": 1, "items": 1, "samples": 1, "branch": 1, "max_tokens": 8})
-        problems += without_variety(self, "temperature")
-        if not 0 < self.top_p <= 1:
-            problems.append(f"top_p: must be in (0, 1], found {self.top_p}")
+        problems = []
         if self.turns == 1 and self.transition != "plain":
             problems.append(f"transition: '{self.transition}' needs turns of at least 2, found 1")
         if self.arrangement == "single" and self.credit == "own":
@@ -204,14 +194,7 @@ class MultiTurnTask(Task, Generic[S]):
         tokens = 2 * self.max_tokens if self.arrangement == "single" and tag == WRITE else self.max_tokens
         sampling = Sampling(temperature=0.0 if evaluate else self.temperature, top_p=self.top_p, max_tokens=tokens)
         samples = 1 if evaluate or tag == EDIT else self.samples if self.opens_group(path) else self.branch
-        return Turn(
-            tag=tag,
-            prompts=prompts,
-            samples=samples,
-            sampling=dict.fromkeys(prompts, sampling),
-            about=about,
-            joint=self.joint,
-        )
+        return Turn(tag, prompts, samples, dict.fromkeys(prompts, sampling), about=about, joint=self.joint)
 
     def _feedback(self, problem: Problem, path: TreePath) -> Judgement[S]:
         return self.judge([(problem, path)], for_feedback=True)[0]

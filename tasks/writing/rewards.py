@@ -41,7 +41,7 @@ class Ramp:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WritingKind:
     """The thresholds of one writing task."""
 
@@ -52,10 +52,7 @@ class WritingKind:
     overlap_cap: float
     transitions_in: Literal["second", "both"]
     own_words: tuple[Ramp, Ramp]
-    """Lengths in words that suit each writer alone.
-
-    Ours, for writers who are rewarded independently.
-    """
+    """Lengths in words that suit each writer alone; ours, for writers who are rewarded independently."""
 
 
 TLDR = WritingKind(

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import ClassVar, Literal
 
+from league.errors import nearest
 from league.registry import INJECTED
 from league.types import Episode, Message, Problem, Split, TreePath
 from tasks.multiturn.paths import WRITE, Stage, leaves, newest
 from tasks.multiturn.task import EDITOR, Judgement, MultiTurnTask
-from tasks.settings import unknown
 from tasks.task import Demonstration, Fluency, user_prompt
 from tasks.writing.demonstrations import demonstrations
 from tasks.writing.fluency import CachedFluency
@@ -48,8 +48,9 @@ class Writing(MultiTurnTask[PairScores]):
     """The base model's perplexity as a share, injected with `with_fluency`; never from a config."""
 
     def check(self) -> list[str]:
-        own = {"kind": tuple(WRITING_KINDS), "source": tuple(SOURCES), "reward": ("hardened", "paper")}
-        problems = unknown(self, own) + super().check()
+        problems = super().check()
+        if self.source not in SOURCES:
+            problems.append(f"source: '{self.source}' is unknown{nearest(self.source, list(SOURCES))}")
         if self.turns > 1 and self.arrangement == "discussion":
             problems.append(
                 f"turns: a discussion has its second turn built in, found {self.turns} (use arrangement 'parallel')"

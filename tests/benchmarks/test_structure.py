@@ -65,7 +65,7 @@ def test_a_round_of_this_code_is_traced() -> None:
     found = structure.files_of_a_round(ROOT).found
     assert sys.getprofile() is None
     assert {"league/loop.py", "league/learning/update.py", "tasks/teaching.py", "tasks/contest.py"} <= set(found)
-    assert not {"league/cli.py", "league/evaluation/exams.py", "tasks/games/kuhn.py"} & set(found)
+    assert not {"league/cli.py", "league/evaluation/exams.py", "tasks/games/kuhn_solution.py"} & set(found)
 
 
 @pytest.mark.parametrize("name", TARGETS)

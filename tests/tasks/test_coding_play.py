@@ -4,6 +4,7 @@ Rewards, turns, feedback, histories, seats, what carries no gradient, what is re
 """
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from league.rollouts import play
 from league.sandbox.shared import RememberingGrader
 from league.sandbox.values import Grade, Job
 from league.types import Episode, Match, Message, RewardMix, Version
+from tasks import check_task
 from tasks.coding.feedback import checks
 from tasks.coding.levels import CodeLevels, shape_of
 from tasks.coding.problems import code_problem, problems_of
 from tasks.coding.prompts import demonstration
 from tasks.coding.task import Coding
-from tasks.multiturn.feedback import TRANSITIONS, Check, feedback_text
+from tasks.multiturn.feedback import Check, Transition, feedback_text
 from tests.helpers.players import Bernoulli, Policy
 
 PROBLEM = problems_of("local-1")["train"][0]
@@ -124,7 +126,7 @@ def improving(seat: str) -> Policy:
     return policy
 
 
-@pytest.mark.parametrize("transition", [name for name in TRANSITIONS if name != "expert_edits"])
+@pytest.mark.parametrize("transition", [name for name in get_args(Transition) if name != "expert_edits"])
 def test_second_turn_sees_its_own_history_and_the_feedback(transition: str) -> None:
     task = Coding("code", samples=2, branch=2, turns=2, transition=transition)  # type: ignore[arg-type]
     episode, backend = run(task, {seat: improving(seat) for seat in ("helper", "main")})
@@ -262,12 +264,13 @@ def test_grades_are_remembered_but_failures_of_the_grader_are_not() -> None:
 def test_settings_are_checked() -> None:
     assert Coding("code").check() == []
     assert "did you mean 'local-2'" in Coding("code", source="local2").check()[0]
-    assert "did you mean 'passed'" in Coding("code", transition="passes", turns=2).check()[0]  # type: ignore[arg-type]
+    assert "did you mean 'passed'" in check_task("coding", {"transition": "passes", "turns": 2})[0]
     assert "needs turns" in Coding("code", transition="passed").check()[0]
     assert "needs turns" in Coding("code", arrangement="discussion").check()[0]
     assert "needs two writers" in Coding("code", arrangement="single", credit="own").check()[0]
-    assert "did you mean" in Coding("code", credit="owns").check()[0]  # type: ignore[arg-type]
-    assert len(Coding("code", samples=0, temperature=0.0, top_p=2.0, items=0, branch=0, max_tokens=1).check()) == 6
+    assert "did you mean" in check_task("coding", {"credit": "owns"})[0]
+    bad = {"samples": 0, "temperature": 0.0, "top_p": 2.0, "items": 0, "branch": 0, "max_tokens": 1}
+    assert [line.partition(":")[0] for line in check_task("coding", bad)] == [f"settings.{key}" for key in bad]
 
 
 def test_problems_wrap_around() -> None:

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.games import kuhn
+from tasks.games.kuhn_solution import (
+    CARDS,
+    FIRST_SETS,
+    SECOND_SETS,
+    chips,
+    kuhn_best_response,
+    kuhn_equilibrium,
+    kuhn_exploitability,
+    kuhn_mixture,
+    kuhn_value,
+)
 from tasks.games.normal_form import (
     BIASED_ROCK_PAPER_SCISSORS,
     FORMS,
@@ -91,20 +101,20 @@ def test_exploitability_is_never_negative(weights):
 
 
 # ------------------------------------------------------------------------------------------------ Kuhn poker
-UNIFORM = {infoset: 0.5 for infoset in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)}
+UNIFORM = {infoset: 0.5 for infoset in (*FIRST_SETS, *SECOND_SETS)}
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 1 / 3])
 def test_kuhn_equilibria_are_worth_minus_one_eighteenth_and_cannot_be_exploited(alpha):
-    policy = kuhn.equilibrium(alpha)
-    assert kuhn.value(policy, policy) == pytest.approx(-1 / 18)
-    assert kuhn.best_response(policy, 1)[1] == pytest.approx(1 / 18)
-    assert kuhn.best_response(policy, 0)[1] == pytest.approx(-1 / 18)
-    assert kuhn.exploitability(policy) == pytest.approx(0, abs=1e-12)
+    policy = kuhn_equilibrium(alpha)
+    assert kuhn_value(policy, policy) == pytest.approx(-1 / 18)
+    assert kuhn_best_response(policy, 1)[1] == pytest.approx(1 / 18)
+    assert kuhn_best_response(policy, 0)[1] == pytest.approx(-1 / 18)
+    assert kuhn_exploitability(policy) == pytest.approx(0, abs=1e-12)
 
 
 def test_kuhn_uniform_policy_has_the_published_exploitability():
-    assert kuhn.exploitability(UNIFORM) == pytest.approx(11 / 24)
+    assert kuhn_exploitability(UNIFORM) == pytest.approx(11 / 24)
 
 
 def test_kuhn_agrees_with_openspiel():
@@ -113,13 +123,13 @@ def test_kuhn_agrees_with_openspiel():
     rng = np.random.default_rng(0)
     policy = {infoset: float(rng.random()) for infoset in UNIFORM}
     names = {
-        card + history: f"{kuhn.CARDS.index(card)}{history.replace('c', 'p')}"
-        for card in kuhn.CARDS
+        card + history: f"{CARDS.index(card)}{history.replace('c', 'p')}"
+        for card in CARDS
         for history in ("", "c", "b", "cb")
     }
     tabular = pyspiel.TabularPolicy({names[i]: [(0, 1 - p), (1, p)] for i, p in policy.items()})
-    assert 2 * kuhn.exploitability(policy) == pytest.approx(pyspiel.nash_conv(game, tabular))
-    assert kuhn.value(policy, policy) == pytest.approx(
+    assert 2 * kuhn_exploitability(policy) == pytest.approx(pyspiel.nash_conv(game, tabular))
+    assert kuhn_value(policy, policy) == pytest.approx(
         pyspiel.expected_returns(game.new_initial_state(), tabular, -1, True)[0]
     )
 
@@ -128,18 +138,18 @@ def test_kuhn_mixture_earns_the_mean_of_its_members():
     rng = np.random.default_rng(1)
     members = [{infoset: float(rng.random()) for infoset in UNIFORM} for _ in range(3)]
     weights = [0.5, 0.3, 0.2]
-    mixed = kuhn.mixture(members, weights)
-    for opponent in (UNIFORM, kuhn.equilibrium()):
-        assert kuhn.value(mixed, opponent) == pytest.approx(
-            sum(w * kuhn.value(m, opponent) for w, m in zip(weights, members, strict=True))
+    mixed = kuhn_mixture(members, weights)
+    for opponent in (UNIFORM, kuhn_equilibrium()):
+        assert kuhn_value(mixed, opponent) == pytest.approx(
+            sum(w * kuhn_value(m, opponent) for w, m in zip(weights, members, strict=True))
         )
-        assert kuhn.value(opponent, mixed) == pytest.approx(
-            sum(w * kuhn.value(opponent, m) for w, m in zip(weights, members, strict=True))
+        assert kuhn_value(opponent, mixed) == pytest.approx(
+            sum(w * kuhn_value(opponent, m) for w, m in zip(weights, members, strict=True))
         )
     plain = {infoset: sum(w * m[infoset] for w, m in zip(weights, members, strict=True)) for infoset in UNIFORM}
-    assert abs(kuhn.value(plain, UNIFORM) - kuhn.value(mixed, UNIFORM)) > 1e-4
+    assert abs(kuhn_value(plain, UNIFORM) - kuhn_value(mixed, UNIFORM)) > 1e-4
 
 
 def test_kuhn_chips_by_hand():
-    assert kuhn.chips("QJ", "cc") == 1 and kuhn.chips("QJ", "bc") == 1 and kuhn.chips("QJ", "bb") == 2
-    assert kuhn.chips("QJ", "cbc") == -1 and kuhn.chips("JQ", "cbb") == -2
+    assert chips("QJ", "cc") == 1 and chips("QJ", "bc") == 1 and chips("QJ", "bb") == 2
+    assert chips("QJ", "cbc") == -1 and chips("JQ", "cbb") == -2

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from league.types import RewardMix, Version
-from tasks.games import kuhn, replies
+from tasks import check_task
+from tasks.games import replies
 from tasks.games.kuhn_poker import KuhnPoker
+from tasks.games.kuhn_solution import FIRST_SETS, SECOND_SETS, kuhn_equilibrium, kuhn_value
 from tasks.games.matrix_games import SEATS, MatrixGame
 from tasks.games.normal_form import FORMS
 from tasks.games.replies import move_grammar, parse_move
@@ -211,11 +213,11 @@ def poker_player(policies):
 
 def test_kuhn_plays_every_deal_both_ways_and_its_sample_mean_is_the_exact_value():
     task = KuhnPoker("poker", samples=60, branch=1)
-    policies = {"row": kuhn.equilibrium(0.2), "col": {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)}}
+    policies = {"row": kuhn_equilibrium(0.2), "col": {s: 0.5 for s in (*FIRST_SETS, *SECOND_SETS)}}
     episode = play(task, match_for(task), poker_player(policies), seed=2)
     assert len(episode.roots) == 12
     score = task.score(episode)
-    exact = (kuhn.value(policies["row"], policies["col"]) - kuhn.value(policies["col"], policies["row"])) / 2
+    exact = (kuhn_value(policies["row"], policies["col"]) - kuhn_value(policies["col"], policies["row"])) / 2
     # 720 hands of standard deviation ≤ 2: 4.5 standard errors are 0.34; false alarm about 1 in 150,000.
     assert score.metrics["row/payoff"] == pytest.approx(exact, abs=0.34)
     (outcome,) = score.outcomes
@@ -225,7 +227,7 @@ def test_kuhn_plays_every_deal_both_ways_and_its_sample_mean_is_the_exact_value(
 
 def test_kuhn_policies_are_recovered_from_the_replies():
     task = KuhnPoker("poker", samples=2, branch=2)
-    policies = {"row": kuhn.equilibrium(0.0), "col": {s: 1.0 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)}}
+    policies = {"row": kuhn_equilibrium(0.0), "col": {s: 1.0 for s in (*FIRST_SETS, *SECOND_SETS)}}
     actions = task.actions(play(task, match_for(task), poker_player(policies)))
     assert all(bold == n for bold, n in actions["col"].values())
     for infoset, (bold, n) in actions["row"].items():
@@ -238,7 +240,7 @@ def test_kuhn_rewards_sit_at_the_end_of_the_hand_and_sum_to_zero():
     episode = play(
         task,
         match_for(task),
-        poker_player({seat: {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)} for seat in ("row", "col")}),
+        poker_player({seat: {s: 0.5 for s in (*FIRST_SETS, *SECOND_SETS)} for seat in ("row", "col")}),
     )
     score = task.score(episode)
     for _, decision in episode.decisions():
@@ -272,20 +274,28 @@ def test_kuhn_deals_are_drawn_from_the_match_seed():
 
 
 @pytest.mark.parametrize(
-    ("task", "field"),
+    ("kind", "settings", "problem"),
     [
-        (MatrixGame("game", game="rock-paper-scisors"), "did you mean 'rock-paper-scissors'"),
-        (MatrixGame("game", samples=0), "samples"),
-        (MatrixGame("game", invalid="guess"), "invalid"),
-        (MatrixGame("game", rounds=0), "rounds"),
-        (MatrixGame("game", joint="crossed"), "joint"),
-        (KuhnPoker("poker", deals=7), "deals"),
-        (KuhnPoker("poker", branch=0), "branch"),
+        ("matrix_game", {"samples": 0}, "samples: must be at least 1, found 0"),
+        ("matrix_game", {"invalid": "guess"}, "invalid: 'guess' is not one of loss, resample"),
+        ("matrix_game", {"rounds": 0}, "rounds: must be at least 1, found 0"),
+        ("matrix_game", {"joint": "crossed"}, "joint: 'crossed' is not one of aligned, cross; did you mean 'cross'?"),
+        ("matrix_game", {"temperature": -1}, "temperature: must be at least 0, found -1"),
+        ("kuhn_poker", {"deals": 7}, "deals: expected a whole number from 1 to 6, found 7"),
+        ("kuhn_poker", {"branch": 0}, "branch: must be at least 1, found 0"),
+        ("kuhn_poker", {"retries": -1}, "retries: must be at least 0, found -1"),
+        ("kuhn_poker", {"max_tokens": 0}, "max_tokens: must be at least 1, found 0"),
     ],
 )
-def test_bad_settings_name_the_field_and_the_remedy(task, field):
-    (problem,) = task.check()
-    assert field in problem and MatrixGame("game").check() == [] and KuhnPoker("poker").check() == []
+def test_bad_settings_name_the_field_and_the_remedy(kind, settings, problem):
+    (found,) = check_task(kind, settings)
+    assert problem in found and check_task(kind, {}) == []
+
+
+def test_a_game_nobody_knows_names_the_nearest():
+    (found,) = MatrixGame("game", game="rock-paper-scisors").check()
+    assert "game" in found and "did you mean 'rock-paper-scissors'" in found
+    assert MatrixGame("game").check() == [] == KuhnPoker("poker").check()
 
 
 def test_demonstrations_show_the_format_and_no_preference():
@@ -302,6 +312,6 @@ def test_demonstrations_show_the_format_and_no_preference():
 
 def test_the_same_seed_gives_the_same_score():
     task = KuhnPoker("poker", deals=3)
-    policies = {seat: {s: 0.5 for s in (*kuhn.FIRST_SETS, *kuhn.SECOND_SETS)} for seat in ("row", "col")}
+    policies = {seat: {s: 0.5 for s in (*FIRST_SETS, *SECOND_SETS)} for seat in ("row", "col")}
     first, second = (task.score(play(task, match_for(task, seed=5), poker_player(policies), seed=9)) for _ in range(2))
     assert first == second and np.isfinite(list(first.metrics.values())).all()

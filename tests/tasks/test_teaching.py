@@ -10,6 +10,7 @@ import pytest
 from league.learning.advantages import Credit, learn_from
 from league.rollouts import play, transcript
 from league.types import Episode, Match, Message, Score, Version
+from tasks import check_task
 from tasks.domains import make_domain
 from tasks.leakage import overlap
 from tasks.teaching import STUDENT, TEACHER, Teaching, explain_prompt, pick_similar
@@ -167,7 +168,8 @@ def test_explanations_and_answers_have_temperatures_of_their_own() -> None:
     )
     found = {turn.tag: {s.temperature for s in turn.sampling.values()} for turn in task.open(match)}
     assert found == {"explain": {0.9}, "control": {0.6}}
-    assert any("explanation_temperature" in line for line in Teaching("t", {}, explanation_temperature=0.0).check())
+    (problem,) = check_task("teaching", {"explanation_temperature": 0.0})
+    assert "explanation_temperature: must be above 0" in problem
 
 
 def test_a_bernoulli_student_has_the_delta_it_was_made_with() -> None:
@@ -197,8 +199,14 @@ def test_similar_problems_go_around_the_end_of_a_small_domain() -> None:
 
 
 def test_settings_are_checked() -> None:
-    problems = Teaching("t", {}, explanations=1, answers=0, temperature=0.0).check()
-    assert len(problems) == 4 and any(line.startswith("explanations") for line in problems)
+    problems = check_task("teaching", {"explanations": 1, "answers": 0, "temperature": 0.0, "leak_limit": 2})
+    assert problems == [
+        "settings.explanations: must be at least 2, found 1",
+        "settings.answers: must be at least 2, found 0",
+        "settings.temperature: must be above 0, found 0.0",
+        "settings.leak_limit: must lie in (0, 1], found 2",
+    ]
+    assert "domains: a teaching task needs at least one domain" in Teaching("t", {}).check()
 
 
 def test_explain_prompt_shows_problem_and_answer() -> None:

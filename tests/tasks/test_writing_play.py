@@ -2,7 +2,9 @@
 
 import pytest
 
+from league.errors import UserError
 from league.types import Problem, RewardMix, Version
+from tasks import make_task
 from tasks.writing.hardened import hardened_reward
 from tasks.writing.prompts import SPLIT_LINE
 from tasks.writing.rewards import WRITING_KINDS, own_reward, paper_reward
@@ -166,8 +168,8 @@ def test_a_fluency_scorer_can_only_lower_the_reward():
         ({"joint": "crossed"}, "did you mean 'cross'"),
         ({"samples": 0}, "samples: must be at least 1"),
         ({"max_tokens": 4}, "max_tokens"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"top_p": 0.0}, "top_p"),
+        ({"temperature": 0.0}, "temperature: must be above 0, found 0.0"),
+        ({"top_p": 0.0}, "top_p: must lie in (0, 1]"),
         ({"arrangement": "single", "credit": "own"}, "needs two writers"),
         ({"transition": "passed"}, "needs turns of at least 2"),
         ({"transition": "told", "turns": 2}, "transition"),
@@ -176,8 +178,10 @@ def test_a_fluency_scorer_can_only_lower_the_reward():
     ],
 )
 def test_bad_settings_name_the_field(settings, problem):
-    (found,) = Writing("w", **settings).check()
-    assert problem in found and Writing("w").check() == []
+    with pytest.raises(UserError) as refused:
+        make_task("writing", "w", settings, {})
+    (found,) = str(refused.value).splitlines()
+    assert problem in found and make_task("writing", "w", {}, {}) == Writing("w")
 
 
 def test_every_prompt_of_both_kinds_carries_the_source():

@@ -49,12 +49,12 @@ def _hand(deal: str, history: str, first: Policy, second: Policy) -> float:
     return value
 
 
-def value(first: Policy, second: Policy) -> float:
+def kuhn_value(first: Policy, second: Policy) -> float:
     """Expected chips per hand of the first player."""
     return sum(_hand(deal, "", first, second) for deal in DEALS) / len(DEALS)
 
 
-def best_response(policy: Policy, position: int) -> tuple[dict[str, float], float]:
+def kuhn_best_response(policy: Policy, position: int) -> tuple[dict[str, float], float]:
     """A pure best response to the other's `policy`, and its chips per hand.
 
     Every one of the 2^6 pure plans is tried: small enough to need no argument about order or ties (the first best is
@@ -65,23 +65,21 @@ def best_response(policy: Policy, position: int) -> tuple[dict[str, float], floa
     earned = float("-inf")
     for plan in product((0.0, 1.0), repeat=len(sets)):
         mine = dict(zip(sets, plan, strict=True))
-        earns = value(mine, policy) if position == 0 else -value(policy, mine)
+        earns = kuhn_value(mine, policy) if position == 0 else -kuhn_value(policy, mine)
         if earns > earned:
             best, earned = mine, earns
     return best, earned
 
 
-def exploitability(policy: Policy) -> float:
+def kuhn_exploitability(policy: Policy) -> float:
     """Mean chips per hand that a best response wins from `policy` over both positions.
 
-    0 exactly at equilibrium.
-
-    This is half of NashConv. The uniform policy's is 11/24.
+    It is 0 exactly at equilibrium, and half of NashConv. The uniform policy's is 11/24.
     """
-    return (best_response(policy, 0)[1] + best_response(policy, 1)[1]) / 2
+    return (kuhn_best_response(policy, 0)[1] + kuhn_best_response(policy, 1)[1]) / 2
 
 
-def equilibrium(alpha: float = 0.0) -> dict[str, float]:
+def kuhn_equilibrium(alpha: float = 0.0) -> dict[str, float]:
     """Kuhn's family of equilibria: the first player bets a jack with probability alpha in [0, 1/3]."""
     if not 0 <= alpha <= 1 / 3:
         raise ValueError(f"alpha must be between 0 and 1/3, found {alpha}")
@@ -90,7 +88,7 @@ def equilibrium(alpha: float = 0.0) -> dict[str, float]:
     return first | second
 
 
-def mixture(policies: Sequence[Policy], weights: Sequence[float]) -> dict[str, float]:
+def kuhn_mixture(policies: Sequence[Policy], weights: Sequence[float]) -> dict[str, float]:
     """The behaviour of a player that draws one policy per hand.
 
     Each information set is weighted by the policy's own reach of it.
