@@ -2,7 +2,7 @@
 
 A `Registry` is a closed list of kinds. A user's own kind stands outside it, as a dotted path "package.module:Name";
 the folder of the config and the current folder are looked in too (`add_code_folders`). `build` is the one way to make
-any of them. Settings are validated by pydantic in lax mode, because YAML reads `1e-3` as a string; bounds are pydantic's
+any of them. Settings are validated by pydantic in lax mode, for YAML reads `1e-3` as a string; bounds are pydantic's
 `Field` in the annotation of a setting.
 """
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from league.sandbox.humaneval import Sample, read_problems, read_samples
+from league.sandbox.humaneval import Completion, read_problems, read_samples
 from league.sandbox.pool import Grader, Job
 from league.sandbox.values import Grade, Limits
 
@@ -52,7 +52,7 @@ def grade(
         _print_table(answers, grades)
 
 
-def _line(index: int, answer: Sample, result: Grade) -> dict[str, object]:
+def _line(index: int, answer: Completion, result: Grade) -> dict[str, object]:
     return {
         "task_id": answer.task_id,
         "index": index,
@@ -63,7 +63,7 @@ def _line(index: int, answer: Sample, result: Grade) -> dict[str, object]:
     }
 
 
-def _print_table(answers: list[Sample], grades: list[Grade]) -> None:
+def _print_table(answers: list[Completion], grades: list[Grade]) -> None:
     for index, (answer, result) in enumerate(zip(answers, grades, strict=True)):
         mark = "  suspect: " + "; ".join(result.signs) if result.suspect else ""
         name = "".join(c if c.isprintable() else "?" for c in answer.task_id)  # a terminal obeys control characters

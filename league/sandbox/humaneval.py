@@ -22,7 +22,7 @@ MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
-class Sample:
+class Completion:
     task_id: str
     completion: str
 
@@ -66,7 +66,7 @@ def read_problems(path: Path) -> dict[str, CodeProblem]:
     return problems
 
 
-def read_samples(path: Path, problems: dict[str, CodeProblem]) -> list[Sample]:
+def read_samples(path: Path, problems: dict[str, CodeProblem]) -> list[Completion]:
     """Samples in file order. Raises DataError naming every bad line and every unknown task_id."""
     complaints = _Complaints(path)
     samples = []
@@ -76,7 +76,7 @@ def read_samples(path: Path, problems: dict[str, CodeProblem]) -> list[Sample]:
         if record["task_id"] not in problems:
             known = nearest(record["task_id"], list(problems)) if len(problems) <= 1000 else ""
             complaints.add(line, f"unknown task_id {record['task_id']!r}{known if len(known) < 200 else ''}")
-        samples.append(Sample(record["task_id"], record["completion"]))
+        samples.append(Completion(record["task_id"], record["completion"]))
     complaints.raise_if_any("one JSON object a line with the strings task_id (of a problem) and completion")
     return samples
 

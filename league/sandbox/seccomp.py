@@ -134,7 +134,7 @@ def available() -> bool:
     return MACHINE in _TABLES
 
 
-def build(listen: bool, landlock: bool) -> bytes:
+def build_filter(listen: bool, landlock: bool) -> bytes:
     """The filter as `struct sock_filter[]`.
 
     Without a listener denials are silent; without Landlock files open read-only.

@@ -95,8 +95,8 @@ class Zygote:
             self.notes.append("Landlock: not in this kernel")
         program, silent = b"", b""
         if "seccomp" in layers and seccomp.available():
-            silent = seccomp.build(listen=False, landlock=ruleset >= 0)
-            program = seccomp.build(listen=True, landlock=ruleset >= 0) if "listen" in layers else b""
+            silent = seccomp.build_filter(listen=False, landlock=ruleset >= 0)
+            program = seccomp.build_filter(listen=True, landlock=ruleset >= 0) if "listen" in layers else b""
         elif "seccomp" in layers:
             self.notes.append(f"seccomp: no table for {kernel.MACHINE}")
         return answer.Plan(

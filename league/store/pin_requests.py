@@ -26,7 +26,7 @@ class PinRequest:
     why: str
 
 
-def leave(folder: Path, versions: Sequence[Version], why: str) -> None:
+def leave_request(folder: Path, versions: Sequence[Version], why: str) -> None:
     """Leave a request, on the disk when this returns. Raises RunFolderError where it cannot be written."""
     name = f"pin-{time.time_ns():020d}-{os.getpid()}.json"
     temporary = folder / f".{name}.{os.getpid()}.tmp"

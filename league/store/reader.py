@@ -52,7 +52,7 @@ class RunReader(PayoffQueries):
         path = require_run(folder)
         connection, scratch = open_read_only(path)
         try:
-            if schema.check(connection, path) == 0:
+            if schema.check_version(connection, path) == 0:
                 raise RunFolderError(f"{path} holds no league; expected a run folder made by `league train`")
             if schema.user_version(connection) < len(schema.MIGRATIONS):
                 connection, scratch = migrated_copy(connection, scratch)

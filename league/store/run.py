@@ -270,7 +270,7 @@ def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> None:
     try:
         store = RunStore.open(folder)
     except RunInUse:
-        pin_requests.leave(folder, versions, why)
+        pin_requests.leave_request(folder, versions, why)
         return
     with store:
         for version in versions:

@@ -151,7 +151,7 @@ def user_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def check(connection: sqlite3.Connection, path: Path) -> int:
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The database's version; refuses one written by newer code."""
     found = user_version(connection)
     if found > len(MIGRATIONS):
@@ -167,7 +167,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> Path | None:
     Returns the path of the backup, None where nothing was to be done or there was no data. Raises RunFolderError, with
     the database unchanged, when the result would be unsound.
     """
-    found = check(connection, path)
+    found = check_version(connection, path)
     if found == len(MIGRATIONS):
         return None
     backup = _back_up(connection, path, found) if found else None

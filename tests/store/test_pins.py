@@ -104,7 +104,7 @@ def test_what_is_gone_or_was_never_there_is_told(run: Path) -> None:
         keep_versions(run, [FIRST], "export")
     with pytest.raises(LeagueError, match="not a version"):
         keep_versions(run, [Version("nobody", 1)], "export")
-    pin_requests.leave(run, [FIRST, Version("nobody", 1)], "export")
+    pin_requests.leave_request(run, [FIRST, Version("nobody", 1)], "export")
     with RunStore.open(run, Script().retention) as store:
         store.collect_garbage()
         assert store.pins() == []
@@ -116,5 +116,5 @@ def test_a_request_that_cannot_be_written_leaves_nothing(run: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(LeagueError, match="cannot leave a request .*No space left"):
-            pin_requests.leave(run, [FIRST], "export")
+            pin_requests.leave_request(run, [FIRST], "export")
     assert requests(run) == []
