@@ -142,10 +142,12 @@ def own_config(**changes: object) -> dict[str, Any]:
     return config | changes
 
 
-def train(folder: Path, words: Sequence[str], config: dict[str, object]) -> subprocess.CompletedProcess[str]:
+def train(
+    folder: Path, words: Sequence[str], config: dict[str, object], code: str = OWN
+) -> subprocess.CompletedProcess[str]:
     """`league train` in `folder` of a config under its subfolder `lab`, where mine.py lies too."""
     (folder / "lab").mkdir()
-    (folder / "lab" / "mine.py").write_text(OWN)
+    (folder / "lab" / "mine.py").write_text(code)
     (folder / "lab" / "mine.yaml").write_text(yaml.safe_dump(config))
     env = os.environ | {"COLUMNS": "200"}
     program = [sys.executable, "-c", "from league.cli import main; main()"]  # as `league`: without the current folder
@@ -170,6 +172,15 @@ def test_own_code_beside_the_config_is_found(tmp_path: Path, config: str) -> Non
     )
     domains = {found.outcome.domain for found in outcomes if found.outcome.task == "problems"}
     assert domains and domains <= {"doubles", "sums"}
+
+
+def test_own_code_cannot_claim_the_relation_of_teaching(tmp_path: Path) -> None:
+    config = own_config()
+    config["tasks"]["rule"]["kind"] = "mine:Posing"
+    done = train(tmp_path, ["lab/mine.yaml"], config, OWN + '\n\nclass Posing(Longer):\n    relation = "teaching"\n')
+    assert done.returncode == 2, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "tasks.rule.kind: mine:Posing has the relation 'teaching', which needs the rules of" in said
 
 
 def test_wrong_settings_of_own_code_are_all_named(tmp_path: Path) -> None:
