@@ -92,7 +92,7 @@ class Meter(LiveReport):
         if not self.bare:
             super().round(league, report)
         if report.round == 0:
-            fill(league.base)
+            fill(league.bank.base if league.bank is not None else None)
         if report.round % self.step == 0 and report.round < report.rounds:  # the last round draws figures
             gc.collect()
             release_freed_memory()

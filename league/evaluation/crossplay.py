@@ -22,6 +22,7 @@ import numpy as np
 from league.errors import UserError, nearest
 from league.payoffs.matrix import FloatArray
 from league.population import Population
+from league.reporting.queries.estimates import as_arrays
 from league.reporting.views import Estimate, Matrix
 from league.seeds import derive, generator
 from league.store.reader import RunReader
@@ -73,13 +74,7 @@ class CrossPlay:
     def matrix(self) -> Matrix:
         """Mean return per pairing with its interval, for tables and figures."""
         estimates = [[_bootstrap(self.returns[r, c]) for c in range(len(self.cols))] for r in range(len(self.rows))]
-        values, low, high = (
-            np.array(
-                [[np.nan if e is None or (x := getattr(e, part)) is None else x for e in line] for line in estimates]
-            )
-            for part in ("value", "low", "high")
-        )
-        counts = np.array([[0 if e is None else e.n for e in line] for line in estimates], dtype=float)
+        values, low, high, counts = as_arrays(estimates)
         rows, cols = (tuple(player.label for player in players) for players in (self.rows, self.cols))
         return Matrix(
             f"Cross-play: {self.task}",

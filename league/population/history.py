@@ -69,17 +69,13 @@ class EvolutionHistory:
 
     def without(self, names: frozenset[str]) -> "EvolutionHistory":
         """These agents left the league."""
-
-        def left(table: Mapping[str, T]) -> dict[str, T]:
-            return {name: value for name, value in table.items() if name not in names}
-
         return replace(
             self,
-            frozen_at=left(self.frozen_at),
-            frozen_before=left(self.frozen_before),
-            since=left(self.since),
-            origin=left(self.origin),
-            start=left(self.start),
+            frozen_at=_without(self.frozen_at, names),
+            frozen_before=_without(self.frozen_before, names),
+            since=_without(self.since, names),
+            origin=_without(self.origin, names),
+            start=_without(self.start, names),
             merged=tuple(name for name in self.merged if name not in names),
         )
 
@@ -125,9 +121,9 @@ class AlarmHistory:
         """These agents left the league."""
         return replace(
             self,
-            first={agent: value for agent, value in self.first.items() if agent not in names},
-            good={agent: value for agent, value in self.good.items() if agent not in names},
-            strikes={agent: value for agent, value in self.strikes.items() if agent not in names},
+            first=_without(self.first, names),
+            good=_without(self.good, names),
+            strikes=_without(self.strikes, names),
             quarantined=tuple(agent for agent in self.quarantined if agent not in names),
         )
 
@@ -137,7 +133,7 @@ class AlarmHistory:
 
     def with_strikes(self, agent: str, count: int) -> "AlarmHistory":
         """So many roll-backs in a row; 0 forgets them."""
-        others = {name: strikes for name, strikes in self.strikes.items() if name != agent}
+        others = _without(self.strikes, frozenset({agent}))
         return replace(self, strikes=others | ({agent: count} if count else {}))
 
     def with_first(self, agent: str, measured: Mapping[str, float]) -> "AlarmHistory":
@@ -157,3 +153,8 @@ class AlarmHistory:
     def from_json(cls, data: Mapping[str, Any]) -> "AlarmHistory":
         good = {agent: Version.parse(name) for agent, name in data["good"].items()}
         return cls(dict(data["first"]), good, dict(data["strikes"]), tuple(data["quarantined"]), tuple(data["raised"]))
+
+
+def _without(table: Mapping[str, T], names: frozenset[str]) -> dict[str, T]:
+    """The rows of the agents that stay."""
+    return {name: value for name, value in table.items() if name not in names}

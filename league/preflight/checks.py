@@ -21,13 +21,11 @@ from league.model.folder import ModelFacts
 from league.preflight.model import device_problems, facts_of, model_problems
 from league.preflight.prompt_lengths import too_long
 from league.registry import add_code_folders
+from league.rollouts.matches import could_share_id
 from league.types import EXAM
 from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
 from tasks.teaching import STUDENT, TEACHER, Teaching
-
-PLACES = ("merge", "versions", "lengths", "train", "validation", "test")
-"""Words that follow a task's name in the ids of its matches; numbers do too."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +147,7 @@ def _same_match_ids(names: Collection[str]) -> Iterator[str]:
     """Ids are `round-task-place…`, so a task called like another with a place could share one."""
     for first in names:
         for other in names:
-            place = other.removeprefix(f"{first}-").partition("-")[0]
-            if other.startswith(f"{first}-") and (place.isdigit() or place in PLACES):
+            if could_share_id(first, other):
                 yield f"tasks.{other}: its matches could not be told from those of '{first}'; choose another name"
 
 
@@ -164,7 +161,7 @@ def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) ->
         chosen = config.tasks[name]
         problems += _seats(name, task, config)
         if task.relation == "teaching":
-            problems += _teaching(name, chosen, task, config.agents)
+            problems += _teaching(name, chosen, config.agents)
         elif chosen.matches and not chosen.seats and not roles & set(chosen.roles):
             problems.append(
                 f"tasks.{name}.roles: no agent has a role among {', '.join(chosen.roles)}; nobody would play"
@@ -172,7 +169,7 @@ def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) ->
     return problems
 
 
-def _teaching(name: str, chosen: TaskConfig, task: Task, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
+def _teaching(name: str, chosen: TaskConfig, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
     """Teaching needs a teacher with a domain and a student, by role or by name.
 
     Settings that mean nothing to it are refused.
@@ -193,7 +190,7 @@ def _teaching(name: str, chosen: TaskConfig, task: Task, agents: Mapping[str, Ag
             f"tasks.{name}.roles: experts teach and students learn whatever the roles; name others under "
             f"tasks.{name}.seats"
         )
-    if chosen.situations and isinstance(task, Teaching):
+    if chosen.situations:
         yield (
             f"tasks.{name}.situations: a teacher earns the improvement and a student its own answer in any "
             "situation; remove them"

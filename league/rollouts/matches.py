@@ -4,20 +4,26 @@ An id is `round-task-place…`: unique in its run, and the same whenever the sam
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
-from league.types import Episode, Match, MatchResult, Outcome, Problem, RewardMix, Score, Version
+from league.types import Episode, Match, MatchResult, Outcome, Problem, RewardMix, Score, Split, Version
+
+Place = Literal[Split, "merge", "versions", "lengths", "cross-play"]
+"""The word that follows the task in an id; a match of a round's own schedule has its number there."""
+At = tuple[int, int | Place, *tuple[int | str, ...]]
+"""(round, place…): where a match stands in its run."""
 
 
-def match_id(number: int, task: str, *place: int | str) -> str:
-    """The id of a match of round `number` (0 outside rounds); no other has its place in the task."""
-    return "-".join(map(str, (number, task, *place)))
+def could_share_id(task: str, other: str) -> bool:
+    """Whether `other` is `task` with the beginning of a place behind it, so that both could make one id."""
+    word = other.removeprefix(f"{task}-").partition("-")[0]
+    return other.startswith(f"{task}-") and (word.isdigit() or word in get_args(Place))
 
 
 def make_match(
     task: str,
     *,
-    at: tuple[int, *tuple[int | str, ...]],
+    at: At,
     seats: Mapping[str, Version],
     problems: Iterable[Problem],
     seed: int,
@@ -31,7 +37,7 @@ def make_match(
     """
     number, *place = at
     return Match(
-        id=match_id(number, task, *place),
+        id="-".join(map(str, (number, task, *place))),
         task=task,
         round=number,
         seats=seats,

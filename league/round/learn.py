@@ -77,9 +77,9 @@ def _update(
         assert error.agent is not None
         draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
 
-    if league.base is None or league.bank is None or not samples:
+    if league.bank is None or not samples:
         return {}
-    return update(league.base, league.bank, samples, hypers, league.objective(), diverged=broken)
+    return update(league.bank.base, league.bank, samples, hypers, league.objective(), diverged=broken)
 
 
 def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool) -> dict[str, float]:

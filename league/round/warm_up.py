@@ -18,13 +18,18 @@ def warm_up_all(league: League, population: Population, progress: Callable[[int,
 
     `progress` hears (step, steps).
     """
-    if league.base is None or league.bank is None:
+    if league.bank is None:
         return {}
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
     curricula = [_curriculum(league, population, m) for m in population.members.values() if m.can.has_weights]
     seed = league.config.seed
     return warm_up(
-        league.base, league.bank, curricula, supervised, seed, progress=lambda step, steps, _: progress(step, steps)
+        league.bank.base,
+        league.bank,
+        curricula,
+        supervised,
+        seed,
+        progress=lambda step, steps, _: progress(step, steps),
     )
 
 

@@ -15,7 +15,6 @@ from league.learning.advantages import Credit
 from league.learning.objective import Objective
 from league.matchmaking import Mixture
 from league.model.bank import AdapterBank
-from league.model.base import BaseModel
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
@@ -41,11 +40,6 @@ class League:
     """The adapters over the base model. None when no agent has weights: such a league needs no model."""
     backend: Backend
     store: RunStore
-
-    @property
-    def base(self) -> BaseModel | None:
-        """The base model, None when no agent has weights."""
-        return self.bank.base if self.bank is not None else None
 
     def weights(self) -> AdapterBank:
         """The adapters of a league in which somebody trains. Raises LeagueError in a scripted league."""

@@ -52,6 +52,14 @@ def unpack_scalars(block: bytes) -> np.ndarray:
     return np.frombuffer(block, SCALAR)
 
 
+def outcome_row(
+    outcome: Outcome, version_id: Callable[[Version], int], slot_id: Callable[[Outcome], int]
+) -> tuple[float, ...]:
+    """Slot, row, column and the sums of an outcome: as a match and the payoffs store it."""
+    ids = slot_id(outcome), version_id(outcome.row), version_id(outcome.col)
+    return (*ids, outcome.wins, outcome.draws, outcome.losses, outcome.n, outcome.total, outcome.total_sq)
+
+
 def pack_matches(
     matches: Sequence[MatchResult], version_id: Callable[[Version], int], slot_id: Callable[[Outcome], int]
 ) -> bytes:
@@ -68,20 +76,7 @@ def pack_matches(
                 list(astuple(mix)),
                 {seat: version_id(version) for seat, version in match.seats.items()},
                 result.void,
-                [
-                    [
-                        slot_id(o),
-                        version_id(o.row),
-                        version_id(o.col),
-                        o.wins,
-                        o.draws,
-                        o.losses,
-                        o.n,
-                        o.total,
-                        o.total_sq,
-                    ]
-                    for o in result.outcomes
-                ],
+                [outcome_row(o, version_id, slot_id) for o in result.outcomes],
             ]
         )
     return pack_rows(rows)

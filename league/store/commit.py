@@ -135,20 +135,7 @@ class RoundWriter:
         fs.executemany(self.db, "INSERT INTO transcripts (round, match, bytes, block) VALUES (?,?,?,?)", rows)
 
     def _write_payoffs(self, record: RoundRecord) -> None:
-        rows = [
-            (
-                self.slot_id(o),
-                self.version_id(o.row),
-                self.version_id(o.col),
-                o.wins,
-                o.draws,
-                o.losses,
-                o.n,
-                o.total,
-                o.total_sq,
-            )
-            for o in counted(record.matches)
-        ]
+        rows = [codec.outcome_row(o, self.version_id, self.slot_id) for o in counted(record.matches)]
         fs.executemany(self.db, UPSERT_PAYOFF, rows)
 
     def _write_ratings(self, record: RoundRecord) -> None:

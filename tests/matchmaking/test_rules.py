@@ -23,24 +23,10 @@ from league.matchmaking.draw import apportion
 from league.matchmaking.rules import RULES
 from league.payoffs.view import PayoffView
 from league.types import Outcome, Version
+from tests.helpers.outcomes import contest
 
 ME = Version("me", 10)
 EASY, EVEN, HARD = (Version(name, 0) for name in ("easy", "even", "hard"))
-
-
-def contest(row: Version, col: Version, wins: int, losses: int, draws: int = 0) -> Outcome:
-    return Outcome(
-        "contest",
-        "chess",
-        situation="default",
-        domain="",
-        row=row,
-        col=col,
-        wins=wins,
-        draws=draws,
-        losses=losses,
-        n=wins + draws + losses,
-    )
 
 
 def lesson(teacher: str, student: str, domain: str, deltas: list[float], right: int = 0, wrong: int = 0) -> Outcome:

@@ -9,25 +9,9 @@ from league.payoffs.matrix import from_counts
 from league.payoffs.ratings import MU, OVERALL, SIGMA, Belief, Ratings, interleaved, trueskill
 from league.payoffs.view import HISTORY, PayoffView
 from league.types import Outcome, Version
+from tests.helpers.outcomes import contest
 
 A, B, C = Version("a", 0), Version("b", 0), Version("c", 0)
-
-
-def contest(
-    row: Version, col: Version, wins: int, losses: int, draws: int = 0, task: str = "chess", domain: str = ""
-) -> Outcome:
-    return Outcome(
-        "contest",
-        task,
-        situation="default",
-        domain=domain,
-        row=row,
-        col=col,
-        wins=wins,
-        draws=draws,
-        losses=losses,
-        n=wins + draws + losses,
-    )
 
 
 def test_updates_agree_with_the_package_in_arbitrary_precision() -> None:

@@ -67,6 +67,17 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     return Estimate(value, low, high, min(first.n, second.n))
 
 
+def as_arrays(cells: Sequence[Sequence[Estimate | None]]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Values, low, high and n per cell, each (rows, cols).
+
+    NaN for an unknown cell or interval, and n = 0 for an unknown cell.
+    """
+    unknown = (np.nan, np.nan, np.nan, 0)
+    table = [[unknown if e is None else (e.value, e.low, e.high, e.n) for e in line] for line in cells]
+    values_RC, low_RC, high_RC, n_RC = np.moveaxis(np.array(table, dtype=np.float64), 2, 0)
+    return values_RC, low_RC, high_RC, n_RC
+
+
 def win_rates(wins: Floats, draws: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
     """Values, low and high of (wins + draws/2)/n per cell, NaN where n is 0.
 

@@ -7,13 +7,14 @@ between, on validation problems, are in `history`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from league.reporting.queries.estimates import difference, mean, proportion
+from league.reporting.queries.estimates import as_arrays, difference, mean, proportion
 from league.reporting.queries.run_status import agents_in_order
-from league.reporting.views import Comparison, Estimate, Gain, Matrix
+from league.reporting.views import Comparison, Estimate, Floats, Gain, Matrix
 from league.store.reader import RunReader
 from league.types import ROLES, Version
 
@@ -47,7 +48,7 @@ class ExamResults:
 
     def accuracy(self, agent: str, domain: str) -> Estimate | None:
         """The share of the domain's problems the agent got right; None when it did not sit them."""
-        right = self._of([agent], domain)["right"]
+        right = self._right.get((agent, domain), np.zeros(0))
         return proportion(int(right.sum()), len(right))
 
     def shares_right(self, agents: Sequence[str], domain: str) -> list[float]:
@@ -57,14 +58,19 @@ class ExamResults:
         """
         if domain == ALL:
             return [share for each in self.domains() for share in self.shares_right(agents, each)]
-        table = self._of(agents, domain).pivot(index="problem", columns="agent", values="right")
-        if table.isna().any(axis=None):
-            raise ValueError(f"{', '.join(table.columns)} sat exams of different lengths in '{domain}'")
-        return table.mean(axis=1).tolist()
+        sat = {agent: self._right[agent, domain] for agent in agents if (agent, domain) in self._right}
+        if len({len(right) for right in sat.values()}) > 1:
+            raise ValueError(f"{', '.join(sorted(sat))} sat exams of different lengths in '{domain}'")
+        return np.mean(list(sat.values()), axis=0).tolist() if sat else []
 
-    def _of(self, agents: Sequence[str], domain: str) -> "pd.DataFrame":
-        answers = self.answers
-        return answers[answers["agent"].isin(agents) & (answers["domain"] == domain)]
+    @cached_property
+    def _right(self) -> Mapping[tuple[str, str], Floats]:
+        """(agent, domain) → 1 or 0 for each problem, in order.
+
+        The table is grouped once, for all questions to it.
+        """
+        groups = self.answers.groupby(["agent", "domain"], sort=False)["right"]
+        return {(agent, domain): right.to_numpy(float) for (agent, domain), right in groups}
 
 
 def read_exam(state: Mapping[str, Any], which: Which) -> ExamResults | None:
@@ -134,10 +140,7 @@ def accuracy_matrix(reader: RunReader, which: Which) -> Matrix | None:
         return None
     rows = tuple(name for name in agents_in_order(reader) if name in exam.versions)
     cols = tuple(exam.domains())
-    found = [exam.accuracy(agent, domain) for agent in rows for domain in cols]
-    cells = [(np.nan, np.nan, np.nan, 0) if e is None else (e.value, e.low, e.high, e.n) for e in found]
-    shape = (len(rows), len(cols))
-    values_RC, low_RC, high_RC, n_RC = (part.reshape(shape) for part in np.array(cells, dtype=float).T)
+    values_RC, low_RC, high_RC, n_RC = as_arrays([[exam.accuracy(agent, domain) for domain in cols] for agent in rows])
     return Matrix(
         f"Held-out accuracy, {'first' if which == 'start' else 'last'} exam",
         "share right",

@@ -36,19 +36,13 @@ def answer_table(results: StoredResults) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    parts = [
-        pd.DataFrame(
-            {
-                "teacher": result["teacher"],
-                "student": result["student"],
-                "match": np.arange(len(result["control"])) // result.get("similar", 1),
-                **{arm: [int(bit) for bit in result[arm]] for arm in ("control", "taught", "shuffled")},
-            }
-        )
+    arms = ("control", "taught", "shuffled")
+    rows = [
+        (result["teacher"], result["student"], place // result.get("similar", 1), *map(int, bits))
         for result in results
+        for place, bits in enumerate(zip(*(result[arm] for arm in arms), strict=True))
     ]
-    columns = ["teacher", "student", "match", "control", "taught", "shuffled"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.DataFrame(rows, columns=["teacher", "student", "match", *arms])
 
 
 # ------------------------------------------------------------------------------------- at the first and last exam
