@@ -19,6 +19,8 @@ PlayerRole = Literal["expert", "student", "co-player", "exploiter", "scripted", 
 Role = Literal[PlayerRole, "past"]
 Split = Literal["train", "validation", "test"]
 JointMode = Literal["aligned", "cross"]
+Channel = Literal["own_samples", "worked_replies", "lessons", "distillation", "supervised"]
+"""Ways in which an agent learns; every gradient names its own."""
 Relation = Literal["contest", "teaching", "cooperation"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -307,9 +309,47 @@ class Score:
     outcomes: tuple[Outcome, ...] = ()
     void: frozenset[tuple[int, str]] = frozenset()
     """(node id, seat) pairs to leave out of learning."""
+    examples: tuple["UsefulExample", ...] = ()
+    """Replies that another prompt should learn."""
+    unaided: tuple["UnaidedAnswers", ...] = ()
+    """How often seats answered right without help, on problems they had not learned from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsefulExample:
+    """A right reply that a learner should give to its own, unaided prompt: how teaching reaches weights."""
+
+    channel: Literal["worked_replies", "lessons"]
+    node: int
+    """The node of the reply."""
+    speaker: str
+    """The seat whose reply it is."""
+    learner: str
+    """The seat that learns it."""
+    teacher: str
+    """The seat to whose credit it goes."""
+    domain: str
+    prompt: tuple[Message, ...]
+    """The learner's unaided prompt, without the agent's own instructions."""
+    weight: float
+    """What it counts for, above 0 and at most 1."""
+
+
+@dataclass(frozen=True)
+class UnaidedAnswers:
+    """`right` of `n` answers of a seat to problems of a domain, without any help."""
+
+    seat: str
+    domain: str
+    right: float
+    n: int
 
 
 # ------------------------------------------------------------------------------------------------- learning
+SampleRule = Literal["policy_gradient", "clip", "shaped", "distillation"]
+"""What a sample's tokens minimise; see league.learning.objective."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One completion to learn from, or one supervised target (advantage 1)."""
@@ -321,6 +361,11 @@ class Sample:
     """Behaviour log-probabilities; empty for supervised targets."""
     advantage: float
     sampling: Sampling = Sampling()
+    channel: Channel = "own_samples"
+    teacher: Version | None = None
+    """Whose knowledge it carries; None for what an agent learns by itself."""
+    domain: str = ""
+    rule: SampleRule = "policy_gradient"
 
 
 @dataclass(frozen=True)

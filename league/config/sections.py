@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from league.config.base import Count, Decay, Name, Positive, Rate, Section, Weight
+from league.config.base import Chance, Count, Decay, Name, Positive, Rate, Section, Weight
 from league.config.evolution import EvolutionConfig
 from league.types import ROLES, Capabilities, PlayerRole
 
@@ -209,6 +209,62 @@ class TaskConfig(Section):
     settings: dict[str, Any] = {}
 
 
+class WorkedRepliesConfig(Section):
+    """Students learn a teacher's right replies to fresh problems. See league.learning.channels.worked_replies."""
+
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    gate: bool = True
+    """Learn only from who is surely better than the student in the domain."""
+
+
+class LessonsConfig(Section):
+    """Students learn, without the example, what they answered right with it. See league.learning.channels.lessons."""
+
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    control_below: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Only problems that the student mostly failed without the example."""
+    off_policy: Literal["nll", "clip", "shaped"] = "nll"
+    """How replies drawn from another prompt are weighed."""
+    clip: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """ε of `clip`."""
+    shaping: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """γ of `shaped`."""
+
+
+class DistillationConfig(Section):
+    """Students move towards their teacher on their own replies. See league.learning.channels.distillation."""
+
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    gate: bool = True
+    """Learn only from who is surely better than the student in the domain."""
+    bridge: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Unaided accuracy that a student must have reached in the domain; 0 starts cold."""
+    limit: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """Bound of a token's log-ratio, in nats."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the student's unaided replies that are scored by the teacher."""
+
+
+class ChannelsConfig(Section):
+    """The ways in which agents learn in a round; null switches one off."""
+
+    own_samples: bool = True
+    """Each agent's own replies, by MAGRPO."""
+    worked_replies: WorkedRepliesConfig | None = None
+    lessons: LessonsConfig | None = None
+    distillation: DistillationConfig | None = None
+    learning_rate: Rate = 1e-3
+    """Of worked replies and lessons, which are learned as texts, in steps of their own."""
+    batch: Positive = 8
+    """Their samples per optimizer step."""
+    confidence: Chance = 0.9
+    """One-sided, of the bounds by which one player is surely better than another."""
+    half_life: Annotated[float, Field(gt=0, le=1e6)] = 4.0
+    """Rounds after which an agent's earlier answers count half."""
+    pasts: bool = False
+    """Frozen versions may teach too: in each domain whoever has the best lower bound."""
+
+
 class LearningConfig(Section):
     learning_rate: Rate = 2e-4
     teacher_learning_rate: Rate | None = None
@@ -231,6 +287,7 @@ class LearningConfig(Section):
     """
     tokens_per_microbatch: Positive = 1024
     checkpointing: bool = False
+    channels: ChannelsConfig = ChannelsConfig()
 
 
 class AlarmConfig(Section):
