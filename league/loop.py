@@ -19,6 +19,7 @@ from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
 from league.rollouts import play
 from league.round.commit import commit
+from league.round.competence import examined, handed_on
 from league.round.evolve import evolve
 from league.round.guard import guard
 from league.round.learn import learn
@@ -162,11 +163,12 @@ def _measure(league: League, state: LeagueState, draft: RoundDraft, ends: bool) 
         exams["start"] = found.to_json()
     if ends:
         exams["end"] = found.to_json()
-    return replace(state.counted(draft.number, found.matches), exams=exams)
+    return replace(examined(state.counted(draft.number, found.matches), found.exams), exams=exams)
 
 
 def _commit_and_report(league: League, state: LeagueState, draft: RoundDraft, audience: Audience) -> LeagueState:
     """The round exists once the commit returns; then people hear of it."""
+    state = handed_on(state, draft.versions, league.config.learning.channels.half_life)
     with timed(league.store, draft, "commit"):
         state = commit(league, state, draft)
     with timed(league.store, draft, "report"):

@@ -18,6 +18,7 @@ __all__ = ["TASKS", "Task", "check_task", "make_task"]
 
 TASKS: dict[str, str] = {
     "teaching": "tasks.teaching:Teaching",
+    "worked_replies": "tasks.worked_replies:WorkedReplies",
     "contest": "tasks.contest:Contest",
     "matrix_game": "tasks.games.matrix_games:MatrixGame",
     "kuhn_poker": "tasks.games.kuhn_poker:KuhnPoker",

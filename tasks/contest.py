@@ -18,7 +18,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from league.types import Episode, Match, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
+from league.types import (
+    Episode,
+    Match,
+    Outcome,
+    Problem,
+    Relation,
+    Sampling,
+    Score,
+    Split,
+    TreePath,
+    Turn,
+    UnaidedAnswers,
+)
 from tasks.rewards import mixed_reward
 from tasks.task import Task
 
@@ -86,7 +98,11 @@ class Contest(Task):
             for seat in match.seats
         }
         metrics["accuracy"] = fmean(metrics.values())
-        return Score(rewards, metrics, tuple(self._outcomes(match, right)))
+        unaided = (
+            UnaidedAnswers(seat, match.problems[about].domain, sum(found), len(found))
+            for (seat, about), found in right.items()
+        )
+        return Score(rewards, metrics, tuple(self._outcomes(match, right)), unaided=tuple(unaided))
 
     def _outcomes(self, match: Match, right: Mapping[tuple[str, int], Sequence[float]]) -> list[Outcome]:
         """One outcome per unordered pair of versions and domain, the smaller version as the row."""

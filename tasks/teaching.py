@@ -13,14 +13,29 @@ The teacher never sees q. c₀ cancels in the teacher's advantage but is what th
 everybody speaks once, greedily: more problems measure better than more samples of one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from league.types import Episode, Match, Message, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
+from league.types import (
+    Decision,
+    Episode,
+    Match,
+    Message,
+    Outcome,
+    Problem,
+    Relation,
+    Sampling,
+    Score,
+    Split,
+    TreePath,
+    Turn,
+    UnaidedAnswers,
+    UsefulExample,
+)
 from tasks.domains import Domain
 from tasks.leakage import overlap
 from tasks.task import Task
@@ -172,6 +187,7 @@ class Teaching(Task):
         }
         explain = next(decision for decision in episode.roots if decision.turn.tag == "explain")
         rewards: dict[int, dict[str, float]] = {node: {STUDENT: value} for node, value in correct.items()}
+        examples: list[UsefulExample] = []
         taught: dict[int | None, list[float]] = {about: [] for about in control}
         teacher_rewards, penalties, leaks = [], [], 0
         for node in explain.nodes:
@@ -185,6 +201,8 @@ class Teaching(Task):
                 leaked = overlap(text, domain.solution(match.problems[about or 0])) >= self.leak_limit
                 leaks += leaked
                 gains.append(0.0 if leaked else share - control[about])
+                if not leaked and about is not None and match.purpose == "train":
+                    examples += self._rescued(answered, match.problems[about], correct, 1.0 - control[about])
             rewards[node.id] = {TEACHER: fmean(gains) - penalty}
             teacher_rewards.append(rewards[node.id][TEACHER])
             penalties.append(penalty)
@@ -204,7 +222,32 @@ class Teaching(Task):
             arm = fmean(correct[node.id] for decision in shuffled for node in decision.nodes)
             metrics |= {"shuffled_accuracy": arm, "shuffled_improvement": arm - metrics["control_accuracy"]}
         right = [correct[leaf.id] for node in explain.nodes for answered in node.next for leaf in answered.nodes]
-        return Score(rewards, metrics, (self._outcome(match, shown.domain, deltas, right),))
+        tried = [decision for decision in episode.roots if decision.turn.tag == "control"]
+        unaided = tuple(
+            UnaidedAnswers(STUDENT, shown.domain, sum(correct[node.id] for node in decision.nodes), len(decision.nodes))
+            for decision in tried
+        )
+        outcome = self._outcome(match, shown.domain, deltas, right)
+        return Score(rewards, metrics, (outcome,), examples=tuple(examples), unaided=unaided)
+
+    def _rescued(
+        self, answered: Decision, problem: Problem, correct: Mapping[int, float], weight: float
+    ) -> list[UsefulExample]:
+        """Right answers of the taught arm, to be learned without the example; none where the control always was."""
+        return [
+            UsefulExample(
+                channel="lessons",
+                node=node.id,
+                speaker=STUDENT,
+                learner=STUDENT,
+                teacher=TEACHER,
+                domain=problem.domain,
+                prompt=self.domains[problem.domain].prompt(problem),
+                weight=weight,
+            )
+            for node in answered.nodes
+            if weight > 0 and correct[node.id] > 0.5
+        ]
 
     def _correctness(self, episode: Episode, domain: Domain) -> dict[int, float]:
         """node id → 1.0 or 0.0 for every answer of the student."""

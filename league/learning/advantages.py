@@ -8,7 +8,7 @@ For seat i at a node (Liu, Liang, Lyu, Amato, arXiv 2508.04652, with the childre
 
 Options: `normalise` divides by the group's standard deviation (off in the paper), `leave_one_out` takes the baseline
 over the other replies only, which multiplies A by G/(G−1). A group without variance teaches nothing and is dropped,
-so it costs nothing. With one sample per group every advantage is zero: such groups are dropped too.
+so it costs nothing. One reply alone is no group.
 
 Left out on purpose: the loss, which sees only samples.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from league.errors import TrainingDiverged
-from league.types import Decision, Episode, Node, Sample, Score
+from league.types import Decision, Episode, Node, Sample, Score, Turn
 
 SPREAD = 1e-9
 """A group whose returns differ by less than this has no variance: it is floating-point noise."""
@@ -99,6 +99,11 @@ def groups(episode: Episode, score: Score, discount: float) -> list[Group]:
     return found
 
 
+def domain_of(episode: Episode, turn: Turn) -> str:
+    """The domain of the problem a turn is about; "" where it is about none."""
+    return "" if turn.about is None else episode.match.problems[turn.about].domain
+
+
 def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozenset[str] | set[str]) -> EpisodeSamples:
     """Samples of the seats whose agents are trainable, and the advantages of all.
 
@@ -112,7 +117,7 @@ def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozen
         advantages = group.advantages(credit)
         for node in group.decision.nodes:
             shown[node.id, group.seat] = advantages.get(node.picks[group.seat], 0.0)
-        if agent not in trainable:
+        if agent not in trainable or len(group.decision.replies[group.seat]) < 2:
             continue
         total += 1
         flat += not advantages
@@ -127,6 +132,7 @@ def learn_from(episode: Episode, score: Score, credit: Credit, trainable: frozen
                         logprobs=spoken.logprobs,
                         advantage=advantage,
                         sampling=group.decision.turn.sampling[group.seat],
+                        domain=domain_of(episode, group.decision.turn),
                     )
                 )
     return EpisodeSamples(tuple(samples), total, flat, shown)

@@ -26,6 +26,8 @@ from league.types import Episode, Reply, Score
 Action = Literal["warn", "roll back", "quarantine"]
 BELOW = frozenset({"entropy_low"})
 """Signs that are alarming when small; all others when large."""
+UNAIDED = frozenset({"answer", "control", "work", "probe"})
+"""Tags of turns in which an agent answers a problem alone."""
 RELATIVE = {"entropy_low": "entropy", "entropy_high": "entropy", "length": "length"}
 """sign → the measured quantity it compares with the agent's first round."""
 
@@ -75,8 +77,9 @@ def speech(
                     continue
                 said.setdefault(agent, []).extend(replies)
                 rewards = [score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes]
-                groups.setdefault(agent, []).append(max(rewards) - min(rewards) < 1e-9)
-                if decision.turn.tag in ("answer", "control"):
+                if len(replies) > 1:
+                    groups.setdefault(agent, []).append(max(rewards) - min(rewards) < 1e-9)
+                if decision.turn.tag in UNAIDED:
                     right.setdefault(agent, []).extend(rewards)
     found = {}
     for agent, replies_of in said.items():
@@ -84,8 +87,9 @@ def speech(
             "length": fmean(len(reply.tokens) for reply in replies_of),
             "capped": fmean(reply.finish == "length" for reply in replies_of),
             "repetition": fmean(repeated_share(reply.text) for reply in replies_of),
-            "flat_groups": fmean(groups[agent]),
         }
+        if agent in groups:
+            found[agent]["flat_groups"] = fmean(groups[agent])
         if agent in right:
             found[agent]["train_accuracy"] = fmean(right[agent])
     return found

@@ -13,21 +13,27 @@ set is recomputed under the current weights, holds the sampled token in any case
 gradient. The KL term uses the untruncated distribution at the same temperature on both sides. Temperature 0 is taken
 as 1 (supervised).
 
+A sample's own `rule` may ask for another g than that of the objective: `clip` and `shaped` (replies that were drawn
+from another prompt, league.learning.channels.lessons), or `distillation`, whose term is the reverse KL to its teacher
+over the whole vocabulary, weighted by A (league.learning.channels.distillation).
+
 Because every term is a function of logits at one position, the gradient reaching the hidden states is known in closed
 form, so each chunk of logits is computed once, used, and freed; logits exist only at positions that carry loss.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from league.errors import ConfigError
+from league.learning.channels.distillation import reverse_kl
+from league.learning.channels.lessons import clipped_surrogate, shaped_surrogate
 from league.model.grammar import unpack_mask
 from league.model.sampling import BLOCK, RowSampling, log_total, truncate
-from league.types import Hyper
+from league.types import Hyper, SampleRule
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,12 @@ class Objective:
     betas: tuple[float, float] = (0.9, 0.99)
     tokens_per_microbatch: int = 1024
     checkpointing: bool = False
+    off_policy_clip: float = 0.2
+    """ε of samples with the rule `clip`."""
+    shaping: float = 0.1
+    """γ of samples with the rule `shaped`."""
+    log_ratio_limit: float = 2.0
+    """Bound of a token's log-ratio to its teacher in samples with the rule `distillation`, in nats."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -57,6 +69,9 @@ class Objective:
             "minibatches: expected at least 1": self.minibatches >= 1,
             "max_grad_norm: expected a positive number": self.max_grad_norm > 0,
             "tokens_per_microbatch: expected at least 1": self.tokens_per_microbatch >= 1,
+            "off_policy_clip: expected a value between 0 and 1": 0 < self.off_policy_clip < 1,
+            "shaping: expected a positive number": self.shaping > 0,
+            "log_ratio_limit: expected a positive number": self.log_ratio_limit > 0,
         }
         problems = [f"objective.{text}" for text, good in checks.items() if not good]
         if problems:
@@ -65,6 +80,10 @@ class Objective:
     def needs(self, advantage: float, hyper: Hyper) -> bool:
         """Whether a sample with this advantage has any gradient."""
         return advantage != 0.0 or hyper.kl != 0.0 or self.entropy != 0.0
+
+
+RULES: tuple[SampleRule, ...] = get_args(SampleRule)
+POLICY_GRADIENT, CLIP, SHAPED, DISTILLATION = range(len(RULES))
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,10 @@ class LossPositions:
     """Index of the agent."""
     sampling: RowSampling
     """How each token was sampled."""
+    rule_N: Tensor
+    """Index of each token's rule in RULES."""
+    teacher_NH: Tensor | None = None
+    """Hidden states of the teachers, where any sample distils; rows of other samples mean nothing."""
     allowed_NW: Tensor | None = None
     """Packed grammar masks, where any completion was sampled under a grammar."""
 
@@ -98,14 +121,17 @@ class LossPositions:
             kl_N=self.kl_N[part],
             owner_N=self.owner_N[part],
             sampling=self.sampling.rows(index),
+            rule_N=self.rule_N[part],
+            teacher_NH=None if self.teacher_NH is None else self.teacher_NH[part],
             allowed_NW=None if self.allowed_NW is None else self.allowed_NW[part],
         )
 
 
-SUMS = ("loss", "kl", "entropy", "clipped", "logprob", "tokens")
+SUMS = ("loss", "kl", "entropy", "clipped", "logprob", "tokens", "teacher_kl", "distilled")
 """What is summed per agent.
 
-The weighted loss; and over tokens: k3, entropy, 1 where the clip acted, log-probability, 1.
+The weighted loss; and over tokens: k3, entropy, 1 where the clip acted, log-probability, 1, KL to the teacher, 1 where
+there is one.
 """
 
 
@@ -134,14 +160,22 @@ def head_gradient(
             block_nV = logits_nV[start : start + size]
             part = slice(at + start, at + start + len(block_nV))
             known = None if reference_N is None else reference_N[part]
-            dscores_nV, logprobs_N[part] = _slope(block_nV.float(), positions.part(part), objective, known, sums)
+            dscores_nV, logprobs_N[part] = _slope(
+                block_nV.float(), positions.part(part), head_VH, objective, reference_N=known, sums=sums
+            )
             block_nV.copy_(dscores_nV)
         grad_NH[at : at + chunk] = logits_nV @ head_VH
     return grad_NH, sums, logprobs_N
 
 
 def _slope(
-    scores_NV: Tensor, positions: LossPositions, objective: Objective, reference_N: Tensor | None, sums: Tensor
+    scores_NV: Tensor,
+    positions: LossPositions,
+    head_VH: Tensor,
+    objective: Objective,
+    *,
+    reference_N: Tensor | None,
+    sums: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """(gradient at the logits [N, V], log-probabilities [N]) of some positions; adds to sums.
 
@@ -170,6 +204,11 @@ def _slope(
         coefficient_N = coefficient_N + positions.kl_N * kl_slope_N
     coefficient_N = coefficient_N * positions.weight_N / sampling.temperature_R
     entropy_N = total_N - _expectation(probability_NV, scores_NV, bounded)
+    distilled = _distillation_term(scores_NV, total_N, positions, head_VH, objective)
+    teacher_kl_N = torch.zeros_like(loss_N)
+    if distilled is not None:
+        teacher_kl_N[distilled.rows] = distilled.kl_n
+        loss_N = loss_N + positions.advantage_N * teacher_kl_N
     if objective.entropy:
         # dH/dz = −p (log p + H); the loss holds −entropy · H
         slope_NV = probability_NV * (probability_NV.clamp_min(1e-30).log() + entropy_N[:, None])
@@ -180,26 +219,71 @@ def _slope(
         more_N = positions.kl_N * kl_slope_N * positions.weight_N / sampling.temperature_R
         dscores_NV.addcmul_(unbounded_NV, -more_N[:, None])
         coefficient_N = coefficient_N + more_N
+    if distilled is not None:
+        dscores_NV[distilled.rows] += distilled.slope_nV
     dscores_NV.scatter_add_(1, positions.tokens_N[:, None], coefficient_N[:, None])
     weighted_N = positions.weight_N * (loss_N + positions.kl_N * kl_N - objective.entropy * entropy_N)
-    rows = torch.stack([weighted_N, kl_N, entropy_N, clipped_N, logprob_N, torch.ones_like(loss_N)], 1)
+    taught_N = (positions.rule_N == DISTILLATION).to(loss_N.dtype)
+    ones_N = torch.ones_like(loss_N)
+    rows = torch.stack([weighted_N, kl_N, entropy_N, clipped_N, logprob_N, ones_N, teacher_kl_N, taught_N], 1)
     sums.index_add_(0, positions.owner_N.cpu(), rows.cpu().double())
     return dscores_NV, logprob_N
+
+
+@dataclass(frozen=True)
+class _Distilled:
+    """The positions of a block that distil (n of its N), and what they add."""
+
+    rows: Tensor
+    kl_n: Tensor
+    slope_nV: Tensor
+    """Weighted gradient at the logits."""
+
+
+def _distillation_term(
+    scores_NV: Tensor, total_N: Tensor, positions: LossPositions, head_VH: Tensor, objective: Objective
+) -> _Distilled | None:
+    """The KL to the teacher at the positions that distil; None where there are none."""
+    rows = (positions.rule_N == DISTILLATION).nonzero().squeeze(1)
+    if positions.teacher_NH is None or not len(rows):
+        return None
+    temperature_n = positions.sampling.temperature_R[rows]
+    logq_nV = torch.nn.functional.linear(positions.teacher_NH[rows], head_VH).float() / temperature_n[:, None]
+    logp_nV = scores_NV[rows] - total_N[rows, None]
+    kl_n, slope_nV = reverse_kl(logp_nV, logq_nV.log_softmax(1), objective.log_ratio_limit)
+    weight_n = positions.advantage_N[rows] * positions.weight_N[rows] / temperature_n
+    return _Distilled(rows, kl_n, slope_nV * weight_n[:, None])
 
 
 def _policy_term(logprob_N: Tensor, positions: LossPositions, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:
     """(d loss / d log π, loss, 1 where the clip cut the gradient), each [N], before weighting."""
     advantage_N = positions.advantage_N
     if objective.clip is None:
-        return -advantage_N, -advantage_N * logprob_N, torch.zeros_like(logprob_N)
-    known_N = torch.isfinite(positions.behaviour_N)
-    ratio_N = (logprob_N - torch.where(known_N, positions.behaviour_N, logprob_N)).exp()
-    bounded_N = ratio_N.clamp(1 - objective.clip, 1 + objective.clip)
-    cut_N = (bounded_N * advantage_N < ratio_N * advantage_N) & known_N
-    surrogate_N = -torch.where(cut_N, bounded_N, ratio_N) * advantage_N
-    slope_N = torch.where(cut_N, 0.0, -ratio_N * advantage_N)
-    loss_N = torch.where(known_N, surrogate_N, -advantage_N * logprob_N)
-    return torch.where(known_N, slope_N, -advantage_N), loss_N, cut_N.float()
+        slope_N, loss_N, cut_N = -advantage_N, -advantage_N * logprob_N, torch.zeros_like(logprob_N)
+    else:
+        known_N = torch.isfinite(positions.behaviour_N)
+        ratio_N = (logprob_N - torch.where(known_N, positions.behaviour_N, logprob_N)).exp()
+        bounded_N = ratio_N.clamp(1 - objective.clip, 1 + objective.clip)
+        beyond_N = (bounded_N * advantage_N < ratio_N * advantage_N) & known_N
+        surrogate_N = -torch.where(beyond_N, bounded_N, ratio_N) * advantage_N
+        slope_N = torch.where(known_N, torch.where(beyond_N, 0.0, -ratio_N * advantage_N), -advantage_N)
+        loss_N = torch.where(known_N, surrogate_N, -advantage_N * logprob_N)
+        cut_N = beyond_N.float()
+    if not bool((positions.rule_N != POLICY_GRADIENT).any()):
+        return slope_N, loss_N, cut_N
+    nothing_N = torch.zeros_like(logprob_N)
+    clip_N, clip_slope_N = clipped_surrogate(logprob_N, positions.behaviour_N, objective.off_policy_clip)
+    shaped_N, shaped_slope_N = shaped_surrogate(logprob_N, positions.behaviour_N, objective.shaping)
+    for rule, value_N, d_N in (
+        (CLIP, clip_N, clip_slope_N),
+        (SHAPED, shaped_N, shaped_slope_N),
+        (DISTILLATION, nothing_N, nothing_N),
+    ):
+        here_N = positions.rule_N == rule
+        slope_N = torch.where(here_N, -advantage_N * d_N, slope_N)
+        loss_N = torch.where(here_N, -advantage_N * value_N, loss_N)
+        cut_N = torch.where(here_N, (d_N == 0).float() if rule == CLIP else nothing_N, cut_N)
+    return slope_N, loss_N, cut_N
 
 
 def _kl_term(logprob_N: Tensor, reference_N: Tensor | None) -> tuple[Tensor, Tensor]:

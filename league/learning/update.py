@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from league.errors import ConfigError, LeagueError, TrainingDiverged
-from league.learning.objective import SUMS, LossPositions, Objective, head_gradient, hyper_of, reference_logprobs
+from league.learning.objective import RULES, SUMS, LossPositions, Objective, head_gradient, hyper_of, reference_logprobs
 from league.learning.optimizer import adamw, norm_of
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
+from league.model.engine import Engine
 from league.model.engine_choice import engine_for
 from league.model.grammar import Grammars
 from league.model.memory import release_freed_memory
@@ -52,6 +53,10 @@ class AgentUpdate:
     mean_logprob: float
     steps: int
     """Optimizer steps taken, 0 when nothing carried a gradient."""
+    teacher_kl: float | None = None
+    """Mean KL to the teacher per token that was distilled; None where none was."""
+    distilled: int = 0
+    """Tokens that were distilled, each read by its teacher too."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,13 @@ def _check(
             raise LeagueError(f"agent {sample.agent}: a sample with an empty completion cannot be learned from")
         if not sample.prompt_tokens:
             raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
+        if sample.rule in ("clip", "shaped") and not sample.logprobs:
+            raise LeagueError(f"agent {sample.agent}: a sample with the rule '{sample.rule}' needs log-probabilities")
+        if sample.rule == "distillation" and (_teacher(sample) not in bank or _bounded(sample.sampling)):
+            raise LeagueError(
+                f"agent {sample.agent}: a sample to distil needs a teacher with an adapter here, and the whole "
+                f"vocabulary: {sample.teacher}, {sample.sampling}"
+            )
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
             raise LeagueError(
                 f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} "
@@ -175,6 +187,11 @@ def _check(
             raise LeagueError(
                 f"agent {sample.agent}: a sample of more than {base.context} tokens does not fit the context"
             )
+
+
+def _bounded(sampling: Sampling) -> bool:
+    """Whether only a part of the vocabulary could be drawn."""
+    return sampling.grammar is not None or sampling.top_k > 0 or sampling.top_p < 1.0
 
 
 def _minibatch(
@@ -211,7 +228,7 @@ def _accumulate(
         if number:
             release_freed_memory()  # micro-batches differ in shape, and what one leaves behind does not fit the next
         items = [batch[i] for i in micro_batch.order]
-        positions = _loss_positions(items, hypers, base)
+        positions = _loss_positions(items, hypers, base, _teacher_states(engine, items, objective, base))
         rows = [batch_rows[i] for i in micro_batch.order]
         who = [versions[item.owner] for item in items]
         reference_N = None
@@ -233,7 +250,40 @@ def _accumulate(
     return grads, list(sums)
 
 
-def _loss_positions(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseModel) -> LossPositions:
+def _teacher_states(engine: Engine, items: Sequence[_Weighted], objective: Objective, base: BaseModel) -> Tensor | None:
+    """Hidden states [N, H] of the teachers on the completions that distil; None without any.
+
+    Rows of other completions are left as they are.
+    """
+    distilled = [place for place, item in enumerate(items) if item.sample.rule == "distillation"]
+    if not distilled:
+        return None
+    lengths = [len(item.sample.tokens) for item in items]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    states_NH = torch.zeros(int(starts[-1]), base.head_VH.shape[1], dtype=base.dtype, device=base.device)
+    rows = [(items[place].sample.prompt_tokens, items[place].sample.tokens) for place in distilled]
+    teachers = [_teacher(items[place].sample) for place in distilled]
+    with torch.no_grad():
+        for part in engine.plan(rows, teachers, objective.tokens_per_microbatch):
+            found_NH = engine.run(
+                [rows[i] for i in part.order], [teachers[i] for i in part.order], None, False
+            ).hidden_NH
+            at = 0
+            for place in (distilled[i] for i in part.order):
+                states_NH[int(starts[place]) : int(starts[place + 1])] = found_NH[at : at + lengths[place]]
+                at += lengths[place]
+    return states_NH
+
+
+def _teacher(sample: Sample) -> Version:
+    if sample.teacher is None:
+        raise LeagueError(f"agent {sample.agent}: a sample to distil has no teacher")
+    return sample.teacher
+
+
+def _loss_positions(
+    items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseModel, teacher_NH: Tensor | None
+) -> LossPositions:
     """The positions of the items' completions, in order."""
     device = base.device
     lengths = torch.tensor([len(item.sample.tokens) for item in items])
@@ -254,6 +304,8 @@ def _loss_positions(items: Sequence[_Weighted], hypers: Sequence[Hyper], base: B
         kl_N=spread([hypers[item.owner].kl for item in items]),
         owner_N=owner_N.to(device),
         sampling=RowSampling.of(settings, device),
+        rule_N=torch.tensor([RULES.index(item.sample.rule) for item in items]).repeat_interleave(lengths).to(device),
+        teacher_NH=teacher_NH,
         allowed_NW=_allowed(items, base),
     )
 
@@ -359,4 +411,6 @@ def _report(agent: str, samples: int, totals: Tensor, norm: float, steps: int) -
         clip_fraction=mean["clipped"],
         mean_logprob=mean["logprob"],
         steps=steps,
+        teacher_kl=value["teacher_kl"] / value["distilled"] if value["distilled"] else None,
+        distilled=int(value["distilled"]),
     )

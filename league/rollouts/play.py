@@ -115,17 +115,19 @@ def _requests(state: _MatchInPlay, number: int, turn: Turn, players: Mapping[str
     for seat, prompt in turn.prompts.items():
         version: Version = state.match.seats[seat]
         system = players.get(version.agent, Player()).system
-        messages = _with_instructions(prompt, system) if system else prompt
+        messages = with_instructions(prompt, system)
         seed = derive(state.match.seed, "decision", number, "seat", seat)
         made.append(Request(None if version == BASE else version, messages, turn.samples, turn.sampling[seat], seed))
     return made
 
 
-def _with_instructions(prompt: tuple[Message, ...], system: str) -> tuple[Message, ...]:
-    """The player's own instructions before the task's, in one system message.
+def with_instructions(prompt: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
+    """The player's own instructions, if any, before the task's, in one system message.
 
     Templates know only one.
     """
+    if not system:
+        return prompt
     if prompt and prompt[0].role == "system":
         return (Message("system", f"{system}\n\n{prompt[0].content}"), *prompt[1:])
     return (Message("system", system), *prompt)

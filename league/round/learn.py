@@ -1,17 +1,25 @@
-"""From a round's episodes to its update: credit, one fused step for all who learn, its numbers."""
+"""From a round's episodes to its updates: credit, useful examples, one fused step a channel group, their numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
-from league.learning.advantages import EpisodeSamples, collect_samples, learn_from
-from league.learning.alarms import Alarm
+from league.learning.advantages import EpisodeSamples, collect_samples, domain_of, learn_from
+from league.learning.alarms import UNAIDED, Alarm
+from league.learning.channels.distillation import distillation_samples
+from league.learning.channels.examples import useful_examples
+from league.learning.channels.gate import teachers_of
+from league.learning.channels.lessons import lesson_samples
+from league.learning.channels.worked_replies import worked_reply_samples
 from league.learning.update import AgentUpdate, update
 from league.population import Population
-from league.rollouts import result_of, transcript
+from league.rollouts import result_of, transcript, with_instructions
+from league.round.candidates import able_teachers
+from league.round.competence import answered
 from league.round.values import RoundDraft
 from league.runtime.league import League, LeagueState
-from league.types import Episode, Hyper, MatchResult, Sample, Score
+from league.seeds import generator
+from league.types import Episode, Hyper, MatchResult, Message, Reply, Sample, Sampling, Score, Version
 
 
 def learn(
@@ -21,19 +29,28 @@ def learn(
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
 ) -> tuple[LeagueState, dict[str, AgentUpdate]]:
-    """Credit and one fused update; the match results go into the draft.
+    """Credit and the updates of every channel; the match results go into the draft.
 
-    Returns (state, agent → what was done).
+    First one fused update from everyone's own replies (MAGRPO and distillation), then the replies that are learned as
+    texts (worked replies and lessons), in steps of their own. Returns (state, agent → what was done).
     """
+    state = answered(state, episodes, scores)
     samples, flat = _samples(league, state.population, draft, episodes, scores)
+    channels = league.config.learning.channels
+    own = (samples if channels.own_samples else []) + list(_distilled(league, state, episodes, scores))
+    texts = list(_texts(league, state, draft, episodes, scores))
     hypers = {name: member.hyper for name, member in state.population.members.items()}
-    updates = _update(league, draft, samples, hypers)
+    updates = _update(league, draft, own, hypers)
+    learned = _update_texts(league, draft, texts)
     spoken = (replies for each in episodes for _, d in each.decisions() for replies in d.replies.values())
     sampled = sum(len(reply.tokens) for replies in spoken for reply in replies)
-    trained = sum(done.tokens for done in updates.values())
+    trained = sum(done.tokens for done in (*updates.values(), *learned))
     draft.scalars |= {"tokens/sampled": float(sampled), "tokens/trained": float(trained), "groups/flat": flat}
     for agent, done in updates.items():
         draft.scalars |= _update_scalars(agent, done, hypers[agent], clips=league.objective().clip is not None)
+    for each in learned:
+        updates.setdefault(each.agent, each)
+    draft.scalars |= _channel_scalars([*own, *texts])
     draft.scalars |= _task_scalars(draft.matches)
     draft.scalars |= _rewards(state.population, episodes, scores)
     draft.scalars |= _against_pasts(state.population, draft.matches)
@@ -65,6 +82,89 @@ def _samples(
     return collect_samples(found)
 
 
+# -------------------------------------------------------------------------------------------- other channels
+def _distilled(
+    league: League, state: LeagueState, episodes: Sequence[Episode], scores: Sequence[Score | None]
+) -> Iterator[Sample]:
+    """The unaided replies of learners, to be moved towards their domains' teachers; nothing with the channel off."""
+    chosen = league.config.learning.channels.distillation
+    if chosen is None or league.bank is None:
+        return
+    gate = league.gate(state)
+    able = [(version, domain) for version, domain in able_teachers(league, state) if version in league.bank]
+    spoken = list(_unaided_replies(state.population, episodes, scores))
+    count = round(chosen.share * len(spoken))
+    stream = generator(league.config.seed, "distillation", *{each.match.round for each in episodes})
+    drawn = [spoken[place] for place in sorted(stream.permutation(len(spoken))[:count])]
+    teachers = {
+        (student, domain): teacher
+        for student in dict.fromkeys(student for student, *_ in drawn)
+        for domain, teacher in teachers_of(able, student, gate, league.domains).items()
+    }
+    yield from distillation_samples(drawn, teachers, chosen, gate)
+
+
+def _unaided_replies(
+    population: Population, episodes: Sequence[Episode], scores: Sequence[Score | None]
+) -> Iterator[tuple[Version, str, Reply, Sampling]]:
+    """(who, domain, reply, how it was sampled) of every reply that a taught agent gave alone."""
+    learners = {member.version for member in population.members.values() if member.trains and member.can.taught}
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None:
+            continue
+        for _, decision in episode.decisions():
+            if decision.turn.tag not in UNAIDED:
+                continue
+            for seat, replies in decision.replies.items():
+                version = episode.match.seats[seat]
+                if version in learners:
+                    domain = domain_of(episode, decision.turn)
+                    yield from ((version, domain, reply, decision.turn.sampling[seat]) for reply in replies)
+
+
+def _texts(
+    league: League,
+    state: LeagueState,
+    draft: RoundDraft,
+    episodes: Sequence[Episode],
+    scores: Sequence[Score | None],
+) -> Iterator[Sample]:
+    """Replies that are learned as texts: worked replies and lessons."""
+    channels = league.config.learning.channels
+    if league.bank is None or (channels.worked_replies is None and channels.lessons is None):
+        return
+    base, players = league.bank.base, state.players()
+
+    def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
+        return base.encode(with_instructions(prompt, players[agent].system))
+
+    def encode_reply(text: str) -> tuple[int, ...]:
+        return (*base.tokenizer.encode(text, add_special_tokens=False), int(base.tokenizer.eos_token_id))
+
+    found = list(useful_examples(episodes, scores, state.population.trainable()))
+    if channels.worked_replies is not None:
+        yield from worked_reply_samples(found, channels.worked_replies, league.gate(state), encode, encode_reply)
+    if channels.lessons is not None:
+        draft.scalars |= _rescues(episodes, scores)
+        yield from lesson_samples(found, channels.lessons, encode)
+
+
+def _rescues(episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
+    """lessons/rescue_rate → share of taught answers that are right where every control answer was wrong.
+
+    Absent when no match taught.
+    """
+    rescued = answers = 0.0
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None or not any(decision.turn.tag == "control" for decision in episode.roots):
+            continue
+        worth = {example.node: example.weight for example in score.examples if example.channel == "lessons"}
+        rescued += sum(weight == 1.0 for weight in worth.values())
+        answers += sum(len(d.nodes) for _, d in episode.decisions() if d.turn.tag == "taught")
+    return {"lessons/rescue_rate": rescued / answers} if answers else {}
+
+
+# ------------------------------------------------------------------------------------------------- updates
 def _update(
     league: League, draft: RoundDraft, samples: Sequence[Sample], hypers: Mapping[str, Hyper]
 ) -> dict[str, AgentUpdate]:
@@ -80,6 +180,47 @@ def _update(
     if league.bank is None or not samples:
         return {}
     return update(league.bank.base, league.bank, samples, hypers, league.objective(), diverged=broken)
+
+
+def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) -> list[AgentUpdate]:
+    """Steps of `batch` samples of every agent, in an order drawn anew each round; what was done in each step."""
+    channels = league.config.learning.channels
+    by_agent: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_agent.setdefault(sample.agent, []).append(sample)
+    for agent, own in by_agent.items():
+        order = generator(league.config.seed, "texts", draft.number, agent).permutation(len(own))
+        by_agent[agent] = [own[place] for place in order]
+    done: list[AgentUpdate] = []
+    out: set[str] = set()
+
+    def broken(error: TrainingDiverged) -> None:
+        assert error.agent is not None
+        out.add(error.agent)
+        draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
+
+    bank = league.bank
+    longest = max((len(own) for own in by_agent.values()), default=0)
+    for start in range(0, longest if bank is not None else 0, channels.batch):
+        assert bank is not None
+        step = [s for name, own in by_agent.items() if name not in out for s in own[start : start + channels.batch]]
+        hypers = {sample.agent: Hyper(channels.learning_rate) for sample in step}
+        if step:
+            found = update(bank.base, bank, step, hypers, league.texts_objective(), diverged=broken)
+            done += found.values()
+    return done
+
+
+# ------------------------------------------------------------------------------------------------- numbers
+def _channel_scalars(samples: Sequence[Sample]) -> dict[str, float]:
+    """channel/CHANNEL/AGENT/DOMAIN/samples and …/tokens: what each learned from, but for own samples by agent only."""
+    found: dict[str, float] = {}
+    for sample in samples:
+        if sample.channel != "own_samples":
+            for name, value in (("samples", 1.0), ("tokens", float(len(sample.tokens)))):
+                key = f"channel/{sample.channel}/{sample.agent}/{sample.domain}/{name}"
+                found[key] = found.get(key, 0.0) + value
+    return found
 
 
 def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool) -> dict[str, float]:

@@ -18,10 +18,12 @@ from typing import TypeVar
 import numpy as np
 
 from league.config import TaskConfig
+from league.learning.channels.gate import teachers_of
 from league.matchmaking import Pairing, RuleContext, draw_pairings
 from league.population import Member, Population
 from league.population.exploiters import targets_of
 from league.rollouts import make_match
+from league.round.candidates import able_teachers
 from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
 from league.types import Match, RewardMix, Version
@@ -41,6 +43,8 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> list[Ma
     for name, chosen in config.tasks.items():
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
+        if task.relation == "teaching" and config.learning.channels.pasts:
+            candidates = best_teachers(league, state, candidates)
         context = RuleContext(state.view, name, number)
         drawn = draw_pairings(context, candidates, chosen.matches, mixture=league.mixtures[name], rng=stream)
         for place, pairing in enumerate(drawn):
@@ -83,6 +87,22 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
     if self_play or not found:
         found += [Pairing(row, row, domain) for row in rows for domain in domains]
     return found
+
+
+def best_teachers(league: League, state: LeagueState, found: Sequence[Pairing]) -> list[Pairing]:
+    """One pairing for every student and domain of `found`, with the best of all who may teach it, pasts too.
+
+    The best has the highest lower bound of its unaided accuracy; a live one goes before a past that is as good.
+    """
+    gate, able = league.gate(state), list(able_teachers(league, state))
+    wanted: dict[Version, list[str]] = {}
+    for pairing in found:
+        wanted.setdefault(pairing.col, []).append(pairing.domain)
+    return [
+        Pairing(teacher, student, domain)
+        for student, domains in wanted.items()
+        for domain, teacher in teachers_of(able, student, gate, dict.fromkeys(domains)).items()
+    ]
 
 
 def open_to(task: Task, chosen: TaskConfig, population: Population) -> dict[str, list[Member]]:

@@ -12,9 +12,11 @@ from typing import Any
 from league.config import Config
 from league.errors import LeagueError
 from league.learning.advantages import Credit
+from league.learning.channels.gate import Gate
 from league.learning.objective import Objective
 from league.matchmaking import Mixture
 from league.model.bank import AdapterBank
+from league.payoffs.competence import Competence
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
@@ -61,7 +63,26 @@ class League:
             betas=chosen.betas,
             tokens_per_microbatch=chosen.tokens_per_microbatch,
             checkpointing=chosen.checkpointing,
+            **self._channel_settings(),
         )
+
+    def _channel_settings(self) -> dict[str, float]:
+        """The settings of channels that their terms of the loss read."""
+        channels = self.config.learning.channels
+        found: dict[str, float] = {}
+        if channels.lessons is not None:
+            found |= {"off_policy_clip": channels.lessons.clip, "shaping": channels.lessons.shaping}
+        if channels.distillation is not None:
+            found |= {"log_ratio_limit": channels.distillation.limit}
+        return found
+
+    def gate(self, state: "LeagueState") -> Gate:
+        """From whom a student may learn, by what is known now."""
+        return Gate(state.competence, self.config.learning.channels.confidence)
+
+    def texts_objective(self) -> Objective:
+        """What is minimised where replies are learned as texts: one step a batch, no clipping of ratios, no bonus."""
+        return replace(self.objective(), clip=None, entropy=0.0, epochs=1, minibatches=1)
 
     def credit(self) -> Credit:
         """How returns become advantages."""
@@ -82,6 +103,8 @@ class LeagueState:
     """JSON of the measurements before the first round ("start") and after the last ("end"), kept for ever."""
     alarms: AlarmHistory = AlarmHistory()
     evolution: EvolutionHistory = EvolutionHistory()
+    competence: Competence = Competence()
+    """How good everyone is alone in each domain, by answers that decide nothing but who may teach whom."""
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -121,6 +144,7 @@ class LeagueState:
             "marks": dict(self.exams),
             "guards": self.alarms.to_json(),
             "evolution": self.evolution.to_json(),
+            "competence": self.competence.to_json(),
             "clock": dict(self.clock),
         }
 
@@ -133,6 +157,7 @@ class LeagueState:
             exams=dict(data["marks"]),
             alarms=AlarmHistory.from_json(data["guards"]),
             evolution=EvolutionHistory.from_json(data.get("evolution", {})),
+            competence=Competence.from_json(data.get("competence", ())),
             clock=dict(data.get("clock", {})),
         )
 

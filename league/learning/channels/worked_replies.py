@@ -1,0 +1,35 @@
+"""Worked replies: a student learns its teacher's right answers to fresh problems, on its own unaided prompt.
+
+    L = −(λ / |V|) Σ_{y ∈ V} w_y Σ_t log π_S(y_t | x, y_<t)
+
+V holds the distinct replies of the teacher to fresh problems x that the verifier found right; x is the student's own
+prompt, without any example. λ is `weight` times the gate's strength (1 without a gate). This is rejection sampling from
+another policy: the verifier filters, so a teacher of accuracy a yields about a · K right replies a problem.
+
+Source: rejection-sampled fine-tuning (Yuan et al. 2023, arXiv 2308.01825) with the expert as the sampler; it is also
+the bridge that on-policy distillation needs (arXiv 2605.12483: without it −1.7).
+
+Failure cases. A teacher that is seldom right gives little to learn from. A verifier that accepts right answers with
+wrong reasoning passes the reasoning on. A teacher that is not better than its student adds nothing: the gate.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from league.config import WorkedRepliesConfig
+from league.learning.channels.examples import Encode, EncodeReply, FoundExample, text_sample
+from league.learning.channels.gate import Gate
+from league.types import Sample
+
+
+def worked_reply_samples(
+    found: Iterable[FoundExample], chosen: WorkedRepliesConfig, gate: Gate, encode: Encode, encode_reply: EncodeReply
+) -> Iterator[Sample]:
+    """One sample for each worked reply of a teacher that the gate lets through."""
+    for each in found:
+        if each.example.channel != "worked_replies":
+            continue
+        strength = gate.weight(each.teacher, each.learner, each.example.domain) if chosen.gate else 1.0
+        if strength > 0:
+            sample = text_sample(each, encode, encode_reply, chosen.weight * strength * each.example.weight)
+            if sample is not None:
+                yield sample
