@@ -372,6 +372,8 @@ class LeagueConfig(Section):
 
     It is what the arms of a comparison have in common.
     """
+    skip_problems: Count = 0
+    """Training problems per domain that matches leave out: those that a `checkpoint` has already learned."""
     max_hours: Annotated[float, Field(gt=0)] | None = None
 
 

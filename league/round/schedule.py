@@ -39,7 +39,7 @@ CROWD = 65_536
 def schedule_matches(league: League, state: LeagueState, number: int) -> list[Match]:
     """All training matches of round `number`, in a fixed order."""
     config, matches = league.config, []
-    warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems)
+    warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems, config.league.skip_problems)
     for name, chosen in config.tasks.items():
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
