@@ -267,6 +267,85 @@ def test_clip_kl_and_entropy_gradients_match_autograd(tiny, sampling):
     torch.testing.assert_close(bank.slice(A).moments_2P[0], 0.1 * sink[A], atol=1e-5, rtol=1e-3)
 
 
+def rule_loss(base, bank, sample, scores) -> torch.Tensor:
+    """The documented formula of each rule, by autograd on logits [T, V], for one sample."""
+    logp = (scores / sample.sampling.temperature).log_softmax(1)
+    chosen = logp.gather(1, torch.tensor(sample.tokens)[:, None]).squeeze(1)
+    if sample.rule == "distillation":
+        logq = logprobs_of(
+            base,
+            bank,
+            version=sample.teacher,
+            prompt=sample.prompt_tokens,
+            tokens=sample.tokens,
+            temperature=sample.sampling.temperature,
+        )
+        return sample.advantage * (logp.exp() * (logp - logq)).sum()
+    ratio = (chosen - torch.tensor(sample.logprobs)).exp() if sample.logprobs else None
+    values = {
+        "policy_gradient": lambda: chosen,
+        "clip": lambda: ratio.clamp_max(1.2),
+        "shaped": lambda: ratio / (ratio + 0.1),
+    }
+    return -sample.advantage * values[sample.rule]().sum()
+
+
+def test_samples_of_all_rules_in_one_batch_follow_their_formulas(tiny):
+    """Own samples, both off-policy rules and distillation from two teachers, against autograd."""
+    bank = filled(tiny)
+    stream, samples = np.random.default_rng(0), []
+    for place, s in enumerate(s for s in played(tiny, bank, temperature=0.7) if s.agent == "a"):
+        rule = ("policy_gradient", "clip", "shaped", "distillation")[place % 4]
+        near = tuple(value + float(stream.normal(0, 0.3)) for value in s.logprobs)
+        teacher = (B, C)[place // 4 % 2] if rule == "distillation" else None
+        samples.append(
+            dataclasses.replace(s, rule=rule, teacher=teacher, logprobs=near if rule in ("clip", "shaped") else ())
+        )
+    assert {s.teacher for s in samples} == {None, B, C}
+    engine = engine_for(bank)
+    sink = {A: torch.zeros_like(bank.slice(A).params_P)}
+    forward = engine.run([(s.prompt_tokens, s.tokens) for s in samples], [A] * len(samples), sink, False)
+    hidden = forward.hidden_NH.clone().requires_grad_(True)
+    parts = (hidden @ tiny.head_VH.T).split([len(s.tokens) for s in samples])
+    loss = sum(rule_loss(tiny, bank, s, part) for s, part in zip(samples, parts, strict=True)) / len(samples)
+    loss.backward()
+    forward.backward(hidden.grad)
+    before = {version: state_bytes(bank, version) for version in (B, C)}
+    report = train(bank, tiny, samples, "a", Objective(max_grad_norm=1e9, log_ratio_limit=1e9))["a"]
+    assert report.loss == pytest.approx(float(loss.detach()), rel=1e-4)
+    torch.testing.assert_close(bank.slice(A).moments_2P[0], 0.1 * sink[A], atol=1e-5, rtol=1e-3)
+    assert report.distilled == sum(len(s.tokens) for s in samples if s.rule == "distillation")
+    assert report.teacher_kl > 0
+    assert before == {version: state_bytes(bank, version) for version in (B, C)}, "a teacher is only read"
+
+
+def test_distilling_from_oneself_moves_nothing(tiny):
+    bank = filled(tiny)
+    own = [s for s in played(tiny, bank) if s.agent == "a"]
+    samples = [dataclasses.replace(s, rule="distillation", teacher=A, logprobs=()) for s in own]
+    report = train(bank, tiny, samples, "a")["a"]
+    assert report.teacher_kl == pytest.approx(0.0, abs=1e-5) and report.grad_norm < 1e-4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rule": "distillation"},
+        {"rule": "distillation", "teacher": Version("nobody", 0)},
+        {"rule": "distillation", "teacher": B, "sampling": Sampling(top_k=5)},
+        {"rule": "clip", "logprobs": ()},
+        {"rule": "shaped", "logprobs": ()},
+    ],
+)
+def test_samples_that_lack_what_their_rule_needs_are_errors(tiny, changes):
+    bank = filled(tiny)
+    sample = dataclasses.replace(next(s for s in played(tiny, bank) if s.agent == "a"), **changes)
+    before = state_bytes(bank, A)
+    with pytest.raises(LeagueError, match="agent a"):
+        train(bank, tiny, [sample], "a")
+    assert state_bytes(bank, A) == before
+
+
 def test_only_the_intended_slices_change(tiny):
     bank = filled(tiny)
     samples = played(tiny, bank)
