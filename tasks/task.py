@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
-from league.types import Episode, Match, Message, Problem, Relation, Score, Split, TreePath, Turn
+from league.types import Channel, Episode, Match, Message, Problem, Relation, Score, Split, TreePath, Turn
 from tasks.domains import Domain
 
 Demonstration = tuple[tuple[Message, ...], str]
@@ -39,6 +39,8 @@ class Task(ABC):
 
     uses_domains: ClassVar[bool] = False
     """Whether its problems come from the run's domains."""
+    channel: ClassVar[Channel] = "own_samples"
+    """The way of learning that its tokens are spent on."""
 
     @property
     @abstractmethod

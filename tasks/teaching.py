@@ -21,6 +21,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from league.types import (
+    Channel,
     Decision,
     Episode,
     Match,
@@ -90,6 +91,7 @@ class Teaching(Task):
     """
 
     uses_domains: ClassVar[bool] = True
+    channel: ClassVar[Channel] = "lessons"
     explanations: Annotated[int, Field(ge=2)] = 4
     """G, samples of the teacher."""
     similar: Annotated[int, Field(ge=1)] = 2

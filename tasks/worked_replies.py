@@ -20,6 +20,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from league.types import (
+    Channel,
     Episode,
     Match,
     Outcome,
@@ -42,6 +43,7 @@ class WorkedReplies(Task):
     """Settings of a match in which a teacher works for a student."""
 
     uses_domains: ClassVar[bool] = True
+    channel: ClassVar[Channel] = "worked_replies"
     items: Annotated[int, Field(ge=1)] = 4
     """M, fresh problems of a match."""
     answers: Annotated[int, Field(ge=1)] = 2

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import numpy as np
 from pydantic import Field
 
+from league.payoffs.channel_gains import ChannelGains, Source
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import PayoffView
 from league.types import Version
@@ -35,13 +36,23 @@ class Pairing:
 class RuleContext:
     """What a rule may look at.
 
-    view: the measurements. task: the one they must come from. round: the number of the round being scheduled.
+    view: the measurements. task: the one they must come from. round: the number of the round being scheduled. gains:
+    what channels did to students so far. channel: the task's; taught: whether a pairing's row teaches its column.
     """
 
     view: PayoffView
     task: str
     round: int = 0
+    gains: ChannelGains = ChannelGains()
+    channel: str = ""
+    taught: bool = False
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def source_of(self, pairing: Pairing) -> tuple[str, str, Source]:
+        """(student, domain, (teacher, channel)) of a pairing: whom it would help, where, and by what."""
+        if self.taught:
+            return pairing.col.agent, pairing.domain, (pairing.row.agent, self.channel)
+        return pairing.row.agent, pairing.domain, ("", self.channel)
 
     def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What `compute` gives, computed the first time.

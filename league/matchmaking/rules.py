@@ -12,6 +12,7 @@ MATCHMAKERS: dict[str, str] = {
     "cycle": "league.matchmaking.cycle:CycleNeighbours",
     "dissimilar": "league.matchmaking.dissimilar:Dissimilar",
     "forgotten": "league.matchmaking.forgotten:Forgotten",
+    "gain": "league.matchmaking.gain:Gain",
     "live": "league.matchmaking.live:Live",
     "pfsp": "league.matchmaking.pfsp:Pfsp",
     "self_play": "league.matchmaking.self_play:SelfPlay",

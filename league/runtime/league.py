@@ -16,6 +16,7 @@ from league.learning.channels.gate import Gate
 from league.learning.objective import Objective
 from league.matchmaking import Mixture
 from league.model.bank import AdapterBank
+from league.payoffs.channel_gains import ChannelGains
 from league.payoffs.competence import Competence
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
@@ -105,6 +106,8 @@ class LeagueState:
     evolution: EvolutionHistory = EvolutionHistory()
     competence: Competence = Competence()
     """How good everyone is alone in each domain, by answers that decide nothing but who may teach whom."""
+    gains: ChannelGains = ChannelGains()
+    """What each channel did to each student's unaided accuracy, per token."""
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -145,6 +148,7 @@ class LeagueState:
             "guards": self.alarms.to_json(),
             "evolution": self.evolution.to_json(),
             "competence": self.competence.to_json(),
+            "channel_gains": self.gains.to_json(),
             "clock": dict(self.clock),
         }
 
@@ -158,6 +162,7 @@ class LeagueState:
             alarms=AlarmHistory.from_json(data["guards"]),
             evolution=EvolutionHistory.from_json(data.get("evolution", {})),
             competence=Competence.from_json(data.get("competence", ())),
+            gains=ChannelGains.from_json(data.get("channel_gains", ())),
             clock=dict(data.get("clock", {})),
         )
 
