@@ -25,7 +25,7 @@ from league.rollouts.matches import could_share_id
 from league.types import EXAM
 from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
-from tasks.teaching import STUDENT, TEACHER, Teaching
+from tasks.teaching import STUDENT, TEACHER
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,11 @@ def _tasks(config: Config, domains: Mapping[str, Domain]) -> tuple[dict[str, Tas
             except UserError as error:
                 problems += str(error).splitlines()
                 continue
-            if made.relation == "teaching" and not isinstance(made, Teaching):
+            if made.relation == "teaching" and made.seats() != (TEACHER, STUDENT):
                 problems.append(
-                    f"tasks.{name}.kind: {task.kind} has the relation 'teaching', which needs the rules of "
-                    "tasks.teaching.Teaching; derive from it or choose another relation"
+                    f"tasks.{name}.kind: {task.kind} has the relation 'teaching', which needs the seats "
+                    f"'{TEACHER}' and '{STUDENT}', found {', '.join(made.seats())}; name them so or choose another "
+                    "relation"
                 )
             else:
                 tasks[name] = made
