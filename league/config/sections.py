@@ -372,6 +372,13 @@ class LeagueConfig(Section):
 
     It is what the arms of a comparison have in common.
     """
+    shared_matches: Count = 0
+    """Matches a round, beyond the tasks' own, that go where they add most unaided accuracy per token.
+
+    They are shared among the tasks with a weight for the rule `gain`.
+    """
+    shared_cap: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Largest share of the shared matches that one domain may get in a round."""
     skip_problems: Count = 0
     """Training problems per domain that matches leave out: those that a `checkpoint` has already learned."""
     max_hours: Annotated[float, Field(gt=0)] | None = None

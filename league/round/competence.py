@@ -1,11 +1,17 @@
-"""How good everyone is alone, kept up to date through a round: answers counted, counts handed on to new versions."""
+"""How good everyone is alone, kept up to date through a round, and what the channels of teaching did to that.
 
-from collections.abc import Iterable, Sequence
+Answers are counted, counts are handed on to new versions, and tokens are booked to the channel that spent them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from league.evaluation.exams import ExamResult
+from league.payoffs.channel_gains import Source
 from league.runtime.league import LeagueState
-from league.types import Episode, Score, VersionRow
+from league.types import Episode, Sample, Score, Version, VersionRow
+from tasks import Task
+from tasks.teaching import STUDENT, TEACHER
 
 LAST_PARENT = frozenset({"exploit", "rollback"})
 """Versions made by these have the weights of their last parent; others those of their first."""
@@ -13,37 +19,87 @@ LAST_PARENT = frozenset({"exploit", "rollback"})
 
 def answered(state: LeagueState, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> LeagueState:
     """Count the unaided answers of a round's training matches."""
-    return replace(
+    return _counted(
         state,
-        competence=state.competence.add(
-            (episode.match.seats[each.seat], each.domain, each.right, each.n)
+        [
+            (episode.match.seats[each.seat], each.domain, each.right, float(each.n))
             for episode, score in zip(episodes, scores, strict=True)
             if score is not None and episode.match.purpose == "train"
             for each in score.unaided
-        ),
+        ],
     )
 
 
 def examined(state: LeagueState, exams: Iterable[ExamResult]) -> LeagueState:
     """Count the answers of an exam on validation problems; test problems must decide nothing."""
-    return replace(
+    return _counted(
         state,
-        competence=state.competence.add(
-            (exam.version, exam.domain, sum(exam.correct), len(exam.correct))
+        [
+            (exam.version, exam.domain, float(sum(exam.correct)), float(len(exam.correct)))
             for exam in exams
             if exam.split == "validation"
-        ),
+        ],
     )
+
+
+def _counted(state: LeagueState, found: Sequence[tuple[Version, str, float, float]]) -> LeagueState:
+    """Take in answers, each (version, domain, right, answers), and tell the gains of those who are taught."""
+    gains, sums = state.gains, dict[tuple[str, str], tuple[float, float]]()
+    for version, domain, right, answers in found:
+        member = state.population.members.get(version.agent)
+        if member is not None and member.can.taught and member.version == version and member.trains:
+            before = sums.get((version.agent, domain), (0.0, 0.0))
+            sums[version.agent, domain] = before[0] + right, before[1] + answers
+    for (agent, domain), (right, answers) in sums.items():
+        gains = gains.observed(agent, domain, right, answers)
+    return replace(state, competence=state.competence.add(found), gains=gains)
+
+
+def paid(
+    state: LeagueState, episodes: Sequence[Episode], tasks: Mapping[str, Task], samples: Iterable[Sample]
+) -> LeagueState:
+    """Book the round's tokens: those sampled to the channel of their match's task, those trained on to the sample's.
+
+    A match of several domains spreads its tokens evenly over them.
+    """
+    spent: dict[tuple[str, str, Source], float] = {}
+
+    def book(student: str, domain: str, source: Source, tokens: float) -> None:
+        if tokens > 0:
+            spent[student, domain, source] = spent.get((student, domain, source), 0.0) + tokens
+
+    for episode in episodes:
+        match, task = episode.match, tasks[episode.match.task]
+        replies = (reply for _, d in episode.decisions() for each in d.replies.values() for reply in each)
+        sampled = sum(len(reply.tokens) for reply in replies)
+        domains = list(dict.fromkeys(problem.domain for problem in match.problems if problem.domain))
+        taught = task.relation == "teaching"
+        students = [match.seats[STUDENT].agent] if taught else list({v.agent: 0 for v in match.seats.values()})
+        teacher = match.seats[TEACHER].agent if taught else ""
+        for student in students:
+            for domain in domains:
+                book(student, domain, (teacher, task.channel), sampled / len(domains) / len(students))
+    for sample in samples:
+        teacher = sample.teacher.agent if sample.teacher is not None else ""
+        book(sample.agent, sample.domain, (teacher, sample.channel), float(len(sample.tokens)))
+    gains = state.gains
+    learners = {member.name for member in state.population.members.values() if member.can.taught and member.trains}
+    for (student, domain, source), tokens in spent.items():
+        if student in learners and domain:
+            gains = gains.paid(student, domain, source, tokens)
+    return replace(state, gains=gains)
 
 
 def handed_on(state: LeagueState, made: Iterable[VersionRow], half_life: float) -> LeagueState:
     """Every new version takes over the counts of the version whose weights it began with, in the order they were made.
 
-    After an update they are worth ½^(1 / half_life). Only versions that can still be met are kept.
+    After an update they are worth ½^(1 / half_life), and so is what the gains of channels were told. Only versions
+    that can still be met are kept.
     """
     found = state.competence
     for row in made:
         if row.parents:
             origin = row.parents[-1 if row.reason in LAST_PARENT else 0]
             found = found.inherited({origin: row.version}, 0.5 ** (1.0 / half_life) if row.reason == "update" else 1.0)
-    return replace(state, competence=found.kept(state.opponents()))
+    gains = state.gains.aged(half_life).kept(state.population.members)
+    return replace(state, competence=found.kept(state.opponents()), gains=gains)

@@ -15,7 +15,7 @@ from league.learning.update import AgentUpdate, update
 from league.population import Population
 from league.rollouts import result_of, transcript, with_instructions
 from league.round.candidates import able_teachers
-from league.round.competence import answered
+from league.round.competence import answered, paid
 from league.round.values import RoundDraft
 from league.runtime.league import League, LeagueState
 from league.seeds import generator
@@ -54,6 +54,7 @@ def learn(
     draft.scalars |= _task_scalars(draft.matches)
     draft.scalars |= _rewards(state.population, episodes, scores)
     draft.scalars |= _against_pasts(state.population, draft.matches)
+    state = paid(state, episodes, league.tasks, [*own, *texts])
     return state.spent(sampled=sampled, trained=trained), updates
 
 

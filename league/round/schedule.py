@@ -20,9 +20,11 @@ import numpy as np
 from league.config import TaskConfig
 from league.learning.channels.gate import teachers_of
 from league.matchmaking import Pairing, RuleContext, draw_pairings
+from league.matchmaking.gain import Gain
 from league.population import Member, Population
 from league.population.exploiters import targets_of
 from league.rollouts import make_match
+from league.round.allocate import share_matches
 from league.round.candidates import able_teachers
 from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
@@ -37,31 +39,60 @@ CROWD = 65_536
 
 
 def schedule_matches(league: League, state: LeagueState, number: int) -> list[Match]:
-    """All training matches of round `number`, in a fixed order."""
+    """All training matches of round `number`, in a fixed order: the tasks' own, then the shared ones."""
     config, matches = league.config, []
-    warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems, config.league.skip_problems)
+    offers: dict[str, tuple[RuleContext, list[Pairing]]] = {}
+    sharing: dict[str, Gain] = {}
     for name, chosen in config.tasks.items():
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
         if task.relation == "teaching" and config.learning.channels.pasts:
             candidates = best_teachers(league, state, candidates)
-        context = RuleContext(state.view, name, number)
+        context = RuleContext(
+            state.view, name, number, gains=state.gains, channel=task.channel, taught=task.relation == "teaching"
+        )
+        rule = league.mixtures[name].rules.get("gain")
+        if isinstance(rule, Gain):
+            sharing[name], offers[name] = rule, (context, candidates)
         drawn = draw_pairings(context, candidates, chosen.matches, mixture=league.mixtures[name], rng=stream)
         for place, pairing in enumerate(drawn):
-            situation, rewards = _situation(chosen, stream)
-            index = warmed_up + (number - 1) * chosen.matches + place
             matches.append(
-                make_match(
-                    name,
-                    at=(number, place),
-                    seats=_seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream),
-                    problems=task.problems("train", index, pairing.domain),
-                    seed=derive(config.seed, "round", number, "task", name, "match", place),
-                    situation=situation,
-                    rewards=rewards,
-                )
+                _match(league, state, name, pairing, at=(number, place), candidates=candidates, stream=stream)
             )
+    if config.league.shared_matches and sharing:
+        stream = generator(config.seed, "shared matches", number)
+        shared = share_matches(offers, sharing, config.league.shared_matches, cap=config.league.shared_cap, rng=stream)
+        for place, (name, pairing) in enumerate(shared):
+            at = number, config.tasks[name].matches + place
+            matches.append(_match(league, state, name, pairing, at=at, candidates=offers[name][1], stream=stream))
     return matches
+
+
+def _match(
+    league: League,
+    state: LeagueState,
+    name: str,
+    pairing: Pairing,
+    *,
+    at: tuple[int, int],
+    candidates: Sequence[Pairing],
+    stream: np.random.Generator,
+) -> Match:
+    """A pairing as match `at` (round, place) of its task, on problems of its own."""
+    config, chosen, task = league.config, league.config.tasks[name], league.tasks[name]
+    number, place = at
+    warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems, config.league.skip_problems)
+    situation, rewards = _situation(chosen, stream)
+    index = warmed_up + (number - 1) * (chosen.matches + config.league.shared_matches) + place
+    return make_match(
+        name,
+        at=at,
+        seats=_seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream),
+        problems=task.problems("train", index, pairing.domain),
+        seed=derive(config.seed, "round", number, "task", name, "match", place),
+        situation=situation,
+        rewards=rewards,
+    )
 
 
 # -------------------------------------------------------------------------------------------------- candidates

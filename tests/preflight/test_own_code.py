@@ -180,7 +180,10 @@ def test_own_code_cannot_claim_the_relation_of_teaching(tmp_path: Path) -> None:
     done = train(tmp_path, ["lab/mine.yaml"], config, OWN + '\n\nclass Posing(Longer):\n    relation = "teaching"\n')
     assert done.returncode == 2, done.stderr
     said = " ".join(done.stderr.split())
-    assert "tasks.rule.kind: mine:Posing has the relation 'teaching', which needs the seats 'teacher' and 'student'" in said
+    assert (
+        "tasks.rule.kind: mine:Posing has the relation 'teaching', which needs the seats 'teacher' and 'student'"
+        in said
+    )
 
 
 def test_wrong_settings_of_own_code_are_all_named(tmp_path: Path) -> None:

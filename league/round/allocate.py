@@ -1,0 +1,57 @@
+"""Where the next token goes: the round's shared matches, by measured gain per token, over all tasks together.
+
+Every shared match is drawn by itself. The gain of each (teacher, student, domain, channel) that any of the sharing
+tasks could spend it on is drawn from its posterior, and the highest wins; a share `floor` of the draws is uniform. A
+domain that has had its cap of the round's shared matches stands back.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from league.matchmaking import Pairing, RuleContext
+from league.matchmaking.gain import Gain
+
+
+def share_matches(
+    offers: Mapping[str, tuple[RuleContext, Sequence[Pairing]]],
+    rules: Mapping[str, Gain],
+    count: int,
+    *,
+    cap: float,
+    rng: np.random.Generator,
+) -> list[tuple[str, Pairing]]:
+    """`count` (task, pairing) of the `offers`, task → (context, candidates); fewer where nobody could meet.
+
+    `rules` has the rule of each sharing task. `cap` is the largest share of one domain, at least one match.
+    """
+    everything = [(task, pairing) for task, (_, pairings) in offers.items() for pairing in pairings]
+    most = max(1, int(cap * count))
+    used: dict[str, int] = {}
+    chosen: list[tuple[str, Pairing]] = []
+    for _ in range(count):
+        several = len({pairing.domain for _, pairing in everything}) > 1
+        open_now = [each for each in everything if not several or used.get(each[1].domain, 0) < most] or everything
+        if not open_now:
+            break
+        weights_P = np.zeros(len(open_now))
+        draws = _draws(offers, open_now, rng)
+        best_P = draws >= draws.max()
+        floors_P = np.array([rules[task].floor for task, _ in open_now])
+        weights_P = (1.0 - floors_P) * best_P / best_P.sum() + floors_P / len(open_now)
+        task, pairing = open_now[int(rng.choice(len(open_now), p=weights_P / weights_P.sum()))]
+        used[pairing.domain] = used.get(pairing.domain, 0) + 1
+        chosen.append((task, pairing))
+    return chosen
+
+
+def _draws(
+    offers: Mapping[str, tuple[RuleContext, Sequence[Pairing]]],
+    open_now: Sequence[tuple[str, Pairing]],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """One Thompson draw of every offer's gain (P,), all of one posterior together."""
+    keys = [offers[task][0].source_of(pairing) for task, pairing in open_now]
+    gains = next(context.gains for context, _ in offers.values())
+    drawn = gains.draws(keys, rng)
+    return np.array([drawn[key] for key in keys])
