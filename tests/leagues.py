@@ -1,13 +1,16 @@
 """Configs of tiny real leagues for tests of the loop and of the commands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from league.config import Config, parse_config
-from league.types import Episode, Score, Version
+from league.types import Episode, Match, Score, TreePath, Turn, Version
 from tasks.contest import Contest
+from tasks.teaching import Teaching
+from tasks.worked_replies import WorkedReplies
 
 
 class _Parity:
@@ -21,6 +24,9 @@ class _Parity:
 
     def correct(self, problem, text: str) -> bool:
         return len(text) % 2 == 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.domain, name)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,41 @@ class Noise(Contest):
             players=self.players,
         )
         return contest.score(episode)
+
+
+def brief(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with replies of one to four digits: random weights alone would hardly ever end one."""
+    return [
+        replace(turn, sampling={s: replace(each, grammar="start: /[0-9]{1,4}/") for s, each in turn.sampling.items()})
+        for turn in turns
+    ]
+
+
+@dataclass(frozen=True)
+class NoisyWork(WorkedReplies):
+    """Worked replies of random weights, of which half are right."""
+
+    def open(self, match: Match) -> Sequence[Turn]:
+        return brief(super().open(match))
+
+    def score(self, episode: Episode) -> Score:
+        lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
+        return WorkedReplies.score(replace(self, domains=lenient), episode)
+
+
+@dataclass(frozen=True)
+class NoisyTeaching(Teaching):
+    """Teaching between random weights, of which half are right."""
+
+    def open(self, match: Match) -> Sequence[Turn]:
+        return brief(super().open(match))
+
+    def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
+        return brief(super().follow(match, path))
+
+    def score(self, episode: Episode) -> Score:
+        lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
+        return Teaching.score(replace(self, domains=lenient), episode)
 
 
 @dataclass(frozen=True)
@@ -116,6 +157,36 @@ def tiny_config(model: Path, runs: Path, **changes: object) -> dict:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
+    return data
+
+
+def every_channel(model: Path, runs: Path, **changes: object) -> dict:
+    """A tiny league in which every channel teaches, pasts do too, and matches are shared by what they gain."""
+    data = tiny_config(model, runs, **changes)
+    data["tasks"] = {
+        "worked": {
+            "kind": "tests.leagues:NoisyWork",
+            "matches": 1,
+            "matchmaking": {"gain": 1.0},
+            "settings": {"items": 3, "answers": 2},
+        },
+        "teaching": {
+            "kind": "tests.leagues:NoisyTeaching",
+            "matches": 1,
+            "matchmaking": {"gain": 1.0},
+            "settings": {"explanations": 2, "similar": 2, "answers": 2, "explanation_tokens": 6},
+        },
+        "contest": data["tasks"]["contest"],
+    }
+    data["learning"]["channels"] = {
+        "worked_replies": {"gate": False},
+        "lessons": {"off_policy": "shaped", "control_below": 1.0},
+        "distillation": {"gate": False, "bridge": 0.0},
+        "pasts": True,
+        "learning_rate": 0.01,
+        "batch": 2,
+    }
+    data["league"]["shared_matches"] = 2
     return data
 
 

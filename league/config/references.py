@@ -36,7 +36,9 @@ def references(data: Mapping[str, Any]) -> list[str]:
         seats = task.get("seats")
         for seat, named in seats.items() if isinstance(seats, dict) else ():
             problems += _seat(f"tasks.{name}.seats.{seat}", named, list(agents))
-    if tasks and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):
+    league = data.get("league")
+    shared = isinstance(league, dict) and league.get("shared_matches") not in (None, 0, "0")
+    if tasks and not shared and all(isinstance(task, dict) and task.get("matches") == 0 for task in tasks.values()):
         problems.append("tasks: every task has `matches: 0`; nothing would be played")
     return problems
 

@@ -18,6 +18,7 @@ from league.errors import ConfigError, Foreign, RunFolderError, UserError, neare
 from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
+from league.preflight.channels import channel_problems
 from league.preflight.model import device_problems, facts_of, model_problems
 from league.preflight.prompt_lengths import too_long
 from league.registry import add_code_folders
@@ -90,7 +91,8 @@ def prepare(
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
-    problems += _evolution(config, tasks) if len(tasks) == len(config.tasks) else []
+    if len(tasks) == len(config.tasks):
+        problems += [*_evolution(config, tasks), *channel_problems(config, tasks)]
     facts: ModelFacts | None = None
     if any(agent.can.has_weights for agent in config.agents.values()):
         try:
