@@ -43,7 +43,7 @@ class FakeVllm:
                     import_peft(self.bank, version, job.adapter.folder, trainable=False)
             self.seen.append((version, job.seed))
             text = self.base.tokenizer.decode(list(job.prompt))
-            requests.append(Request(version, (Message("user", text),), job.samples, job.sampling, job.seed))
+            requests.append(Request(version, (Message("user", text),), job.samples, job.sampling, job.seed, job.first))
         self.base._encoded.update({tuple(r.messages): job.prompt for r, job in zip(requests, jobs, strict=True)})
         shift = self.noise
         return [
