@@ -128,10 +128,7 @@ class RemoteBackend:
                     missing.setdefault(agent, []).append((place, sample))
         if missing:
             found |= asyncio.run(self._ask(requests, missing))
-        return [
-            _together([found[place, sample] for sample in request.draws])
-            for place, request in enumerate(requests)
-        ]
+        return [_together([found[place, sample] for sample in request.draws]) for place, request in enumerate(requests)]
 
     async def _ask(
         self, requests: Sequence[Request], missing: Mapping[str, Sequence[tuple[int, int]]]

@@ -122,9 +122,7 @@ def _play_stage(running: Sequence[_MatchInPlay], backend: Backend, players: Mapp
             state.open = []
 
 
-def _requests(
-    state: _MatchInPlay, number: int, turn: Turn, players: Mapping[str, Player]
-) -> dict[str, Request]:
+def _requests(state: _MatchInPlay, number: int, turn: Turn, players: Mapping[str, Player]) -> dict[str, Request]:
     """seat → what to ask it first: for all samples, or for the probes."""
     made = {}
     for seat, prompt in turn.prompts.items():
