@@ -21,10 +21,10 @@ Replies drawn per group with variance, n = 2 of K = 8, problems as believed (`te
     threshold .50 152.9  56.0  36.6  22.3  15.4  13.5  13.0  14.0  13.5  22.3 152.9
     never         208.0  74.7  48.1  28.2  18.5  15.5  14.3  14.0  15.5  28.2 208.0
 
-So the default halves the price where success is rare or sure, and costs at most half a percent elsewhere, for K from 4
-to 8. It fails where all problems of a domain are equally hard: with one p for all, stopping at equal probes costs
-1/(p(1 − p)) + 6 replies, more than the 8/(1 − p⁸ − (1 − p)⁸) without probes for every p (10.0 against 8.1 at .5, 17.1
-against 14.0 at .1).
+So the default halves the price where success is rare or sure. Elsewhere it costs nothing for K from 5 to 8, and at
+most 3% for K = 4. It fails where all problems of a domain are equally hard: with one p for all, stopping at equal
+probes costs 1/(p(1 − p)) + 6 replies, more than the 8/(1 − p⁸ − (1 − p)⁸) without probes for every p (10.0 against 8.1
+at .5, 17.1 against 14.0 at .1).
 
 What stays unbiased. Of a stopped group nothing is learned, and in a mixed group of N binary rewards with S right, the
 expected gradient is S(1 − S/N)·(E[∇log π | right] − E[∇log π | wrong]): always along ∇p, whatever chose the group. So

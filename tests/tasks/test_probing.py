@@ -120,7 +120,7 @@ def test_the_table_of_the_docstring() -> None:
 def test_the_default_never_costs_noticeably_more_than_no_probes(samples: int) -> None:
     for mean in (place / 100 for place in range(1, 100)):
         with_probes, without = (draws_per_mixed_group(mean, samples, chosen) for chosen in (THRESHOLD, 0.0))
-        assert with_probes <= 1.005 * without
+        assert with_probes <= without * (1.03 if samples == 4 else 1 + 1e-9)
 
 
 def test_no_probes_where_nothing_they_say_would_stop_the_group() -> None:
@@ -230,7 +230,7 @@ def test_a_continued_group_of_a_real_model_is_the_group_drawn_at_once(tiny) -> N
         assert one[:2] == other[:2] and one[3] == other[3]
         for ours, theirs in zip(one[2], other[2], strict=True):
             assert (ours.text, ours.tokens, ours.prompt_tokens) == (theirs.text, theirs.tokens, theirs.prompt_tokens)
-            assert ours.logprobs == pytest.approx(theirs.logprobs, abs=0)
+            assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-5)
 
 
 def test_a_player_that_fails_on_the_way_voids_its_match_only() -> None:
