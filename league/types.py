@@ -218,7 +218,7 @@ class Match:
     situation: str = "default"
     rewards: RewardMix = RewardMix()
     beliefs: Mapping[str, Belief] = field(default_factory=dict)
-    """seat → what is believed of its unaided success in the match's domain; Beta(1/2, 1/2) where absent."""
+    """seat → what is believed of its unaided success in the domain; absent is Beta(1/2, 1/2)."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class Turn:
     about: int | None = None
     joint: JointMode = "aligned"
     probes: int = 0
-    """Of the samples, how many are drawn first; then the task says whether to draw the others (`Task.goes_on`).
+    """How many of the samples are drawn before the task says whether to go on (`Task.goes_on`).
 
     0 draws all at once. So does whatever is not below `samples`.
     """

@@ -3,7 +3,9 @@
 Replies that a resumed round does not ask for twice, and keys that are nowhere.
 """
 
+import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from league.backends.remote import COOL_DOWN, FAILURES, Breaker, RemoteBackend, 
 from league.errors import BackendError, RunFolderError
 from league.store.journal import ReplyJournal
 from league.types import Message, Reply, Request, Sampling, Version
-from tests.helpers.remote_server import PATH, Naps, answer, player, refused_port, request, says
+from tests.helpers.remote_server import DONE, PATH, Naps, answer, chunk, player, refused_port, request, says, stream
 
 
 # --------------------------------------------------------------------------------- trying again, and giving up
