@@ -154,7 +154,10 @@ def _draw(asked: Sequence[_TurnInPlay], backend: Backend) -> None:
 
 
 def _going_on(asked: Sequence[_TurnInPlay]) -> list[_TurnInPlay]:
-    """The turns whose probes ask for more, with the requests for the rest; none of a match that is void by now."""
+    """The turns that go on after their probes, with the requests for the rest.
+
+    None of a match in which somebody could not answer.
+    """
     void = {id(each.state) for each in asked if each.failed is not None}
     found = []
     for each in asked:
