@@ -48,7 +48,8 @@ PROBES_NEED = "expected 0 (no probes) or at least 2"
 def chance_of_variance(belief: Belief, right: int, wrong: int, further: int) -> float:
     """Chance that a group of so many right and wrong answers is mixed after `further` more.
 
-    1 where it is mixed already. `belief` is Beta(right, wrong) before the first answer. Raises ValueError unless both its parts are positive.
+    1 where it is mixed already. `belief` is Beta(right, wrong) before the first answer. Raises ValueError unless both
+    its parts are positive.
     """
     a, b = belief
     if not (a > 0 and b > 0):
