@@ -10,7 +10,7 @@ and learning folds rewards into returns and advantages per seat.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from league.errors import BackendError
 
@@ -131,7 +131,7 @@ class Sampling:
 class Request:
     """One prompt for one player, to be sampled `samples` times.
 
-    Sample j draws from the stream (seed, j).
+    Sample j draws from the stream (seed, j), and a request draws the samples from `first` on.
     """
 
     version: Version | None
@@ -140,6 +140,13 @@ class Request:
     samples: int
     sampling: Sampling
     seed: int
+    first: int = 0
+    """How many samples were drawn before, by an earlier request that is the same otherwise."""
+
+    @property
+    def draws(self) -> range:
+        """The numbers j of the samples to draw."""
+        return range(self.first, self.first + self.samples)
 
 
 @dataclass(frozen=True)
@@ -190,6 +197,13 @@ class RewardMix:
     competitive: float = 0.0
 
 
+class Belief(NamedTuple):
+    """What is believed of a chance of success: Beta(right, wrong)."""
+
+    right: float = 0.5
+    wrong: float = 0.5
+
+
 @dataclass(frozen=True)
 class Match:
     """A task, a problem set and an assignment of versions to seats."""
@@ -203,6 +217,8 @@ class Match:
     purpose: Literal["train", "evaluate"] = "train"
     situation: str = "default"
     rewards: RewardMix = RewardMix()
+    beliefs: Mapping[str, Belief] = field(default_factory=dict)
+    """seat → what is believed of its unaided success in the domain; absent is Beta(1/2, 1/2)."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +235,15 @@ class Turn:
     sampling: Mapping[str, Sampling]
     about: int | None = None
     joint: JointMode = "aligned"
+    probes: int = 0
+    """How many of the samples are drawn before the task says whether to go on (`Task.goes_on`).
+
+    0 draws all at once. So does whatever is not below `samples`.
+    """
+
+    @property
+    def probing(self) -> bool:
+        return 0 < self.probes < self.samples
 
 
 @dataclass
@@ -235,7 +260,10 @@ class Node:
 
 @dataclass
 class Decision:
-    """A turn that has been played: G replies per seat and the joint actions (siblings) they form."""
+    """A turn that has been played: G replies per seat and the joint actions (siblings) they form.
+
+    G is the turn's `samples`, or its `probes` where the task drew no more.
+    """
 
     turn: Turn
     replies: Mapping[str, tuple[Reply, ...]]

@@ -9,6 +9,9 @@ the difference of mean scores, which would make every contest transitive by cons
     competitive  c_i − mean over the other players weight `competitive`
 
 each of the others' c being its mean over samples on the same problem.
+
+With `probes` a group is drawn in full only where it is likely to have variance (`tasks/probing.py`); items are then the
+probes, because whether further answers follow depends on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +22,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from league.types import (
+    Belief,
     Episode,
     Match,
     Outcome,
     Problem,
     Relation,
+    Reply,
     Sampling,
     Score,
     Split,
@@ -31,6 +36,7 @@ from league.types import (
     Turn,
     UnaidedAnswers,
 )
+from tasks.probing import THRESHOLD, check_probes, counted, probes_for, probing_metrics, worth_drawing
 from tasks.rewards import mixed_reward
 from tasks.task import Task
 
@@ -48,10 +54,15 @@ class Contest(Task):
     """Above 0, so that samples differ."""
     players: Annotated[int, Field(ge=1)] = 2
     """How many seats the scheduler fills; 1 is plain reinforcement learning on correctness."""
+    probes: Annotated[int, Field(ge=0)] = 0
+    """Answers per player and problem that are drawn first in training; 0 draws all at once."""
+    probe_threshold: Annotated[float, Field(ge=0, le=1)] = THRESHOLD
+    """After equal probes, the least chance of a group with variance for which the others are drawn."""
     relation: Relation = field(default="contest", init=False)
 
     def check(self) -> list[str]:
-        return [] if self.domains else ["domains: a contest needs at least one domain"]
+        problems = [] if self.domains else ["domains: a contest needs at least one domain"]
+        return problems + check_probes(self.probes, self.answers)
 
     def seats(self) -> tuple[str, ...]:
         return ("player-*",)
@@ -71,8 +82,22 @@ class Contest(Task):
             sampling = Sampling(temperature=0.0 if evaluate else self.temperature, max_tokens=domain.max_tokens)
             prompt = domain.prompt(problem)
             samples = 1 if evaluate else self.answers
-            turns += [Turn("answer", {seat: prompt}, samples, {seat: sampling}, about) for seat in match.seats]
+            turns += [
+                Turn("answer", {seat: prompt}, samples, {seat: sampling}, about, probes=self._probes(match, seat))
+                for seat in match.seats
+            ]
         return turns
+
+    def _probes(self, match: Match, seat: str) -> int:
+        if match.purpose == "evaluate" or not self.probes:
+            return 0
+        return probes_for(match.beliefs.get(seat, Belief()), self.probes, self.answers, self.probe_threshold)
+
+    def goes_on(self, match: Match, turn: Turn, probes: Mapping[str, Sequence[Reply]]) -> bool:
+        ((seat, replies),) = probes.items()
+        problem = match.problems[turn.about or 0]
+        right = [self.domains[problem.domain].correct(problem, reply.text) for reply in replies]
+        return worth_drawing(match.beliefs.get(seat, Belief()), right, self.answers, self.probe_threshold)
 
     def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         return ()
@@ -80,31 +105,34 @@ class Contest(Task):
     def score(self, episode: Episode) -> Score:
         match = episode.match
         right: dict[tuple[str, int], list[float]] = {}
+        items: dict[tuple[str, int], list[float]] = {}
         for decision in episode.roots:
             (seat,) = decision.turn.prompts
             about = decision.turn.about or 0
             problem = match.problems[about]
             domain = self.domains[problem.domain]
             right[seat, about] = [float(domain.correct(problem, decision.texts(node)[seat])) for node in decision.nodes]
+            items[seat, about] = right[seat, about][: len(counted(decision))]
         rewards: dict[int, dict[str, float]] = {}
         for decision in episode.roots:
             (seat,) = decision.turn.prompts
             about = decision.turn.about or 0
-            others = [fmean(right[other, about]) for other in match.seats if other != seat]
+            others = [fmean(items[other, about]) for other in match.seats if other != seat]
             for node, own in zip(decision.nodes, right[seat, about], strict=True):
                 rewards[node.id] = {seat: mixed_reward(own, others, match.rewards)}
         metrics = {
-            f"accuracy/{seat}": fmean(fmean(right[seat, about]) for about in range(len(match.problems)))
+            f"accuracy/{seat}": fmean(fmean(items[seat, about]) for about in range(len(match.problems)))
             for seat in match.seats
         }
         metrics["accuracy"] = fmean(metrics.values())
+        metrics |= probing_metrics(episode.roots)
         unaided = (
             UnaidedAnswers(seat, match.problems[about].domain, sum(found), len(found))
-            for (seat, about), found in right.items()
+            for (seat, about), found in items.items()
         )
-        return Score(rewards, metrics, tuple(self._outcomes(match, right)), unaided=tuple(unaided))
+        return Score(rewards, metrics, tuple(self._outcomes(match, items)), unaided=tuple(unaided))
 
-    def _outcomes(self, match: Match, right: Mapping[tuple[str, int], Sequence[float]]) -> list[Outcome]:
+    def _outcomes(self, match: Match, items: Mapping[tuple[str, int], Sequence[float]]) -> list[Outcome]:
         """One outcome per unordered pair of versions and domain, the smaller version as the row."""
         by_domain: dict[str, list[int]] = {}
         for about, problem in enumerate(match.problems):
@@ -117,7 +145,9 @@ class Contest(Task):
                     continue
                 for domain, abouts in by_domain.items():
                     pairs = [
-                        pair for about in abouts for pair in zip(right[first, about], right[second, about], strict=True)
+                        pair
+                        for about in abouts
+                        for pair in zip(items[first, about], items[second, about], strict=False)
                     ]
                     wins, losses = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
                     found.append(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
-from league.types import Channel, Episode, Match, Message, Problem, Relation, Score, Split, TreePath, Turn
+from league.types import Channel, Episode, Match, Message, Problem, Relation, Reply, Score, Split, TreePath, Turn
 from tasks.domains import Domain
 
 Demonstration = tuple[tuple[Message, ...], str]
@@ -97,6 +97,10 @@ class Task(ABC):
     @abstractmethod
     def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         """The decision points after the joint action at the end of `path`; empty when nobody is left to speak."""
+
+    def goes_on(self, match: Match, turn: Turn, probes: Mapping[str, Sequence[Reply]]) -> bool:
+        """Whether to draw the rest of a turn's samples, now that its `probes` (per seat) are known."""
+        return True
 
     @abstractmethod
     def score(self, episode: Episode) -> Score:

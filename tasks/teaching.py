@@ -11,6 +11,9 @@
 
 The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports. In evaluation
 everybody speaks once, greedily: more problems measure better than more samples of one.
+
+With `probes` the student's groups are drawn in full only where they are likely to have variance (`tasks/probing.py`);
+c₀ and c_g are then taken over the probes, because whether further answers follow depends on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +24,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from league.types import (
+    Belief,
     Channel,
     Decision,
     Episode,
@@ -29,6 +33,7 @@ from league.types import (
     Outcome,
     Problem,
     Relation,
+    Reply,
     Sampling,
     Score,
     Split,
@@ -39,6 +44,7 @@ from league.types import (
 )
 from tasks.domains import Domain
 from tasks.leakage import overlap
+from tasks.probing import THRESHOLD, check_probes, counted, probes_for, probing_metrics, worth_drawing
 from tasks.task import Task
 
 TEACHER, STUDENT = "teacher", "student"
@@ -112,10 +118,15 @@ class Teaching(Task):
     """Subtracted when the explanation ends in another answer than the true one."""
     leak_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
     """An explanation with at least this share of the 8-grams of a q's solution earns nothing for that q."""
+    probes: Annotated[int, Field(ge=0)] = 0
+    """Answers of the student per problem and arm that are drawn first in training; 0 draws all at once."""
+    probe_threshold: Annotated[float, Field(ge=0, le=1)] = THRESHOLD
+    """After equal probes, the least chance of a group with variance for which the others are drawn."""
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
-        return [] if self.domains else ["domains: a teaching task needs at least one domain"]
+        problems = [] if self.domains else ["domains: a teaching task needs at least one domain"]
+        return problems + check_probes(self.probes, self.answers)
 
     def seats(self) -> tuple[str, ...]:
         return (TEACHER, STUDENT)
@@ -176,7 +187,23 @@ class Teaching(Task):
     ) -> Turn:
         samples, temperature = (1, 0.0) if match.purpose == "evaluate" else (self.answers, self.temperature)
         sampling = Sampling(temperature=temperature, max_tokens=domain.max_tokens)
-        return Turn(tag, {STUDENT: domain.prompt(problem, examples)}, samples, {STUDENT: sampling}, about)
+        prompts = {STUDENT: domain.prompt(problem, examples)}
+        return Turn(tag, prompts, samples, {STUDENT: sampling}, about, probes=self._probes(match, tag))
+
+    # ---------------------------------------------------------------------------------------------- probes
+    def _belief(self, match: Match, arm: str) -> Belief:
+        """A belief is about unaided success; of the taught arm nothing is known beforehand."""
+        return match.beliefs.get(STUDENT, Belief()) if arm == "control" else Belief()
+
+    def _probes(self, match: Match, arm: str) -> int:
+        if match.purpose == "evaluate" or not self.probes:
+            return 0
+        return probes_for(self._belief(match, arm), self.probes, self.answers, self.probe_threshold)
+
+    def goes_on(self, match: Match, turn: Turn, probes: Mapping[str, Sequence[Reply]]) -> bool:
+        problem = match.problems[turn.about or 0]
+        right = [self.domains[problem.domain].correct(problem, reply.text) for reply in probes[STUDENT]]
+        return worth_drawing(self._belief(match, turn.tag), right, self.answers, self.probe_threshold)
 
     # ------------------------------------------------------------------------------------------------ scoring
     def score(self, episode: Episode) -> Score:
@@ -185,7 +212,7 @@ class Teaching(Task):
         domain = self.domains[shown.domain]
         correct = self._correctness(episode, domain)
         control = {
-            d.turn.about: fmean(correct[n.id] for n in d.nodes) for d in episode.roots if d.turn.tag == "control"
+            d.turn.about: fmean(correct[n.id] for n in counted(d)) for d in episode.roots if d.turn.tag == "control"
         }
         explain = next(decision for decision in episode.roots if decision.turn.tag == "explain")
         rewards: dict[int, dict[str, float]] = {node: {STUDENT: value} for node, value in correct.items()}
@@ -198,7 +225,7 @@ class Teaching(Task):
             gains = []
             for answered in node.next:
                 about = answered.turn.about
-                share = fmean(correct[leaf.id] for leaf in answered.nodes)
+                share = fmean(correct[leaf.id] for leaf in counted(answered))
                 taught[about].append(share)
                 leaked = overlap(text, domain.solution(match.problems[about or 0])) >= self.leak_limit
                 leaks += leaked
@@ -223,11 +250,12 @@ class Teaching(Task):
         if shuffled:
             arm = fmean(correct[node.id] for decision in shuffled for node in decision.nodes)
             metrics |= {"shuffled_accuracy": arm, "shuffled_improvement": arm - metrics["control_accuracy"]}
-        right = [correct[leaf.id] for node in explain.nodes for answered in node.next for leaf in answered.nodes]
+        metrics |= probing_metrics(decision for _, decision in episode.decisions())
+        right = [correct[leaf.id] for node in explain.nodes for answered in node.next for leaf in counted(answered)]
         tried = [decision for decision in episode.roots if decision.turn.tag == "control"]
         unaided = tuple(
-            UnaidedAnswers(STUDENT, shown.domain, sum(correct[node.id] for node in decision.nodes), len(decision.nodes))
-            for decision in tried
+            UnaidedAnswers(STUDENT, shown.domain, sum(correct[node.id] for node in nodes), len(nodes))
+            for nodes in map(counted, tried)
         )
         outcome = self._outcome(match, shown.domain, deltas, right)
         return Score(rewards, metrics, (outcome,), examples=tuple(examples), unaided=unaided)

@@ -1,13 +1,13 @@
 """Configs of tiny real leagues for tests of the loop and of the commands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from league.config import Config, parse_config
-from league.types import Episode, Match, Score, TreePath, Turn, Version
+from league.types import Episode, Match, Reply, Score, TreePath, Turn, Version
 from tasks.contest import Contest
 from tasks.teaching import Teaching
 from tasks.worked_replies import WorkedReplies
@@ -37,16 +37,22 @@ class Noise(Contest):
     """
 
     def score(self, episode: Episode) -> Score:
-        lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
-        contest = Contest(
+        return self._lenient().score(episode)
+
+    def goes_on(self, match: Match, turn: Turn, probes: Mapping[str, Sequence[Reply]]) -> bool:
+        return self._lenient().goes_on(match, turn, probes)
+
+    def _lenient(self) -> Contest:
+        return Contest(
             self.name,
-            lenient,
+            {name: _Parity(domain) for name, domain in self.domains.items()},
             items=self.items,
             answers=self.answers,
             temperature=self.temperature,
             players=self.players,
+            probes=self.probes,
+            probe_threshold=self.probe_threshold,
         )
-        return contest.score(episode)
 
 
 def brief(turns: Sequence[Turn]) -> list[Turn]:

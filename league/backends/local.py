@@ -102,7 +102,7 @@ class LocalBackend:
         rows = [
             self._row(request, index, j, len(prompts[index]))
             for index, request in enumerate(requests)
-            for j in range(request.samples)
+            for j in request.draws
         ]
         for group in self._groups(requests, prompts, rows):
             self._decode(requests, prompts, group)

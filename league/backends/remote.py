@@ -114,7 +114,7 @@ class RemoteBackend:
         missing: dict[str, list[tuple[int, int]]] = {}
         for place, request in enumerate(requests):
             agent = request.version.agent if request.version else ""
-            for sample in range(request.samples):
+            for sample in request.draws:
                 if agent not in self.players:
                     found[place, sample] = BackendError(
                         f"{request.version or 'the base model'} is not a remote player of this run"
@@ -128,10 +128,7 @@ class RemoteBackend:
                     missing.setdefault(agent, []).append((place, sample))
         if missing:
             found |= asyncio.run(self._ask(requests, missing))
-        return [
-            _together([found[place, sample] for sample in range(request.samples)])
-            for place, request in enumerate(requests)
-        ]
+        return [_together([found[place, sample] for sample in request.draws]) for place, request in enumerate(requests)]
 
     async def _ask(
         self, requests: Sequence[Request], missing: Mapping[str, Sequence[tuple[int, int]]]

@@ -56,6 +56,6 @@ class ScriptedBackend:
         if request.version is None or request.version.agent not in self.scripts:
             return BackendError(f"no script for {request.version or 'the base model'}")
         script = self.scripts[request.version.agent]
-        streams = (generator(request.seed, "script", sample) for sample in range(request.samples))
+        streams = (generator(request.seed, "script", sample) for sample in request.draws)
         with Foreign(f"agents.{request.version.agent}: its script fails"):
             return tuple(Reply(str(script(request.messages, stream)), "end") for stream in streams)

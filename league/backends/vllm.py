@@ -46,6 +46,8 @@ class PromptJob:
     sampling: Sampling
     samples: int
     seed: int
+    first: int = 0
+    """Sample j draws with the seed `seed` + j, from j = `first` on."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class VllmBackend:
                     request.sampling,
                     request.samples,
                     derive("vllm", request.seed) >> 32,
+                    first=request.first,
                 )
             )
         answers = self.sampler.sample(jobs) if jobs else []
@@ -207,7 +210,7 @@ class VllmSampler:
                 top_k=job.sampling.top_k or -1,
                 max_tokens=job.sampling.max_tokens,
                 stop=list(job.sampling.stop) or None,
-                seed=job.seed,
+                seed=job.seed + job.first,  # vLLM adds 0, 1, … for the samples of one job
                 logprobs=0,
             )
             for job in jobs

@@ -4,6 +4,9 @@ A stage is the set of decision points that are open now, in every match of the r
 together; the replies become the siblings of a node; the task says which decision points follow. Seeds come from the
 match and the place in the tree, so a match draws the same replies whoever else plays in the round.
 
+A turn may ask for probes: so many replies are drawn first, and the task looks at them. The rest of all turns that go on
+are one further batch of the stage. A group in two parts is the group that one batch would have drawn.
+
 Left out on purpose: scoring (the task's), credit (learning's), and how text is made (the backend's).
 """
 
@@ -55,6 +58,20 @@ class _MatchInPlay:
     decisions: int = 0
 
 
+@dataclass
+class _TurnInPlay:
+    """An open decision point while its replies are drawn."""
+
+    state: _MatchInPlay
+    path: TreePath
+    turn: Turn
+    requests: dict[str, Request]
+    """seat → what it is asked."""
+    replies: dict[str, tuple[Reply, ...]] = field(default_factory=dict)
+    failed: BackendError | None = None
+    """Why a seat has no replies."""
+
+
 def play(
     matches: Sequence[Match], tasks: Mapping[str, Task], backend: Backend, players: Mapping[str, Player] | None = None
 ) -> list[Episode]:
@@ -85,40 +102,74 @@ def play_unseen(
 
 
 def _play_stage(running: Sequence[_MatchInPlay], backend: Backend, players: Mapping[str, Player]) -> None:
-    requests: list[Request] = []
+    asked: list[_TurnInPlay] = []
     for state in running:
-        for number, (_, turn) in enumerate(state.open):
-            requests.extend(_requests(state, state.decisions + number, turn, players))
-    answers = iter(backend.generate(requests))
+        for number, (path, turn) in enumerate(state.open):
+            asked.append(_TurnInPlay(state, path, turn, _requests(state, state.decisions + number, turn, players)))
+    _draw(asked, backend)
+    _draw(_going_on(asked), backend)
     for state in running:
-        stage, state.open = state.open, []
-        for path, turn in stage:
-            replies = {seat: next(answers) for seat in turn.prompts}
-            state.decisions += 1
-            failed = [reply for reply in replies.values() if isinstance(reply, BackendError)]
-            if failed and state.episode.void is None:
-                state.episode.void = str(failed[0])
-            if state.episode.void is None:
-                _add_decision(
-                    state,
-                    path,
-                    turn,
-                    {seat: reply for seat, reply in replies.items() if not isinstance(reply, BackendError)},
-                    players,
-                )
+        state.open = []
+    for each in asked:
+        state = each.state
+        state.decisions += 1
+        if each.failed is not None and state.episode.void is None:
+            state.episode.void = str(each.failed)
+        if state.episode.void is None:
+            _add_decision(state, each.path, each.turn, each.replies, players)
+    for state in running:
         if state.episode.void is not None:
             state.open = []
 
 
-def _requests(state: _MatchInPlay, number: int, turn: Turn, players: Mapping[str, Player]) -> list[Request]:
-    made = []
+def _requests(state: _MatchInPlay, number: int, turn: Turn, players: Mapping[str, Player]) -> dict[str, Request]:
+    """seat → what to ask it first: for all samples, or for the probes."""
+    made = {}
     for seat, prompt in turn.prompts.items():
         version: Version = state.match.seats[seat]
         system = players.get(version.agent, Player()).system
-        messages = with_instructions(prompt, system)
-        seed = derive(state.match.seed, "decision", number, "seat", seat)
-        made.append(Request(None if version == BASE else version, messages, turn.samples, turn.sampling[seat], seed))
+        made[seat] = Request(
+            version=None if version == BASE else version,
+            messages=with_instructions(prompt, system),
+            samples=turn.probes if turn.probing else turn.samples,
+            sampling=turn.sampling[seat],
+            seed=derive(state.match.seed, "decision", number, "seat", seat),
+        )
     return made
+
+
+def _draw(asked: Sequence[_TurnInPlay], backend: Backend) -> None:
+    """One batch: the replies to all requests of these turns, behind those they already have."""
+    requests = [request for each in asked for request in each.requests.values()]
+    if not requests:
+        return
+    answers = iter(backend.generate(requests))
+    for each in asked:
+        for seat in each.requests:
+            answer = next(answers)
+            if isinstance(answer, BackendError):
+                each.failed = each.failed or answer
+            else:
+                each.replies[seat] = (*each.replies.get(seat, ()), *answer)
+
+
+def _going_on(asked: Sequence[_TurnInPlay]) -> list[_TurnInPlay]:
+    """The turns that go on after their probes, with the requests for the rest.
+
+    None of a match in which somebody could not answer.
+    """
+    void = {id(each.state) for each in asked if each.failed is not None}
+    found = []
+    for each in asked:
+        state, turn = each.state, each.turn
+        if not turn.probing or id(state) in void or not state.task.goes_on(state.match, turn, each.replies):
+            continue
+        rest = turn.samples - turn.probes
+        each.requests = {
+            seat: replace(request, samples=rest, first=turn.probes) for seat, request in each.requests.items()
+        }
+        found.append(each)
+    return found
 
 
 def with_instructions(prompt: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
@@ -141,7 +192,7 @@ def _add_decision(
     players: Mapping[str, Player],
 ) -> None:
     decision = Decision(turn, replies, [])
-    for picks in _joint_actions(turn):
+    for picks in _joint_actions(turn, min(map(len, replies.values()), default=turn.samples)):
         decision.nodes.append(Node(state.nodes, picks))
         state.nodes += 1
     if path:
@@ -156,12 +207,12 @@ def _add_decision(
         )
 
 
-def _joint_actions(turn: Turn) -> list[dict[str, int]]:
-    """aligned: the j-th samples of all seats; cross: every combination."""
+def _joint_actions(turn: Turn, samples: int) -> list[dict[str, int]]:
+    """aligned: the j-th of `samples` replies of all seats; cross: every combination."""
     seats = list(turn.prompts)
     if turn.joint == "aligned":
-        return [dict.fromkeys(seats, sample) for sample in range(turn.samples)]
-    return [dict(zip(seats, picks, strict=True)) for picks in product(range(turn.samples), repeat=len(seats))]
+        return [dict.fromkeys(seats, sample) for sample in range(samples)]
+    return [dict(zip(seats, picks, strict=True)) for picks in product(range(samples), repeat=len(seats))]
 
 
 def _with_temperatures(turn: Turn, match: Match, players: Mapping[str, Player]) -> Turn:

@@ -28,7 +28,7 @@ from league.round.allocate import share_matches
 from league.round.candidates import able_teachers
 from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
-from league.types import Match, RewardMix, Version
+from league.types import Belief, Match, RewardMix, Version
 from tasks import Task
 from tasks.teaching import STUDENT, TEACHER
 
@@ -84,14 +84,16 @@ def _match(
     warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems, config.league.skip_problems)
     situation, rewards = _situation(chosen, stream)
     index = warmed_up + (number - 1) * (chosen.matches + config.league.shared_matches) + place
+    seats = _seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream)
     return make_match(
         name,
         at=at,
-        seats=_seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream),
+        seats=seats,
         problems=task.problems("train", index, pairing.domain),
         seed=derive(config.seed, "round", number, "task", name, "match", place),
         situation=situation,
         rewards=rewards,
+        beliefs={seat: Belief(*state.competence.belief(who, pairing.domain)) for seat, who in seats.items()},
     )
 
 

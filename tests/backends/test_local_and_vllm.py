@@ -5,6 +5,7 @@ The local engine, vLLM's interface over a fake, and vLLM itself where it is inst
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ class FakeVllm:
                     import_peft(self.bank, version, job.adapter.folder, trainable=False)
             self.seen.append((version, job.seed))
             text = self.base.tokenizer.decode(list(job.prompt))
-            requests.append(Request(version, (Message("user", text),), job.samples, job.sampling, job.seed))
+            requests.append(Request(version, (Message("user", text),), job.samples, job.sampling, job.seed, job.first))
         self.base._encoded.update({tuple(r.messages): job.prompt for r, job in zip(requests, jobs, strict=True)})
         shift = self.noise
         return [
@@ -98,6 +99,15 @@ def test_contract(backend, tiny):
     assert answers[3][0].tokens == answers[3][1].tokens
     assert len({reply.tokens for reply in answers[0]}) > 1
     assert backend.generate([]) == []
+
+
+def test_contract_a_request_in_two_parts_draws_the_same(backend):
+    whole = ask(A, samples=5, temperature=0.9, seed=4)
+    first, rest = replace(whole, samples=2), replace(whole, samples=3, first=2)
+    (once,), (one,), (two,) = backend.generate([whole]), backend.generate([first]), backend.generate([rest])
+    assert [reply.tokens for reply in (*one, *two)] == [reply.tokens for reply in once]
+    for ours, theirs in zip((*one, *two), once, strict=True):
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-5)
 
 
 def test_contract_on_policy_ratio_is_one(backend, bank, tiny):

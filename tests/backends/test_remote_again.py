@@ -3,7 +3,9 @@
 Replies that a resumed round does not ask for twice, and keys that are nowhere.
 """
 
+import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from league.backends.remote import COOL_DOWN, FAILURES, Breaker, RemoteBackend, 
 from league.errors import BackendError, RunFolderError
 from league.store.journal import ReplyJournal
 from league.types import Message, Reply, Request, Sampling, Version
-from tests.helpers.remote_server import PATH, Naps, answer, player, refused_port, request, says
+from tests.helpers.remote_server import DONE, PATH, Naps, answer, chunk, player, refused_port, request, says, stream
 
 
 # --------------------------------------------------------------------------------- trying again, and giving up
@@ -182,3 +184,29 @@ def test_a_key_that_is_not_there_asks_nobody(httpserver: HTTPServer) -> None:
         (found,) = answer(config, environment=environment)
         assert "LEAGUE_KEY" in str(found)
     assert not httpserver.log
+
+
+def test_a_request_in_two_parts_asks_and_remembers_the_same_samples(httpserver: HTTPServer) -> None:
+    """Sample j has the same seed on the wire and the same key in the journal, whichever request asks for it."""
+
+    class Remembers(dict[str, Reply]):
+        def find(self, key: str) -> Reply | None:
+            return self.get(key)
+
+        def keep(self, key: str, reply: Reply) -> None:
+            self[key] = reply
+
+    seeds: list[int] = []
+
+    def by_seed(asked: Asked) -> Response:
+        seeds.append(json.loads(asked.data)["seed"])
+        return stream(chunk(f"seed {seeds[-1]}"), chunk(finish="stop"), DONE)
+
+    httpserver.expect_request(PATH).respond_with_handler(by_seed)
+    config, journal = player(httpserver), Remembers()
+    whole = request(samples=5)
+    (first,) = answer(config, replace(whole, samples=2), journal=journal)
+    (rest,) = answer(config, replace(whole, samples=3, first=2), journal=journal)
+    assert sorted(seeds) == [whole.seed + j for j in range(5)] and len(journal) == 5
+    assert isinstance(first, tuple) and isinstance(rest, tuple)
+    assert answer(config, whole, journal=journal) == [(*first, *rest)] and len(seeds) == 5

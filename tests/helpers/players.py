@@ -31,7 +31,7 @@ class Bernoulli:
     def _answer(self, request: Request) -> tuple[Reply, ...] | BackendError:
         policy = self.policies[request.version.agent if request.version else "base"]
         try:
-            texts = [policy(request.messages, generator(request.seed, sample)) for sample in range(request.samples)]
+            texts = [policy(request.messages, generator(request.seed, sample)) for sample in request.draws]
         except BackendError as error:
             return error
         return tuple(Reply(text, "end", (1, 2, 3), (5, 2), (-0.1, -0.2)) for text in texts)
