@@ -113,9 +113,15 @@ class WarmupPhase(Section):
     problems: Count = 0
     """Per domain the agent learns; 0 skips the phase."""
     first: Count = 0
-    """Index of the first of them in the train split: agents whose ranges do not overlap have data of their own."""
+    """Index of the first of them in the train split.
+
+    Agents whose ranges do not overlap have data of their own.
+    """
     answers_only: bool = False
-    """Show the bare answer line in place of worked solutions: the agent learns the format of an answer, no more."""
+    """Show the bare answer line in place of worked solutions.
+
+    The agent learns the format of an answer, no more.
+    """
     epochs: Positive = 1
     batch: Positive = 8
     """Problems per agent and optimizer step."""
@@ -161,7 +167,10 @@ class AgentConfig(Section):
     checkpoint: Path | None = None
     """A PEFT folder to start from instead of a fresh adapter."""
     branch: Name | None = None
-    """An agent whose warmed-up weights it starts from; its own warm-up follows. Both need the same `adapter`."""
+    """An agent whose warmed-up weights it starts from, before its own warm-up.
+
+    Both need the same `adapter`.
+    """
     warmup: WarmupPhase | None = None
     """Its own warm-up; null takes its role's phase of the section `warmup`."""
     says: dict[str, Weight] | None = None

@@ -1,6 +1,7 @@
-"""Whether the warm-up of a run can be done as it is written: who branches from whom, and phases that nobody takes.
+"""Whether a run's warm-up can be done as it is written.
 
-Names and circles of `branch` are `league.config.references`'; here is what needs the resolved config.
+Who branches from whom, and phases that nobody takes. Names and circles of `branch` are `league.config.references`';
+here is what needs the resolved config.
 """
 
 from collections.abc import Iterator

@@ -7,8 +7,8 @@ warmed-up weights, so the warm-up runs in waves: each is one fused pass.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from league.learning.warmup import Curriculum, Target, steps_of, warm_up
 from league.learning.update import AgentUpdate
+from league.learning.warmup import Curriculum, Target, steps_of, warm_up
 from league.population import Member, Population
 from league.round.schedule import open_to
 from league.runtime.league import League
@@ -48,8 +48,9 @@ def _part_of(
 
 
 def waves(origins: Mapping[str, str | None]) -> list[list[str]]:
-    """Agents by wave, in order: first those without an origin, then those whose origin is in the wave before.
+    """Agents by wave, in order.
 
+    First those without an origin, then those whose origin is in the wave before.
     `origins` has no circles: the config is refused where it has.
     """
     found: list[list[str]] = []

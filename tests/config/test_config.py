@@ -77,10 +77,52 @@ def test_all_problems_at_once_with_path_and_nearest_name() -> None:
         ("name.x=1", "not a section"),
         ("league.rounds=[", "not valid YAML"),
         ("domains={}", "not a domain"),
+        (
+            "agents.all={role: generalist, domain: sums}",
+            "agents.all.domain: an agent with role 'generalist' learns and",
+        ),
+        ("agents.ada.branch=adr", "agents.ada.branch: 'adr' is not another agent of this run; did you mean 'adder'?"),
+        ("agents.ada.branch=ada", "agents.ada.branch: 'ada' is not another agent of this run"),
+        ("agents.ada={role: student, branch: adder, checkpoint: x}", "not from both; remove one of them"),
+        ("agents.sid={role: scripted, says: {a: 1}, branch: ada}", "agents.sid.branch: an agent with role 'scripted'"),
+        ("agents.sid={role: scripted, says: {a: 1}, warmup: {}}", "agents.sid.warmup: an agent with role 'scripted'"),
+        ("agents.ada.warmup={problms: 3}", "agents.ada.warmup.problms: unknown key; did you mean 'problems'?"),
+        ("warmup.student={problems: 3, first: -1}", "warmup.student.first"),
+        ("warmup.student={problems: 3, answers_only: true, explain: 0.1}", "a bare answer explains nothing"),
     ],
 )
 def test_impossible_values(override: str, expected: str) -> None:
     assert any(expected in line for line in problems_of(GOOD, override))
+
+
+def test_branches_lead_to_weights_and_not_in_a_circle() -> None:
+    circle = (
+        "agents.ada.branch=max",
+        "agents.max.branch=adder",
+        "agents.adder.branch=ada",
+        "agents.eve={role: student}",
+    )
+    found = problems_of(GOOD, *circle, "agents.eve.branch=ada")
+    assert "agents.ada.branch: ada ← max ← adder ← ada is a circle; let one of them begin by itself" in found
+    assert len([line for line in found if "circle" in line]) == 3 == len(found)
+    scripted = "agents.sid={role: scripted, says: {a: 1}}"
+    assert problems_of(GOOD, scripted, "agents.ada.branch=sid") == (
+        "agents.ada.branch: 'sid' has role 'scripted' and no weights to begin from; name another agent",
+    )
+
+
+def test_whose_warm_up_an_agent_has_and_where_they_all_end() -> None:
+    """An agent's own phase replaces its role's. Matches begin behind the farthest, skipped phases do not count."""
+    own = ["agents.all={role: generalist}", "agents.max.warmup={problems: 5, first: 20}"]
+    roles = ["warmup.generalist={problems: 7}", "warmup.student={problems: 3, first: 2}", "warmup.expert={problems: 4}"]
+    config = parse_config(GOOD, "x", [*own, *roles])
+    found = {name: config.warmup_of(name) for name in config.agents}
+    assert {name: (phase.first, phase.problems) for name, phase in found.items()} == {
+        "adder": (0, 4), "ada": (2, 3), "all": (0, 7), "max": (20, 5),
+    }  # fmt: skip
+    assert config.warmed_up == 25
+    assert parse_config(GOOD, "x", [own[0], *roles]).warmed_up == 7
+    assert parse_config(GOOD, "x", [own[0], *roles, "warmup.student={first: 90}"]).warmed_up == 7
 
 
 @pytest.mark.parametrize(
