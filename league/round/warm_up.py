@@ -4,7 +4,7 @@ Domains are learned from worked solutions. Agents that branch from another one w
 warmed-up weights, so the warm-up runs in waves: each is one fused pass.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from league.learning.update import AgentUpdate
@@ -25,7 +25,7 @@ def warm_up_all(league: League, population: Population, progress: Callable[[int,
     if bank is None:
         return {}
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
-    origins = {m.name: league.config.agents[m.name].branch for m in population.members.values() if m.can.has_weights}
+    origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
     planned = [[_curriculum(league, population, population.members[name]) for name in wave] for wave in waves(origins)]
     steps = [max(map(steps_of, curricula)) for curricula in planned]
     trained: dict[str, int] = {}
@@ -59,6 +59,16 @@ def waves(origins: Mapping[str, str | None]) -> list[list[str]]:
         found.append([name for name, origin in left.items() if origin not in left])
         left = {name: origin for name, origin in left.items() if origin in left}
     return found
+
+
+def in_order_of_beginning(league: League, population: Population) -> list[Member]:
+    """All members, origins before who branches from them, else in the config's order."""
+    members = population.members
+    return [members[name] for wave in waves(_origins(league, members.values())) for name in wave]
+
+
+def _origins(league: League, members: Iterable[Member]) -> dict[str, str | None]:
+    return {member.name: league.config.agents[member.name].branch for member in members}
 
 
 def beginning(league: League, population: Population, member: Member, tokens: int) -> tuple[tuple[Version, ...], str]:

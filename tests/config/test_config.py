@@ -42,6 +42,21 @@ def test_every_shipped_config_parses(path: Path) -> None:
     assert _names(config) == []
 
 
+def test_the_private_league_of_the_page_on_teaching_can_be_played() -> None:
+    """Every range of worked solutions is an agent's own, and students get none."""
+    page = (Path(__file__).parents[2] / "docs/teaching.md").read_text(encoding="utf-8")
+    (text,) = [block for block in page.split("```yaml\n")[1:] if block.startswith("name: private")]
+    config = parse_config(text.split("```")[0], "docs/teaching.md")
+    phases = {name: config.warmup_of(name) for name in config.agents}
+    ranges = [
+        (agent.domain, set(range(phases[name].first, phases[name].end)))
+        for name, agent in config.agents.items()
+        if not phases[name].answers_only
+    ]
+    assert len(ranges) == 3 and phases["ada"].answers_only and config.warmed_up == 276
+    assert all(a[0] != b[0] or not a[1] & b[1] for place, a in enumerate(ranges) for b in ranges[:place])
+
+
 def test_all_problems_at_once_with_path_and_nearest_name() -> None:
     data = tiny_config(Path("model"), Path("runs"))
     data["learning"]["learning_rte"] = 1

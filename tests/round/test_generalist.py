@@ -131,6 +131,7 @@ def test_its_own_warm_up_follows_from_there(model: Path, tmp_path: Path) -> None
 
 
 def test_the_lineage_tells_of_the_branch(run: Path) -> None:
+    """Origins come first, as every reader of a lineage expects of parents."""
     with RunReader.read(run) as reader:
         rows = {row.version: row for row in reader.versions() if row.version.step == 0}
         shown = {edge.child: edge for edge in lineage(reader, updates=False)}
@@ -142,6 +143,7 @@ def test_the_lineage_tells_of_the_branch(run: Path) -> None:
         "ada@0": ("warm-up", ()),
         "base@0": ("base model", ()),
     }
+    assert list(rows) == [Version(name, 0) for name in ("ada", "all", "speller", "adder", "carrier", "base")]
     assert shown["adder@0"].parents == ("all@0",) and shown["adder@0"].reason == "branch"
 
 
