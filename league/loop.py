@@ -28,7 +28,7 @@ from league.round.schedule import schedule_matches
 from league.round.stop import Signals, limit_reached, why_stop
 from league.round.values import Audience, RoundDraft, base_row, timed
 from league.round.versions import reconcile, snapshot
-from league.round.warm_up import warm_up_all
+from league.round.warm_up import beginning, in_order_of_beginning, warm_up_all
 from league.runtime import assembly
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
@@ -116,7 +116,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
 
 
 def open_round(league: League, state: LeagueState, audience: Audience) -> LeagueState:
-    """Round 0: warm-up of all agents in one fused pass, their first frozen snapshot, the first exam."""
+    """Round 0: warm-up of all agents, a fused pass per wave, their first frozen snapshot, the first exam."""
     store, draft = league.store, RoundDraft(0)
     with timed(store, draft, "warm-up"):
 
@@ -126,10 +126,11 @@ def open_round(league: League, state: LeagueState, audience: Audience) -> League
         trained = warm_up_all(league, state.population, progress)
     state = state.spent(trained=sum(trained.values()))
     draft.scalars |= {f"warmup_tokens/{agent}": float(tokens) for agent, tokens in trained.items()}
-    for member in state.population.members.values():
+    for member in in_order_of_beginning(league, state.population):
         if not member.trains and league.bank is not None and member.version in league.bank:
             league.bank.freeze(member.version)
-        draft.made(state.population, member.version, (), "warm-up" if trained.get(member.name) else "created")
+        parents, reason = beginning(league, state.population, member, trained.get(member.name, 0))
+        draft.made(state.population, member.version, parents, reason)
     if league.bank is not None:
         draft.versions.append(base_row())
     for name in sorted(state.population.trainable()):

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from league.errors import BackendError
 
-PlayerRole = Literal["expert", "student", "co-player", "exploiter", "scripted", "remote"]
+PlayerRole = Literal["expert", "generalist", "student", "co-player", "exploiter", "scripted", "remote"]
 """Roles that a config may give an agent."""
 Role = Literal[PlayerRole, "past"]
 Split = Literal["train", "validation", "test"]
@@ -57,7 +57,9 @@ class Capabilities:
     specialist: bool = False
     """Learns one domain, which it must name, and is judged as a teacher."""
     teaches: bool = False
-    """May take a teacher's seat in a domain of its own."""
+    """May take a teacher's seat, in the domain it names."""
+    teaches_all: bool = False
+    """Names no domain and teaches every one; it never teaches itself."""
     taught: bool = False
     """May take a student's seat; its unaided accuracy is a run's result."""
     joins: bool = True
@@ -80,6 +82,7 @@ class Capabilities:
 
 ROLES: Mapping[Role, Capabilities] = {
     "expert": Capabilities(specialist=True, teaches=True, joins=False),
+    "generalist": Capabilities(teaches=True, teaches_all=True, taught=True),
     "student": Capabilities(taught=True),
     "co-player": Capabilities(),
     "exploiter": Capabilities(targets=True),
@@ -419,7 +422,7 @@ class VersionRow:
     """sha256 of the optimizer blob; None for frozen versions."""
     parents: tuple[Version, ...]
     reason: str
-    """"created", "warm-up", "update", "snapshot", "reset", "exploit", "merge", "import"."""
+    """"created", "warm-up", "branch", "update", "snapshot", "reset", "exploit", "merge", "import"."""
 
 
 # ----------------------------------------------------------------------------------------------- what lasts

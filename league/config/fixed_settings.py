@@ -17,7 +17,7 @@ PATHS = ("seed", "adapter", "warmup", "learning.learning_rate", "learning.teache
 
 Not the model's name and no checkpoint's: folders move, and the model's content is known by its hash.
 """
-AGENT_FIELDS = ("role", "domain", "system", "adapter", "learning_rate", "train")
+AGENT_FIELDS = ("role", "domain", "system", "adapter", "learning_rate", "train", "warmup")
 
 
 def changed_fixed_settings(before: Config, after: Config) -> tuple[str, ...]:
@@ -43,6 +43,7 @@ def _pairs(before: Config, after: Config) -> Iterator[tuple[str, Any, Any]]:
         if (new := after.agents.get(name)) is not None:
             yield from ((f"agents.{name}.{key}", getattr(old, key), getattr(new, key)) for key in AGENT_FIELDS)
             yield f"agents.{name}.targets", _left(old, gone), new.targets
+            yield f"agents.{name}.branch", None if old.branch in gone else old.branch, new.branch
 
 
 def _left(agent: AgentConfig, gone: set[str]) -> object:

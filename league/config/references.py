@@ -30,6 +30,7 @@ def references(data: Mapping[str, Any]) -> list[str]:
                 f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}"
             )
         problems += _targets(name, agent, agents)
+        problems += _branch(name, agent, agents)
     for name, task in tasks.items():
         if not isinstance(task, dict):
             continue
@@ -67,11 +68,16 @@ def _role(name: str, agent: Mapping[str, Any], domains: Sequence[str]) -> Iterat
         yield f"agents.{name}: only agents with role 'scripted' have `says` or `script`"
     if (speaks == "server") != (agent.get("remote") is not None):
         yield f"agents.{name}: role 'remote' and a section `remote` (base_url, model, key) belong together"
-    idle = [key for key in ("adapter", "learning_rate", "checkpoint") if agent.get(key) is not None]
+    idle = [key for key in ("adapter", "learning_rate", "checkpoint", "branch", "warmup") if agent.get(key) is not None]
     if idle and can is not None and not can.has_weights:
         yield f"agents.{name}.{idle[0]}: an agent with role '{role}' has no weights; remove it"
     if can is not None and can.specialist and agent.get("domain") is None:
         yield f"agents.{name}.domain: an expert needs a domain{nearest('', list(domains))}"
+    if can is not None and can.teaches_all and agent.get("domain") is not None:
+        yield (
+            f"agents.{name}.domain: an agent with role '{role}' learns and teaches all domains; remove it, or choose "
+            "role 'expert'"
+        )
     if agent.get("targets") is not None and not (can is not None and can.targets):
         yield f"agents.{name}.targets: only agents with role 'exploiter' have targets"
 
@@ -88,6 +94,34 @@ def _targets(name: str, agent: Mapping[str, Any], agents: Mapping[str, Any]) -> 
         for target in wrong
     ]
     return problems or ([] if targets else [f"agents.{name}.targets: name at least one agent, or write 'league'"])
+
+
+def _branch(name: str, agent: Mapping[str, Any], agents: Mapping[str, Any]) -> Iterator[str]:
+    """An agent branches from another one with weights, and origins do not run in a circle."""
+    origin, place = agent.get("branch"), f"agents.{name}.branch"
+    if origin is None:
+        return
+    if agent.get("checkpoint") is not None:
+        yield f"{place}: an agent begins from `branch` or from `checkpoint`, not from both; remove one of them"
+    if origin == name or str(origin) not in agents:
+        others = [other for other in agents if other != name]
+        yield f"{place}: '{origin}' is not another agent of this run{nearest(str(origin), others)}"
+        return
+    role = _of(agents, str(origin)).get("role")
+    if role in get_args(PlayerRole) and not ROLES[cast(PlayerRole, role)].has_weights:
+        yield f"{place}: '{origin}' has role '{role}' and no weights to begin from; name another agent"
+    seen, at = [name], str(origin)
+    while at in agents and at not in seen:
+        seen.append(at)
+        at = str(_of(agents, at).get("branch"))
+    if at == name:
+        yield f"{place}: {' ← '.join([*seen, name])} is a circle; let one of them begin by itself"
+
+
+def _of(agents: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An agent's section; empty where it has the wrong shape."""
+    found = agents[name]
+    return found if isinstance(found, dict) else {}
 
 
 def _section(data: Mapping[str, Any], key: str) -> dict[str, Any]:

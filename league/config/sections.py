@@ -107,41 +107,21 @@ class RemoteConfig(Section):
         return value
 
 
-class AgentConfig(Section):
-    role: PlayerRole
-    domain: str | None = None
-    """The domain an expert or a remote player teaches; students train on all."""
-    system: str | None = None
-    adapter: AdapterConfig | None = None
-    """null takes the run's `adapter`."""
-    learning_rate: Rate | None = None
-    train: bool = True
-    """false freezes the agent after its warm-up."""
-    checkpoint: Path | None = None
-    """A PEFT folder to start from instead of a fresh adapter."""
-    says: dict[str, Weight] | None = None
-    """A scripted agent's mixed strategy: text → weight."""
-    script: str | None = None
-    """A scripted agent's own function, "package.module:function"."""
-    targets: Literal["league"] | tuple[Name, ...] | None = None
-    """The agents that an exploiter is there to beat (main exploiter).
-
-    "league" stands for everyone's frozen past; null meets anyone.
-    """
-    remote: RemoteConfig | None = None
-    """Where a remote agent answers."""
-
-    @property
-    def can(self) -> Capabilities:
-        """What its role means."""
-        return ROLES[self.role]
-
-
 class WarmupPhase(Section):
     """Supervised fine-tuning on worked solutions, before the first round."""
 
     problems: Count = 0
     """Per domain the agent learns; 0 skips the phase."""
+    first: Count = 0
+    """Index of the first of them in the train split.
+
+    Agents whose ranges do not overlap have data of their own.
+    """
+    answers_only: bool = False
+    """Show the bare answer line in place of worked solutions.
+
+    The agent learns the format of an answer, no more.
+    """
     epochs: Positive = 1
     batch: Positive = 8
     """Problems per agent and optimizer step."""
@@ -162,12 +142,60 @@ class WarmupPhase(Section):
             raise PydanticCustomError(
                 "shares", "explain and examples are shares of the same targets; together they must not exceed 1"
             )
+        if self.answers_only and self.explain:
+            raise PydanticCustomError(
+                "shares", "a bare answer explains nothing; set explain to 0 or take answers_only away"
+            )
         return self
+
+    @property
+    def end(self) -> int:
+        """Index of the first train problem behind those of the phase."""
+        return self.first + self.problems if self.problems else 0
+
+
+class AgentConfig(Section):
+    role: PlayerRole
+    domain: str | None = None
+    """The domain an expert or a remote player teaches; students and generalists train on all."""
+    system: str | None = None
+    adapter: AdapterConfig | None = None
+    """null takes the run's `adapter`."""
+    learning_rate: Rate | None = None
+    train: bool = True
+    """false freezes the agent after its warm-up."""
+    checkpoint: Path | None = None
+    """A PEFT folder to start from instead of a fresh adapter."""
+    branch: Name | None = None
+    """An agent whose warmed-up weights it starts from, before its own warm-up.
+
+    Both need the same `adapter`.
+    """
+    warmup: WarmupPhase | None = None
+    """Its own warm-up; null takes its role's phase of the section `warmup`."""
+    says: dict[str, Weight] | None = None
+    """A scripted agent's mixed strategy: text → weight."""
+    script: str | None = None
+    """A scripted agent's own function, "package.module:function"."""
+    targets: Literal["league"] | tuple[Name, ...] | None = None
+    """The agents that an exploiter is there to beat (main exploiter).
+
+    "league" stands for everyone's frozen past; null meets anyone.
+    """
+    remote: RemoteConfig | None = None
+    """Where a remote agent answers."""
+
+    @property
+    def can(self) -> Capabilities:
+        """What its role means."""
+        return ROLES[self.role]
 
 
 class WarmupConfig(Section):
     expert: WarmupPhase = WarmupPhase(problems=320, explain=0.25)
+    generalist: WarmupPhase = WarmupPhase(problems=0)
     student: WarmupPhase = WarmupPhase(problems=0)
+    """Of students, and of every other role with weights."""
 
 
 class SituationConfig(Section):
@@ -403,6 +431,22 @@ class Config(Section):
     @property
     def folder(self) -> Path:
         return self.runs / self.name
+
+    def warmup_of(self, name: str) -> WarmupPhase:
+        """The warm-up of an agent: its own, or its role's."""
+        agent = self.agents[name]
+        if agent.warmup is not None:
+            return agent.warmup
+        if agent.can.specialist:
+            return self.warmup.expert
+        return self.warmup.generalist if agent.can.teaches_all else self.warmup.student
+
+    @property
+    def warmed_up(self) -> int:
+        """Index of the first train problem behind every warm-up: matches take theirs from there on."""
+        of_roles = (self.warmup.expert, self.warmup.generalist, self.warmup.student)
+        own = (agent.warmup for agent in self.agents.values() if agent.warmup is not None)
+        return max(phase.end for phase in (*of_roles, *own))
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

@@ -1,9 +1,9 @@
 """Supervised warm-up of every expert and student, in one fused pass before the first round.
 
-A target is a worked solution where the domain can write one, else the bare answer line. It is asked in up to three
-ways, by the phase's shares: unaided, with one worked example, or as a teacher ("explain this solved problem"), so
-that an expert knows both how to solve and how to explain. Problems are the first of the train split; matches take
-theirs from behind them.
+A target is a worked solution where the domain can write one, else the bare answer line; a phase can ask for answer
+lines only. It is asked in up to three ways, by the phase's shares: unaided, with one worked example, or as a teacher
+("explain this solved problem"), so that an expert knows both how to solve and how to explain. Problems are a range of
+the train split that begins at the phase's `first`; matches take theirs from behind all ranges.
 
 Left out on purpose: the loss (league.learning.update; a target is a sample with advantage 1), and when to stop: the
 number of problems is the config's.
@@ -50,21 +50,26 @@ def targets(curriculum: Curriculum, seed: int) -> list[Target]:
     phase, found = curriculum.phase, list(curriculum.shown)
     stream = generator(seed, "warm-up", curriculum.agent)
     for domain in curriculum.domains:
-        for offset in range(phase.problems):
-            problem = domain.problem("train", offset)
+        for index in range(phase.first, phase.first + phase.problems):
+            problem = domain.problem("train", index)
             found.append(_target(domain, problem, float(stream.random()), phase))
     order = stream.permutation(len(found))
     return [found[place] for place in order]
 
 
 def _target(domain: Domain, problem: Problem, draw: float, phase: WarmupPhase) -> Target:
-    text = domain.solution(problem)
+    text = _solution(domain, problem, phase)
     if draw < phase.explain:
         return Target(explain_prompt(domain, problem), text)
     if draw < phase.explain + phase.examples:
         (other,) = domain.similar(problem, 1)
-        return Target(domain.prompt(problem, ((other, domain.solution(other)),)), text)
+        return Target(domain.prompt(problem, ((other, _solution(domain, other, phase)),)), text)
     return Target(domain.prompt(problem), text)
+
+
+def _solution(domain: Domain, problem: Problem, phase: WarmupPhase) -> str:
+    """What the phase shows of a problem's solution."""
+    return domain.worked(problem, "") if phase.answers_only else domain.solution(problem)
 
 
 def supervised_sample(base: BaseModel, agent: str, target: Target) -> Sample:
@@ -112,6 +117,13 @@ def warm_up(
     for agent in plans:
         bank.restart_optimizer(bank.live(agent))
     return trained
+
+
+def steps_of(curriculum: Curriculum) -> int:
+    """Optimizer steps of one agent's warm-up."""
+    phase = curriculum.phase
+    count = len(curriculum.shown) + phase.problems * len(curriculum.domains)
+    return phase.epochs * -(-count // phase.batch)
 
 
 def _batches(curriculum: Curriculum, seed: int) -> Iterator[list[Target]]:

@@ -6,7 +6,7 @@ It holds no weights (the bank does) and does no I/O: every change returns a new 
 carry it through the database exactly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -38,6 +38,16 @@ class Member:
     def can(self) -> Capabilities:
         """What its role means."""
         return ROLES[self.role]
+
+    def teaches_in(self, domains: Sequence[str]) -> tuple[str, ...]:
+        """Those of `domains` that it can teach: its own one, or all of them where its role says so."""
+        if self.domain is not None:
+            return tuple(name for name in domains if name == self.domain)
+        return tuple(domains) if self.can.teaches_all else ()
+
+    def may_teach(self, student: str) -> bool:
+        """Whether it may sit with this agent: who teaches every domain never teaches itself."""
+        return student != self.name or not self.can.teaches_all
 
 
 @dataclass(frozen=True)

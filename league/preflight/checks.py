@@ -21,6 +21,7 @@ from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
 from league.preflight.model import device_problems, facts_of, model_problems
 from league.preflight.prompt_lengths import too_long
+from league.preflight.warm_up import warm_up_problems
 from league.registry import add_code_folders
 from league.rollouts.matches import could_share_id
 from league.types import EXAM
@@ -91,6 +92,7 @@ def prepare(
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
+    problems += warm_up_problems(config, new_run)
     if len(tasks) == len(config.tasks):
         problems += [*_evolution(config, tasks), *channel_problems(config, tasks)]
     facts: ModelFacts | None = None
@@ -178,17 +180,24 @@ def _teaching(name: str, chosen: TaskConfig, agents: Mapping[str, AgentConfig]) 
     Settings that mean nothing to it are refused.
     """
     for agent in chosen.seats.get(TEACHER, ()):
-        if agent in agents and agents[agent].domain is None:
+        if agent in agents and not _teaches_something(agents[agent]):
             yield (
                 f"tasks.{name}.seats.{TEACHER}: '{agent}' has no domain to teach; give it one under "
                 f"agents.{agent}.domain"
             )
-    able = [name for name, agent in agents.items() if agent.can.teaches and agent.domain]
-    if chosen.matches and TEACHER not in chosen.seats and not able:
-        yield f"tasks.{name}: teaching needs at least one agent with role 'expert'"
-    if chosen.matches and STUDENT not in chosen.seats and not any(agent.can.taught for agent in agents.values()):
-        yield f"tasks.{name}: teaching needs at least one agent with role 'student'"
-    if set(chosen.roles) != set(TaskConfig.model_fields["roles"].default):
+    able = [each for each, agent in agents.items() if agent.can.teaches and _teaches_something(agent)]
+    taught = [each for each, agent in agents.items() if agent.can.taught]
+    teachers, students = chosen.seats.get(TEACHER, able), chosen.seats.get(STUDENT, taught)
+    if chosen.matches and not teachers:
+        yield f"tasks.{name}: teaching needs at least one agent with role 'expert' or 'generalist'"
+    elif chosen.matches and not students:
+        yield f"tasks.{name}: teaching needs at least one agent with role 'student' or 'generalist'"
+    elif chosen.matches and {*teachers} == {*students} and len({*teachers}) == 1:
+        (alone,) = {*teachers}
+        if alone in agents and agents[alone].can.teaches_all:
+            yield f"tasks.{name}: '{alone}' is the only teacher and the only student; add an expert or a student"
+    # runs that began before there were generalists do not name them
+    if {*chosen.roles, "generalist"} != set(TaskConfig.model_fields["roles"].default):
         yield (
             f"tasks.{name}.roles: experts teach and students learn whatever the roles; name others under "
             f"tasks.{name}.seats"
@@ -198,6 +207,10 @@ def _teaching(name: str, chosen: TaskConfig, agents: Mapping[str, AgentConfig]) 
             f"tasks.{name}.situations: a teacher earns the improvement and a student its own answer in any "
             "situation; remove them"
         )
+
+
+def _teaches_something(agent: AgentConfig) -> bool:
+    return agent.domain is not None or agent.can.teaches_all
 
 
 def _place(folder: Path) -> list[str]:
@@ -317,12 +330,11 @@ def _keys(config: Config, speakers: Collection[str] | None) -> list[str]:
 def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
     """Each domain must give its first problems, and as many held-out ones as the evaluation asks for."""
     problems = []
-    warmup = max(config.warmup.expert.problems, config.warmup.student.problems)
     apart = (
         2 if config.evolution.merging is not None and config.evolution.task == EXAM else 1
     )  # candidates sit problems of their own
     wanted = {
-        "train": max(warmup, 1),
+        "train": max(config.warmed_up, 1),
         "validation": apart * config.evaluation.problems,
         "test": config.evaluation.final_problems,
     }

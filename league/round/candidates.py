@@ -9,11 +9,11 @@ from league.types import Version
 def able_teachers(league: League, state: LeagueState) -> Iterator[tuple[Version, str]]:
     """(version, domain) of everyone who may teach it: live members first, then frozen versions, oldest first.
 
-    A member without a domain of its own teaches all of them.
+    A generalist teaches every domain; so may the past of any member without a domain of its own.
     """
     for member in state.population.members.values():
         if member.can.teaches:
-            yield from ((member.version, domain) for domain in ([member.domain] if member.domain else league.domains))
+            yield from ((member.version, domain) for domain in member.teaches_in(tuple(league.domains)))
     if not league.config.learning.channels.pasts:
         return
     for agent, pasts in state.population.pasts.items():

@@ -33,9 +33,12 @@ class Measurement:
     matches: tuple[MatchResult, ...]
 
     def scalars(self) -> dict[str, float]:
-        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP, and the mean Δ."""
+        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP (the mean over domains), and the mean Δ."""
         found = {f"accuracy/{exam.version.agent}/{exam.domain}": exam.accuracy for exam in self.exams}
-        found |= {f"delta/{gain.teacher.agent}/{gain.student}": gain.improvement for gain in self.gains}
+        deltas: dict[str, dict[str, float]] = {}
+        for gain in self.gains:
+            deltas.setdefault(f"delta/{gain.teacher.agent}/{gain.student}", {})[gain.domain] = gain.improvement
+        found |= {tag: fmean(by_domain.values()) for tag, by_domain in deltas.items()}
         if self.gains:
             found["teaching/delta"] = fmean(gain.improvement for gain in self.gains)
         return found
@@ -114,15 +117,18 @@ def _teaching_pairs(
 ) -> Iterator[tuple[Version, Version, str]]:
     """Everyone who may teach with everyone who may learn, and with the held-out student.
 
-    That is the first student's first frozen self, which never trains.
+    That is the first student's first frozen self, which never trains: of one that is no teacher, where there is one.
     """
     places = open_to(task, playing, population)
-    students = [member.version for member in places[STUDENT]]
-    if chosen.held_out_student and students:
-        students += population.pasts.get(students[0].agent, ())[:1]
+    learners = places[STUDENT]
+    students = [member.version for member in learners]
+    if chosen.held_out_student and learners:
+        first = next((member for member in learners if not member.can.teaches_all), learners[0])
+        students += population.pasts.get(first.name, ())[:1]
     for teacher in places[TEACHER]:
-        if teacher.domain:
-            yield from ((teacher.version, student, teacher.domain) for student in students)
+        met = [student for student in students if teacher.may_teach(student.agent)]
+        for domain in teacher.teaches_in(task.domain_names):
+            yield from ((teacher.version, student, domain) for student in met)
 
 
 # ---------------------------------------------------------------------------------- contests of frozen versions

@@ -1,7 +1,8 @@
 """The matches of a round: candidate pairings of each task, drawn by the matchmaking rules.
 
-Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain;
-contests and games pair a learner with anyone (live, frozen past); cooperation pairs learners with one another. Where
+Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain, and
+generalists with the others in all domains; contests and games pair a learner with anyone (live, frozen past);
+cooperation pairs learners with one another. In a contest of one seat an expert practises its own domain only. Where
 the config names agents for seats (roles that differ: the writer of the helper, the writer of the main function), they
 keep to them, else the order is drawn. Problem sets are numbered by round and match, behind those of the warm-up, so a
 league walks through its train split and every run of the same config sees the same problems.
@@ -81,7 +82,7 @@ def _match(
     """A pairing as match `at` (round, place) of its task, on problems of its own."""
     config, chosen, task = league.config, league.config.tasks[name], league.tasks[name]
     number, place = at
-    warmed_up = max(config.warmup.expert.problems, config.warmup.student.problems, config.league.skip_problems)
+    warmed_up = max(config.warmed_up, config.league.skip_problems)
     situation, rewards = _situation(chosen, stream)
     index = warmed_up + (number - 1) * (chosen.matches + config.league.shared_matches) + place
     seats = _seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream)
@@ -104,15 +105,17 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
     self_play = chosen.matchmaking.get("self_play", 0.0) > 0
     if task.relation == "teaching":
         students = places[STUDENT]
-        able = [(e.version, e.domain) for e in places[TEACHER] if e.domain and e.domain in domains]
-        experts = _few(able, len(students), stream)
-        return [Pairing(teacher, s.version, domain) for teacher, domain in experts for s in students]
+        able = [(teacher, domain) for teacher in places[TEACHER] for domain in teacher.teaches_in(domains)]
+        lessons = [(each, s) for each in _few(able, len(students), stream) for s in students]
+        return [Pairing(t.version, s.version, domain) for (t, domain), s in lessons if t.may_teach(s.name)]
     if chosen.seats:
         return _between_seats(task, population, list(places.values()), stream, self_play)
     learners = [m.version for m in population.members.values() if m.role in chosen.roles]
     rows = [version for version in learners if population.members[version.agent].trains] or learners
     if task.seat_count == 1:
-        return [Pairing(row, row, domain) for row in rows for domain in domains]
+        return [
+            Pairing(row, row, domain) for row in rows for domain in _practised(population.members[row.agent], domains)
+        ]
     others = learners if task.relation == "cooperation" else [*learners, *_pasts_of(population, learners)]
     rows = _few(rows, len(others) * len(domains), stream)
     met = ((row, col) for row in rows for col in targets_of(population, row, others) if row != col)
@@ -159,6 +162,12 @@ def _may_take(member: Member, seat: str, task: Task, chosen: TaskConfig) -> bool
     if task.relation != "teaching":
         return member.role in chosen.roles
     return member.can.teaches if seat == TEACHER else member.can.taught
+
+
+def _practised(member: Member, domains: Sequence[str]) -> Sequence[str]:
+    """The domains that a member meets alone: a specialist keeps to its own, where the task has it."""
+    own = member.teaches_in(domains) if member.can.specialist else ()
+    return own or domains
 
 
 def _between_seats(

@@ -17,12 +17,15 @@ Chosen = Callable[[Version], bool]
 def task_of(league: League, member: Member) -> str | None:
     """The task by which an agent is judged; None when it plays none.
 
-    It is the config's, else the first that its role plays. Experts are judged as teachers.
+    It is the config's, else the first that its role plays. Experts are judged as teachers, and not by what they
+    practise alone.
     """
     if league.config.evolution.task is not None:
         return league.config.evolution.task
     for name, chosen in league.config.tasks.items():
         teaching = league.tasks[name].relation == "teaching"
+        if member.can.specialist and not teaching and league.tasks[name].seat_count == 1:
+            continue
         if member.can.specialist if teaching else member.role in chosen.roles:
             return name
     return None

@@ -42,6 +42,21 @@ def test_every_shipped_config_parses(path: Path) -> None:
     assert _names(config) == []
 
 
+def test_the_private_league_of_the_page_on_teaching_can_be_played() -> None:
+    """Every range of worked solutions is an agent's own, and students get none."""
+    page = (Path(__file__).parents[2] / "docs/teaching.md").read_text(encoding="utf-8")
+    (text,) = [block for block in page.split("```yaml\n")[1:] if block.startswith("name: private")]
+    config = parse_config(text.split("```")[0], "docs/teaching.md")
+    phases = {name: config.warmup_of(name) for name in config.agents}
+    ranges = [
+        (agent.domain, set(range(phases[name].first, phases[name].end)))
+        for name, agent in config.agents.items()
+        if not phases[name].answers_only
+    ]
+    assert len(ranges) == 3 and phases["ada"].answers_only and config.warmed_up == 276
+    assert all(a[0] != b[0] or not a[1] & b[1] for place, a in enumerate(ranges) for b in ranges[:place])
+
+
 def test_all_problems_at_once_with_path_and_nearest_name() -> None:
     data = tiny_config(Path("model"), Path("runs"))
     data["learning"]["learning_rte"] = 1
@@ -77,10 +92,52 @@ def test_all_problems_at_once_with_path_and_nearest_name() -> None:
         ("name.x=1", "not a section"),
         ("league.rounds=[", "not valid YAML"),
         ("domains={}", "not a domain"),
+        (
+            "agents.all={role: generalist, domain: sums}",
+            "agents.all.domain: an agent with role 'generalist' learns and",
+        ),
+        ("agents.ada.branch=adr", "agents.ada.branch: 'adr' is not another agent of this run; did you mean 'adder'?"),
+        ("agents.ada.branch=ada", "agents.ada.branch: 'ada' is not another agent of this run"),
+        ("agents.ada={role: student, branch: adder, checkpoint: x}", "not from both; remove one of them"),
+        ("agents.sid={role: scripted, says: {a: 1}, branch: ada}", "agents.sid.branch: an agent with role 'scripted'"),
+        ("agents.sid={role: scripted, says: {a: 1}, warmup: {}}", "agents.sid.warmup: an agent with role 'scripted'"),
+        ("agents.ada.warmup={problms: 3}", "agents.ada.warmup.problms: unknown key; did you mean 'problems'?"),
+        ("warmup.student={problems: 3, first: -1}", "warmup.student.first"),
+        ("warmup.student={problems: 3, answers_only: true, explain: 0.1}", "a bare answer explains nothing"),
     ],
 )
 def test_impossible_values(override: str, expected: str) -> None:
     assert any(expected in line for line in problems_of(GOOD, override))
+
+
+def test_branches_lead_to_weights_and_not_in_a_circle() -> None:
+    circle = (
+        "agents.ada.branch=max",
+        "agents.max.branch=adder",
+        "agents.adder.branch=ada",
+        "agents.eve={role: student}",
+    )
+    found = problems_of(GOOD, *circle, "agents.eve.branch=ada")
+    assert "agents.ada.branch: ada ← max ← adder ← ada is a circle; let one of them begin by itself" in found
+    assert len([line for line in found if "circle" in line]) == 3 == len(found)
+    scripted = "agents.sid={role: scripted, says: {a: 1}}"
+    assert problems_of(GOOD, scripted, "agents.ada.branch=sid") == (
+        "agents.ada.branch: 'sid' has role 'scripted' and no weights to begin from; name another agent",
+    )
+
+
+def test_whose_warm_up_an_agent_has_and_where_they_all_end() -> None:
+    """An agent's own phase replaces its role's. Matches begin behind the farthest, skipped phases do not count."""
+    own = ["agents.all={role: generalist}", "agents.max.warmup={problems: 5, first: 20}"]
+    roles = ["warmup.generalist={problems: 7}", "warmup.student={problems: 3, first: 2}", "warmup.expert={problems: 4}"]
+    config = parse_config(GOOD, "x", [*own, *roles])
+    found = {name: config.warmup_of(name) for name in config.agents}
+    assert {name: (phase.first, phase.problems) for name, phase in found.items()} == {
+        "adder": (0, 4), "ada": (2, 3), "all": (0, 7), "max": (20, 5),
+    }  # fmt: skip
+    assert config.warmed_up == 25
+    assert parse_config(GOOD, "x", [own[0], *roles]).warmed_up == 7
+    assert parse_config(GOOD, "x", [own[0], *roles, "warmup.student={first: 90}"]).warmed_up == 7
 
 
 @pytest.mark.parametrize(

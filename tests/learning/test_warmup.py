@@ -4,7 +4,7 @@ import torch
 
 from league.config import WarmupPhase
 from league.learning.objective import Objective
-from league.learning.warmup import Curriculum, supervised_sample, targets, warm_up
+from league.learning.warmup import Curriculum, steps_of, supervised_sample, targets, warm_up
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.types import Version
@@ -35,6 +35,49 @@ def test_warm_up_teaches_and_leaves_no_moments(tiny: BaseModel) -> None:
     item = bank.slice(agent)
     assert not torch.equal(item.params_P, before)
     assert item.moments_2P is not None and not item.moments_2P.any() and item.steps == 0
+
+
+def prompts_of(phase: WarmupPhase) -> list[str]:
+    """What each target asks."""
+    domain = make_domain("chain_sum", seed=1)
+    return [target.messages[-1].content for target in targets(Curriculum("ada", (domain,), phase), 3)]
+
+
+def test_a_phase_has_its_own_range_of_the_problems() -> None:
+    """Ranges that do not overlap share no problem. Worked examples keep to the block of 128 their problem is in."""
+    domain = make_domain("chain_sum", seed=1)
+    mine, yours = (set(prompts_of(WarmupPhase(problems=6, first=first))) for first in (0, 6))
+    assert mine == {domain.problem("train", index).question for index in range(6)}
+    assert yours == {domain.problem("train", index).question for index in range(6, 12)} and not mine & yours
+    block = {domain.problem("train", index).question for index in range(128, 256)}
+    shown = targets(Curriculum("ada", (domain,), WarmupPhase(problems=9, first=128, examples=1.0)), 3)
+    assert all({m.content for m in target.messages if m.role == "user"} <= block for target in shown)
+
+
+def test_bare_answers_in_place_of_solutions() -> None:
+    """Neither a target nor the worked example before it says how a problem is solved."""
+    domain = make_domain("chain_sum", seed=1)
+    phase = WarmupPhase(problems=8, examples=0.5)
+    answers = {f"Answer: {domain.problem('train', index).answer}" for index in range(8)}
+    bare = targets(Curriculum("ada", (domain,), phase.model_copy(update={"answers_only": True})), 3)
+    assert {target.text for target in bare} == answers
+    examples = [m.content for target in bare for m in target.messages if m.role == "assistant"]
+    assert examples and all(text.startswith("Answer: ") and "\n" not in text for text in examples)
+    worked = targets(Curriculum("ada", (domain,), phase), 3)
+    assert all("\n" in target.text for target in worked) and [len(t.messages) for t in bare] == [
+        len(t.messages) for t in worked
+    ]
+
+
+def test_steps_are_those_that_the_warm_up_takes(tiny: BaseModel) -> None:
+    """2 domains × 5 problems in batches of 4 are 3 steps, and two epochs of them 6."""
+    domains = tuple(make_domain("chain_sum", seed=seed) for seed in (1, 2))
+    bank, heard = AdapterBank(tiny), []
+    bank.add(Version("ada", 0), LoraSpec(), seed=1, trainable=True)
+    curriculum = Curriculum("ada", domains, WarmupPhase(problems=5, epochs=2, batch=4))
+    warm_up(tiny, bank, [curriculum], Objective(), 1, progress=lambda step, steps, _: heard.append((step, steps)))
+    assert steps_of(curriculum) == 6 and heard == [(step, 6) for step in range(1, 7)]
+    assert steps_of(Curriculum("ada", domains, WarmupPhase(problems=0))) == 0
 
 
 def test_targets_are_the_same_for_the_same_seed_and_end_with_the_end_token(tiny: BaseModel) -> None:

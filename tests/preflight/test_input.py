@@ -438,6 +438,38 @@ def test_a_setting_that_would_mean_nothing_is_refused(
     assert expected in refused(model, tmp_path, **changes)
 
 
+ALL = {"role": "generalist"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"warmup__generalist": {"problems": 3}}, "warmup.generalist: no agent has role 'generalist'; remove it"),
+        (
+            {"agents__ada": {"role": "student", "branch": "adder", "adapter": {"rank": 3}}},
+            "agents.ada.branch: its adapter (rank 3, alpha 16, targets down_proj, gate_proj",
+        ),
+        (
+            {"agents": {"all": ALL}},
+            "tasks.teaching: 'all' is the only teacher and the only student; add an expert or a student",
+        ),
+        ({"agents": {"ada": {"role": "student"}}}, "needs at least one agent with role 'expert' or 'generalist'"),
+        ({"agents__adder__branch": "ada", "agents__ada__warmup": {"problems": 10**6}}, "distinct train problems"),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused(model: Path, tmp_path: Path, changes: dict, expected: str) -> None:
+    assert expected in refused(model, tmp_path, **changes)
+
+
+def test_what_runs_of_before_the_generalists_name_is_still_read(model: Path, tmp_path: Path) -> None:
+    """Their stored roles lack the new one; in teaching these were, and are, the roles of nobody's choice."""
+    roles = ["student", "co-player", "exploiter", "scripted", "remote"]
+    prepared = prepare(tiny(model, tmp_path, tasks__teaching__roles=roles, tasks__contest__roles=roles))
+    assert prepared.config.agents["ada"].branch is None
+    alone = prepare(tiny(model, tmp_path, agents={"all": ALL, "adder": {"role": "expert", "domain": "sums"}}))
+    assert set(alone.config.agents) == {"all", "adder"}
+
+
 def test_who_is_named_teaches_learns_and_is_measured(model: Path, tmp_path: Path) -> None:
     """A co-player with a domain teaches another one, in training and in the measure of Δ.
 

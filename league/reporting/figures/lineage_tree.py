@@ -34,6 +34,7 @@ MARKERS: Mapping[str, str] = {
     "reset": "X",
     "import": "D",
     "warm-up": "d",
+    "branch": ">",
     "created": "o",
     "update": ".",
 }

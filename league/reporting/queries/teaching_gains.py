@@ -29,25 +29,32 @@ Arm = Literal["taught", "shuffled"]
 
 
 def answer_table(results: StoredResults) -> "pd.DataFrame":
-    """A row per paired problem: teacher, student, match, control, taught, shuffled.
+    """A row per paired problem: teacher, student, domain, match, control, taught, shuffled.
 
-    teacher and student (str) are versions; match (int) counts within the pair: its problems share an explanation.
+    teacher and student (str) are versions; match (int) counts within the pair and its domain (str): its problems share
+    an explanation.
     control, taught and shuffled are 0 or 1: whether the answer was right.
     """
     import pandas as pd
 
     arms = ("control", "taught", "shuffled")
     rows = [
-        (result["teacher"], result["student"], place // result.get("similar", 1), *map(int, bits))
+        (
+            result["teacher"],
+            result["student"],
+            result["domain"],
+            place // result.get("similar", 1),
+            *map(int, bits),
+        )
         for result in results
         for place, bits in enumerate(zip(*(result[arm] for arm in arms), strict=True))
     ]
-    return pd.DataFrame(rows, columns=["teacher", "student", "match", *arms])
+    return pd.DataFrame(rows, columns=["teacher", "student", "domain", "match", *arms])
 
 
 # ------------------------------------------------------------------------------------- at the first and last exam
 def gains_by_explanation(state: Mapping[str, Any], which: Which, *, held_out: bool, arm: Arm = "taught") -> list[float]:
-    """Δ per teacher and match at the first ("start") or last ("end") exam, as fractions.
+    """Δ per teacher, domain and match at the first ("start") or last ("end") exam, as fractions.
 
     The mean over the match's similar problems and over the students, who meet the same problems, so that what shares an
     explanation or a problem counts once. With the frozen student only where `held_out`, else without it. Empty when the
@@ -60,7 +67,7 @@ def gains_by_explanation(state: Mapping[str, Any], which: Which, *, held_out: bo
     table = answer_table(stored["lessons"])
     table = table[table["student"].isin(live) != held_out]
     gain = table[arm] - table["control"]
-    return gain.groupby([table["teacher"], table["match"]], sort=False).mean().tolist()
+    return gain.groupby([table["teacher"], table["domain"], table["match"]], sort=False).mean().tolist()
 
 
 def teaching_over_run(state: Mapping[str, Any]) -> dict[str, Estimate]:
