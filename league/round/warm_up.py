@@ -6,6 +6,7 @@ Domains are learned from worked solutions.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from league.learning.accounting import Spent
 from league.learning.warmup import Curriculum, Target, warm_up
 from league.population import Member, Population
 from league.round.schedule import open_to
@@ -13,13 +14,13 @@ from league.runtime.league import League
 from league.seeds import derive
 
 
-def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> dict[str, int]:
-    """The supervised warm-up of all agents in one fused pass; agent → tokens it was trained on.
+def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> Spent:
+    """The supervised warm-up of all agents in one fused pass; returns what it took.
 
     `progress` hears (step, steps).
     """
     if league.bank is None:
-        return {}
+        return Spent()
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
     curricula = [_curriculum(league, population, m) for m in population.members.values() if m.can.has_weights]
     seed = league.config.seed
