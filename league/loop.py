@@ -173,7 +173,7 @@ def _commit_and_report(league: League, state: LeagueState, draft: RoundDraft, au
     """The round exists once the commit returns; then people hear of it."""
     state = handed_on(state, draft.versions, league.config.learning.channels.half_life)
     state = state.measured(draft.measured)
-    draft.scalars |= {f"measured/{name}": value for name, value in draft.measured.scalars().items()}
+    draft.scalars |= draft.measured.measured_scalars()
     with timed(league.store, draft, "commit"):
         state = commit(league, state, draft)
     with timed(league.store, draft, "report"):

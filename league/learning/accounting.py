@@ -114,6 +114,12 @@ class Spent:
         found |= {f"flops/{activity}": float(count) for activity, count in self.flops.items()}
         return found | {"verifier_calls": float(self.verifier_calls)}
 
+    def measured_scalars(self) -> dict[str, float]:
+        """measured/tokens and measured/flops, where anything was said; for what measuring took."""
+        tokens = self.sampled + self.read + self.scored
+        flops = {"measured/flops": float(sum(self.flops.values()))} if self.flops else {}
+        return {"measured/tokens": float(tokens)} | flops if tokens else {}
+
 
 def added(first: Mapping[K, int], second: Mapping[K, int]) -> dict[K, int]:
     """Two tables of counts added up; what one of them lacks counts 0."""

@@ -113,7 +113,8 @@ def metered(league: League, draft: RoundDraft) -> Iterator[League]:
     """The same league; what is said through it counts as measuring."""
     heard = Heard()
     yield replace(league, backend=MeteredBackend(league.backend, heard.hear))
-    draft.measured += played(heard, league.size())
+    if heard.prompts:
+        draft.measured += played(heard, league.size())
 
 
 @contextmanager
