@@ -8,7 +8,10 @@ from league.types import BASE, Backend, PrefixCaching, Reply, Request, Version
 
 
 class MeteredBackend:
-    """Passes everything on to `backend`; `hear` gets (version, tokens of the prompt, tokens drawn) of every reply."""
+    """Passes everything on to `backend`.
+
+    `hear` gets (version, tokens of the prompt, number of tokens drawn) of every reply.
+    """
 
     def __init__(self, backend: Backend, hear: Callable[[Version, tuple[int, ...], int], None]):
         self.backend, self.hear = backend, hear
