@@ -232,10 +232,27 @@ def _one_step(agent: str, samples: Sequence[Sample], hyper: Hyper, objective: Ob
         flops={"training": flops},
         verified=frozenset(_problem(sample) for sample in samples if sample.channel in VERIFIED),
     )
-    return done + scored(BASE, [(s.prompt_tokens, s.tokens) for s in samples], size) if hyper.kl else done
+    for reader, heard in _read_by(samples, hyper).items():
+        done += scored(reader, heard, size)
+    return done
+
+
+def _read_by(samples: Sequence[Sample], hyper: Hyper) -> dict[Version, list[tuple[Tokens, Tokens]]]:
+    """Who else reads the samples: the base for a KL term, teachers for what is distilled from them."""
+    rows: dict[Version, list[tuple[Tokens, Tokens]]] = {}
+    for sample in samples:
+        readers = [BASE] if hyper.kl else []
+        if sample.rule == "distillation" and sample.teacher is not None:
+            readers.append(sample.teacher)
+        for reader in readers:
+            rows.setdefault(reader, []).append((sample.prompt_tokens, sample.tokens))
+    return rows
 
 
 def _problem(sample: Sample) -> str:
     if not sample.problem:
-        raise LeagueError(f"agent {sample.agent}: a sample of channel {sample.channel} does not name its problem")
+        raise LeagueError(
+            f"agent {sample.agent}: a sample of channel {sample.channel} does not name its problem; useful examples "
+            "must come from turns about a problem (Turn.about)"
+        )
     return sample.problem

@@ -3,17 +3,15 @@
 Domains are learned from worked solutions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from league.config import Config
 from league.learning.accounting import Spent
 from league.learning.warmup import Curriculum, Target, warm_up
 from league.population import Member, Population
 from league.round.schedule import open_to
 from league.runtime.league import League
 from league.seeds import derive
-from tasks.domains import Domain
 
 
 def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> Spent:
@@ -24,33 +22,24 @@ def warm_up_all(league: League, population: Population, progress: Callable[[int,
     if league.bank is None:
         return Spent()
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
-    planned = []
-    for each in curricula(league.config, league.domains):
-        member = population.members[each.agent]
-        shown = demonstrations(league, population, member, each.phase.demonstrations)
-        planned.append(replace(each, shown=tuple(shown)))
+    curricula = [_curriculum(league, population, m) for m in population.members.values() if m.can.has_weights]
     seed = league.config.seed
     return warm_up(
         league.bank.base,
         league.bank,
-        planned,
+        curricula,
         supervised,
         seed,
         progress=lambda step, steps, _: progress(step, steps),
     )
 
 
-def curricula(config: Config, domains: Mapping[str, Domain]) -> list[Curriculum]:
-    """What every agent with weights learns of the domains, without demonstrations of games."""
-    return [
-        Curriculum(
-            name,
-            (domains[agent.domain],) if agent.domain else tuple(domains.values()),
-            config.warmup.expert if agent.can.specialist else config.warmup.student,
-        )
-        for name, agent in config.agents.items()
-        if agent.can.has_weights
-    ]
+def _curriculum(league: League, population: Population, member: Member) -> Curriculum:
+    chosen = league.config.warmup
+    domains = (league.domains[member.domain],) if member.domain else tuple(league.domains.values())
+    phase = chosen.expert if member.can.specialist else chosen.student
+    shown = demonstrations(league, population, member, phase.demonstrations)
+    return Curriculum(member.name, domains, phase, tuple(shown))
 
 
 def demonstrations(league: League, population: Population, member: Member, count: int) -> Iterator[Target]:

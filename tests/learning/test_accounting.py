@@ -26,7 +26,6 @@ from league.learning.update import update
 from league.learning.warmup import Curriculum, given_solutions, targets, warm_up
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
-from league.round.warm_up import curricula
 from league.types import (
     BASE,
     Decision,
@@ -187,6 +186,14 @@ def test_trained_tokens_are_those_that_the_update_reports(tiny: BaseModel, objec
     assert {agent: done.tokens for agent, done in report.items()} == {a: found.trained_by(a) for a in ("ada", "max")}
 
 
+def test_a_teacher_that_is_distilled_from_reads_its_samples() -> None:
+    """max reads a prompt of 2 and a completion of 3 of ada's: 5 tokens, 3 with logits; the other sample is not its."""
+    distilled = sample("ada", (1, 2), 3, channel="distillation", rule="distillation", teacher=MAX)
+    found = trained([distilled, sample("ada", (1, 2), 4)], ["ada"], PLAIN, Objective(), SIZE)
+    assert (found.scored, found.read) == (3, 2) and found.flops["scoring"] == 5 * 2040 + 3 * 200
+    assert found.trained == {"ada": {"distillation": 3, "own_samples": 4}}
+
+
 def test_problems_of_verified_replies_are_distinct_and_named() -> None:
     learned = [
         sample("ada", (1,), 1, channel="lessons", problem="sums/train/7"),
@@ -239,7 +246,14 @@ def test_the_baseline_learns_the_quickstarts_solutions_in_as_many_steps() -> Non
             key: make_domain(d.kind, d.level, d.settings, seed=config.seed, alias=key)
             for key, d in config.domains.items()
         }
-        plans[name] = curricula(config, domains)
+        plans[name] = [
+            Curriculum(
+                agent,
+                (domains[chosen.domain],) if chosen.domain else tuple(domains.values()),
+                config.warmup.expert if chosen.can.specialist else config.warmup.student,
+            )
+            for agent, chosen in config.agents.items()
+        ]
     league, baseline = plans["quickstart"], plans["baseline_mixed"]
     assert given_solutions(league) == given_solutions(baseline) and len(given_solutions(baseline)) == 288
 
