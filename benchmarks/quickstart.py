@@ -23,7 +23,9 @@ from statistics import fmean, stdev
 
 from league.reporting.queries.estimates import mean, t_quantile
 from league.reporting.queries.exam_results import compare_runs, gains, learners, overall_gain, read_exam
+from league.reporting.queries.spending import spending
 from league.reporting.queries.teaching_gains import gains_by_explanation, teaching_over_run
+from league.reporting.text.spending import count
 from league.reporting.views import Estimate
 from league.store.reader import RunReader
 
@@ -231,11 +233,13 @@ def _baseline(seeds: list[int], runs: Path) -> list[str]:
                 )
                 if row.domain == "all" and row.difference is not None:
                     totals.append(100 * row.difference.value)
-            tokens = [reader.state()["tokens"] for reader in (one, two)]
-            lines.append(
-                f"| {seed} | *tokens sampled / trained* | {tokens[0]['sampled']:,} / {tokens[0]['trained']:,} | | "
-                f"{tokens[1]['sampled']:,} / {tokens[1]['trained']:,} | |"
-            )
+            ours, theirs = (spending(reader.state()) for reader in (one, two))
+            lines += [
+                f"| {seed} | *tokens sampled / trained* | {count(ours.sampled)} / {count(ours.trained)} | | "
+                f"{count(theirs.sampled)} / {count(theirs.trained)} | |",
+                f"| {seed} | *distinct solutions / FLOPs* | {count(ours.solutions)} / {count(ours.flops)} | | "
+                f"{count(theirs.solutions)} / {count(theirs.flops)} | |",
+            ]
     return [*lines, "", f"Students minus baseline over seeds: {over_seeds(totals)} points.", ""]
 
 
@@ -262,7 +266,7 @@ def main() -> None:
             play("quickstart.yaml", f"quickstart-{seed}", chosen.runs, [f"seed={seed}", *chosen.overrides])
         if chosen.baseline and not chosen.report_only:
             with RunReader.read(chosen.runs / f"quickstart-{seed}") as reader:
-                budget = sum(reader.state()["tokens"].values())
+                budget = spending(reader.state()).budget
             limits = [f"league.token_budget={budget}", "league.rounds=1000", "evaluation.every=1000"]
             shared = [item for item in chosen.overrides if item.startswith(("model.", "evaluation.final_problems"))]
             play("baseline_mixed.yaml", f"baseline-{seed}", chosen.runs, [f"seed={seed}", *limits, *shared])

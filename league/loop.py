@@ -26,7 +26,7 @@ from league.round.learn import learn
 from league.round.measure import measure
 from league.round.schedule import schedule_matches
 from league.round.stop import Signals, limit_reached, why_stop
-from league.round.values import Audience, RoundDraft, base_row, timed
+from league.round.values import Audience, RoundDraft, base_row, metered, timed
 from league.round.versions import reconcile, snapshot
 from league.round.warm_up import beginning, in_order_of_beginning, warm_up_all
 from league.runtime import assembly
@@ -111,7 +111,8 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
             state = _measure(league, state, draft, ends)
     with timed(store, draft, "evolve"):
         state = guard(league, state, draft, episodes=episodes, scores=scores, updates=updates)
-        state = evolve(league, state, draft)
+        with metered(league, draft) as measuring:
+            state = evolve(measuring, state, draft)
     return _commit_and_report(league, state, draft, audience)
 
 
@@ -123,13 +124,14 @@ def open_round(league: League, state: LeagueState, audience: Audience) -> League
         def progress(step: int, steps: int) -> None:
             audience.phase(league, 0, f"warm-up, step {step} of {steps}")
 
-        trained = warm_up_all(league, state.population, progress)
-    state = state.spent(trained=sum(trained.values()))
-    draft.scalars |= {f"warmup_tokens/{agent}": float(tokens) for agent, tokens in trained.items()}
+        spent = warm_up_all(league, state.population, progress)
+    state = state.spent(spent)
+    draft.scalars |= {f"warmup_tokens/{agent}": float(spent.trained_by(agent)) for agent in spent.trained}
+    draft.scalars |= spent.scalars()
     for member in in_order_of_beginning(league, state.population):
         if not member.trains and league.bank is not None and member.version in league.bank:
             league.bank.freeze(member.version)
-        parents, reason = beginning(league, state.population, member, trained.get(member.name, 0))
+        parents, reason = beginning(league, state.population, member, spent.trained_by(member.name))
         draft.made(state.population, member.version, parents, reason)
     if league.bank is not None:
         draft.versions.append(base_row())
@@ -155,7 +157,8 @@ def _advance(league: League, state: LeagueState, draft: RoundDraft, updates: Map
 
 def _measure(league: League, state: LeagueState, draft: RoundDraft, ends: bool) -> LeagueState:
     """On test problems before the first round and after the last (`ends`), on validation problems between."""
-    found = measure(league, state, draft.number, draft.number == 0 or ends)
+    with metered(league, draft) as measuring:
+        found = measure(measuring, state, draft.number, draft.number == 0 or ends)
     draft.exams, draft.gains = list(found.exams), list(found.gains)
     draft.matches += found.matches
     draft.scalars |= found.scalars()
@@ -170,6 +173,8 @@ def _measure(league: League, state: LeagueState, draft: RoundDraft, ends: bool) 
 def _commit_and_report(league: League, state: LeagueState, draft: RoundDraft, audience: Audience) -> LeagueState:
     """The round exists once the commit returns; then people hear of it."""
     state = handed_on(state, draft.versions, league.config.learning.channels.half_life)
+    state = state.measured(draft.measured)
+    draft.scalars |= draft.measured.measured_scalars()
     with timed(league.store, draft, "commit"):
         state = commit(league, state, draft)
     with timed(league.store, draft, "report"):

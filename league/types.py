@@ -397,6 +397,8 @@ class Sample:
     """Whose knowledge it carries; None for what an agent learns by itself."""
     domain: str = ""
     rule: SampleRule = "policy_gradient"
+    problem: str = ""
+    """Key of the problem whose verified reply it is; "" for samples of other channels."""
 
 
 @dataclass(frozen=True)

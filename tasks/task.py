@@ -106,6 +106,16 @@ class Task(ABC):
     def score(self, episode: Episode) -> Score:
         """Rewards, metrics and outcomes of a finished tree."""
 
+    def verifier_calls(self, episode: Episode) -> int:
+        """How many replies a verifier judges to score the episode.
+
+        In tasks about the run's domains, every reply about a problem; elsewhere none unless the task says so.
+        """
+        if not self.uses_domains:
+            return 0
+        about = (decision for _, decision in episode.decisions() if decision.turn.about is not None)
+        return sum(len(replies) for decision in about for replies in decision.replies.values())
+
     # ----------------------------------------------------------------------------------------------- settings
     def check(self) -> list[str]:
         """Problems with the settings, each `key: what is wrong (remedy)`."""

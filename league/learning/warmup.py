@@ -9,10 +9,11 @@ Left out on purpose: the loss (league.learning.update; a target is a sample with
 number of problems is the config's.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from league.config import WarmupPhase
+from league.learning.accounting import Spent, model_size, trained
 from league.learning.objective import Objective
 from league.learning.update import AgentUpdate, update
 from league.model.bank import AdapterBank
@@ -79,7 +80,17 @@ def supervised_sample(base: BaseModel, agent: str, target: Target) -> Sample:
     """
     reply = base.tokenizer.encode(target.text, add_special_tokens=False)
     end = base.tokenizer.eos_token_id
-    return Sample(agent, base.encode(target.messages), (*reply, int(end)), (), 1.0)
+    return Sample(agent, base.encode(target.messages), (*reply, int(end)), (), 1.0, channel="supervised")
+
+
+def given_solutions(curricula: Iterable[Curriculum]) -> frozenset[str]:
+    """Keys of the problems whose solutions are targets, whoever learns them and however often."""
+    return frozenset(
+        domain.problem("train", offset).key
+        for curriculum in curricula
+        for domain in curriculum.domains
+        for offset in range(curriculum.phase.first, curriculum.phase.first + curriculum.phase.problems)
+    )
 
 
 def warm_up(
@@ -90,10 +101,10 @@ def warm_up(
     seed: int,
     *,
     progress: Callable[[int, int, Mapping[str, AgentUpdate]], None] = lambda step, steps, report: None,
-) -> dict[str, int]:
+) -> Spent:
     """Fine-tune all agents together, `phase.batch` targets each per step.
 
-    Returns agent → tokens trained on.
+    Returns what it took.
 
     The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report).
     The moments of AdamW end with it: they describe the supervised loss, and would steer the first policy-gradient
@@ -102,7 +113,7 @@ def warm_up(
     plans = {c.agent: list(_batches(c, seed)) for c in curricula if c.phase.problems or c.shown}
     phases = {c.agent: c.phase for c in curricula}
     steps = max((len(plan) for plan in plans.values()), default=0)
-    trained = dict.fromkeys(plans, 0)
+    size, spent = model_size(bank), Spent(given=given_solutions(curricula))
     for step in range(steps):
         samples: list[Sample] = []
         hypers: dict[str, Hyper] = {}
@@ -111,12 +122,11 @@ def warm_up(
                 samples += [supervised_sample(base, agent, target) for target in plan[step]]
                 hypers[agent] = Hyper(phases[agent].learning_rate * (1 - 0.9 * step / len(plan)))
         report = update(base, bank, samples, hypers, objective)
-        for agent, done in report.items():
-            trained[agent] += done.tokens
+        spent += trained(samples, report, hypers, objective, size)
         progress(step + 1, steps, report)
     for agent in plans:
         bank.restart_optimizer(bank.live(agent))
-    return trained
+    return spent
 
 
 def steps_of(curriculum: Curriculum) -> int:

@@ -31,6 +31,8 @@ LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
         "control and taught accuracy in training": (r".*/control_accuracy", r".*/taught_accuracy"),
         "teacher reward in training": (r".*/teacher_reward",),
         "KL to the base": (r"update/.*/kl",),
+        "tokens by kind": (r"tokens/[a-z]+",),
+        "FLOPs": (r"flops/.*",),
     },
     "held-out accuracy": {
         "every agent and domain": (r"accuracy/.*",),

@@ -250,6 +250,50 @@ class Comparison:
     difference: Estimate | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """What a run has spent on learning. None is unknown: its version did not count that."""
+
+    sampled: int | None
+    """Tokens, as the three that follow; league.learning.accounting defines them."""
+    trained: int | None
+    scored: int | None
+    read: int | None
+    flops: int | None
+    solutions: int | None
+    """Distinct problems whose solution from the data was a target."""
+    verified_solutions: int | None
+    """Distinct problems whose verified replies were learned."""
+    verifier_calls: int | None
+    measured_tokens: int | None
+    """Sampled, read and scored in exams and other measurements, which are in nothing above."""
+    measured_flops: int | None
+    trained_by: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Agent → channel → tokens trained on."""
+
+    @property
+    def budget(self) -> int | None:
+        """Tokens sampled and trained on."""
+        return None if self.sampled is None or self.trained is None else self.sampled + self.trained
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What two runs spent of one thing; None is unknown."""
+
+    name: str
+    words: str
+    first: int | None
+    second: int | None
+
+    @property
+    def gap(self) -> float | None:
+        """By what share of the larger one they differ; None when one of them is unknown."""
+        if self.first is None or self.second is None:
+            return None
+        return abs(self.first - self.second) / max(self.first, self.second, 1)
+
+
 @dataclass(frozen=True)
 class RoundLine:
     """What one round's line says.
@@ -303,6 +347,8 @@ class Status:
     seconds: float
     agents: tuple[AgentStatus, ...] = ()
     notes: tuple[str, ...] = ()
+    spending: Spending | None = None
+    """None before the first round."""
 
 
 @dataclass(frozen=True)

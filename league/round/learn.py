@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
+from league.learning.accounting import heard_in, model_size, played, trained
 from league.learning.advantages import EpisodeSamples, collect_samples, domain_of, learn_from
 from league.learning.alarms import UNAIDED, Alarm
 from league.learning.channels.distillation import distillation_samples
@@ -40,12 +41,10 @@ def learn(
     own = (samples if channels.own_samples else []) + list(_distilled(league, state, episodes, scores))
     texts = list(_texts(league, state, draft, episodes, scores))
     hypers = {name: member.hyper for name, member in state.population.members.items()}
+    _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
     learned = _update_texts(league, draft, texts)
-    spoken = (replies for each in episodes for _, d in each.decisions() for replies in d.replies.values())
-    sampled = sum(len(reply.tokens) for replies in spoken for reply in replies)
-    trained = sum(done.tokens for done in (*updates.values(), *learned))
-    draft.scalars |= {"tokens/sampled": float(sampled), "tokens/trained": float(trained), "groups/flat": flat}
+    draft.scalars |= {**draft.spent.scalars(), "groups/flat": flat}
     for agent, done in updates.items():
         draft.scalars |= _update_scalars(agent, done, hypers[agent], clips=league.objective().clip is not None)
     for each in learned:
@@ -55,7 +54,7 @@ def learn(
     draft.scalars |= _rewards(state.population, episodes, scores)
     draft.scalars |= _against_pasts(state.population, draft.matches)
     state = paid(state, episodes, league.tasks, [*own, *texts])
-    return state.spent(sampled=sampled, trained=trained), updates
+    return state.spent(draft.spent), updates
 
 
 def _samples(
@@ -180,7 +179,9 @@ def _update(
 
     if league.bank is None or not samples:
         return {}
-    return update(league.bank.base, league.bank, samples, hypers, league.objective(), diverged=broken)
+    done = update(league.bank.base, league.bank, samples, hypers, league.objective(), diverged=broken)
+    draft.spent += trained(samples, done, hypers, league.objective(), model_size(league.bank))
+    return done
 
 
 def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) -> list[AgentUpdate]:
@@ -209,6 +210,7 @@ def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) 
         if step:
             found = update(bank.base, bank, step, hypers, league.texts_objective(), diverged=broken)
             done += found.values()
+            draft.spent += trained(step, found, hypers, league.texts_objective(), model_size(bank))
     return done
 
 
@@ -222,6 +224,12 @@ def _channel_scalars(samples: Sequence[Sample]) -> dict[str, float]:
                 key = f"channel/{sample.channel}/{sample.agent}/{sample.domain}/{name}"
                 found[key] = found.get(key, 0.0) + value
     return found
+
+
+def _account_for_playing(league: League, draft: RoundDraft, episodes: Sequence[Episode]) -> None:
+    """Note what it took to play and judge."""
+    calls = sum(league.tasks[each.match.task].verifier_calls(each) for each in episodes if each.void is None)
+    draft.spent += played(heard_in(episodes), league.size(), calls)
 
 
 def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool) -> dict[str, float]:

@@ -17,9 +17,9 @@ def limit_reached(config: Config, state: LeagueState, number: int) -> str | None
     limits = config.league
     if number >= limits.rounds:
         return "all rounds played"
-    if limits.token_budget and sum(state.tokens.values()) >= limits.token_budget:
+    if limits.token_budget and state.totals.budget >= limits.token_budget:
         return f"token budget of {limits.token_budget} spent"
-    if limits.trained_tokens and state.tokens["trained"] >= limits.trained_tokens:
+    if limits.trained_tokens and state.totals.tokens["trained"] >= limits.trained_tokens:
         return f"trained on {limits.trained_tokens} tokens"
     if limits.max_hours and sum(state.clock.values()) >= 3600 * limits.max_hours:
         return f"{limits.max_hours} hours spent"
@@ -34,9 +34,9 @@ def share_spent(config: Config, state: LeagueState) -> float:
     limits = config.league
     shares = [0.0]
     if limits.token_budget:
-        shares.append(sum(state.tokens.values()) / limits.token_budget)
+        shares.append(state.totals.budget / limits.token_budget)
     if limits.trained_tokens:
-        shares.append(state.tokens["trained"] / limits.trained_tokens)
+        shares.append(state.totals.tokens["trained"] / limits.trained_tokens)
     if limits.max_hours:
         shares.append(sum(state.clock.values()) / (3600 * limits.max_hours))
     return min(1.0, max(shares))

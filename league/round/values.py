@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from league.backends.metered import MeteredBackend
 from league.evaluation.exams import ExamResult
 from league.evaluation.teaching_gains import TeachingGain
+from league.learning.accounting import Heard, Spent, played
 from league.learning.alarms import Alarm
 from league.model.memory import release_freed_memory
 from league.population import Population
@@ -62,6 +64,10 @@ class RoundDraft:
     broken: list[Alarm] = field(default_factory=list)
     """Updates that were not finite."""
     alarms: list[Alarm] = field(default_factory=list)
+    spent: Spent = Spent()
+    """What playing, scoring and learning took so far. Who has a model read completions adds it here."""
+    measured: Spent = Spent()
+    """What measuring took so far."""
 
     def report(self, rounds: int, state: LeagueState) -> RoundReport:
         """For people, after the commit."""
@@ -100,6 +106,15 @@ def _row(version: Version, role: Role, number: int, parents: tuple[Version, ...]
     return VersionRow(
         version=version, role=role, round=number, blob=None, optimizer=None, parents=parents, reason=reason
     )
+
+
+@contextmanager
+def metered(league: League, draft: RoundDraft) -> Iterator[League]:
+    """The same league; what is said through it counts as measuring."""
+    heard = Heard()
+    yield replace(league, backend=MeteredBackend(league.backend, heard.hear))
+    if heard.prompts:
+        draft.measured += played(heard, league.size())
 
 
 @contextmanager

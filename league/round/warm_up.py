@@ -7,6 +7,7 @@ warmed-up weights, so the warm-up runs in waves: each is one fused pass.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from league.learning.accounting import Spent
 from league.learning.update import AgentUpdate
 from league.learning.warmup import Curriculum, Target, steps_of, warm_up
 from league.population import Member, Population
@@ -16,19 +17,18 @@ from league.seeds import derive
 from league.types import Version
 
 
-def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> dict[str, int]:
-    """The supervised warm-up of all agents, a fused pass per wave; agent → tokens it was trained on.
+def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> Spent:
+    """The supervised warm-up of all agents, a fused pass per wave; returns what it took.
 
     `progress` hears (step, steps).
     """
-    bank = league.bank
+    bank, spent = league.bank, Spent()
     if bank is None:
-        return {}
+        return spent
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
     origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
     planned = [[_curriculum(league, population, population.members[name]) for name in wave] for wave in waves(origins)]
     steps = [max(map(steps_of, curricula)) for curricula in planned]
-    trained: dict[str, int] = {}
     for place, curricula in enumerate(planned):
         for member in (population.members[curriculum.agent] for curriculum in curricula):
             if (origin := origins[member.name]) is not None:
@@ -36,8 +36,8 @@ def warm_up_all(league: League, population: Population, progress: Callable[[int,
                 bank.clone(population.members[origin].version, member.version, trainable=True)
                 bank.restart_optimizer(member.version)
         heard = _part_of(progress, sum(steps[:place]), sum(steps))
-        trained |= warm_up(bank.base, bank, curricula, supervised, league.config.seed, progress=heard)
-    return trained
+        spent += warm_up(bank.base, bank, curricula, supervised, league.config.seed, progress=heard)
+    return spent
 
 
 def _part_of(

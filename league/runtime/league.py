@@ -11,6 +11,7 @@ from typing import Any
 
 from league.config import Config
 from league.errors import LeagueError
+from league.learning.accounting import ModelSize, Spent, model_size
 from league.learning.advantages import Credit
 from league.learning.channels.gate import Gate
 from league.learning.objective import Objective
@@ -22,6 +23,7 @@ from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
 from league.rollouts import Player, outcomes_of
+from league.runtime.totals import Totals
 from league.store.run import RunStore
 from league.types import BASE, Backend, MatchResult, Version
 from tasks import Task
@@ -85,6 +87,10 @@ class League:
         """What is minimised where replies are learned as texts: one step a batch, no clipping of ratios, no bonus."""
         return replace(self.objective(), clip=None, entropy=0.0, epochs=1, minibatches=1)
 
+    def size(self) -> ModelSize | None:
+        """Weights that a token meets; None in a league without a model."""
+        return None if self.bank is None else model_size(self.bank)
+
     def credit(self) -> Credit:
         """How returns become advantages."""
         chosen = self.config.learning
@@ -98,8 +104,8 @@ class LeagueState:
     population: Population
     view: PayoffView = PayoffView()
     ratings: Ratings = Ratings()
-    tokens: Mapping[str, int] = field(default_factory=lambda: {"sampled": 0, "trained": 0})
-    """Tokens so far, by what was done with them."""
+    totals: Totals = Totals()
+    """What was spent so far."""
     exams: Mapping[str, Any] = field(default_factory=dict)
     """JSON of the measurements before the first round ("start") and after the last ("end"), kept for ever."""
     alarms: AlarmHistory = AlarmHistory()
@@ -126,10 +132,13 @@ class LeagueState:
         outcomes = outcomes_of(matches)
         return replace(self, view=self.view.add(number, outcomes), ratings=self.ratings.update(outcomes))
 
-    def spent(self, *, sampled: int = 0, trained: int = 0) -> "LeagueState":
-        """More tokens have been sampled, or trained on."""
-        before = self.tokens
-        return replace(self, tokens={"sampled": before["sampled"] + sampled, "trained": before["trained"] + trained})
+    def spent(self, spent: Spent) -> "LeagueState":
+        """More has been played, scored or learned."""
+        return replace(self, totals=self.totals.more(spent))
+
+    def measured(self, spent: Spent) -> "LeagueState":
+        """More has been measured."""
+        return replace(self, totals=self.totals.more(measured=spent))
 
     def after(self, seconds: Mapping[str, float]) -> "LeagueState":
         """Time has passed, by phase."""
@@ -143,7 +152,7 @@ class LeagueState:
         """All but payoffs and ratings, which have tables of their own."""
         return {
             "population": self.population.to_json(),
-            "tokens": dict(self.tokens),
+            **self.totals.to_json(),
             "marks": dict(self.exams),
             "guards": self.alarms.to_json(),
             "evolution": self.evolution.to_json(),
@@ -157,7 +166,7 @@ class LeagueState:
         """The state `to_json` gave, with empty payoffs and ratings. Runs of before evolution have none of it."""
         return cls(
             population=Population.from_json(data["population"]),
-            tokens=dict(data["tokens"]),
+            totals=Totals.from_json(data),
             exams=dict(data["marks"]),
             alarms=AlarmHistory.from_json(data["guards"]),
             evolution=EvolutionHistory.from_json(data.get("evolution", {})),

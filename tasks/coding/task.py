@@ -19,7 +19,7 @@ from tasks.coding.feedback import checks
 from tasks.coding.levels import HELPER, MAXIMUM, CodeLevels, own_helper, shape_of
 from tasks.coding.problems import SOURCES, code_problem, problems_of
 from tasks.coding.prompts import CODER, HELP, MAIN, demonstration, first_prompt, review
-from tasks.multiturn.paths import leaves, newest
+from tasks.multiturn.paths import leaves, newest, turn_ends
 from tasks.multiturn.task import Judgement, MultiTurnTask
 from tasks.task import Demonstration
 
@@ -96,6 +96,10 @@ class Coding(MultiTurnTask[CodeLevels]):
             return [self._judgement(levels, None, pair) for levels, pair in zip(together, replies, strict=True)]
         alone = self._grade(problems, [("", main) for _, main in replies])
         return [self._judgement(*found) for found in zip(together, alone, replies, strict=True)]
+
+    def verifier_calls(self, episode: Episode) -> int:
+        """Programs to run: one at each end of a turn, two where main is graded without its helper as well."""
+        return sum(1 for _ in turn_ends(episode)) * (1 if self.credit == "joint" else 2)
 
     def _judgement(
         self, levels: CodeLevels, alone: CodeLevels | None, replies: tuple[str, str]

@@ -235,7 +235,11 @@ def test_a_token_budget_ends_the_run_with_its_last_exam(model: Path, tmp_path: P
     with RunReader.read(config.folder) as reader:
         assert 0 < (reader.latest_round() or 0) < 50
         state = reader.state()
-        assert sum(state["tokens"].values()) >= 400 and "end" in state["marks"]
+        spent, last = state["tokens"], reader.round_scalars()
+        counted = spent["sampled"] + spent["trained"]
+        assert counted >= 400 and "end" in state["marks"] and spent["read"] > 0
+        # neither tokens read nor those of exams count
+        assert counted - last["tokens/sampled"] - last["tokens/trained"] < 400
 
 
 def test_a_limit_on_trained_tokens_ends_the_run_whatever_was_sampled(model: Path, tmp_path: Path) -> None:
@@ -370,3 +374,34 @@ def test_a_paused_run_waits_and_goes_on(tmp_path: Path) -> None:
     assert seen == [1]
     with RunReader.read(config.folder) as reader:
         assert reader.latest_round() == 3
+
+
+def test_every_token_has_its_account_and_a_resumed_run_the_same(model: Path, run: Path, tmp_path: Path) -> None:
+    """Totals are the sums of the rounds; measuring is in none of them."""
+
+    class StopAfterOne(Nobody):
+        def round(self, league, report) -> None:
+            if report.round == 1:
+                request_stop(league.store.folder)
+
+    config = tiny(model, tmp_path)
+    train(prepare(config), StopAfterOne())
+    resume(config.folder, Nobody())
+    with RunReader.read(run) as whole, RunReader.read(config.folder) as resumed:
+        state, rounds = whole.state(), [whole.round_scalars(number) for number in range(4)]
+        assert state["tokens"] == resumed.state()["tokens"] and state["spent"] == resumed.state()["spent"]
+    spent = state["spent"]
+    for kind, total in state["tokens"].items():
+        assert total == sum(scalars[f"tokens/{kind}"] for scalars in rounds)
+    assert state["tokens"]["sampled"] > 0 and state["tokens"]["read"] > 0 and state["tokens"]["scored"] == 0
+    assert spent["trained"]["ada"].keys() == {"supervised", "own_samples"}
+    assert spent["trained"]["ada"]["supervised"] == rounds[0]["warmup_tokens/ada"]
+    for activity, total in spent["flops"].items():
+        assert total == sum(scalars.get(f"flops/{activity}", 0.0) for scalars in rounds)
+    # the students' 2 problems are the first of the expert's 4
+    assert spent["given"] == {"sums/train": [0, 4]} and spent["verified"] == {}
+    assert spent["verifier_calls"] == sum(scalars["verifier_calls"] for scalars in rounds) > 0
+    measured = spent["measured"]
+    assert measured["sampled"] + measured["read"] == sum(scalars.get("measured/tokens", 0.0) for scalars in rounds) > 0
+    # measured before the first round, after the second and at the end
+    assert ["measured/tokens" in scalars for scalars in rounds] == [True, False, True, True]

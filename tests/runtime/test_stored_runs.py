@@ -59,5 +59,8 @@ def test_an_older_run_goes_on(run: Path, tmp_path: Path) -> None:
     league("resume", str(run), "--quiet", cwd=tmp_path)
     with RunReader.read(run) as reader:
         assert reader.latest_round() == 6 and set(reader.live()) == {"kim", "pat", "rocky"}
+        state = reader.state()
+        assert state["tokens"].keys() == {"sampled", "trained"}, "what was not counted from the start stays unknown"
+        assert "spent" not in state
     assert verify(run, _rate).sound
     assert "round 6 of 6" in league("status", str(run), cwd=tmp_path)

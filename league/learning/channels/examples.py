@@ -4,7 +4,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from league.errors import LeagueError
-from league.types import Episode, Message, Reply, Sample, SampleRule, Sampling, Score, UsefulExample, Version
+from league.types import (
+    Episode,
+    Match,
+    Message,
+    Reply,
+    Sample,
+    SampleRule,
+    Sampling,
+    Score,
+    Turn,
+    UsefulExample,
+    Version,
+)
 
 Encode = Callable[[str, tuple[Message, ...]], tuple[int, ...]]
 """(agent, prompt) → the prompt's tokens, with the agent's own instructions."""
@@ -21,6 +33,8 @@ class FoundExample:
     sampling: Sampling
     learner: Version
     teacher: Version
+    problem: str
+    """Key of the problem that was solved; "" where the turn was about none."""
 
 
 def useful_examples(
@@ -47,7 +61,19 @@ def useful_examples(
             if learner.agent in trainable and (example.node, example.speaker) not in score.void and key not in seen:
                 seen.add(key)
                 sampling = decision.turn.sampling[example.speaker]
-                yield FoundExample(example, reply, sampling, learner, match.seats[example.teacher])
+                yield FoundExample(
+                    example,
+                    reply,
+                    sampling,
+                    learner=learner,
+                    teacher=match.seats[example.teacher],
+                    problem=problem_of(match, decision.turn),
+                )
+
+
+def problem_of(match: Match, turn: Turn) -> str:
+    """Key of the problem a turn is about; "" where it is about none."""
+    return "" if turn.about is None else match.problems[turn.about].key
 
 
 def text_sample(found: FoundExample, encode: Encode, encode_reply: EncodeReply, weight: float) -> Sample | None:
@@ -82,4 +108,5 @@ def sample_of(
         teacher=found.teacher,
         domain=found.example.domain,
         rule=rule,
+        problem=found.problem,
     )

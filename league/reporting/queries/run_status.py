@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
 from league.store.reader import RunReader
 from league.store.records import Heartbeat
@@ -53,6 +54,7 @@ def status(reader: RunReader) -> Status:
         seconds=sum(seconds for _, seconds, _ in times),
         agents=tuple(agents),
         notes=tuple(state.get("guards", {}).get("raised", ())),
+        spending=spending(state) if state else None,
     )
 
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from league.reporting.queries.estimates import difference
+from league.reporting.text.spending import count, spending_rows
 from league.reporting.text.tables import duration
 from league.reporting.text.transcripts import caption, clean, heading, parse
 from league.reporting.views import CertifiedCycles, Estimate, Gain, Report
@@ -29,7 +30,13 @@ def render(report: Report) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        percent=percent_with_interval, points=points, plain=plain, clean=clean, duration=duration
+        percent=percent_with_interval,
+        points=points,
+        plain=plain,
+        clean=clean,
+        duration=duration,
+        count=count,
+        rows=spending_rows,
     )
     template = environment.from_string(
         files("league.reporting.text").joinpath("templates/report.html").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from league.reporting.text.spending import spending_line
 from league.reporting.text.transcripts import clean
 from league.reporting.views import (
     CertifiedCycles,
@@ -101,7 +102,8 @@ def status_table(view: Status) -> RenderableType:
         table.add_row(
             text(agent.name), text(agent.role), str(agent.step), str(agent.games), rating, percent(agent.accuracy)
         )
-    return Group(head, table, *(text(f"! {note}", "yellow") for note in view.notes))
+    below = [] if view.spending is None else [Text(f"  {spending_line(view.spending)}", style="dim", overflow="fold")]
+    return Group(head, table, *below, *(text(f"! {note}", "yellow") for note in view.notes))
 
 
 def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
