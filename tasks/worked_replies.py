@@ -1,10 +1,10 @@
 """A teacher answers fresh problems; its right replies are worth learning for a student.
 
     work    the teacher answers M fresh problems alone, K times each
-    probe   the student answers them too, alone, `probes` times each: how good is it before it learns?
+    probe   the student answers the first few of them too, alone and once: how good is it before it learns?
 
-    student learns  each distinct right reply on its own prompt, weight 1 − c₀(q), c₀ the accuracy of its probes
-    payoff          the contest of the two on the same problems: item by item, who is right
+    student learns  each distinct right reply on its own prompt, but for problems that it solved itself
+    payoff          the contest of the two on the problems that both answered: item by item, who is right
 
     reward          1 for a right reply, to whoever gave it: two replies or more are a group like any other
 
@@ -50,12 +50,15 @@ class WorkedReplies(Task):
     """K, replies of the teacher to each."""
     temperature: Annotated[float, Field(gt=0)] = 0.6
     """The teacher's and the student's."""
-    probes: Annotated[int, Field(ge=0)] = 1
-    """Replies of the student to each problem; with 0 nothing is known of it, and the gate learns from other tasks."""
+    student_items: Annotated[int, Field(ge=0)] = 2
+    """Problems of a match that the student answers too; with 0 the gate learns of it from other tasks only."""
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
-        return [] if self.domains else ["domains: a task of worked replies needs at least one domain"]
+        found = [] if self.domains else ["domains: a task of worked replies needs at least one domain"]
+        if self.student_items > self.items:
+            found.append(f"student_items: {self.student_items} of {self.items} items; ask for at most `items`")
+        return found
 
     def seats(self) -> tuple[str, ...]:
         return (TEACHER, STUDENT)
@@ -71,10 +74,11 @@ class WorkedReplies(Task):
     # ------------------------------------------------------------------------------------------------ playing
     def open(self, match: Match) -> Sequence[Turn]:
         turns = []
-        for tag, seat, samples in (("work", TEACHER, self.answers), ("probe", STUDENT, self.probes)):
-            if samples == 0:
-                continue
-            for about, problem in enumerate(match.problems):
+        for tag, seat, samples, items in (
+            ("work", TEACHER, self.answers, self.items),
+            ("probe", STUDENT, 1, self.student_items),
+        ):
+            for about, problem in enumerate(match.problems[:items]):
                 domain = self.domains[problem.domain]
                 sampling = Sampling(temperature=self.temperature, max_tokens=domain.max_tokens)
                 turns.append(Turn(tag, {seat: domain.prompt(problem)}, samples, {seat: sampling}, about))
@@ -101,19 +105,19 @@ class WorkedReplies(Task):
         examples = tuple(self._examples(episode, right, share))
         worked = [share[TEACHER, about] for about in range(len(match.problems))]
         metrics = {"teacher_accuracy": fmean(worked), "examples": float(len(examples))}
-        if self.probes:
-            metrics["student_accuracy"] = fmean(share[STUDENT, about] for about in range(len(match.problems)))
+        if self.student_items:
+            metrics["student_accuracy"] = fmean(share[STUDENT, about] for about in range(self.student_items))
         unaided = (
             UnaidedAnswers(seat, match.problems[about].domain, float(sum(found)), len(found))
             for (seat, about), found in right.items()
         )
-        outcomes = self._outcomes(match, right) if self.probes else ()
+        outcomes = self._outcomes(match, right) if self.student_items else ()
         return Score(rewards, metrics, outcomes, examples=examples, unaided=tuple(unaided))
 
     def _examples(
         self, episode: Episode, right: Mapping[tuple[str, int], Sequence[bool]], share: Mapping[tuple[str, int], float]
     ) -> list[UsefulExample]:
-        """The teacher's right replies, but for problems that the student's probes always solve."""
+        """The teacher's right replies, but for problems that the student solved."""
         found = []
         for decision in episode.roots:
             about = decision.turn.about or 0
@@ -146,7 +150,7 @@ class WorkedReplies(Task):
         for domain in dict.fromkeys(problem.domain for problem in match.problems):
             pairs = [
                 pair
-                for about, problem in enumerate(match.problems)
+                for about, problem in enumerate(match.problems[: self.student_items])
                 if problem.domain == domain
                 for pair in zip(right[TEACHER, about], right[STUDENT, about], strict=False)
             ]

@@ -29,6 +29,13 @@ class _Parity:
         return getattr(self.domain, name)
 
 
+class _Even(_Parity):
+    """A domain whose verifier is content with an even last digit."""
+
+    def correct(self, problem, text: str) -> bool:
+        return text[-1:] in tuple("02468")
+
+
 @dataclass(frozen=True)
 class Noise(Contest):
     """A contest that gives random weights something to learn.
@@ -71,7 +78,7 @@ class NoisyWork(WorkedReplies):
         return brief(super().open(match))
 
     def score(self, episode: Episode) -> Score:
-        lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
+        lenient = {name: _Even(domain) for name, domain in self.domains.items()}
         return WorkedReplies.score(replace(self, domains=lenient), episode)
 
 
@@ -86,7 +93,7 @@ class NoisyTeaching(Teaching):
         return brief(super().follow(match, path))
 
     def score(self, episode: Episode) -> Score:
-        lenient = {name: _Parity(domain) for name, domain in self.domains.items()}
+        lenient = {name: _Even(domain) for name, domain in self.domains.items()}
         return Teaching.score(replace(self, domains=lenient), episode)
 
 

@@ -86,7 +86,8 @@ def warmed_up(chosen: Config) -> tuple[AdapterBank, dict[str, int], list[tuple[i
     """(the bank after the warm-up, tokens, the steps that people heard of, the league)."""
     league, state = assembly.create(prepare(chosen))
     heard: list[tuple[int, int]] = []
-    trained = warm_up_all(league, state.population, lambda step, steps: heard.append((step, steps)))
+    spent = warm_up_all(league, state.population, lambda step, steps: heard.append((step, steps)))
+    trained = {agent: spent.trained_by(agent) for agent in spent.trained}
     league.store.close()
     return league.weights(), trained, heard, (league, state)
 
