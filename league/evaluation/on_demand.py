@@ -111,6 +111,7 @@ def _exam_row(exam: "ExamResult") -> dict[str, object]:
         "version": str(exam.version),
         "domain": exam.domain,
         "right": sum(exam.correct),
+        "correct": "".join("01"[right] for right in exam.correct),
         "n": len(exam.correct),
         "accuracy": exam.accuracy,
         "low": estimate.low if estimate else None,

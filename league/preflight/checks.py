@@ -166,7 +166,7 @@ def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) ->
         chosen = config.tasks[name]
         problems += _seats(name, task, config)
         if task.relation == "teaching":
-            problems += _teaching(name, chosen, config.agents)
+            problems += _teaching(name, chosen, config.agents, config.learning.channels.pasts)
         elif chosen.matches and not chosen.seats and not roles & set(chosen.roles):
             problems.append(
                 f"tasks.{name}.roles: no agent has a role among {', '.join(chosen.roles)}; nobody would play"
@@ -174,7 +174,7 @@ def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) ->
     return problems
 
 
-def _teaching(name: str, chosen: TaskConfig, agents: Mapping[str, AgentConfig]) -> Iterator[str]:
+def _teaching(name: str, chosen: TaskConfig, agents: Mapping[str, AgentConfig], pasts: bool) -> Iterator[str]:
     """Teaching needs a teacher with a domain and a student, by role or by name.
 
     Settings that mean nothing to it are refused.
@@ -194,8 +194,11 @@ def _teaching(name: str, chosen: TaskConfig, agents: Mapping[str, AgentConfig]) 
         yield f"tasks.{name}: teaching needs at least one agent with role 'student' or 'generalist'"
     elif chosen.matches and {*teachers} == {*students} and len({*teachers}) == 1:
         (alone,) = {*teachers}
-        if alone in agents and agents[alone].can.teaches_all:
-            yield f"tasks.{name}: '{alone}' is the only teacher and the only student; add an expert or a student"
+        if alone in agents and agents[alone].can.teaches_all and not pasts:
+            yield (
+                f"tasks.{name}: '{alone}' is the only teacher and the only student; add an expert or a student, or let "
+                "its own past teach it (learning.channels.pasts: true)"
+            )
     # runs that began before there were generalists do not name them
     if {*chosen.roles, "generalist"} != set(TaskConfig.model_fields["roles"].default):
         yield (

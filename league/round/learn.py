@@ -235,8 +235,8 @@ def _account_for_playing(league: League, draft: RoundDraft, episodes: Sequence[E
 def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool) -> dict[str, float]:
     """update/AGENT/quantity → its value.
 
-    Left out is what was not measured: KL where it is not asked for or no teacher distils, the share of clipped tokens where the objective
-    does not clip, and the mean log-probability where no token carried a gradient.
+    Left out is what was not measured: KL where it is not asked for, KL to a teacher where none distils, the share of
+    clipped tokens where the objective does not clip, and the mean log-probability where no token carried a gradient.
     """
     found = {"loss": done.loss, "grad_norm": done.grad_norm, "entropy": done.entropy, "samples": float(done.samples)}
     if hyper.kl:

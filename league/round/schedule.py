@@ -48,7 +48,7 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> list[Ma
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
         if task.relation == "teaching" and config.learning.channels.pasts:
-            candidates = best_teachers(league, state, candidates)
+            candidates = best_teachers(league, state, task, chosen)
         context = RuleContext(
             state.view, name, number, gains=state.gains, channel=task.channel, taught=task.relation == "teaching"
         )
@@ -125,19 +125,19 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
     return found
 
 
-def best_teachers(league: League, state: LeagueState, found: Sequence[Pairing]) -> list[Pairing]:
-    """One pairing for every student and domain of `found`, with the best of all who may teach it, pasts too.
+def best_teachers(league: League, state: LeagueState, task: Task, chosen: TaskConfig) -> list[Pairing]:
+    """One pairing for every student and domain, with the best of all who may teach it, pasts too.
 
-    The best has the highest lower bound of its unaided accuracy; a live one goes before a past that is as good.
+    The best has the highest lower bound of its unaided accuracy; a live one goes before a past that is as good. Where
+    the config names the teachers, it is one of them or of their pasts.
     """
-    gate, able = league.gate(state), list(able_teachers(league, state))
-    wanted: dict[Version, list[str]] = {}
-    for pairing in found:
-        wanted.setdefault(pairing.col, []).append(pairing.domain)
+    gate, named = league.gate(state), chosen.seats.get(TEACHER)
+    able = [each for each in able_teachers(league, state) if named is None or each[0].agent in named]
+    students = [member.version for member in open_to(task, chosen, state.population)[STUDENT]]
     return [
         Pairing(teacher, student, domain)
-        for student, domains in wanted.items()
-        for domain, teacher in teachers_of(able, student, gate, dict.fromkeys(domains)).items()
+        for student in students
+        for domain, teacher in teachers_of(able, student, gate, task.domain_names).items()
     ]
 
 

@@ -1,0 +1,1 @@
+"""Where does a league pay? The experiment of docs/pays.md: arms, cells, statistics and the page."""

@@ -1,0 +1,210 @@
+"""The arms of every regime, as configurations of `league train`.
+
+All arms of a seed start from the same adapters (`start`), spend the same number of tokens (sampled and trained on), and
+sit the same exam. What differs is how the tokens are spent.
+
+    private   the student has PUBLIC solved examples a domain; each expert has PRIVATE solutions of its own domain
+    public    one adapter has learned all solutions; experts have learned the same ones, each its own domain
+"""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+Config = dict[str, Any]
+
+DOMAINS = {
+    "sums": "chain_sum",
+    "equations": "simple_equations",
+    "sequences": "number_sequence",
+    "spelling": "spell_backward",
+    "legs": "leg_counting",
+    "siblings": "siblings",
+    "families": "family_relationships",
+    "texts": "needle_haystack",
+}
+PRIVATE, PUBLIC = 144, 12
+"""Solutions a domain that an expert has learned, and of these the first ones, which the student has learned too."""
+SKIPPED = 160
+"""Training problems that no match asks: all that anybody has learned a solution of."""
+BUDGET = 24_000
+"""Tokens of an arm, sampled and trained on."""
+MEASURE_NOTHING = {
+    "every": 100_000,
+    "problems": 1,
+    "final_problems": 1,
+    "teaching_matches": 0,
+    "final_teaching_matches": 0,
+    "held_out_student": False,
+}
+PRACTICE = {"kind": "contest", "matches": 8, "settings": {"players": 1, "items": 1, "answers": 8, "temperature": 0.6}}
+WORKED = {
+    "kind": "worked_replies",
+    "matches": 8,
+    "settings": {"items": 8, "answers": 1, "student_items": 2, "temperature": 0.3},
+}
+TEACHING = {
+    "kind": "teaching",
+    "matches": 4,
+    "settings": {"explanations": 2, "similar": 3, "answers": 3, "explanation_tokens": 48, "temperature": 0.6},
+}
+BY_GAIN = {"gain": 0.5, "uniform": 0.5}
+TEXTS_RATE = 1e-3
+
+
+def _common(name: str, seed: int, runs: Path) -> Config:
+    return {
+        "name": name,
+        "seed": seed,
+        "runs": str(runs),
+        "model": {"threads": 1},
+        "domains": {alias: {"kind": kind} for alias, kind in DOMAINS.items()},
+        "evaluation": dict(MEASURE_NOTHING),
+        "league": {"rounds": 1, "snapshot_every": 100_000, "transcripts_per_round": 1},
+    }
+
+
+def start(seed: int, runs: Path) -> Config:
+    """Eight experts and a student, by supervised warm-up alone."""
+    config = _common(f"warm-{seed}", seed, runs)
+    config["agents"] = {domain: {"role": "expert", "domain": domain} for domain in DOMAINS} | {
+        "student": {"role": "student"}
+    }
+    config["warmup"] = {
+        "expert": {"problems": PRIVATE, "batch": 8, "learning_rate": 1e-3, "explain": 0.2},
+        "student": {"problems": PUBLIC, "batch": 12, "learning_rate": 1e-3, "examples": 0.25},
+    }
+    config["tasks"] = {"practice": deepcopy(PRACTICE) | {"matches": 1}}
+    return config
+
+
+def pooled(seed: int, runs: Path) -> Config:
+    """One adapter on all solutions of all experts."""
+    config = _common(f"pool-{seed}", seed, runs)
+    config["agents"] = {"generalist": {"role": "student"}}
+    config["warmup"] = {
+        "student": {"problems": PRIVATE, "batch": 16, "learning_rate": 1e-3, "explain": 0.1, "examples": 0.1}
+    }
+    config["tasks"] = {"practice": deepcopy(PRACTICE) | {"matches": 1}}
+    return config
+
+
+# ------------------------------------------------------------------------------------------------------ arms
+def arm(regime: str, name: str, seed: int, *, work: Path, budget: int = BUDGET) -> Config:
+    """The configuration of one trained arm."""
+    config = _common(f"{regime}-{name}-{seed}", seed, work / "runs")
+    config["league"] |= {"rounds": 100_000, "token_budget": budget, "skip_problems": SKIPPED}
+    config["warmup"] = {"expert": {"problems": 0}}
+    config["learning"] = {"learning_rate": 2e-4, "minibatches": 2}
+    begin = work / "start" / str(seed) / ("student" if regime == "private" else "generalist")
+    config["agents"] = {"student": {"role": "student", "checkpoint": str(begin)}}
+    experts = {
+        domain: {
+            "role": "expert",
+            "domain": domain,
+            "train": False,
+            "checkpoint": str(work / "start" / str(seed) / domain),
+        }
+        for domain in DOMAINS
+    }
+    ARMS[name](config, experts)
+    return config
+
+
+def _own_samples(config: Config, experts: Config) -> None:
+    config["tasks"] = {"practice": deepcopy(PRACTICE)}
+
+
+def _selected(config: Config, experts: Config) -> None:
+    _own_samples(config, experts)
+    config["tasks"]["practice"]["settings"] |= {"probes": 2}
+    config["tasks"]["practice"]["matchmaking"] = dict(BY_GAIN)
+
+
+def _rejection(config: Config, experts: Config) -> None:
+    """The student's last snapshot is its teacher: verified answers of its own."""
+    config["agents"]["student"]["role"] = "generalist"
+    config["tasks"] = {"worked": deepcopy(WORKED) | {"matchmaking": dict(BY_GAIN)}}
+    config["tasks"]["worked"]["settings"] |= {"answers": 2, "temperature": 0.6, "items": 4, "student_items": 1}
+    config["learning"]["channels"] = {
+        "worked_replies": {"gate": False},
+        "own_samples": False,
+        "pasts": True,
+        "learning_rate": TEXTS_RATE,
+    }
+    config["league"] |= {"snapshot_every": 1, "snapshots_kept": 1}
+
+
+def _as_it_was(config: Config, experts: Config) -> None:
+    """Explanations in context, contests, MAGRPO: nothing of them is learned without the example."""
+    config["agents"] |= {name: {**expert, "train": True} for name, expert in experts.items()}
+    config["learning"]["teacher_learning_rate"] = 5e-5
+    config["tasks"] = {"teaching": deepcopy(TEACHING), "practice": deepcopy(PRACTICE) | {"matches": 4}}
+
+
+def _worked(config: Config, experts: Config, **settings: object) -> None:
+    config["agents"] |= experts
+    config["tasks"] = {"worked": deepcopy(WORKED) | {"matchmaking": dict(BY_GAIN)}}
+    config["learning"]["channels"] = {
+        "worked_replies": {},
+        "own_samples": False,
+        "learning_rate": TEXTS_RATE,
+        **settings,
+    }
+
+
+def _channels(config: Config, experts: Config) -> None:
+    """Worked replies first; when the student has come far enough, its experts also distil its own replies."""
+    _worked(config, experts, distillation={"bridge": 0.2}, pasts=True, own_samples=True)
+    config["league"] |= {"snapshot_every": 4, "snapshots_kept": 2}
+
+
+def _no_gate(config: Config, experts: Config) -> None:
+    _worked(config, experts, worked_replies={"gate": False})
+
+
+def _random(config: Config, experts: Config) -> None:
+    _worked(config, experts)
+    config["tasks"]["worked"]["matchmaking"] = {"uniform": 1.0}
+
+
+def _lessons(config: Config, experts: Config) -> None:
+    config["agents"] |= experts
+    config["tasks"] = {"teaching": deepcopy(TEACHING) | {"matchmaking": dict(BY_GAIN)}}
+    config["learning"]["channels"] = {"lessons": {}, "own_samples": False, "learning_rate": TEXTS_RATE}
+
+
+def _distilled(config: Config, experts: Config, bridge: float) -> None:
+    config["agents"] |= experts
+    config["tasks"] = {"practice": deepcopy(PRACTICE)}
+    config["tasks"]["practice"]["settings"] |= {"answers": 4}
+    config["learning"]["channels"] = {"distillation": {"bridge": bridge, "gate": False}, "own_samples": False}
+
+
+def _wrong(config: Config, experts: Config) -> None:
+    """Every expert works in the next domain: the control for whatever teaching does besides teaching."""
+    names = list(experts)
+    shifted = dict(zip(names, [*names[1:], names[0]], strict=True))
+    _no_gate(config, {name: {**expert, "domain": shifted[name]} for name, expert in experts.items()})
+
+
+ARMS: dict[str, Any] = {
+    "magrpo": _own_samples,
+    "magrpo_selected": _selected,
+    "rejection": _rejection,
+    "league_as_it_was": _as_it_was,
+    "league": _channels,
+    "worked_only": _worked,
+    "lessons_only": _lessons,
+    "distillation_only": lambda config, experts: _distilled(config, experts, 0.2),
+    "distillation_cold": lambda config, experts: _distilled(config, experts, 0.0),
+    "no_gate": _no_gate,
+    "random_teacher": _random,
+    "wrong_domain": _wrong,
+}
+"""Name → how the tokens are spent. Arms without training (start, experts, pooled, merge) only sit the exam."""
+MAIN = {
+    "private": ("magrpo", "magrpo_selected", "rejection", "league_as_it_was", "league", "wrong_domain"),
+    "public": ("magrpo", "rejection", "league"),
+}
+ABLATIONS = ("worked_only", "lessons_only", "distillation_only", "distillation_cold", "no_gate", "random_teacher")
