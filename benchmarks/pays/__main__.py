@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.pays import arms, run
 from benchmarks.pays.cells import Cells
+from benchmarks.pays.page import write_page
 
 CELLS = run.ROOT / "docs" / "results" / "pays.json"
 
@@ -26,8 +27,14 @@ def main() -> None:
     running.add_argument("--budget", type=int, default=arms.BUDGET, help="Tokens an arm, sampled and trained on.")
     running.add_argument("--work", type=Path, default=Path("runs/pays"))
     running.add_argument("--cells", type=Path, default=CELLS)
+    writing = commands.add_parser("page", help="Write docs/results/pays.md from the cells.")
+    writing.add_argument("--cells", type=Path, default=CELLS)
     given = parser.parse_args()
-    cells, work = Cells(given.cells), given.work.resolve()
+    cells = Cells(given.cells)
+    if given.command == "page":
+        write_page(cells, CELLS.with_suffix(".md"))
+        return
+    work = given.work.resolve()
     for seed in given.seeds:
         run.begin(seed, work, general=True)
         run.measure_starts(given.regime, seed, work, cells)
