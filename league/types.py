@@ -280,6 +280,38 @@ TreePath = tuple[tuple[Decision, Node], ...]
 """From a root of the tree to a joint action: each decision with the node chosen there."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A question to a player after play: how likely is it that this prompt is completed by this text, then the end?
+
+    Nothing is sampled for it. All readings of a round are computed in one batch, before scoring.
+    """
+
+    key: str
+    """Names it in its match; its answer is `Episode.likelihoods[key]`."""
+    seat: str
+    """Whose likelihood it is."""
+    prompt: tuple[Message, ...]
+    """As in a turn: the player's own instructions come before it."""
+    completion: str
+    reply: Reply | None = None
+    """A sampled reply. Its beginning stands between prompt and completion, in the tokens it was sampled in."""
+    characters: int = 0
+    """The length of that beginning, in characters of the reply's text."""
+    sampling: Sampling = Sampling()
+    """The distribution that is asked for."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The answer to a reading: one value per token of the completion, the end token last."""
+
+    logprobs: tuple[float, ...]
+    """Natural logarithms."""
+    spans: tuple[tuple[int, int], ...]
+    """(start, end) of each token in the completion's characters; empty at its end for the end token."""
+
+
 @dataclass
 class Episode:
     """The tree of one match: several roots, because a control arm is a decision point of its own."""
@@ -288,6 +320,8 @@ class Episode:
     roots: list[Decision]
     void: str | None = None
     """Why the match does not count (a player could not be reached), or None."""
+    likelihoods: Mapping[str, Likelihood] = field(default_factory=dict)
+    """Answers to the task's readings, by key."""
 
     def decisions(self) -> Iterator[tuple[TreePath, Decision]]:
         """Walk (path, decision) through the tree, parents before children, in playing order."""

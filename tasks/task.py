@@ -10,7 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
-from league.types import Channel, Episode, Match, Message, Problem, Relation, Reply, Score, Split, TreePath, Turn
+from league.types import (
+    Channel,
+    Episode,
+    Match,
+    Message,
+    Problem,
+    Reading,
+    Relation,
+    Reply,
+    Score,
+    Split,
+    TreePath,
+    Turn,
+)
 from tasks.domains import Domain
 
 Demonstration = tuple[tuple[Message, ...], str]
@@ -101,6 +114,15 @@ class Task(ABC):
     def goes_on(self, match: Match, turn: Turn, probes: Mapping[str, Sequence[Reply]]) -> bool:
         """Whether to draw the rest of a turn's samples, now that its `probes` (per seat) are known."""
         return True
+
+    def readings(self, episode: Episode) -> Sequence[Reading]:
+        """Likelihoods that `score` needs of a finished tree; asked for between play and score."""
+        return ()
+
+    @property
+    def read_seats(self) -> tuple[str, ...]:
+        """The seats that `readings` of a training match are about: only a player with an adapter can answer them."""
+        return ()
 
     @abstractmethod
     def score(self, episode: Episode) -> Score:

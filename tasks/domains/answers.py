@@ -95,6 +95,12 @@ def extract(text: str, form: Form) -> str | None:
     return found.pop() if found else None
 
 
+def first_answer(text: str) -> int | None:
+    """Where the text after the first answer marker begins, in characters; None without a marker."""
+    marker = _MARKER.search(text[:MAX_REPLY])
+    return marker.end() if marker else None
+
+
 def without_answer(text: str) -> str:
     """`text` with every answer line cut at its marker.
 
