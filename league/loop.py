@@ -8,7 +8,7 @@ Each phase takes the league, which never changes, and its state, and returns the
 say (matches, versions, scalars, alarms) is gathered in its draft: the one thing that phases write to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from league.config.fixed_settings import changed_fixed_settings
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
 from league.rollouts import play
+from league.rollouts.readings import read_likelihoods
 from league.round.commit import commit
 from league.round.competence import examined, handed_on
 from league.round.evolve import evolve
@@ -32,6 +33,7 @@ from league.round.warm_up import beginning, in_order_of_beginning, warm_up_all
 from league.runtime import assembly
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
+from league.types import Episode
 
 
 # ------------------------------------------------------------------------------------------------ beginnings
@@ -98,6 +100,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
         audience.phase(league, number, f"playing {len(matches)} matches")
         episodes = play(matches, league.tasks, league.backend, state.players())
     with timed(store, draft, "score"):
+        draft.scalars |= _read(league, state, episodes)
         scores = [league.tasks[each.match.task].score(each) if each.void is None else None for each in episodes]
     with timed(store, draft, "update"):
         audience.phase(league, number, "updating")
@@ -153,6 +156,13 @@ def _advance(league: League, state: LeagueState, draft: RoundDraft, updates: Map
         state = replace(state, population=state.population.moved({agent: after}))
         draft.made(state.population, after, (before,), "update")
     return state.counted(draft.number, draft.matches)
+
+
+def _read(league: League, state: LeagueState, episodes: Sequence[Episode]) -> dict[str, float]:
+    """Answer the likelihoods that tasks ask for; what that cost, where any did."""
+    asked = [(each, league.tasks[each.match.task].readings(each)) for each in episodes if each.void is None]
+    spent = read_likelihoods(asked, league.bank, state.players())
+    return {"tokens/read_for_rewards": float(spent.scored)} if spent.scored else {}
 
 
 def _measure(league: League, state: LeagueState, draft: RoundDraft, ends: bool) -> LeagueState:

@@ -1,8 +1,9 @@
 """What an explanation earns its teacher: three estimates of how much it helps, from the same match.
 
-For explanation e_g of problem p, and the student's problems q (V, U and c belong to one prompt, named behind the bar):
+For explanation e_g of problem p and the student's problems q; what stands behind a bar is what the student sees:
 
-    accuracy           mean over q of  c(q | p, e_g) − c(q | nothing)        c: share of K sampled answers that are right
+    accuracy           mean over q of  c(q | p, e_g) − c(q | nothing)
+                       c = share of K sampled answers that are right
     expected_accuracy  mean over q of  V(q | p, e_g) − V(q | nothing)
                        V = mean over samples z of π(true answer, end | prompt, z): z is a sampled reply, cut right
                        after its first "Answer:"; a reply without one counts 0
@@ -30,7 +31,7 @@ from statistics import fmean
 from typing import Literal
 
 from league.errors import LeagueError
-from league.types import Decision, Episode, Likelihood, Message, Node, Problem, Reading
+from league.types import Decision, Episode, Likelihood, Message, Node, Reading
 from tasks.domains import Domain
 from tasks.domains.answers import first_answer
 
@@ -45,17 +46,6 @@ def answers(episode: Episode) -> Iterator[Decision]:
     yield from (decision for decision in episode.roots if decision.turn.tag == "control")
     for _, decision in _taught(episode):
         yield decision
-
-
-def _taught(episode: Episode) -> Iterator[tuple[Node, Decision]]:
-    """(explanation, the student's answers to one problem after it)."""
-    for root in episode.roots:
-        if root.turn.tag == "explain":
-            yield from ((node, decision) for node in root.nodes for decision in node.next)
-
-
-def _about(decision: Decision) -> int:
-    return decision.turn.about or 0
 
 
 # ----------------------------------------------------------------------------------------------------- accuracy
@@ -110,12 +100,88 @@ def expected_right(episode: Episode, seat: str) -> dict[int, float]:
 # -------------------------------------------------------------------------------- likelihood of the true solution
 def solution_readings(episode: Episode, domain: Domain, seat: str) -> list[Reading]:
     """The true solution of each problem after each explanation, and after an example without one."""
-    found = [
-        _solution(f"solution {_about(decision)} after {node.id}", decision.turn.prompts[seat], domain, decision, episode)
-        for node, decision in _taught(episode)
+    found = []
+    for explained, decision in _taught(episode):
+        problem = episode.match.problems[_about(decision)]
+        key = f"solution {_about(decision)} after {explained.id}"
+        found.append(solution_reading(key, seat, decision.turn.prompts[seat], domain.solution(problem)))
+    for about in _control_problems(episode):
+        problem, key = episode.match.problems[about], f"solution {about} after an answer"
+        found.append(solution_reading(key, seat, answer_only_prompt(episode, domain, about), domain.solution(problem)))
+    return found
+
+
+def solution_reading(key: str, seat: str, prompt: tuple[Message, ...], solution: str) -> Reading:
+    """How likely is the solution as a reply? At temperature 1."""
+    return Reading(key=key, seat=seat, prompt=prompt, completion=solution)
+
+
+def answer_only_prompt(episode: Episode, domain: Domain, about: int) -> tuple[Message, ...]:
+    """A problem of the student after an example that has the form of one, and nothing but the answer in it."""
+    return domain.prompt(episode.match.problems[about], ((episode.match.problems[0], ""),))
+
+
+def solution_gains(episode: Episode, domain: Domain, teacher: str, *, copied_words: int, cap: float) -> Gains:
+    """Mean gain per token of the true solution's log-probability, in nats; copied tokens gain nothing."""
+    found = {}
+    for root in episode.roots:
+        for explained in root.nodes if root.turn.tag == "explain" else ():
+            text = root.texts(explained)[teacher]
+            for decision in explained.next:
+                about = _about(decision)
+                solution = domain.solution(episode.match.problems[about])
+                after = likelihood(episode, f"solution {about} after {explained.id}")
+                before = likelihood(episode, f"solution {about} after an answer")
+                copied = copied_spans(solution, text, copied_words)
+                found[explained.id, about] = capped_gain(after, before, copied, cap)
+    return found
+
+
+def capped_gain(after: Likelihood, before: Likelihood, copied: Sequence[tuple[int, int]], cap: float) -> float:
+    """Mean over all tokens of clip(after − before, ±cap), 0 for tokens that overlap one of the `copied` spans."""
+    gains = [
+        0.0 if any(start < high and low < end for low, high in copied) else max(-cap, min(cap, new - old))
+        for (start, end), new, old in zip(after.spans, after.logprobs, before.logprobs, strict=True)
     ]
-    return found + [
-        _solution(f"solution {_about(decision)} after an answer", answer_only(episode, domain, decision), domain, decision, episode)
-        for decision in episode.roots
-        if decision.turn.tag == "control"
+    return fmean(gains)
+
+
+def copied_spans(solution: str, explanation: str, words: int) -> list[tuple[int, int]]:
+    """(start, end) in characters of each run of `words` words of the solution that the explanation has too.
+
+    Words are compared in lower case, punctuation marks count as words, space between them does not matter.
+    """
+    said = [match.group() for match in _WORD.finditer(explanation.lower())]
+    runs = {tuple(said[place : place + words]) for place in range(len(said) - words + 1)}
+    wanted = list(_WORD.finditer(solution))
+    return [
+        (run[0].start(), run[-1].end())
+        for run in (wanted[place : place + words] for place in range(len(wanted) - words + 1))
+        if tuple(word.group().lower() for word in run) in runs
     ]
+
+
+# ------------------------------------------------------------------------------------------------------- common
+def likelihood(episode: Episode, key: str) -> Likelihood:
+    """The answer to a reading. Raises LeagueError when nobody has read it."""
+    if key not in episode.likelihoods:
+        raise LeagueError(
+            f"match {episode.match.id}: no answer to the reading '{key}'; a reward by likelihood needs players with "
+            "adapters, and `league.rollouts.readings.read_likelihoods` before the match is scored"
+        )
+    return episode.likelihoods[key]
+
+
+def _taught(episode: Episode) -> Iterator[tuple[Node, Decision]]:
+    """(explanation, the student's answers to one problem after it)."""
+    for root in episode.roots:
+        if root.turn.tag == "explain":
+            yield from ((node, decision) for node in root.nodes for decision in node.next)
+
+
+def _control_problems(episode: Episode) -> list[int]:
+    return [_about(decision) for decision in episode.roots if decision.turn.tag == "control"]
+
+
+def _about(decision: Decision) -> int:
+    return decision.turn.about or 0

@@ -6,7 +6,8 @@
     shuffled  (evaluation) as taught, but with the explanation of *another* problem          → a lesson or a template?
 
     student reward  correctness; each arm its own group
-    teacher reward  R_g = mean over q of (c_g(q) − c₀(q)) − penalties (length, wrong final answer, leakage)
+    teacher reward  R_g = mean over q of (c_g(q) − c₀(q)) − penalties (length, wrong final answer, leakage);
+                    `teacher_reward` chooses other estimates of the first term (tasks/teacher_reward.py)
     payoff          Δ = c_g(q) − c₀(q), one paired item per q (the mean over g), so items of a match share only p
 
 The teacher never sees q. c₀ cancels in the teacher's advantage but is what the payoff reports. In evaluation
@@ -32,6 +33,7 @@ from league.types import (
     Message,
     Outcome,
     Problem,
+    Reading,
     Relation,
     Reply,
     Sampling,
@@ -46,6 +48,15 @@ from tasks.domains import Domain
 from tasks.leakage import overlap
 from tasks.probing import THRESHOLD, check_probes, counted, probes_for, probing_metrics, worth_drawing
 from tasks.task import Task
+from tasks.teacher_reward import (
+    Gains,
+    TeacherReward,
+    accuracy_gains,
+    answer_readings,
+    expected_right,
+    solution_gains,
+    solution_readings,
+)
 
 TEACHER, STUDENT = "teacher", "student"
 
@@ -116,6 +127,12 @@ class Teaching(Task):
     """Subtracted when an explanation hits its token cap."""
     wrong_answer_penalty: Annotated[float, Field(ge=0)] = 0.2
     """Subtracted when the explanation ends in another answer than the true one."""
+    teacher_reward: TeacherReward = "accuracy"
+    """What a teacher earns for an explanation before penalties; the others read the student's likelihoods."""
+    copied_words: Annotated[int, Field(ge=1)] = 4
+    """`likelihood`: a run of so many words that solution and explanation share is copied and earns nothing."""
+    gain_cap: Annotated[float, Field(gt=0)] = 2.0
+    """`likelihood`: the most one token's log-probability may gain or lose, in nats."""
     leak_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
     """An explanation with at least this share of the 8-grams of a q's solution earns nothing for that q."""
     probes: Annotated[int, Field(ge=0)] = 0
@@ -206,11 +223,24 @@ class Teaching(Task):
         return worth_drawing(self._belief(match, turn.tag), right, self.answers, self.probe_threshold)
 
     # ------------------------------------------------------------------------------------------------ scoring
+    @property
+    def read_seats(self) -> tuple[str, ...]:
+        return () if self.teacher_reward == "accuracy" else (STUDENT,)
+
+    def readings(self, episode: Episode) -> Sequence[Reading]:
+        if episode.match.purpose == "evaluate" or not self.read_seats:
+            return ()
+        domain = self.domains[episode.match.problems[0].domain]
+        if self.teacher_reward == "likelihood":
+            return solution_readings(episode, domain, STUDENT)
+        return answer_readings(episode, domain, STUDENT)
+
     def score(self, episode: Episode) -> Score:
         match = episode.match
         shown, similar, _ = self._parts(match)
         domain = self.domains[shown.domain]
         correct = self._correctness(episode, domain)
+        gained = self._gains(episode, domain, correct)
         control = {
             d.turn.about: fmean(correct[n.id] for n in counted(d)) for d in episode.roots if d.turn.tag == "control"
         }
@@ -229,7 +259,7 @@ class Teaching(Task):
                 taught[about].append(share)
                 leaked = overlap(text, domain.solution(match.problems[about or 0])) >= self.leak_limit
                 leaks += leaked
-                gains.append(0.0 if leaked else share - control[about])
+                gains.append(0.0 if leaked else gained[node.id, about or 0])
                 if not leaked and about is not None and match.purpose == "train":
                     examples += self._rescued(answered, match.problems[about], correct, 1.0 - control[about])
             rewards[node.id] = {TEACHER: fmean(gains) - penalty}
@@ -278,6 +308,14 @@ class Teaching(Task):
             for node in answered.nodes
             if weight > 0 and correct[node.id] > 0.5
         ]
+
+    def _gains(self, episode: Episode, domain: Domain, correct: Mapping[int, float]) -> Gains:
+        """What each explanation is worth for each problem, by the rule of the settings; by accuracy in evaluation."""
+        rule = self.teacher_reward if episode.match.purpose == "train" else "accuracy"
+        if rule == "likelihood":
+            return solution_gains(episode, domain, TEACHER, copied_words=self.copied_words, cap=self.gain_cap)
+        expected = rule == "expected_accuracy"
+        return accuracy_gains(episode, expected_right(episode, STUDENT) if expected else correct)
 
     def _correctness(self, episode: Episode, domain: Domain) -> dict[int, float]:
         """node id → 1.0 or 0.0 for every answer of the student."""

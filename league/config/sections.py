@@ -372,6 +372,8 @@ class EvaluationConfig(Section):
     """Teaching matches per expert and student in a measurement of Δ, with the shuffled control."""
     final_teaching_matches: Count = 20
     """The same before the first round and after the last."""
+    teaching_logprobs: bool = False
+    """Measure Δ in log-probability of the true solution too: no sampling, so smaller effects show."""
     held_out_student: bool = True
     """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
     versions: VersionMatchesConfig = VersionMatchesConfig()

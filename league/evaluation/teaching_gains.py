@@ -1,16 +1,51 @@
-"""Teaching gains: Δ of one teacher with one student on held-out problems, with its two controls.
+"""Teaching gains: Δ of one teacher with one student on held-out problems, with its controls.
 
-Without any explanation (control) and with that of another problem (shuffled), which tells a lesson from a template.
+Without any explanation (control) and with that of another problem (shuffled), which tells a lesson from a template:
+
+    Δ          taught − control
+    own share  taught − shuffled: what only an explanation of this problem brings
+
+Both in accuracy and, where an adapter bank is given, in the mean log-probability per token of the true worked
+solution (nats). Nothing is sampled for that, so it moves before greedy answers do; with a fourth arm, an example that
+holds nothing but the answer, it also tells how much the form of an example brings.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from league.model.bank import AdapterBank
 from league.rollouts import Player, make_match, play, result_of, transcript
+from league.rollouts.readings import read_likelihoods
 from league.seeds import derive
-from league.types import Backend, Episode, MatchResult, Split, Version
+from league.types import Backend, Episode, MatchResult, Reading, Split, Version
+from tasks.teacher_reward import answer_only_prompt, solution_reading
 from tasks.teaching import STUDENT, TEACHER, Teaching
+
+LOGPROB_ARMS = ("control", "taught", "shuffled", "answer_only")
+"""Ways of asking whose log-probabilities are read; fields of SolutionLogprobs."""
+
+
+@dataclass(frozen=True)
+class SolutionLogprobs:
+    """Mean log-probability per token of the true solutions (nats): items in matching order."""
+
+    control: tuple[float, ...]
+    taught: tuple[float, ...]
+    shuffled: tuple[float, ...]
+    answer_only: tuple[float, ...]
+    """After an example that has nothing but the answer in it."""
+
+    @property
+    def improvement(self) -> float:
+        return fmean(self.taught) - fmean(self.control)
+
+    @property
+    def own_share(self) -> float:
+        return fmean(self.taught) - fmean(self.shuffled)
+
+    def to_json(self) -> dict[str, object]:
+        return {arm: [round(value, 5) for value in values] for arm, values in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -26,9 +61,16 @@ class TeachingGain:
     similar: int = 1
     """Items of one match: problems tried with the same explanation, so not independent."""
 
+    logprobs: SolutionLogprobs | None = None
+    """None where they were not asked for, or the student has no adapter."""
+
     @property
     def improvement(self) -> float:
         return fmean(self.taught) - fmean(self.control)
+
+    @property
+    def own_share(self) -> float:
+        return fmean(self.taught) - fmean(self.shuffled)
 
     def to_json(self) -> dict[str, object]:
         arms = {"control": self.control, "taught": self.taught, "shuffled": self.shuffled}
@@ -38,6 +80,7 @@ class TeachingGain:
             "domain": self.domain,
             "similar": self.similar,
             **{arm: "".join("01"[value > 0.5] for value in values) for arm, values in arms.items()},
+            **({"logprobs": self.logprobs.to_json()} if self.logprobs is not None else {}),
         }
 
 
@@ -51,10 +94,11 @@ def measure_teaching(
     players: Mapping[str, Player],
     number: int,
     transcripts: int = 1,
+    bank: AdapterBank | None = None,
 ) -> tuple[list[TeachingGain], list[MatchResult]]:
     """`matches` teaching matches for each (teacher, student, domain), all in one batch.
 
-    The first `transcripts` of each pair keep their transcript.
+    The first `transcripts` of each pair keep their transcript. With a bank, log-probabilities are measured too.
     """
     wanted = list(pairs)
     planned = [
@@ -71,9 +115,12 @@ def measure_teaching(
         for index in range(matches)
     ]
     episodes = play(planned, {task.name: task}, backend, players)
+    if bank is not None:
+        read_likelihoods([(episode, _readings(task, episode)) for episode in episodes], bank, players)
     gains, results = [], []
     for place, (teacher, student, domain) in enumerate(wanted):
         arms: dict[str, list[float]] = {"control": [], "taught": [], "shuffled": []}
+        read: dict[str, list[float]] = {arm: [] for arm in LOGPROB_ARMS}
         for index in range(matches):
             episode = episodes[place * matches + index]
             if episode.void:
@@ -82,11 +129,14 @@ def measure_teaching(
             score = task.score(episode)
             for arm, values in _arms(episode, score.rewards).items():
                 arms[arm] += values
+            for arm, values in _logprobs(episode).items():
+                read[arm] += values
             kept = transcript(episode, score, {}) if index < transcripts else None
             results.append(result_of(episode, score, kept))
         if arms["control"]:
             items = {arm: tuple(values) for arm, values in arms.items()}
-            gains.append(TeachingGain(teacher, student, domain, **items, similar=task.similar))
+            logprobs = SolutionLogprobs(*(tuple(read[arm]) for arm in LOGPROB_ARMS)) if read["control"] else None
+            gains.append(TeachingGain(teacher, student, domain, **items, similar=task.similar, logprobs=logprobs))
     return gains, results
 
 
@@ -98,4 +148,31 @@ def _arms(episode: Episode, rewards: Mapping[int, Mapping[str, float]]) -> dict[
             found[decision.turn.tag][decision.turn.about or 0] = fmean(
                 rewards[node.id][STUDENT] for node in decision.nodes
             )
+    return {arm: [values[about] for about in sorted(values)] for arm, values in found.items()}
+
+
+# ------------------------------------------------------------------------------------------------ log-probabilities
+def _readings(task: Teaching, episode: Episode) -> list[Reading]:
+    """The true solution of every problem of the student, as a reply in each arm."""
+    if episode.void is not None:
+        return []
+    domain = task.domains[episode.match.problems[0].domain]
+    solutions = {about: domain.solution(problem) for about, problem in enumerate(episode.match.problems)}
+    found = []
+    for _, decision in episode.decisions():
+        arm, about = decision.turn.tag, decision.turn.about or 0
+        if arm in LOGPROB_ARMS:
+            found.append(solution_reading(f"{arm} {about}", STUDENT, decision.turn.prompts[STUDENT], solutions[about]))
+        if arm == "control":
+            prompt = answer_only_prompt(episode, domain, about)
+            found.append(solution_reading(f"answer_only {about}", STUDENT, prompt, solutions[about]))
+    return found
+
+
+def _logprobs(episode: Episode) -> dict[str, list[float]]:
+    """arm → mean log-probability per token, per problem in the match's order; empty where nothing was read."""
+    found: dict[str, dict[int, float]] = {}
+    for key, read in episode.likelihoods.items():
+        arm, about = key.split()
+        found.setdefault(arm, {})[int(about)] = fmean(read.logprobs)
     return {arm: [values[about] for about in sorted(values)] for arm, values in found.items()}

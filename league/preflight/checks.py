@@ -165,6 +165,7 @@ def _players(config: Config, tasks: Mapping[str, Task], known: Sequence[str]) ->
     for name, task in tasks.items():
         chosen = config.tasks[name]
         problems += _seats(name, task, config)
+        problems += _readers(name, task, config)
         if task.relation == "teaching":
             problems += _teaching(name, chosen, config.agents, config.learning.channels.pasts)
         elif chosen.matches and not chosen.seats and not roles & set(chosen.roles):
@@ -284,6 +285,19 @@ def _seats(name: str, task: Task, config: Config) -> Iterator[str]:
             and not any(a.role in chosen.roles for a in config.agents.values())
         ):
             yield f"tasks.{name}.seats: nobody may take seat '{seat}'; name agents for it, or add a role to `roles`"
+
+
+def _readers(name: str, task: Task, config: Config) -> Iterator[str]:
+    """Where a reward reads a seat's likelihoods, whoever may take it needs an adapter."""
+    chosen = config.tasks[name]
+    for seat in task.read_seats:
+        for agent, about in config.agents.items():
+            taught = about.can.taught if task.relation == "teaching" else about.role in chosen.roles
+            if (agent in chosen.seats[seat] if seat in chosen.seats else taught) and not about.can.has_weights:
+                yield (
+                    f"tasks.{name}: its reward reads the likelihoods of seat '{seat}', and '{agent}' ({about.role}) "
+                    "has none; give the seat to agents with adapters, or choose teacher_reward: accuracy"
+                )
 
 
 def _evolution(config: Config, tasks: Mapping[str, Task]) -> list[str]:

@@ -33,7 +33,11 @@ class Measurement:
     matches: tuple[MatchResult, ...]
 
     def scalars(self) -> dict[str, float]:
-        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP (the mean over domains), and the mean Δ."""
+        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP (the mean over domains); means over all pairs.
+
+        These are of Δ and of the lesson's own share. The two of log-probabilities, in nats per token of the true
+        solution, are there only where they were measured.
+        """
         found = {f"accuracy/{exam.version.agent}/{exam.domain}": exam.accuracy for exam in self.exams}
         deltas: dict[str, dict[str, float]] = {}
         for gain in self.gains:
@@ -41,6 +45,11 @@ class Measurement:
         found |= {tag: fmean(by_domain.values()) for tag, by_domain in deltas.items()}
         if self.gains:
             found["teaching/delta"] = fmean(gain.improvement for gain in self.gains)
+            found["teaching/own_share"] = fmean(gain.own_share for gain in self.gains)
+        read = [gain.logprobs for gain in self.gains if gain.logprobs is not None]
+        if read:
+            found["teaching/delta_logprob"] = fmean(each.improvement for each in read)
+            found["teaching/own_share_logprob"] = fmean(each.own_share for each in read)
         return found
 
     def to_json(self) -> dict[str, object]:
@@ -82,6 +91,7 @@ def measure(league: League, state: LeagueState, number: int, first_or_last: bool
                 backend=league.backend,
                 players=players,
                 number=number,
+                bank=league.bank if chosen.teaching_logprobs else None,
             )
             gains += taught
             results += played

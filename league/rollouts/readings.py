@@ -1,0 +1,122 @@
+"""Reads likelihoods for the tasks that ask for them: between play and score, all matches in one batch.
+
+A row is the player's prompt as in play, the sampled tokens of a reply's beginning where the reading has one, and the
+completion with the end token. Equal rows are computed once, and so are shared beginnings (league.model.packing).
+
+Left out on purpose: what a reading is for (the task's), and how a pass is made (the engine's).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite
+
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.model.engine import Row
+from league.model.prefix_cache import common_length
+from league.model.score import score
+from league.rollouts.play import Player, with_instructions
+from league.types import BASE, Episode, Likelihood, Message, Reading, Reply, Sampling, Version
+
+Asked = tuple[Version | None, Row, Sampling]
+"""One row to compute; version None is the base model."""
+
+
+@dataclass(frozen=True)
+class TokensRead:
+    """What a batch of readings cost."""
+
+    scored: int = 0
+    """Tokens whose likelihood was computed; equal rows count once."""
+    computed: int = 0
+    """Tokens that went through the model, prompts included; shared beginnings count once."""
+
+
+def read_likelihoods(
+    asked: Sequence[tuple[Episode, Sequence[Reading]]],
+    bank: AdapterBank | None,
+    players: Mapping[str, Player],
+) -> TokensRead:
+    """Answer every reading in its episode's `likelihoods`, one batch for all. Returns what it cost.
+
+    A player without an adapter here (scripted, remote) has no likelihoods: its readings stay without an answer. An
+    answer that is not finite makes its match void, so that it teaches nobody and the others go on.
+    """
+    wanted = [
+        (episode, reading)
+        for episode, readings in asked
+        if episode.void is None
+        for reading in readings
+        if bank is not None and _readable(bank, episode.match.seats[reading.seat])
+    ]
+    if bank is None or not wanted:
+        return TokensRead()
+    rows = [_row(bank.base, episode, reading, players) for episode, reading in wanted]
+    distinct = list(dict.fromkeys(rows))
+    values = score(
+        bank, [row for _, row, _ in distinct], [who for who, _, _ in distinct], [how for _, _, how in distinct]
+    )
+    logprobs = {row: tuple(value_T.tolist()) for row, value_T in zip(distinct, values, strict=True)}
+    spans = {completion: _spans(bank.base, completion) for _, (_, completion), _ in distinct}
+    found: dict[str, dict[str, Likelihood]] = {}
+    for (episode, reading), row in zip(wanted, rows, strict=True):
+        found.setdefault(episode.match.id, {})[reading.key] = Likelihood(logprobs[row], spans[row[1][1]])
+        if not all(map(isfinite, logprobs[row])):
+            episode.void = _not_finite(episode, reading)
+    for episode, _ in asked:
+        episode.likelihoods = {**episode.likelihoods, **found.get(episode.match.id, {})}
+    return TokensRead(sum(len(row[1]) for _, row, _ in distinct), _computed(distinct))
+
+
+def _readable(bank: AdapterBank, version: Version) -> bool:
+    return version == BASE or version in bank
+
+
+def _not_finite(episode: Episode, reading: Reading) -> str:
+    agent = episode.match.seats[reading.seat].agent
+    return (
+        f"match {episode.match.id}: a likelihood of agent '{agent}' (seat '{reading.seat}') is not finite; "
+        "are its adapter's weights?"
+    )
+
+
+def _row(base: BaseModel, episode: Episode, reading: Reading, players: Mapping[str, Player]) -> Asked:
+    version = episode.match.seats[reading.seat]
+    system = players.get(version.agent, Player()).system
+    messages: tuple[Message, ...] = with_instructions(reading.prompt, system) if system else reading.prompt
+    said = () if reading.reply is None else _beginning(base, reading.reply, reading.characters)
+    completion = (*_encoded(base, reading.completion), int(base.tokenizer.eos_token_id))
+    return None if version == BASE else version, ((*base.encode(messages), *said), completion), reading.sampling
+
+
+def _beginning(base: BaseModel, reply: Reply, characters: int) -> tuple[int, ...]:
+    """The reply's tokens that lie within its first `characters`.
+
+    The part of them that a token shares with what follows ("Answer" of "Answer:\\n" in one token) is encoded anew.
+    """
+    ends = _ends(base, reply.tokens)
+    whole = sum(end <= characters for end in ends)
+    known = ends[whole - 1] if whole else 0
+    return (*reply.tokens[:whole], *_encoded(base, reply.text[known:characters]))
+
+
+def _encoded(base: BaseModel, text: str) -> tuple[int, ...]:
+    return tuple(int(token) for token in base.tokenizer.encode(text, add_special_tokens=False))
+
+
+def _ends(base: BaseModel, tokens: Sequence[int]) -> list[int]:
+    """Per token, how many characters of text there are with it; a character of several tokens ends with the first."""
+    return [len(base.decode(tokens[: place + 1])) for place in range(len(tokens))]
+
+
+def _spans(base: BaseModel, tokens: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    ends = _ends(base, tokens)
+    return tuple(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _computed(rows: Sequence[Asked]) -> int:
+    """Tokens in the prefix trees of the rows, one tree per version."""
+    keyed = sorted((str(version), prompt + completion) for version, (prompt, completion), _ in rows)
+    shared = (common_length(one[1], two[1]) for one, two in pairwise(keyed) if one[0] == two[0])
+    return sum(len(tokens) for _, tokens in keyed) - sum(shared)
