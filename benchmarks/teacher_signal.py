@@ -1,0 +1,346 @@
+"""How much does a teacher's reward know about an explanation? Reliability, truth and cost of each reward.
+
+    python -m benchmarks.teacher_signal measure RUN --out FILE.json [--domains a,b,c] [--problems 4] [--wordings 6]
+    python -m benchmarks.teacher_signal page FILE.json --out FILE.md
+
+RUN is a run folder with an expert for each domain and a student. For every one of its solved problems an expert
+explains `--wordings` times (temperature 1); the student is asked `--asked` training problems and `--held` validation
+problems after each explanation, 4 times at temperature 0.6. Two more explanations show what a reward pays for: one of
+another problem (shuffled), and none but the answer (empty); they are in no variance and no correlation.
+
+A reward is a table of (wording, problem). With w wordings and n problems, by a two-way analysis of variance in each
+solved problem, pooled over them:
+
+    signal²    (MS_wordings − MS_rest) / n       how much wordings of one problem truly differ
+    noise²     MS_rest / M                       of a match of M problems, other problems and samples drawn
+    redrawn²   mean variance of a sample / (K·M) of a match, the same problems and only the samples drawn anew
+
+Signal to noise is signal / noise, reliability signal² / (signal² + noise²). What is common to all wordings (the
+control arm, how hard a problem is) cancels in the advantage, so it is in neither. Correlations are between a reward
+and the accuracy gain on the validation problems, both less their mean over the wordings of a solved problem; "a match"
+takes M of the training problems, averaged over all disjoint choices. The interval is a bootstrap over solved
+problems. Penalties and the leak guard are left out: they are the same for all rewards.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from league.backends.local import LocalBackend
+from league.backends.router import RouterBackend
+from league.model.bank import AdapterBank
+from league.model.base import BaseModel
+from league.model.fetch import locate_model
+from league.rollouts import make_match, play
+from league.rollouts.readings import read_likelihoods
+from league.runtime.assembly import read_config
+from league.runtime.checkpoint import load_adapter
+from league.seeds import derive, generator
+from league.store.reader import RunReader
+from league.types import Episode, Message, Reply, Request, Sampling, Split
+from tasks.domains import Domain, make_domain
+from tasks.teacher_reward import accuracy_gains, answers, expected_right
+from tasks.teaching import STUDENT, TEACHER, Teaching, explain_prompt
+
+M, K = 2, 4
+"""Problems of a match and answers to each, as tasks.teaching.Teaching has them by default."""
+KINDS = ("accuracy", "expected_accuracy", "likelihood")
+Floats = np.ndarray
+
+
+class Spoken:
+    """A teacher that says what it has said before."""
+
+    def __init__(self) -> None:
+        self.said: dict[tuple[Message, ...], list[str]] = {}
+
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
+        return [tuple(Reply(text, "end") for text in self.said[request.messages]) for request in requests]
+
+
+class Lab:
+    """A run's student and experts, and what the student makes of their explanations."""
+
+    def __init__(self, run: Path, student: str):
+        config = read_config(run)
+        self.seed = config.seed
+        self.domains = {
+            name: make_domain(d.kind, d.level, d.settings, seed=config.seed, alias=name)
+            for name, d in config.domains.items()
+        }
+        self.teachers = {agent.domain: name for name, agent in config.agents.items() if agent.can.specialist}
+        self.bank = AdapterBank(
+            BaseModel.load(locate_model(config.model.name), dtype=config.model.dtype, threads=1, device="cpu")
+        )
+        with RunReader.read(run) as reader:
+            self.live = reader.live()
+            for version in self.live.values():
+                load_adapter(reader, self.bank, reader.version_row(version), trainable=False)
+        self.student = self.live[student]
+        self.local = LocalBackend(self.bank.base, self.bank)
+
+    def explain(self, domain: str, solved: Sequence[Any], wordings: int, tokens: int) -> list[list[str]]:
+        """The expert's wordings for each solved problem, then a shuffled one and an empty one."""
+        teacher, rules = self.live[self.teachers[domain]], self.domains[domain]
+        requests = [
+            Request(
+                teacher, explain_prompt(rules, p), wordings, Sampling(max_tokens=tokens), derive(self.seed, "w", p.key)
+            )
+            for p in solved
+        ]
+        found = [[reply.text for reply in replies] for replies in self.local.generate(requests)]
+        return [[*own, found[place - 1][0], ""] for place, own in enumerate(found)]
+
+    def play(self, task: Teaching, domain: str, split: Split, plan: Sequence[tuple[Any, list[str]]]) -> list[Episode]:
+        """One match for each (solved problem, explanations); the student's problems are of the split."""
+        teacher, spoken, matches = self.live[self.teachers[domain]], Spoken(), []
+        for place, (shown, texts) in enumerate(plan):
+            spoken.said[explain_prompt(self.domains[domain], shown)] = texts
+            problems = task.problems(split, 30 + place, domain)
+            matches.append(
+                make_match(
+                    task.name,
+                    at=(0, split, domain, place),
+                    seats={TEACHER: teacher, STUDENT: self.student},
+                    problems=(shown, *problems[1:]),
+                    seed=derive(self.seed, "signal", split, domain, place),
+                )
+            )
+        return play(matches, {task.name: task}, RouterBackend(self.local, {teacher.agent: spoken}))
+
+
+# --------------------------------------------------------------------------------------------------- measurement
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Every reward of every explanation and problem, with the samples behind it."""
+    lab, began = Lab(args.run, args.student), time.process_time()
+    tables: list[dict[str, Any]] = []
+    spent = {kind: {"sampled": 0, "scored": 0, "computed": 0} for kind in KINDS}
+    for domain in args.domains.split(","):
+        rules = lab.domains[domain]
+        training = Teaching(
+            "teaching", {domain: rules}, explanations=args.wordings + 2, similar=args.asked, answers=K, temperature=0.6
+        )
+        held = replace(training, similar=args.held)
+        solved = [training.problems("train", 30 + place, domain)[0] for place in range(args.problems)]
+        plan = list(zip(solved, lab.explain(domain, solved, args.wordings, args.tokens), strict=True))
+        asked = lab.play(training, domain, "train", plan)
+        for kind in ("expected_accuracy", "likelihood"):
+            task = replace(training, teacher_reward=kind)
+            read = read_likelihoods([(episode, task.readings(episode)) for episode in asked], lab.bank, {})
+            spent[kind]["scored"] += read.scored
+            spent[kind]["computed"] += read.computed
+        for kind in ("accuracy", "expected_accuracy"):
+            spent[kind]["sampled"] += sum(_tokens(episode) for episode in asked)
+        for (shown, texts), one, two in zip(plan, asked, lab.play(held, domain, "validation", plan), strict=True):
+            found = _tables(training, rules, one) | {"held": _table(two, accuracy_gains(two, _right(held, rules, two)))}
+            tables.append({"domain": domain, "problem": shown.key, "explanations": texts, **found})
+        print(f"{domain}: {time.process_time() - began:.0f} CPU-seconds so far", flush=True)
+    cells = len(tables) * (args.wordings + 2) * args.asked
+    return {
+        "command": "python -m benchmarks.teacher_signal measure RUN --out FILE.json"
+        f" --domains {args.domains} --problems {args.problems} --wordings {args.wordings} --asked {args.asked}"
+        f" --held {args.held} --tokens {args.tokens} --student {args.student}",
+        "wordings": args.wordings,
+        "cpu_seconds": round(time.process_time() - began),
+        "tokens_per_cell": {kind: {n: round(v / cells, 1) for n, v in each.items()} for kind, each in spent.items()},
+        "tables": tables,
+    }
+
+
+def _tables(task: Teaching, rules: Domain, episode: Episode) -> dict[str, Any]:
+    """kind → gains [wording][problem]; "redrawn/KIND" → mean variance between samples of a cell."""
+    right, expected = _right(task, rules, episode), expected_right(episode, STUDENT)
+    likely = replace(task, teacher_reward="likelihood")._gains(episode, rules, right)
+    return {
+        "accuracy": _table(episode, accuracy_gains(episode, right)),
+        "expected_accuracy": _table(episode, accuracy_gains(episode, expected)),
+        "likelihood": _table(episode, likely),
+        "redrawn/accuracy": _within(episode, right),
+        "redrawn/expected_accuracy": _within(episode, expected),
+        "redrawn/likelihood": 0.0,
+        "control": float(np.mean([right[n.id] for d in episode.roots if d.turn.tag == "control" for n in d.nodes])),
+    }
+
+
+def _right(task: Teaching, rules: Domain, episode: Episode) -> dict[int, float]:
+    return {
+        node.id: float(rules.correct(episode.match.problems[decision.turn.about or 0], decision.texts(node)[STUDENT]))
+        for decision in answers(episode)
+        for node in decision.nodes
+    }
+
+
+def _table(episode: Episode, gains: Mapping[tuple[int, int], float]) -> list[list[float]]:
+    (explain,) = (root for root in episode.roots if root.turn.tag == "explain")
+    count = len(episode.match.problems) - 2
+    return [[round(gains[node.id, about], 5) for about in range(1, count + 1)] for node in explain.nodes]
+
+
+def _within(episode: Episode, worth: Mapping[int, float]) -> float:
+    """Mean variance of one sample in a cell of taught answers to the expert's own wordings."""
+    (explain,) = (root for root in episode.roots if root.turn.tag == "explain")
+    cells = [[worth[n.id] for n in decision.nodes] for node in explain.nodes[:-2] for decision in node.next]
+    return float(np.mean([np.var(cell, ddof=1) for cell in cells]))
+
+
+def _tokens(episode: Episode) -> int:
+    return sum(len(r.tokens) for d in answers(episode) for r in d.replies[STUDENT])
+
+
+# ---------------------------------------------------------------------------------------------------- statistics
+def components(tables_PWQ: Sequence[Floats]) -> tuple[float, float]:
+    """(variance between wordings, variance of the rest) of gains by wording and problem, pooled over the tables."""
+    wordings, rest = [], []
+    for gains_WQ in tables_PWQ:
+        w, q = gains_WQ.shape
+        row_W, column_Q, mean = gains_WQ.mean(1), gains_WQ.mean(0), gains_WQ.mean()
+        wordings.append(q * ((row_W - mean) ** 2).sum() / (w - 1))
+        rest.append(((gains_WQ - row_W[:, None] - column_Q + mean) ** 2).sum() / ((w - 1) * (q - 1)))
+    return max((np.mean(wordings) - np.mean(rest)) / tables_PWQ[0].shape[1], 0.0), float(np.mean(rest))
+
+
+def correlation(rewards_PWQ: Sequence[Floats], truth_PW: Sequence[Floats], size: int) -> float:
+    """Mean correlation of the reward of `size` problems with the truth, both centred by solved problem."""
+    count = rewards_PWQ[0].shape[1] // size
+    truth = np.concatenate([truth_W - truth_W.mean() for truth_W in truth_PW])
+    found = []
+    for part in range(count):
+        mean_PW = [table[:, part * size : (part + 1) * size].mean(1) for table in rewards_PWQ]
+        reward = np.concatenate([mean_W - mean_W.mean() for mean_W in mean_PW])
+        spread = float(np.sqrt((reward**2).sum() * (truth**2).sum()))
+        found.append(float((reward * truth).sum()) / spread if spread > 0 else 0.0)
+    return float(np.mean(found))
+
+
+def summary(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Per reward: signal, noise, reliability, correlations with their interval, and what classes of texts earn."""
+    tables, w = result["tables"], result["wordings"]
+    truth_PW = [np.array(table["held"])[:w].mean(1) for table in tables]
+    stream, found = generator("teacher-signal", "bootstrap"), {}
+    for kind in KINDS:
+        gains = [np.array(table[kind])[:w] for table in tables]
+        asked = gains[0].shape[1]
+        signal, rest = components(gains)
+        draws = [stream.integers(len(tables), size=len(tables)) for _ in range(2000)]
+        bounds = np.quantile(
+            [correlation([gains[i] for i in draw], [truth_PW[i] for i in draw], asked) for draw in draws],
+            [0.025, 0.975],
+        )
+        redrawn = float(np.mean([table[f"redrawn/{kind}"] for table in tables])) / (K * M)
+        found[kind] = {
+            "signal": signal**0.5,
+            "noise": (rest / M) ** 0.5,
+            "redrawn": redrawn**0.5,
+            "signal_to_noise": (signal / (rest / M)) ** 0.5,
+            "reliability": signal / (signal + rest / M),
+            "correlation_match": correlation(gains, truth_PW, M),
+            "correlation_all": correlation(gains, truth_PW, asked),
+            "low": float(bounds[0]),
+            "high": float(bounds[1]),
+            "own": float(np.mean([table.mean() for table in gains])),
+            "shuffled": float(np.mean([np.mean(table[kind][w]) for table in tables])),
+            "empty": float(np.mean([np.mean(table[kind][w + 1]) for table in tables])),
+        }
+    held = [np.array(table["held"])[:w] for table in tables]
+    signal, rest = components(held)
+    found["held"] = {
+        "signal": signal**0.5,
+        "reliability": signal / (signal + rest / held[0].shape[1]),
+        "own": float(np.mean([table.mean() for table in held])),
+        "shuffled": float(np.mean([np.mean(table["held"][w]) for table in tables])),
+        "empty": float(np.mean([np.mean(table["held"][w + 1]) for table in tables])),
+    }
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------- page
+def page(result: Mapping[str, Any]) -> str:
+    """The result as Markdown."""
+    found, tables = summary(result), result["tables"]
+    held, base = found["held"], found["accuracy"]["signal_to_noise"]
+    domains = list(dict.fromkeys(table["domain"] for table in tables))
+    lines = [
+        "# How much a teacher's reward knows about an explanation",
+        "",
+        f"`{result['command']}`, then `page`; {result['cpu_seconds']} CPU-seconds, one thread, float32. "
+        f"{len(tables)} solved problems of {', '.join(domains)}, {result['wordings']} wordings of each; the student "
+        f"answers {len(tables[0]['accuracy'][0])} training and {len(tables[0]['held'][0])} validation problems after "
+        f"each, {K} times. Its accuracy unaided is {np.mean([table['control'] for table in tables]):.2f}. "
+        "Terms are defined in `benchmarks/teacher_signal.py`.",
+        "",
+        f"A match asks {M} problems, {K} times each. Gains are fractions of right answers, for `likelihood` nats per "
+        "token.",
+        "",
+        "| reward | signal | noise of a match | of it, samples only | signal to noise | × accuracy's | reliability |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        row = found[kind]
+        times = f"{row['signal_to_noise'] / base:.1f}" if base > 0 else "accuracy has none"
+        lines.append(
+            f"| {kind} | {row['signal']:.3f} | {row['noise']:.3f} | {row['redrawn']:.3f} | "
+            f"{row['signal_to_noise']:.2f} | {times} | {row['reliability']:.2f} |"
+        )
+    lines += [
+        "",
+        "Correlation with the accuracy gain on validation problems, within a solved problem (that gain's own "
+        f"reliability is {held['reliability']:.2f}, so no reward can show more than about "
+        f"{held['reliability'] ** 0.5:.2f}):",
+        "",
+        "| reward | of one match | of all training problems | 95% interval | above 0.3 |",
+        "|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        row = found[kind]
+        lines.append(
+            f"| {kind} | {row['correlation_match']:.2f} | {row['correlation_all']:.2f} | "
+            f"[{row['low']:.2f}, {row['high']:.2f}] | {'yes' if row['correlation_match'] > 0.3 else 'no'} |"
+        )
+    lines += [
+        "",
+        "What kinds of text earn on average, and what an explanation and a problem cost in tokens of the student "
+        "(control arm and baselines included). The sampled answers train the student too.",
+        "",
+        "| reward | expert's own | of another problem | none but the answer | sampled | scored | through the model |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        row, cost = found[kind], result["tokens_per_cell"][kind]
+        lines.append(
+            f"| {kind} | {row['own']:+.3f} | {row['shuffled']:+.3f} | {row['empty']:+.3f} | "
+            f"{cost['sampled']} | {cost['scored']} | {cost['computed']} |"
+        )
+    lines.append(
+        f"| accuracy on validation | {held['own']:+.3f} | {held['shuffled']:+.3f} | {held['empty']:+.3f} | | | |"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(dest="action", required=True)
+    one = actions.add_parser("measure")
+    one.add_argument("run", type=Path)
+    one.add_argument("--domains", default="sums,siblings,texts")
+    one.add_argument("--student", default="student")
+    for name, value in {"problems": 4, "wordings": 6, "asked": 8, "held": 12, "tokens": 48}.items():
+        one.add_argument(f"--{name}", type=int, default=value)
+    two = actions.add_parser("page")
+    two.add_argument("result", type=Path)
+    for each in (one, two):
+        each.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    if args.action == "measure":
+        args.out.write_text(json.dumps(measure(args), ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        args.out.write_text(page(json.loads(args.result.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
