@@ -1,12 +1,13 @@
 """How much does a teacher's reward know about an explanation? Reliability, truth and cost of each reward.
 
-    python -m benchmarks.teacher_signal measure RUN --out FILE.json [--domains a,b,c] [--problems 4] [--wordings 6]
+    python -m benchmarks.teacher_signal measure RUN --out FILE.json [--domains a,b,c] [--problems 3] [--wordings 5]
     python -m benchmarks.teacher_signal page FILE.json --out FILE.md
 
 RUN is a run folder with an expert for each domain and a student. For every one of its solved problems an expert
-explains `--wordings` times (temperature 1); the student is asked `--asked` training problems and `--held` validation
-problems after each explanation, 4 times at temperature 0.6. Two more explanations show what a reward pays for: one of
-another problem (shuffled), and none but the answer (empty); they are in no variance and no correlation.
+explains `--wordings` times, all different (temperature 1; where 16 samples hold too few, 16 more at 1.5 and then at 2). The student is
+asked `--asked` training problems and `--held` validation problems after each explanation, 4 times at temperature 0.6.
+Two more explanations show what a reward pays for: one of another problem (shuffled), and none but the answer (empty).
+They meet the training problems only, and are in no variance and no correlation.
 
 A reward is a table of (wording, problem). With w wordings and n problems, by a two-way analysis of variance in each
 solved problem, pooled over them:
@@ -50,6 +51,7 @@ from tasks.teaching import STUDENT, TEACHER, Teaching, explain_prompt
 
 M, K = 2, 4
 """Problems of a match and answers to each, as tasks.teaching.Teaching has them by default."""
+TEMPERATURES = (1.0, 1.5, 2.0)
 KINDS = ("accuracy", "expected_accuracy", "likelihood")
 Floats = np.ndarray
 
@@ -84,18 +86,35 @@ class Lab:
                 load_adapter(reader, self.bank, reader.version_row(version), trainable=False)
         self.student = self.live[student]
         self.local = LocalBackend(self.bank.base, self.bank)
+        self.distinct: list[int] = []
+        """Different wordings among the first 16 of each solved problem."""
 
     def explain(self, domain: str, solved: Sequence[Any], wordings: int, tokens: int) -> list[list[str]]:
         """The expert's wordings for each solved problem, then a shuffled one and an empty one."""
         teacher, rules = self.live[self.teachers[domain]], self.domains[domain]
-        requests = [
-            Request(
-                teacher, explain_prompt(rules, p), wordings, Sampling(max_tokens=tokens), derive(self.seed, "w", p.key)
-            )
-            for p in solved
-        ]
-        found = [[reply.text for reply in replies] for replies in self.local.generate(requests)]
-        return [[*own, found[place - 1][0], ""] for place, own in enumerate(found)]
+        found: list[dict[str, float]] = [{} for _ in solved]
+        for temperature in TEMPERATURES:
+            lacking = [place for place, texts in enumerate(found) if len(texts) < wordings]
+            sampling = Sampling(temperature=temperature, max_tokens=tokens)
+            requests = [
+                Request(
+                    teacher,
+                    explain_prompt(rules, solved[place]),
+                    16,
+                    sampling,
+                    derive(self.seed, "wordings", solved[place].key, str(temperature)),
+                )
+                for place in lacking
+            ]
+            for place, replies in zip(lacking, self.local.generate(requests) if requests else (), strict=True):
+                found[place] = dict.fromkeys((reply.text for reply in replies), temperature) | found[place]
+        for texts in found:
+            self.distinct.append(sum(temperature == TEMPERATURES[0] for temperature in texts.values()))
+        own = [sorted(texts, key=texts.__getitem__)[:wordings] for texts in found]
+        assert all(len(texts) == wordings for texts in own), (
+            f"{domain}: an expert repeats itself; ask for fewer wordings"
+        )
+        return [[*texts, own[place - 1][0], ""] for place, texts in enumerate(own)]
 
     def play(self, task: Teaching, domain: str, split: Split, plan: Sequence[tuple[Any, list[str]]]) -> list[Episode]:
         """One match for each (solved problem, explanations); the student's problems are of the split."""
@@ -116,8 +135,8 @@ class Lab:
 
 
 # --------------------------------------------------------------------------------------------------- measurement
-def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Every reward of every explanation and problem, with the samples behind it."""
+def measure(args: argparse.Namespace) -> None:
+    """Every reward of every explanation and problem; written after each domain."""
     lab, began = Lab(args.run, args.student), time.process_time()
     tables: list[dict[str, Any]] = []
     spent = {kind: {"sampled": 0, "scored": 0, "computed": 0} for kind in KINDS}
@@ -126,7 +145,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         training = Teaching(
             "teaching", {domain: rules}, explanations=args.wordings + 2, similar=args.asked, answers=K, temperature=0.6
         )
-        held = replace(training, similar=args.held)
+        held = replace(training, similar=args.held, explanations=args.wordings)
         solved = [training.problems("train", 30 + place, domain)[0] for place in range(args.problems)]
         plan = list(zip(solved, lab.explain(domain, solved, args.wordings, args.tokens), strict=True))
         asked = lab.play(training, domain, "train", plan)
@@ -137,10 +156,20 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             spent[kind]["computed"] += read.computed
         for kind in ("accuracy", "expected_accuracy"):
             spent[kind]["sampled"] += sum(_tokens(episode) for episode in asked)
-        for (shown, texts), one, two in zip(plan, asked, lab.play(held, domain, "validation", plan), strict=True):
+        own = [(shown, texts[: args.wordings]) for shown, texts in plan]
+        for (shown, texts), one, two in zip(plan, asked, lab.play(held, domain, "validation", own), strict=True):
             found = _tables(training, rules, one) | {"held": _table(two, accuracy_gains(two, _right(held, rules, two)))}
             tables.append({"domain": domain, "problem": shown.key, "explanations": texts, **found})
+        args.out.write_text(
+            json.dumps(_result(args, began, spent, tables) | {"distinct": lab.distinct}, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
         print(f"{domain}: {time.process_time() - began:.0f} CPU-seconds so far", flush=True)
+
+
+def _result(
+    args: argparse.Namespace, began: float, spent: Mapping[str, Mapping[str, int]], tables: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     cells = len(tables) * (args.wordings + 2) * args.asked
     return {
         "command": "python -m benchmarks.teacher_signal measure RUN --out FILE.json"
@@ -178,14 +207,15 @@ def _right(task: Teaching, rules: Domain, episode: Episode) -> dict[int, float]:
 
 def _table(episode: Episode, gains: Mapping[tuple[int, int], float]) -> list[list[float]]:
     (explain,) = (root for root in episode.roots if root.turn.tag == "explain")
-    count = len(episode.match.problems) - 2
+    count = len(episode.match.problems) - 2  # the first is explained, the last serves the shuffled arm of evaluation
     return [[round(gains[node.id, about], 5) for about in range(1, count + 1)] for node in explain.nodes]
 
 
 def _within(episode: Episode, worth: Mapping[int, float]) -> float:
     """Mean variance of one sample in a cell of taught answers to the expert's own wordings."""
     (explain,) = (root for root in episode.roots if root.turn.tag == "explain")
-    cells = [[worth[n.id] for n in decision.nodes] for node in explain.nodes[:-2] for decision in node.next]
+    own = explain.nodes[:-2]
+    cells = [[worth[n.id] for n in decision.nodes] for node in own for decision in node.next]
     return float(np.mean([np.var(cell, ddof=1) for cell in cells]))
 
 
@@ -253,8 +283,6 @@ def summary(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         "signal": signal**0.5,
         "reliability": signal / (signal + rest / held[0].shape[1]),
         "own": float(np.mean([table.mean() for table in held])),
-        "shuffled": float(np.mean([np.mean(table["held"][w]) for table in tables])),
-        "empty": float(np.mean([np.mean(table["held"][w + 1]) for table in tables])),
     }
     return found
 
@@ -272,7 +300,8 @@ def page(result: Mapping[str, Any]) -> str:
         f"{len(tables)} solved problems of {', '.join(domains)}, {result['wordings']} wordings of each; the student "
         f"answers {len(tables[0]['accuracy'][0])} training and {len(tables[0]['held'][0])} validation problems after "
         f"each, {K} times. Its accuracy unaided is {np.mean([table['control'] for table in tables]):.2f}. "
-        "Terms are defined in `benchmarks/teacher_signal.py`.",
+        f"Of 16 explanations at temperature 1, {np.mean(result['distinct']):.1f} were different. Terms are defined in "
+        "`benchmarks/teacher_signal.py`.",
         "",
         f"A match asks {M} problems, {K} times each. Gains are fractions of right answers, for `likelihood` nats per "
         "token.",
@@ -316,9 +345,7 @@ def page(result: Mapping[str, Any]) -> str:
             f"| {kind} | {row['own']:+.3f} | {row['shuffled']:+.3f} | {row['empty']:+.3f} | "
             f"{cost['sampled']} | {cost['scored']} | {cost['computed']} |"
         )
-    lines.append(
-        f"| accuracy on validation | {held['own']:+.3f} | {held['shuffled']:+.3f} | {held['empty']:+.3f} | | | |"
-    )
+    lines.append(f"| accuracy on validation | {held['own']:+.3f} | | | | | |")
     return "\n".join(lines) + "\n"
 
 
@@ -329,7 +356,7 @@ def main() -> None:
     one.add_argument("run", type=Path)
     one.add_argument("--domains", default="sums,siblings,texts")
     one.add_argument("--student", default="student")
-    for name, value in {"problems": 4, "wordings": 6, "asked": 8, "held": 12, "tokens": 48}.items():
+    for name, value in {"problems": 3, "wordings": 5, "asked": 6, "held": 8, "tokens": 48}.items():
         one.add_argument(f"--{name}", type=int, default=value)
     two = actions.add_parser("page")
     two.add_argument("result", type=Path)
@@ -337,7 +364,7 @@ def main() -> None:
         each.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if args.action == "measure":
-        args.out.write_text(json.dumps(measure(args), ensure_ascii=False) + "\n", encoding="utf-8")
+        measure(args)
     else:
         args.out.write_text(page(json.loads(args.result.read_text(encoding="utf-8"))), encoding="utf-8")
 

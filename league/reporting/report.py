@@ -45,7 +45,9 @@ def build_report(reader: RunReader) -> Report:
         cycles=cycles.cycles(reader),
         structure=panels,
         masses=masses,
-        curves=history.learning_curves(reader),
+        logprob_gain=teaching_gains.logprob_difference(reader, "control"),
+        logprob_own_share=teaching_gains.logprob_difference(reader, "shuffled"),
+        curves=[*history.learning_curves(reader), *history.teaching_curves(reader)],
         lineage=run_status.lineage(reader, updates=False),
         transcripts=newest_transcripts(reader, TRANSCRIPTS),
         config=reader.config_text(),
@@ -113,7 +115,7 @@ def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
     palette = Palette(run_status.agents_in_order(reader))
     for matrix in matrices(reader):
         yield f"payoffs/{_tag(matrix.key)}", heatmap(matrix)
-    for panel in history.learning_curves(reader):
+    for panel in (*history.learning_curves(reader), *history.teaching_curves(reader)):
         yield f"learning/{_tag(panel.title)}", curves.lines(panel, palette)
     for panel in history.rating_panels(reader):
         yield f"ratings/{_tag(panel.title)}", curves.lines(panel, palette)

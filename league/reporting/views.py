@@ -349,6 +349,8 @@ class Status:
     notes: tuple[str, ...] = ()
     spending: Spending | None = None
     """None before the first round."""
+    teaching: Mapping[str, float] = field(default_factory=dict)
+    """The newest measured means: delta and own_share (fractions), delta_logprob and own_share_logprob (nats)."""
 
 
 @dataclass(frozen=True)
@@ -371,6 +373,10 @@ class Report:
     """Δ with the held-out student, a frozen self that never trains."""
     teaching_gain: Estimate | None = None
     """Change of the mean Δ over the run, in percentage points."""
+    logprob_gain: Estimate | None = None
+    """Δ in log-probability of the true solution, in nats per token, where it was measured."""
+    logprob_own_share: Estimate | None = None
+    """The part of it beyond a shuffled explanation."""
     interactions: Sequence[TeachingInteraction] = ()
     """One per teaching task, over the whole run."""
     matrices: Sequence[Matrix] = ()

@@ -16,6 +16,9 @@ from league.types import BASE, ROLES
 if TYPE_CHECKING:
     import pandas as pd
 
+TEACHING_LINES = {"delta": "Δ", "own_share": "beyond shuffled"}
+"""Tag behind `teaching/` → its name in a figure."""
+
 
 def accuracy_history(reader: RunReader, every: int) -> "pd.DataFrame":
     """A row per exam result: round (int), agent (str), domain (str), accuracy (float, 0…1).
@@ -66,6 +69,24 @@ def learning_curves(reader: RunReader) -> list[Panel]:
                     bounds=(0.0, 1.0),
                 )
             )
+    return panels
+
+
+def teaching_curves(reader: RunReader) -> list[Panel]:
+    """The mean Δ over rounds, and the lesson's own share of it (taught − shuffled): in points, and in nats."""
+    panels = []
+    for title, unit, suffix, scale in (
+        ("teaching gain", "percentage points", "", 100.0),
+        ("teaching gain, log-probability", "nats per token", "_logprob", 1.0),
+    ):
+        found = [(label, *reader.scalars(f"teaching/{name}{suffix}")) for name, label in TEACHING_LINES.items()]
+        series = tuple(
+            Series(label, tuple(rounds.tolist()), tuple((scale * values).tolist()))
+            for label, rounds, values in found
+            if len(rounds)
+        )
+        if series:
+            panels.append(Panel(title, unit, series))
     return panels
 
 

@@ -20,6 +20,8 @@ TIMES_SLOWER, SHORTEST, SLOWEST = 10.0, 120.0, 3600.0
 
 Where no average is known, after SLOWEST seconds.
 """
+TEACHING = ("delta", "own_share", "delta_logprob", "own_share_logprob")
+"""The mean Δ and its part beyond a shuffled explanation; `teaching/` stands before each in its tag."""
 RECENT = 500
 """Rounds that are read match by match; a run may have a million matches."""
 
@@ -55,6 +57,7 @@ def status(reader: RunReader) -> Status:
         agents=tuple(agents),
         notes=tuple(state.get("guards", {}).get("raised", ())),
         spending=spending(state) if state else None,
+        teaching=newest_teaching(reader),
     )
 
 
@@ -100,6 +103,16 @@ def newest_accuracies(reader: RunReader) -> dict[str, float]:
         if found:
             break
     return {agent: float(np.mean(list(values.values()))) for agent, values in found.items()}
+
+
+def newest_teaching(reader: RunReader) -> dict[str, float]:
+    """The mean Δ and the lesson's own share of the newest measurement, by the word behind `teaching/` in their tags."""
+    latest = reader.latest_round() or 0
+    for number in range(latest, max(-1, latest - RECENT), -1):
+        scalars = reader.round_scalars(number)
+        if found := {name: scalars[f"teaching/{name}"] for name in TEACHING if f"teaching/{name}" in scalars}:
+            return found
+    return {}
 
 
 def accuracies(reader: RunReader, number: int) -> list[tuple[str, str, float]]:

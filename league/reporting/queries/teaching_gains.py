@@ -131,6 +131,20 @@ def gain_beyond_shuffled(reader: RunReader) -> Estimate | None:
     return mean((100.0 * (table["taught"] - table["shuffled"])).tolist())
 
 
+def logprob_difference(reader: RunReader, arm: Literal["control", "shuffled"]) -> Estimate | None:
+    """Mean of taught − arm of the newest measurement, in nats per token of the true solution.
+
+    Over explanations, since problems share one; None where log-probabilities were not measured.
+    """
+    newest = latest_results(reader)
+    items = []
+    for result in newest[1] if newest is not None else ():
+        if (read := result.get("logprobs")) is not None:
+            gains = np.array(read["taught"]) - np.array(read[arm])
+            items += gains.reshape(-1, int(result.get("similar", 1))).mean(1).tolist()
+    return mean(items)
+
+
 def teaching_matrix(reader: RunReader, arm: Arm = "taught") -> Matrix | None:
     """Teacher × student Δ of the newest measurement, from paired problems; None before the first.
 

@@ -71,6 +71,12 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.gain_beyond_shuffled is not None:
         subject = "What an explanation says (against a shuffled one)"
         out.append(_interval_verdict(subject, "helps", "harms", report.gain_beyond_shuffled))
+    for subject, found in (
+        ("Explanations, in log-probability of the true solution,", report.logprob_gain),
+        ("What an explanation says, in log-probability,", report.logprob_own_share),
+    ):
+        if found is not None:
+            out.append(_logprob_verdict(subject, found))
     out += _collusion(report)
     if report.teaching_gain is not None:
         out.append(_interval_verdict("Over the run, the teachers' effect Δ", "grew", "fell", report.teaching_gain))
@@ -95,6 +101,13 @@ def _interval_verdict(subject: str, up: str, down: str, estimate: Estimate) -> V
     if estimate.excludes_zero:
         return ("good", f"{subject} {up} {amount}.") if estimate.value > 0 else ("bad", f"{subject} {down} {amount}.")
     return "open", f"{subject}: no effect shown, {points(estimate)} percentage points; the interval includes zero."
+
+
+def _logprob_verdict(subject: str, estimate: Estimate) -> Verdict:
+    amount = f"{estimate.value:+.3f}" + _band(estimate, 1, 3, "+") + " nats per token"
+    if estimate.excludes_zero:
+        return ("good", f"{subject} helps: {amount}.") if estimate.value > 0 else ("bad", f"{subject} harms: {amount}.")
+    return "open", f"{subject}: no effect shown, {amount}; the interval includes zero."
 
 
 def _collusion(report: Report) -> list[Verdict]:

@@ -5,7 +5,7 @@ act as markup. No matplotlib, so that a command that prints a table starts at on
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rich import box
@@ -103,7 +103,19 @@ def status_table(view: Status) -> RenderableType:
             text(agent.name), text(agent.role), str(agent.step), str(agent.games), rating, percent(agent.accuracy)
         )
     below = [] if view.spending is None else [Text(f"  {spending_line(view.spending)}", style="dim", overflow="fold")]
-    return Group(head, table, *below, *(text(f"! {note}", "yellow") for note in view.notes))
+    return Group(head, table, *below, *_teaching_lines(view.teaching), *(text(f"! {note}", "yellow") for note in view.notes))
+
+
+def _teaching_lines(means: Mapping[str, float]) -> Iterator[Text]:
+    """The mean Δ and the part of it beyond a shuffled explanation, in points and where known in nats."""
+    for suffix, unit, scale, digits in (("", "points", 100, 1), ("_logprob", "nats per token", 1, 3)):
+        shown = [
+            f"{label} {scale * means[name + suffix]:+.{digits}f}"
+            for name, label in (("delta", "Δ"), ("own_share", "beyond a shuffled explanation"))
+            if name + suffix in means
+        ]
+        if shown:
+            yield text(f"teaching: {', '.join(shown)} {unit}")
 
 
 def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
