@@ -4,8 +4,9 @@
     python -m benchmarks.teacher_signal page FILE.json --out FILE.md
 
 RUN is a run folder with an expert for each domain and a student. For every one of its solved problems an expert
-explains `--wordings` times, all different (temperature 1; where 16 samples hold too few, 16 more at 1.5 and then at 2). The student is
-asked `--asked` training problems and `--held` validation problems after each explanation, 4 times at temperature 0.6.
+explains `--wordings` times, all different (temperature 1; where 16 samples hold too few, 16 more at 1.5, then at 2).
+The student is asked `--asked` training problems and `--held` validation problems after each explanation, 4 times at
+temperature 0.6.
 Two more explanations show what a reward pays for: one of another problem (shuffled), and none but the answer (empty).
 They meet the training problems only, and are in no variance and no correlation.
 
