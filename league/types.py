@@ -282,7 +282,7 @@ TreePath = tuple[tuple[Decision, Node], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A question to a player after play: how likely is it that this prompt is completed by this text, then the end?
+    """A question to a player after play: how likely is this text, then the end, after this prompt?
 
     Nothing is sampled for it. All readings of a round are computed in one batch, before scoring.
     """
@@ -309,7 +309,7 @@ class Likelihood:
     logprobs: tuple[float, ...]
     """Natural logarithms."""
     spans: tuple[tuple[int, int], ...]
-    """(start, end) of each token in the completion's characters; empty at its end for the end token."""
+    """(start, end) of each token in the completion's characters; an empty one for the end token."""
 
 
 @dataclass

@@ -121,7 +121,10 @@ class Task(ABC):
 
     @property
     def read_seats(self) -> tuple[str, ...]:
-        """The seats that `readings` of a training match are about: only a player with an adapter can answer them."""
+        """The seats that `readings` of a training match are about.
+
+        Only a player with an adapter can answer them.
+        """
         return ()
 
     @abstractmethod

@@ -64,7 +64,7 @@ def accuracy_gains(episode: Episode, right: Mapping[int, float]) -> Gains:
 
 # -------------------------------------------------------------------------------------------- expected accuracy
 def answer_readings(episode: Episode, domain: Domain, seat: str) -> list[Reading]:
-    """For each answer with an answer line: how likely is the true answer there, under the sampling it came from?"""
+    """For each answer with an answer line: how likely was the true answer there, when it was sampled?"""
     found = []
     for decision in answers(episode):
         problem = episode.match.problems[_about(decision)]
@@ -87,7 +87,10 @@ def answer_readings(episode: Episode, domain: Domain, seat: str) -> list[Reading
 
 
 def expected_right(episode: Episode, seat: str) -> dict[int, float]:
-    """node of an answer → chance in [0, 1] that it would have ended in the true answer; 0 without an answer line."""
+    """node of an answer → chance in [0, 1] that it would have ended in the true answer.
+
+    0 without an answer line.
+    """
     found = {}
     for decision in answers(episode):
         for node in decision.nodes:
@@ -117,7 +120,7 @@ def solution_reading(key: str, seat: str, prompt: tuple[Message, ...], solution:
 
 
 def answer_only_prompt(episode: Episode, domain: Domain, about: int) -> tuple[Message, ...]:
-    """A problem of the student after an example that has the form of one, and nothing but the answer in it."""
+    """A problem of the student after an example that has nothing but the answer in it."""
     return domain.prompt(episode.match.problems[about], ((episode.match.problems[0], ""),))
 
 
@@ -138,7 +141,7 @@ def solution_gains(episode: Episode, domain: Domain, teacher: str, *, copied_wor
 
 
 def capped_gain(after: Likelihood, before: Likelihood, copied: Sequence[tuple[int, int]], cap: float) -> float:
-    """Mean over all tokens of clip(after − before, ±cap), 0 for tokens that overlap one of the `copied` spans."""
+    """Mean over all tokens of clip(after − before, ±cap); a token that overlaps a copied span has 0."""
     gains = [
         0.0 if any(start < high and low < end for low, high in copied) else max(-cap, min(cap, new - old))
         for (start, end), new, old in zip(after.spans, after.logprobs, before.logprobs, strict=True)
@@ -147,7 +150,7 @@ def capped_gain(after: Likelihood, before: Likelihood, copied: Sequence[tuple[in
 
 
 def copied_spans(solution: str, explanation: str, words: int) -> list[tuple[int, int]]:
-    """(start, end) in characters of each run of `words` words of the solution that the explanation has too.
+    """(start, end) in characters of each run of `words` words that the explanation has too.
 
     Words are compared in lower case, punctuation marks count as words, space between them does not matter.
     """

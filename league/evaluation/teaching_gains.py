@@ -170,7 +170,10 @@ def _readings(task: Teaching, episode: Episode) -> list[Reading]:
 
 
 def _logprobs(episode: Episode) -> dict[str, list[float]]:
-    """arm → mean log-probability per token, per problem in the match's order; empty where nothing was read."""
+    """arm → mean log-probability per token, problems in the match's order.
+
+    Empty where nothing was read.
+    """
     found: dict[str, dict[int, float]] = {}
     for key, read in episode.likelihoods.items():
         arm, about = key.split()

@@ -350,7 +350,7 @@ class Status:
     spending: Spending | None = None
     """None before the first round."""
     teaching: Mapping[str, float] = field(default_factory=dict)
-    """The newest measured means: delta and own_share (fractions), delta_logprob and own_share_logprob (nats)."""
+    """The newest means: delta and own_share (fractions), delta_logprob and own_share_logprob (nats)."""
 
 
 @dataclass(frozen=True)

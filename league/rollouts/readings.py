@@ -106,7 +106,7 @@ def _encoded(base: BaseModel, text: str) -> tuple[int, ...]:
 
 
 def _ends(base: BaseModel, tokens: Sequence[int]) -> list[int]:
-    """Per token, how many characters of text there are with it; a character of several tokens ends with the first."""
+    """Per token, how many characters of text there are with it."""
     return [len(base.decode(tokens[: place + 1])) for place in range(len(tokens))]
 
 

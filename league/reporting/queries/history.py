@@ -73,7 +73,10 @@ def learning_curves(reader: RunReader) -> list[Panel]:
 
 
 def teaching_curves(reader: RunReader) -> list[Panel]:
-    """The mean Δ over rounds, and the lesson's own share of it (taught − shuffled): in points, and in nats."""
+    """The mean Δ over rounds, and the lesson's own share of it (taught − shuffled).
+
+    One panel in points and, where measured, one in nats.
+    """
     panels = []
     for title, unit, suffix, scale in (
         ("teaching gain", "percentage points", "", 100.0),

@@ -106,7 +106,7 @@ def newest_accuracies(reader: RunReader) -> dict[str, float]:
 
 
 def newest_teaching(reader: RunReader) -> dict[str, float]:
-    """The mean Δ and the lesson's own share of the newest measurement, by the word behind `teaching/` in their tags."""
+    """The mean Δ and the lesson's own share of the newest measurement, by their names in TEACHING."""
     latest = reader.latest_round() or 0
     for number in range(latest, max(-1, latest - RECENT), -1):
         scalars = reader.round_scalars(number)
