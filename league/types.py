@@ -295,7 +295,7 @@ class Reading:
     """As in a turn: the player's own instructions come before it."""
     completion: str
     reply: Reply | None = None
-    """A sampled reply. Its beginning stands between prompt and completion, in the tokens it was sampled in."""
+    """A sampled reply whose beginning, token by token, stands between prompt and completion."""
     characters: int = 0
     """The length of that beginning, in characters of the reply's text."""
     sampling: Sampling = Sampling()
@@ -309,7 +309,7 @@ class Likelihood:
     logprobs: tuple[float, ...]
     """Natural logarithms."""
     spans: tuple[tuple[int, int], ...]
-    """(start, end) of each token in the completion's characters; an empty one for the end token."""
+    """(start, end) of each token in the completion's text; an empty one for the end token."""
 
 
 @dataclass

@@ -128,7 +128,7 @@ class Teaching(Task):
     wrong_answer_penalty: Annotated[float, Field(ge=0)] = 0.2
     """Subtracted when the explanation ends in another answer than the true one."""
     teacher_reward: TeacherReward = "accuracy"
-    """What a teacher earns before penalties; all but accuracy read the student's likelihoods."""
+    """What a teacher earns before penalties; others read the student's likelihoods."""
     copied_words: Annotated[int, Field(ge=1)] = 4
     """`likelihood`: a run of so many words that solution and explanation share is copied and earns nothing."""
     gain_cap: Annotated[float, Field(gt=0)] = 2.0

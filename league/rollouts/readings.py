@@ -17,7 +17,7 @@ from league.model.engine import Row
 from league.model.prefix_cache import common_length
 from league.model.score import score
 from league.rollouts.play import Player, with_instructions
-from league.types import BASE, Episode, Likelihood, Message, Reading, Reply, Sampling, Version
+from league.types import BASE, Episode, Likelihood, Reading, Reply, Sampling, Version
 
 Asked = tuple[Version | None, Row, Sampling]
 """One row to compute; version None is the base model."""
@@ -84,7 +84,7 @@ def _not_finite(episode: Episode, reading: Reading) -> str:
 def _row(base: BaseModel, episode: Episode, reading: Reading, players: Mapping[str, Player]) -> Asked:
     version = episode.match.seats[reading.seat]
     system = players.get(version.agent, Player()).system
-    messages: tuple[Message, ...] = with_instructions(reading.prompt, system) if system else reading.prompt
+    messages = with_instructions(reading.prompt, system)
     said = () if reading.reply is None else _beginning(base, reading.reply, reading.characters)
     completion = (*_encoded(base, reading.completion), int(base.tokenizer.eos_token_id))
     return None if version == BASE else version, ((*base.encode(messages), *said), completion), reading.sampling
