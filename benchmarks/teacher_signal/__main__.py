@@ -6,22 +6,10 @@
 RUN is a run folder with an expert for each domain and a student. For every one of its solved problems an expert
 explains `--wordings` times, all different (temperature 1; where 16 samples hold too few, 16 more at 1.5, then at 2).
 The student is asked `--asked` training problems and `--held` validation problems after each explanation, 4 times at
-temperature 0.6.
-Two more explanations show what a reward pays for: one of another problem (shuffled), and none but the answer (empty).
-They meet the training problems only, and are in no variance and no correlation.
+temperature 0.6. Two more explanations show what a reward pays for: one of another problem (shuffled), and none but the
+answer (empty). They meet the training problems only, and are in no variance and no correlation.
 
-A reward is a table of (wording, problem). With w wordings and n problems, by a two-way analysis of variance in each
-solved problem, pooled over them:
-
-    signal²    (MS_wordings − MS_rest) / n       how much wordings of one problem truly differ
-    noise²     MS_rest / M                       of a match of M problems, other problems and samples drawn
-    redrawn²   mean variance of a sample / (K·M) of a match, the same problems and only the samples drawn anew
-
-Signal to noise is signal / noise, reliability signal² / (signal² + noise²). What is common to all wordings (the
-control arm, how hard a problem is) cancels in the advantage, so it is in neither. Correlations are between a reward
-and the accuracy gain on the validation problems, both less their mean over the wordings of a solved problem; "a match"
-takes M of the training problems, averaged over all disjoint choices. The interval is a bootstrap over solved
-problems. Penalties and the leak guard are left out: they are the same for all rewards.
+The figures and the page: benchmarks/teacher_signal/page.py.
 """
 
 import argparse
@@ -34,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.teacher_signal.page import KINDS, K, page
 from league.backends.local import LocalBackend
 from league.backends.router import RouterBackend
 from league.model.bank import AdapterBank
@@ -43,18 +32,14 @@ from league.rollouts import make_match, play
 from league.rollouts.readings import read_likelihoods
 from league.runtime.assembly import read_config
 from league.runtime.checkpoint import load_adapter
-from league.seeds import derive, generator
+from league.seeds import derive
 from league.store.reader import RunReader
 from league.types import Episode, Message, Reply, Request, Sampling, Split
 from tasks.domains import Domain, make_domain
-from tasks.teacher_reward import accuracy_gains, answers, expected_right
+from tasks.teacher_reward import accuracy_gains, answers, expected_right, solution_gains
 from tasks.teaching import STUDENT, TEACHER, Teaching, explain_prompt
 
-M, K = 2, 4
-"""Problems of a match and answers to each, as tasks.teaching.Teaching has them by default."""
 TEMPERATURES = (1.0, 1.5, 2.0)
-KINDS = ("accuracy", "expected_accuracy", "likelihood")
-Floats = np.ndarray
 
 
 class Spoken:
@@ -186,7 +171,7 @@ def _result(
 def _tables(task: Teaching, rules: Domain, episode: Episode) -> dict[str, Any]:
     """kind → gains [wording][problem]; "redrawn/KIND" → mean variance between samples of a cell."""
     right, expected = _right(task, rules, episode), expected_right(episode, STUDENT)
-    likely = replace(task, teacher_reward="likelihood")._gains(episode, rules, right)
+    likely = solution_gains(episode, rules, TEACHER, copied_words=task.copied_words, cap=task.gain_cap)
     return {
         "accuracy": _table(episode, accuracy_gains(episode, right)),
         "expected_accuracy": _table(episode, accuracy_gains(episode, expected)),
@@ -222,132 +207,6 @@ def _within(episode: Episode, worth: Mapping[int, float]) -> float:
 
 def _tokens(episode: Episode) -> int:
     return sum(len(r.tokens) for d in answers(episode) for r in d.replies[STUDENT])
-
-
-# ---------------------------------------------------------------------------------------------------- statistics
-def components(tables_PWQ: Sequence[Floats]) -> tuple[float, float]:
-    """(variance between wordings, variance of the rest) of gains by wording and problem, pooled over the tables."""
-    wordings, rest = [], []
-    for gains_WQ in tables_PWQ:
-        w, q = gains_WQ.shape
-        row_W, column_Q, mean = gains_WQ.mean(1), gains_WQ.mean(0), gains_WQ.mean()
-        wordings.append(q * ((row_W - mean) ** 2).sum() / (w - 1))
-        rest.append(((gains_WQ - row_W[:, None] - column_Q + mean) ** 2).sum() / ((w - 1) * (q - 1)))
-    return max((np.mean(wordings) - np.mean(rest)) / tables_PWQ[0].shape[1], 0.0), float(np.mean(rest))
-
-
-def correlation(rewards_PWQ: Sequence[Floats], truth_PW: Sequence[Floats], size: int) -> float:
-    """Mean correlation of the reward of `size` problems with the truth, both centred by solved problem."""
-    count = rewards_PWQ[0].shape[1] // size
-    truth = np.concatenate([truth_W - truth_W.mean() for truth_W in truth_PW])
-    found = []
-    for part in range(count):
-        mean_PW = [table[:, part * size : (part + 1) * size].mean(1) for table in rewards_PWQ]
-        reward = np.concatenate([mean_W - mean_W.mean() for mean_W in mean_PW])
-        spread = float(np.sqrt((reward**2).sum() * (truth**2).sum()))
-        found.append(float((reward * truth).sum()) / spread if spread > 0 else 0.0)
-    return float(np.mean(found))
-
-
-def summary(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Per reward: signal, noise, reliability, correlations with their interval, and what classes of texts earn."""
-    tables, w = result["tables"], result["wordings"]
-    truth_PW = [np.array(table["held"])[:w].mean(1) for table in tables]
-    stream, found = generator("teacher-signal", "bootstrap"), {}
-    for kind in KINDS:
-        gains = [np.array(table[kind])[:w] for table in tables]
-        asked = gains[0].shape[1]
-        signal, rest = components(gains)
-        draws = [stream.integers(len(tables), size=len(tables)) for _ in range(2000)]
-        bounds = np.quantile(
-            [correlation([gains[i] for i in draw], [truth_PW[i] for i in draw], asked) for draw in draws],
-            [0.025, 0.975],
-        )
-        redrawn = float(np.mean([table[f"redrawn/{kind}"] for table in tables])) / (K * M)
-        found[kind] = {
-            "signal": signal**0.5,
-            "noise": (rest / M) ** 0.5,
-            "redrawn": redrawn**0.5,
-            "signal_to_noise": (signal / (rest / M)) ** 0.5,
-            "reliability": signal / (signal + rest / M),
-            "correlation_match": correlation(gains, truth_PW, M),
-            "correlation_all": correlation(gains, truth_PW, asked),
-            "low": float(bounds[0]),
-            "high": float(bounds[1]),
-            "own": float(np.mean([table.mean() for table in gains])),
-            "shuffled": float(np.mean([np.mean(table[kind][w]) for table in tables])),
-            "empty": float(np.mean([np.mean(table[kind][w + 1]) for table in tables])),
-        }
-    held = [np.array(table["held"])[:w] for table in tables]
-    signal, rest = components(held)
-    found["held"] = {
-        "signal": signal**0.5,
-        "reliability": signal / (signal + rest / held[0].shape[1]),
-        "own": float(np.mean([table.mean() for table in held])),
-    }
-    return found
-
-
-# ---------------------------------------------------------------------------------------------------------- page
-def page(result: Mapping[str, Any]) -> str:
-    """The result as Markdown."""
-    found, tables = summary(result), result["tables"]
-    held, base = found["held"], found["accuracy"]["signal_to_noise"]
-    domains = list(dict.fromkeys(table["domain"] for table in tables))
-    lines = [
-        "# How much a teacher's reward knows about an explanation",
-        "",
-        f"`{result['command']}`, then `page`; {result['cpu_seconds']} CPU-seconds, one thread, float32. "
-        f"{len(tables)} solved problems of {', '.join(domains)}, {result['wordings']} wordings of each; the student "
-        f"answers {len(tables[0]['accuracy'][0])} training and {len(tables[0]['held'][0])} validation problems after "
-        f"each, {K} times. Its accuracy unaided is {np.mean([table['control'] for table in tables]):.2f}. "
-        f"Of 16 explanations at temperature 1, {np.mean(result['distinct']):.1f} were different. Terms are defined in "
-        "`benchmarks/teacher_signal.py`.",
-        "",
-        f"A match asks {M} problems, {K} times each. Gains are fractions of right answers, for `likelihood` nats per "
-        "token.",
-        "",
-        "| reward | signal | noise of a match | of it, samples only | signal to noise | × accuracy's | reliability |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for kind in KINDS:
-        row = found[kind]
-        times = f"{row['signal_to_noise'] / base:.1f}" if base > 0 else "accuracy has none"
-        lines.append(
-            f"| {kind} | {row['signal']:.3f} | {row['noise']:.3f} | {row['redrawn']:.3f} | "
-            f"{row['signal_to_noise']:.2f} | {times} | {row['reliability']:.2f} |"
-        )
-    lines += [
-        "",
-        "Correlation with the accuracy gain on validation problems, within a solved problem (that gain's own "
-        f"reliability is {held['reliability']:.2f}, so no reward can show more than about "
-        f"{held['reliability'] ** 0.5:.2f}):",
-        "",
-        "| reward | of one match | of all training problems | 95% interval | above 0.3 |",
-        "|---|---|---|---|---|",
-    ]
-    for kind in KINDS:
-        row = found[kind]
-        lines.append(
-            f"| {kind} | {row['correlation_match']:.2f} | {row['correlation_all']:.2f} | "
-            f"[{row['low']:.2f}, {row['high']:.2f}] | {'yes' if row['correlation_match'] > 0.3 else 'no'} |"
-        )
-    lines += [
-        "",
-        "What kinds of text earn on average, and what an explanation and a problem cost in tokens of the student "
-        "(control arm and baselines included). The sampled answers train the student too.",
-        "",
-        "| reward | expert's own | of another problem | none but the answer | sampled | scored | through the model |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for kind in KINDS:
-        row, cost = found[kind], result["tokens_per_cell"][kind]
-        lines.append(
-            f"| {kind} | {row['own']:+.3f} | {row['shuffled']:+.3f} | {row['empty']:+.3f} | "
-            f"{cost['sampled']} | {cost['scored']} | {cost['computed']} |"
-        )
-    lines.append(f"| accuracy on validation | {held['own']:+.3f} | | | | | |")
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
