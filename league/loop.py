@@ -15,6 +15,7 @@ from pathlib import Path
 
 from league.config import Config, try_parse_config
 from league.config.fixed_settings import changed_fixed_settings
+from league.learning.accounting import Spent, all_scored
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
 from league.rollouts import play
@@ -100,7 +101,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
         audience.phase(league, number, f"playing {len(matches)} matches")
         episodes = play(matches, league.tasks, league.backend, state.players())
     with timed(store, draft, "score"):
-        draft.scalars |= _read(league, state, episodes)
+        draft.spent += _read(league, state, episodes)
         scores = [league.tasks[each.match.task].score(each) if each.void is None else None for each in episodes]
     with timed(store, draft, "update"):
         audience.phase(league, number, "updating")
@@ -158,17 +159,17 @@ def _advance(league: League, state: LeagueState, draft: RoundDraft, updates: Map
     return state.counted(draft.number, draft.matches)
 
 
-def _read(league: League, state: LeagueState, episodes: Sequence[Episode]) -> dict[str, float]:
-    """Answer the likelihoods that tasks ask for; what that cost, where any did."""
+def _read(league: League, state: LeagueState, episodes: Sequence[Episode]) -> Spent:
+    """Answer the likelihoods that tasks ask for; returns what that took."""
     asked = [(each, league.tasks[each.match.task].readings(each)) for each in episodes if each.void is None]
-    spent = read_likelihoods(asked, league.bank, state.players())
-    return {"tokens/read_for_rewards": float(spent.scored)} if spent.scored else {}
+    return all_scored(read_likelihoods(asked, league.bank, state.players()), league.size())
 
 
 def _measure(league: League, state: LeagueState, draft: RoundDraft, ends: bool) -> LeagueState:
     """On test problems before the first round and after the last (`ends`), on validation problems between."""
     with metered(league, draft) as measuring:
         found = measure(measuring, state, draft.number, draft.number == 0 or ends)
+    draft.measured += found.spent
     draft.exams, draft.gains = list(found.exams), list(found.gains)
     draft.matches += found.matches
     draft.scalars |= found.scalars()

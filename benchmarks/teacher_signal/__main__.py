@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.teacher_signal.page import KINDS, K, page
 from league.backends.local import LocalBackend
 from league.backends.router import RouterBackend
+from league.learning.accounting import prefix_tokens
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.fetch import locate_model
@@ -138,8 +139,9 @@ def measure(args: argparse.Namespace) -> None:
         for kind in ("expected_accuracy", "likelihood"):
             task = replace(training, teacher_reward=kind)
             read = read_likelihoods([(episode, task.readings(episode)) for episode in asked], lab.bank, {})
-            spent[kind]["scored"] += read.scored
-            spent[kind]["computed"] += read.computed
+            for rows in read.values():
+                spent[kind]["scored"] += sum(len(completion) for _, completion in rows)
+                spent[kind]["computed"] += prefix_tokens(prompt + completion for prompt, completion in rows)
         for kind in ("accuracy", "expected_accuracy"):
             spent[kind]["sampled"] += sum(_tokens(episode) for episode in asked)
         own = [(shown, texts[: args.wordings]) for shown, texts in plan]

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from league.model.bank import AdapterBank
 from league.rollouts import Player, make_match, play, result_of, transcript
-from league.rollouts.readings import read_likelihoods
+from league.rollouts.readings import RowsRead, read_likelihoods
 from league.seeds import derive
 from league.types import Backend, Episode, MatchResult, Reading, Split, Version
 from tasks.teacher_reward import answer_only_prompt, solution_reading
@@ -95,10 +95,11 @@ def measure_teaching(
     number: int,
     transcripts: int = 1,
     bank: AdapterBank | None = None,
-) -> tuple[list[TeachingGain], list[MatchResult]]:
+) -> tuple[list[TeachingGain], list[MatchResult], RowsRead]:
     """`matches` teaching matches for each (teacher, student, domain), all in one batch.
 
-    The first `transcripts` of each pair keep their transcript. With a bank, log-probabilities are measured too.
+    The first `transcripts` of each pair keep their transcript. With a bank, log-probabilities are measured too,
+    and what was read for them is the third value.
     """
     wanted = list(pairs)
     planned = [
@@ -115,8 +116,8 @@ def measure_teaching(
         for index in range(matches)
     ]
     episodes = play(planned, {task.name: task}, backend, players)
-    if bank is not None:
-        read_likelihoods([(episode, _readings(task, episode)) for episode in episodes], bank, players)
+    asked = [(episode, _readings(task, episode)) for episode in episodes] if bank is not None else []
+    computed = read_likelihoods(asked, bank, players)
     gains, results = [], []
     for place, (teacher, student, domain) in enumerate(wanted):
         arms: dict[str, list[float]] = {"control": [], "taught": [], "shuffled": []}
@@ -137,7 +138,7 @@ def measure_teaching(
             items = {arm: tuple(values) for arm, values in arms.items()}
             logprobs = SolutionLogprobs(*(tuple(read[arm]) for arm in LOGPROB_ARMS)) if read["control"] else None
             gains.append(TeachingGain(teacher, student, domain, **items, similar=task.similar, logprobs=logprobs))
-    return gains, results
+    return gains, results, computed
 
 
 def _arms(episode: Episode, rewards: Mapping[int, Mapping[str, float]]) -> dict[str, list[float]]:

@@ -192,6 +192,15 @@ def scored(policy: Version, rows: Collection[tuple[Tokens, Tokens]], size: Model
     return Spent(scored=tokens, read=read, flops={"scoring": flops})
 
 
+def all_scored(rows: Mapping[Version, Collection[tuple[Tokens, Tokens]]], size: ModelSize | None) -> Spent:
+    """What it took all of these policies to read their rows."""
+    spent = Spent()
+    if size is not None:
+        for policy, own in rows.items():
+            spent += scored(policy, own, size)
+    return spent
+
+
 # ------------------------------------------------------------------------------------------------------ training
 def trained(
     samples: Sequence[Sample],

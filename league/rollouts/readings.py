@@ -7,14 +7,11 @@ Left out on purpose: what a reading is for (the task's), and how a pass is made 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from math import isfinite
 
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import Row
-from league.model.prefix_cache import common_length
 from league.model.score import score
 from league.rollouts.play import Player, with_instructions
 from league.types import BASE, Episode, Likelihood, Reading, Reply, Sampling, Version
@@ -23,25 +20,20 @@ Asked = tuple[Version | None, Row, Sampling]
 """One row to compute; version None is the base model."""
 
 
-@dataclass(frozen=True)
-class TokensRead:
-    """What a batch of readings cost."""
-
-    scored: int = 0
-    """Tokens whose likelihood was computed; equal rows count once."""
-    computed: int = 0
-    """Tokens that went through the model, prompts included; shared beginnings count once."""
+RowsRead = dict[Version, list[Row]]
+"""Player → the distinct rows that were computed with it; the base model under its own version."""
 
 
 def read_likelihoods(
     asked: Sequence[tuple[Episode, Sequence[Reading]]],
     bank: AdapterBank | None,
     players: Mapping[str, Player],
-) -> TokensRead:
-    """Answer every reading in its episode's `likelihoods`, one batch for all. Returns what it cost.
+) -> RowsRead:
+    """Answer every reading in its episode's `likelihoods`, one batch for all.
 
     A player without an adapter here (scripted, remote) has no likelihoods: its readings stay without an answer. An
-    answer that is not finite makes its match void, so that it teaches nobody and the others go on.
+    answer that is not finite makes its match void, so that it teaches nobody and the others go on. Returns what was
+    computed, for the accounts: each row once.
     """
     wanted = [
         (episode, reading)
@@ -51,7 +43,7 @@ def read_likelihoods(
         if bank is not None and _readable(bank, episode.match.seats[reading.seat])
     ]
     if bank is None or not wanted:
-        return TokensRead()
+        return {}
     rows = [_row(bank.base, episode, reading, players) for episode, reading in wanted]
     distinct = list(dict.fromkeys(rows))
     values = score(
@@ -66,7 +58,10 @@ def read_likelihoods(
             episode.void = _not_finite(episode, reading)
     for episode, _ in asked:
         episode.likelihoods = {**episode.likelihoods, **found.get(episode.match.id, {})}
-    return TokensRead(sum(len(row[1]) for _, row, _ in distinct), _computed(distinct))
+    computed: RowsRead = {}
+    for version, tokens in dict.fromkeys((version or BASE, tokens) for version, tokens, _ in distinct):
+        computed.setdefault(version, []).append(tokens)
+    return computed
 
 
 def _readable(bank: AdapterBank, version: Version) -> bool:
@@ -113,10 +108,3 @@ def _ends(base: BaseModel, tokens: Sequence[int]) -> list[int]:
 def _spans(base: BaseModel, tokens: Sequence[int]) -> tuple[tuple[int, int], ...]:
     ends = _ends(base, tokens)
     return tuple(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def _computed(rows: Sequence[Asked]) -> int:
-    """Tokens in the prefix trees of the rows, one tree per version."""
-    keyed = sorted((str(version), prompt + completion) for version, (prompt, completion), _ in rows)
-    shared = (common_length(one[1], two[1]) for one, two in pairwise(keyed) if one[0] == two[0])
-    return sum(len(tokens) for _, tokens in keyed) - sum(shared)

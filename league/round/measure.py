@@ -12,6 +12,7 @@ from statistics import fmean
 from league.config import EvaluationConfig, TaskConfig
 from league.evaluation.exams import ExamResult, hold_exam, joined
 from league.evaluation.teaching_gains import TeachingGain, measure_teaching
+from league.learning.accounting import Spent, all_scored
 from league.matchmaking import Pairing, RuleContext, draw_pairings
 from league.payoffs.view import PayoffView
 from league.population import Population
@@ -31,6 +32,8 @@ class Measurement:
     exams: tuple[ExamResult, ...]
     gains: tuple[TeachingGain, ...]
     matches: tuple[MatchResult, ...]
+    spent: Spent = Spent()
+    """What reading likelihoods took; what playing took is noted as it is played."""
 
     def scalars(self) -> dict[str, float]:
         """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP (the mean over domains); means over all pairs.
@@ -67,6 +70,7 @@ def measure(league: League, state: LeagueState, number: int, first_or_last: bool
     exams: list[ExamResult] = []
     gains: list[TeachingGain] = []
     results: list[MatchResult] = []
+    spent = Spent()
     for versions, problems in _sittings(chosen, state.population, first_or_last) if league.domains else ():
         sat, result = hold_exam(
             versions,
@@ -83,7 +87,7 @@ def measure(league: League, state: LeagueState, number: int, first_or_last: bool
     for task in league.tasks.values():
         if isinstance(task, Teaching) and matches:
             pairs = _teaching_pairs(chosen, league.config.tasks[task.name], task, state.population)
-            taught, played = measure_teaching(
+            taught, played, read = measure_teaching(
                 task,
                 pairs,
                 split=split,
@@ -95,8 +99,9 @@ def measure(league: League, state: LeagueState, number: int, first_or_last: bool
             )
             gains += taught
             results += played
+            spent += all_scored(read, league.size())
     results += _between_versions(league, state, number, split, last=first_or_last and number > 0)
-    return Measurement(tuple(exams), tuple(gains), tuple(results))
+    return Measurement(tuple(exams), tuple(gains), tuple(results), spent)
 
 
 def _sittings(

@@ -11,7 +11,7 @@ from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.model.score import score
 from league.rollouts.play import Player
-from league.rollouts.readings import TokensRead, _beginning, read_likelihoods
+from league.rollouts.readings import _beginning, read_likelihoods
 from league.types import BASE, Episode, Match, Message, Reading, Reply, Sampling, Version
 
 ADA = Version("ada", 1)
@@ -52,7 +52,7 @@ def test_a_reading_is_what_the_model_says(tiny: BaseModel, bank: AdapterBank) ->
     assert match.likelihoods["a"].logprobs == pytest.approx(direct(tiny, prompt, completion), abs=1e-4)
     assert match.likelihoods["warm"].logprobs == pytest.approx(direct(tiny, prompt, completion, 0.6), abs=1e-4)
     assert match.likelihoods["a"].spans == ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 5))
-    assert spent == TokensRead(scored=2 * 6, computed=len(prompt) + 6)
+    assert spent == {BASE: [(prompt, tuple(completion))]}  # one row: temperatures share a pass
 
 
 def test_it_goes_on_from_the_sampled_tokens_of_a_reply(tiny: BaseModel, bank: AdapterBank) -> None:
@@ -96,14 +96,14 @@ def test_every_seat_is_read_with_its_own_adapter(tiny: BaseModel, bank: AdapterB
 def test_equal_rows_are_computed_once_whatever_their_match(bank: AdapterBank) -> None:
     one, two = episode("one"), episode("two")
     spent = read_likelihoods([(one, [asking("a"), asking("b")]), (two, [asking("a")])], bank, {})
-    assert spent.scored == 6
+    assert [len(rows) for rows in spent.values()] == [1] and spent.keys() == {ADA}
     assert one.likelihoods["a"] == one.likelihoods["b"] == two.likelihoods["a"]
 
 
 def test_who_has_no_adapter_has_no_likelihood(bank: AdapterBank) -> None:
     scripted = episode(version=Version("pat", 0))
-    assert read_likelihoods([(scripted, [asking()])], bank, {}) == TokensRead()
-    assert read_likelihoods([(episode(), [asking()])], None, {}) == TokensRead()
+    assert read_likelihoods([(scripted, [asking()])], bank, {}) == {}
+    assert read_likelihoods([(episode(), [asking()])], None, {}) == {}
     assert scripted.likelihoods == {} and scripted.void is None
 
 
@@ -119,4 +119,4 @@ def test_an_answer_that_is_not_finite_makes_its_match_void_and_no_other(bank: Ad
 
 def test_a_void_match_is_not_read(bank: AdapterBank) -> None:
     gone = replace(episode(), void="nobody answered")
-    assert read_likelihoods([(gone, [asking()])], bank, {}) == TokensRead()
+    assert read_likelihoods([(gone, [asking()])], bank, {}) == {}

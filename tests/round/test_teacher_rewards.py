@@ -41,7 +41,8 @@ def test_teachers_learn_from_likelihoods_where_random_answers_are_never_right(ru
     with RunReader.read(run) as reader:
         scalars = reader.round_scalars(1)
         assert scalars["update/adder/samples"] > 0
-        assert scalars["tokens/read_for_rewards"] > 0
+        assert scalars["tokens/scored"] > 0 and scalars["flops/scoring"] > 0
+        assert reader.round_scalars(0)["measured/tokens"] > 0
 
 
 def test_by_default_nothing_is_read(model: Path, tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_by_default_nothing_is_read(model: Path, tmp_path: Path) -> None:
     with RunReader.read(folder) as reader:
         names = set(reader.scalar_names())
     assert {"teaching/delta", "teaching/own_share"} <= names
-    assert not names & {"tokens/read_for_rewards", "teaching/delta_logprob", "teaching/own_share_logprob"}
+    assert not names & {"flops/scoring", "teaching/delta_logprob", "teaching/own_share_logprob"}
     assert "update/adder/samples" not in names
 
 
@@ -89,7 +90,7 @@ def test_expected_accuracy_reads_the_answers_of_a_round(model: Path, tmp_path: P
     """Random weights write no answer line, so nothing is read, and nobody fails for it."""
     folder = train(prepare(tiny(model, tmp_path, **settings("expected_accuracy"))), Nobody())
     with RunReader.read(folder) as reader:
-        assert reader.latest_round() == 2 and "tokens/read_for_rewards" not in reader.scalar_names()
+        assert reader.latest_round() == 2 and reader.round_scalars(1)["tokens/scored"] == 0
 
 
 def test_a_student_without_an_adapter_is_refused_before_anything_is_loaded(model: Path, tmp_path: Path) -> None:

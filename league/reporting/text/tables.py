@@ -103,7 +103,8 @@ def status_table(view: Status) -> RenderableType:
             text(agent.name), text(agent.role), str(agent.step), str(agent.games), rating, percent(agent.accuracy)
         )
     below = [] if view.spending is None else [Text(f"  {spending_line(view.spending)}", style="dim", overflow="fold")]
-    return Group(head, table, *below, *_teaching_lines(view.teaching), *(text(f"! {note}", "yellow") for note in view.notes))
+    notes = (text(f"! {note}", "yellow") for note in view.notes)
+    return Group(head, table, *below, *_teaching_lines(view.teaching), *notes)
 
 
 def _teaching_lines(means: Mapping[str, float]) -> Iterator[Text]:
