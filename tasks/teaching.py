@@ -130,7 +130,7 @@ class Teaching(Task):
     teacher_reward: TeacherReward = "accuracy"
     """What a teacher earns before penalties; others read the student's likelihoods."""
     copied_words: Annotated[int, Field(ge=1)] = 4
-    """`likelihood`: a run of so many words that solution and explanation share is copied and earns nothing."""
+    """`likelihood`: a run of so many words that the explanation has too earns nothing."""
     gain_cap: Annotated[float, Field(gt=0)] = 2.0
     """`likelihood`: the most one token's log-probability may gain or lose, in nats."""
     leak_limit: Annotated[float, Field(gt=0, le=1)] = 0.5
