@@ -51,7 +51,10 @@ class WorkedReplies(Task):
     temperature: Annotated[float, Field(gt=0)] = 0.6
     """The teacher's and the student's."""
     student_items: Annotated[int, Field(ge=0)] = 2
-    """Problems of a match that the student answers too; with 0 the gate learns of it from other tasks only."""
+    """Problems of a match that the student answers too.
+
+    With 0 the gate learns how good it is from other tasks only.
+    """
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:

@@ -84,7 +84,10 @@ class League:
         return Gate(state.competence, self.config.learning.channels.confidence)
 
     def texts_objective(self) -> Objective:
-        """What is minimised where replies are learned as texts: one step a batch, no clipping of ratios, no bonus."""
+        """What is minimised where replies are learned as texts.
+
+        One step a batch, no clipping of ratios, no bonus for entropy.
+        """
         return replace(self.objective(), clip=None, entropy=0.0, epochs=1, minibatches=1)
 
     def size(self) -> ModelSize | None:

@@ -1,4 +1,4 @@
-"""On-policy distillation: on its own replies a student moves towards the distribution of the domain's teacher.
+"""On-policy distillation: a student moves towards its teacher's distribution on its own replies.
 
     L = λ / n Σ_s Σ_t KL(π_S(· | h_t) ‖ π_E(· | h_t))        the full vocabulary, in closed form
     ∂KL / ∂z = p ∘ (log p − log q − KL) / T                  z the student's logits, p and q at temperature T
@@ -33,7 +33,10 @@ def distillation_samples(
     chosen: DistillationConfig,
     gate: Gate,
 ) -> Iterator[Sample]:
-    """One sample for each unaided reply (student, domain, reply, sampling) whose teacher the gate lets through."""
+    """One sample for each unaided reply whose teacher the gate lets through.
+
+    `spoken`: (student, domain, reply, how it was sampled).
+    """
     for student, domain, reply, sampling in spoken:
         teacher = teachers.get((student, domain))
         if teacher is None or not reply.tokens or gate.competence.mean(student, domain) < chosen.bridge:
