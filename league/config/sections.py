@@ -238,7 +238,7 @@ class TaskConfig(Section):
 
 
 class WorkedRepliesConfig(Section):
-    """Students learn a teacher's right replies to fresh problems (league.learning.channels.worked_replies)."""
+    """Students learn a teacher's right replies to problems (league.learning.channels.worked_replies)."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     gate: bool = True

@@ -23,7 +23,8 @@ def share_matches(
 ) -> list[tuple[str, Pairing]]:
     """`count` (task, pairing) of the `offers`; fewer where nobody could meet.
 
-    `offers`: task → (context, candidates). `rules` has the rule of each sharing task. `cap` is the largest share of one domain, at least one match.
+    `offers`: task → (context, candidates). `rules` has the rule of each sharing task. `cap` is the largest share of
+    one domain, at least one match.
     """
     everything = [(task, pairing) for task, (_, pairings) in offers.items() for pairing in pairings]
     most = max(1, int(cap * count))

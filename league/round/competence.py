@@ -60,7 +60,8 @@ def paid(
 ) -> LeagueState:
     """Book the round's tokens to channels.
 
-    Tokens sampled go to the channel of their match's task, tokens trained on to that of the sample. A match of several domains spreads its tokens evenly over them.
+    Tokens sampled go to the channel of their match's task, tokens trained on to that of the sample. A match of several
+    domains spreads its tokens evenly over them.
     """
     spent: dict[tuple[str, str, Source], float] = {}
 
@@ -93,8 +94,8 @@ def paid(
 def handed_on(state: LeagueState, made: Iterable[VersionRow], half_life: float) -> LeagueState:
     """Every new version takes over the counts of the version whose weights it began with.
 
-    `made` is in the order in which they were made. After an update they are worth ½^(1 / half_life), and so is what the gains of channels were told. Only versions
-    that can still be met are kept.
+    `made` is in the order in which they were made. After an update the counts are worth ½^(1 / half_life), and so is
+    what the gains of channels were told. Only versions that can still be met are kept.
     """
     found = state.competence
     for row in made:

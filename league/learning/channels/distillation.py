@@ -19,11 +19,14 @@ entropy falls: the alarms on entropy and length watch it. A remote teacher has n
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from league.config import DistillationConfig
 from league.learning.channels.gate import Gate
+from league.learning.loss_positions import DISTILLATION, LossPositions
 from league.types import Reply, Sample, Sampling, Version
 
 
@@ -68,3 +71,31 @@ def reverse_kl(logp_NV: Tensor, logq_NV: Tensor, limit: float) -> tuple[Tensor, 
     ratio_NV = ratio_NV.clamp(-limit, limit)
     centre_N = (p_NV * ratio_NV).sum(1)
     return kl_N, p_NV * (ratio_NV - centre_N[:, None])
+
+
+@dataclass(frozen=True)
+class DistillationTerm:
+    """The positions of a block that distil (n of its N), and what they add."""
+
+    rows: Tensor
+    kl_n: Tensor
+    slope_nV: Tensor
+    """Weighted gradient at the logits."""
+
+
+def distillation_term(
+    scores_NV: Tensor, total_N: Tensor, positions: LossPositions, head_VH: Tensor, limit: float
+) -> DistillationTerm | None:
+    """The KL to the teacher at the positions that distil; None where there are none.
+
+    `scores_NV` are logits at the positions' temperature, `total_N` the logarithms of their partition sums.
+    """
+    rows = (positions.rule_N == DISTILLATION).nonzero().squeeze(1)
+    if positions.teacher_NH is None or not len(rows):
+        return None
+    temperature_n = positions.sampling.temperature_R[rows]
+    logq_nV = torch.nn.functional.linear(positions.teacher_NH[rows], head_VH).float() / temperature_n[:, None]
+    logp_nV = scores_NV[rows] - total_N[rows, None]
+    kl_n, slope_nV = reverse_kl(logp_nV, logq_nV.log_softmax(1), limit)
+    weight_n = positions.advantage_N[rows] * positions.weight_N[rows] / temperature_n
+    return DistillationTerm(rows, kl_n, slope_nV * weight_n[:, None])
