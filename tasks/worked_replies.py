@@ -120,8 +120,10 @@ class WorkedReplies(Task):
     def _examples(
         self, episode: Episode, right: Mapping[tuple[str, int], Sequence[bool]], share: Mapping[tuple[str, int], float]
     ) -> list[UsefulExample]:
-        """The teacher's right replies, but for problems that the student solved."""
-        found = []
+        """The teacher's right replies, but for problems that the student solved; none outside training."""
+        found: list[UsefulExample] = []
+        if episode.match.purpose != "train":
+            return found
         for decision in episode.roots:
             about = decision.turn.about or 0
             weight = 1.0 - share.get((STUDENT, about), 0.0)
