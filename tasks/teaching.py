@@ -293,7 +293,7 @@ class Teaching(Task):
     def _rescued(
         self, answered: Decision, problem: Problem, correct: Mapping[int, float], weight: float
     ) -> list[UsefulExample]:
-        """Right answers of the taught arm, to be learned without the example; none where the control always was."""
+        """Right answers of the taught arm, to be learned unaided; none where the control always was right."""
         return [
             UsefulExample(
                 channel="lessons",

@@ -51,7 +51,10 @@ class WorkedReplies(Task):
     temperature: Annotated[float, Field(gt=0)] = 0.6
     """The teacher's and the student's."""
     student_items: Annotated[int, Field(ge=0)] = 2
-    """Problems of a match that the student answers too; with 0 the gate learns of it from other tasks only."""
+    """Problems of a match that the student answers too.
+
+    With 0 the gate learns how good it is from other tasks only.
+    """
     relation: Relation = field(default="teaching", init=False)
 
     def check(self) -> list[str]:
@@ -117,8 +120,10 @@ class WorkedReplies(Task):
     def _examples(
         self, episode: Episode, right: Mapping[tuple[str, int], Sequence[bool]], share: Mapping[tuple[str, int], float]
     ) -> list[UsefulExample]:
-        """The teacher's right replies, but for problems that the student solved."""
-        found = []
+        """The teacher's right replies, but for problems that the student solved; none outside training."""
+        found: list[UsefulExample] = []
+        if episode.match.purpose != "train":
+            return found
         for decision in episode.roots:
             about = decision.turn.about or 0
             weight = 1.0 - share.get((STUDENT, about), 0.0)

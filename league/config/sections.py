@@ -238,7 +238,7 @@ class TaskConfig(Section):
 
 
 class WorkedRepliesConfig(Section):
-    """Students learn a teacher's right replies to fresh problems. See league.learning.channels.worked_replies."""
+    """Students learn a teacher's right replies to problems (league.learning.channels.worked_replies)."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     gate: bool = True
@@ -246,7 +246,7 @@ class WorkedRepliesConfig(Section):
 
 
 class LessonsConfig(Section):
-    """Students learn, without the example, what they answered right with it. See league.learning.channels.lessons."""
+    """Students learn without the example what they got right with it (league.learning.channels.lessons)."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     control_below: Annotated[float, Field(gt=0, le=1)] = 0.5

@@ -23,17 +23,18 @@ form, so each chunk of logits is computed once, used, and freed; logits exist on
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from league.errors import ConfigError
-from league.learning.channels.distillation import reverse_kl
+from league.learning.channels.distillation import distillation_term
 from league.learning.channels.lessons import clipped_surrogate, shaped_surrogate
+from league.learning.loss_positions import CLIP, DISTILLATION, POLICY_GRADIENT, SHAPED, LossPositions
 from league.model.grammar import unpack_mask
 from league.model.sampling import BLOCK, RowSampling, log_total, truncate
-from league.types import Hyper, SampleRule
+from league.types import Hyper
 
 
 @dataclass(frozen=True)
@@ -80,51 +81,6 @@ class Objective:
     def needs(self, advantage: float, hyper: Hyper) -> bool:
         """Whether a sample with this advantage has any gradient."""
         return advantage != 0.0 or hyper.kl != 0.0 or self.entropy != 0.0
-
-
-RULES: tuple[SampleRule, ...] = get_args(SampleRule)
-POLICY_GRADIENT, CLIP, SHAPED, DISTILLATION = range(len(RULES))
-
-
-@dataclass(frozen=True)
-class LossPositions:
-    """The N positions of one micro-batch that carry loss, flat: one for each token of a completion."""
-
-    tokens_N: Tensor
-    """The tokens to be predicted."""
-    behaviour_N: Tensor
-    """Their log-probabilities when they were sampled; NaN where unknown."""
-    advantage_N: Tensor
-    weight_N: Tensor
-    """1 / samples or 1 / tokens of the agent."""
-    kl_N: Tensor
-    """KL coefficient of the agent."""
-    owner_N: Tensor
-    """Index of the agent."""
-    sampling: RowSampling
-    """How each token was sampled."""
-    rule_N: Tensor
-    """Index of each token's rule in RULES."""
-    teacher_NH: Tensor | None = None
-    """Hidden states of the teachers, where any sample distils; rows of other samples mean nothing."""
-    allowed_NW: Tensor | None = None
-    """Packed grammar masks, where any completion was sampled under a grammar."""
-
-    def part(self, part: slice) -> "LossPositions":
-        """Those in `part`."""
-        index = torch.arange(len(self.tokens_N), device=self.tokens_N.device)[part]
-        return LossPositions(
-            tokens_N=self.tokens_N[part],
-            behaviour_N=self.behaviour_N[part],
-            advantage_N=self.advantage_N[part],
-            weight_N=self.weight_N[part],
-            kl_N=self.kl_N[part],
-            owner_N=self.owner_N[part],
-            sampling=self.sampling.rows(index),
-            rule_N=self.rule_N[part],
-            teacher_NH=None if self.teacher_NH is None else self.teacher_NH[part],
-            allowed_NW=None if self.allowed_NW is None else self.allowed_NW[part],
-        )
 
 
 SUMS = ("loss", "kl", "entropy", "clipped", "logprob", "tokens", "teacher_kl", "distilled")
@@ -204,7 +160,7 @@ def _slope(
         coefficient_N = coefficient_N + positions.kl_N * kl_slope_N
     coefficient_N = coefficient_N * positions.weight_N / sampling.temperature_R
     entropy_N = total_N - _expectation(probability_NV, scores_NV, bounded)
-    distilled = _distillation_term(scores_NV, total_N, positions, head_VH, objective)
+    distilled = distillation_term(scores_NV, total_N, positions, head_VH, objective.log_ratio_limit)
     teacher_kl_N = torch.zeros_like(loss_N)
     if distilled is not None:
         teacher_kl_N[distilled.rows] = distilled.kl_n
@@ -228,31 +184,6 @@ def _slope(
     rows = torch.stack([weighted_N, kl_N, entropy_N, clipped_N, logprob_N, ones_N, teacher_kl_N, taught_N], 1)
     sums.index_add_(0, positions.owner_N.cpu(), rows.cpu().double())
     return dscores_NV, logprob_N
-
-
-@dataclass(frozen=True)
-class _Distilled:
-    """The positions of a block that distil (n of its N), and what they add."""
-
-    rows: Tensor
-    kl_n: Tensor
-    slope_nV: Tensor
-    """Weighted gradient at the logits."""
-
-
-def _distillation_term(
-    scores_NV: Tensor, total_N: Tensor, positions: LossPositions, head_VH: Tensor, objective: Objective
-) -> _Distilled | None:
-    """The KL to the teacher at the positions that distil; None where there are none."""
-    rows = (positions.rule_N == DISTILLATION).nonzero().squeeze(1)
-    if positions.teacher_NH is None or not len(rows):
-        return None
-    temperature_n = positions.sampling.temperature_R[rows]
-    logq_nV = torch.nn.functional.linear(positions.teacher_NH[rows], head_VH).float() / temperature_n[:, None]
-    logp_nV = scores_NV[rows] - total_N[rows, None]
-    kl_n, slope_nV = reverse_kl(logp_nV, logq_nV.log_softmax(1), objective.log_ratio_limit)
-    weight_n = positions.advantage_N[rows] * positions.weight_N[rows] / temperature_n
-    return _Distilled(rows, kl_n, slope_nV * weight_n[:, None])
 
 
 def _policy_term(logprob_N: Tensor, positions: LossPositions, objective: Objective) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,21 +10,19 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from league.errors import ConfigError, LeagueError, TrainingDiverged
-from league.learning.objective import RULES, SUMS, LossPositions, Objective, head_gradient, hyper_of, reference_logprobs
+from league.learning.loss_positions import Weighted, loss_positions
+from league.learning.objective import SUMS, Objective, head_gradient, hyper_of, reference_logprobs
 from league.learning.optimizer import adamw, norm_of
+from league.learning.teacher_states import check_distilled, teacher_states
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.engine import Engine
 from league.model.engine_choice import engine_for
-from league.model.grammar import Grammars
 from league.model.memory import release_freed_memory
-from league.model.sampling import RowSampling
-from league.types import Hyper, Sample, Sampling, Version
+from league.types import Hyper, Sample, Version
 
 WAVE = 2
 """Full micro-batches in a wave of agents.
@@ -57,15 +55,6 @@ class AgentUpdate:
     """Mean KL to the teacher per token that was distilled; None where none was."""
     distilled: int = 0
     """Tokens that were distilled, each read by its teacher too."""
-
-
-@dataclass(frozen=True)
-class _Weighted:
-    """A sample with the weight of its tokens in its agent's loss."""
-
-    sample: Sample
-    owner: int
-    weight: float
 
 
 def update(
@@ -173,11 +162,8 @@ def _check(
             raise LeagueError(f"agent {sample.agent}: a sample with an empty prompt cannot be learned from")
         if sample.rule in ("clip", "shaped") and not sample.logprobs:
             raise LeagueError(f"agent {sample.agent}: a sample with the rule '{sample.rule}' needs log-probabilities")
-        if sample.rule == "distillation" and (_teacher(sample) not in bank or _bounded(sample.sampling)):
-            raise LeagueError(
-                f"agent {sample.agent}: a sample to distil needs a teacher with an adapter here, and the whole "
-                f"vocabulary: {sample.teacher}, {sample.sampling}"
-            )
+        if sample.rule == "distillation":
+            check_distilled(sample, bank)
         if sample.logprobs and len(sample.logprobs) != len(sample.tokens):
             raise LeagueError(
                 f"agent {sample.agent}: {len(sample.tokens)} tokens but {len(sample.logprobs)} "
@@ -189,23 +175,18 @@ def _check(
             )
 
 
-def _bounded(sampling: Sampling) -> bool:
-    """Whether only a part of the vocabulary could be drawn."""
-    return sampling.grammar is not None or sampling.top_k > 0 or sampling.top_p < 1.0
-
-
 def _minibatch(
     each: Iterable[Sequence[Sample]], hypers: Sequence[Hyper], objective: Objective, part: int
-) -> list[_Weighted]:
+) -> list[Weighted]:
     """Each agent's part-th share of its samples (strided), weighted.
 
     Samples without any gradient are left out but counted.
     """
-    chosen: list[_Weighted] = []
+    chosen: list[Weighted] = []
     for owner, (whole, hyper) in enumerate(zip(each, hypers, strict=True)):
         own = whole[part :: objective.minibatches]
         count = len(own) if objective.aggregation == "sequence" else sum(len(sample.tokens) for sample in own)
-        chosen.extend(_Weighted(sample, owner, 1 / count) for sample in own if objective.needs(sample.advantage, hyper))
+        chosen.extend(Weighted(sample, owner, 1 / count) for sample in own if objective.needs(sample.advantage, hyper))
     return chosen
 
 
@@ -214,7 +195,7 @@ def _accumulate(
     versions: Sequence[Version],
     hypers: Sequence[Hyper],
     objective: Objective,
-    batch: Sequence[_Weighted],
+    batch: Sequence[Weighted],
 ) -> tuple[dict[int, Tensor], list[Tensor]]:
     """Gradients (fp32 [P]) by owner, and the sums of each owner's statistics [len(SUMS)]."""
     owners = sorted({item.owner for item in batch})
@@ -228,7 +209,9 @@ def _accumulate(
         if number:
             release_freed_memory()  # micro-batches differ in shape, and what one leaves behind does not fit the next
         items = [batch[i] for i in micro_batch.order]
-        positions = _loss_positions(items, hypers, base, _teacher_states(engine, items, objective, base))
+        spoken = [item.sample for item in items]
+        teacher_NH = teacher_states(engine, spoken, base, objective.tokens_per_microbatch)
+        positions = loss_positions(items, hypers, base, teacher_NH)
         rows = [batch_rows[i] for i in micro_batch.order]
         who = [versions[item.owner] for item in items]
         reference_N = None
@@ -248,80 +231,6 @@ def _accumulate(
         sums += part
         del forward, grad_NH  # their adapters must not wait for those of the next micro-batch
     return grads, list(sums)
-
-
-def _teacher_states(engine: Engine, items: Sequence[_Weighted], objective: Objective, base: BaseModel) -> Tensor | None:
-    """Hidden states [N, H] of the teachers on the completions that distil; None without any.
-
-    Rows of other completions are left as they are.
-    """
-    distilled = [place for place, item in enumerate(items) if item.sample.rule == "distillation"]
-    if not distilled:
-        return None
-    lengths = [len(item.sample.tokens) for item in items]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    states_NH = torch.zeros(int(starts[-1]), base.head_VH.shape[1], dtype=base.dtype, device=base.device)
-    rows = [(items[place].sample.prompt_tokens, items[place].sample.tokens) for place in distilled]
-    teachers = [_teacher(items[place].sample) for place in distilled]
-    with torch.no_grad():
-        for part in engine.plan(rows, teachers, objective.tokens_per_microbatch):
-            found_NH = engine.run(
-                [rows[i] for i in part.order], [teachers[i] for i in part.order], None, False
-            ).hidden_NH
-            at = 0
-            for place in (distilled[i] for i in part.order):
-                states_NH[int(starts[place]) : int(starts[place + 1])] = found_NH[at : at + lengths[place]]
-                at += lengths[place]
-    return states_NH
-
-
-def _teacher(sample: Sample) -> Version:
-    if sample.teacher is None:
-        raise LeagueError(f"agent {sample.agent}: a sample to distil has no teacher")
-    return sample.teacher
-
-
-def _loss_positions(
-    items: Sequence[_Weighted], hypers: Sequence[Hyper], base: BaseModel, teacher_NH: Tensor | None
-) -> LossPositions:
-    """The positions of the items' completions, in order."""
-    device = base.device
-    lengths = torch.tensor([len(item.sample.tokens) for item in items])
-
-    def spread(values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32).repeat_interleave(lengths).to(device)
-
-    tokens = [token for item in items for token in item.sample.tokens]
-    nan = math.nan
-    behaviour = [value for item in items for value in (item.sample.logprobs or (nan,) * len(item.sample.tokens))]
-    owner_N = torch.tensor([item.owner for item in items]).repeat_interleave(lengths)
-    settings: list[Sampling] = [item.sample.sampling for item in items for _ in item.sample.tokens]
-    return LossPositions(
-        tokens_N=torch.tensor(tokens, device=device),
-        behaviour_N=torch.tensor(behaviour, dtype=torch.float32, device=device),
-        advantage_N=spread([item.sample.advantage for item in items]),
-        weight_N=spread([item.weight for item in items]),
-        kl_N=spread([hypers[item.owner].kl for item in items]),
-        owner_N=owner_N.to(device),
-        sampling=RowSampling.of(settings, device),
-        rule_N=torch.tensor([RULES.index(item.sample.rule) for item in items]).repeat_interleave(lengths).to(device),
-        teacher_NH=teacher_NH,
-        allowed_NW=_allowed(items, base),
-    )
-
-
-def _allowed(items: Sequence[_Weighted], base: BaseModel) -> Tensor | None:
-    """Packed grammar masks of all loss positions [N, W]; None without any grammar."""
-    if all(item.sample.sampling.grammar is None for item in items):
-        return None
-    grammars = Grammars(base)
-    masks = [
-        np.full((len(item.sample.tokens), grammars.words), -1, dtype=np.int32)
-        if item.sample.sampling.grammar is None
-        else grammars.replay(item.sample.sampling.grammar, item.sample.tokens)
-        for item in items
-    ]
-    return torch.from_numpy(np.concatenate(masks)).to(base.device)
 
 
 def _require_finite(sums: Tensor, versions: Sequence[Version], logprobs_N: Tensor, owner_N: Tensor) -> None:

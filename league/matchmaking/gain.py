@@ -1,4 +1,6 @@
-"""Where the next token goes: the (teacher, student, domain, channel) that adds most unaided accuracy per token.
+"""Where the next token goes: where it adds most unaided accuracy.
+
+A candidate is a (teacher, student, domain, channel).
 
 Formula. Each candidate's gain per thousand tokens is drawn from its posterior (league.payoffs.channel_gains); the
 highest draw wins the match: weight 1 for it, 0 for the others, with a uniform `floor` so that no domain is forgotten.

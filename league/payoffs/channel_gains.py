@@ -33,7 +33,7 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True)
 class GainEstimate:
-    """Accuracy gained per thousand tokens, with its standard deviation, and what was spent (thousands of tokens)."""
+    """Accuracy gained per thousand tokens, its standard deviation, and the thousands of tokens spent."""
 
     source: Source
     gain: float
@@ -119,7 +119,7 @@ class ChannelGains:
     def draws(
         self, wanted: Iterable[tuple[str, str, Source]], rng: np.random.Generator
     ) -> dict[tuple[str, str, Source], float]:
-        """One Thompson draw of the gain of every (student, domain, source); the prior's where nothing is known."""
+        """One Thompson draw of every gain (student, domain, source); the prior's where nothing is known."""
         by_model: dict[tuple[str, str], list[Source]] = {}
         for student, domain, source in wanted:
             by_model.setdefault((student, domain), []).append(source)

@@ -1,4 +1,4 @@
-"""Whether the channels of learning that a config switches on have something to learn from, and the other way round."""
+"""Whether every channel of learning that is on has something to learn from, and the other way round."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +8,10 @@ from tasks import Task
 
 
 def channel_problems(config: Config, tasks: Mapping[str, Task]) -> Iterator[str]:
-    """One line for each switch that would have no effect, with its remedy. `tasks` are those that could be made."""
+    """One line for each switch without an effect, with its remedy.
+
+    `tasks` are those that could be made.
+    """
     channels, league = config.learning.channels, config.league
     plays = {
         name: task.channel

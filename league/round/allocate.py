@@ -1,4 +1,4 @@
-"""Where the next token goes: the round's shared matches, by measured gain per token, over all tasks together.
+"""Where the next token goes: a round's shared matches, by measured gain, over all tasks together.
 
 Every shared match is drawn by itself. The gain of each (teacher, student, domain, channel) that any of the sharing
 tasks could spend it on is drawn from its posterior, and the highest wins; a share `floor` of the draws is uniform. A
@@ -21,9 +21,10 @@ def share_matches(
     cap: float,
     rng: np.random.Generator,
 ) -> list[tuple[str, Pairing]]:
-    """`count` (task, pairing) of the `offers`, task → (context, candidates); fewer where nobody could meet.
+    """`count` (task, pairing) of the `offers`; fewer where nobody could meet.
 
-    `rules` has the rule of each sharing task. `cap` is the largest share of one domain, at least one match.
+    `offers`: task → (context, candidates). `rules` has the rule of each sharing task. `cap` is the largest share of
+    one domain, at least one match.
     """
     everything = [(task, pairing) for task, (_, pairings) in offers.items() for pairing in pairings]
     most = max(1, int(cap * count))

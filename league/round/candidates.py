@@ -7,7 +7,7 @@ from league.types import Version
 
 
 def able_teachers(league: League, state: LeagueState) -> Iterator[tuple[Version, str]]:
-    """(version, domain) of everyone who may teach it: live members first, then frozen versions, oldest first.
+    """(version, domain) of all who may teach: live members first, then frozen versions, oldest first.
 
     A generalist teaches every domain; so may the past of any member without a domain of its own.
     """

@@ -1,4 +1,4 @@
-"""How good everyone is alone, kept up to date through a round, and what the channels of teaching did to that.
+"""How good everyone is alone, kept up to date through a round, and what teaching did to that.
 
 Answers are counted, counts are handed on to new versions, and tokens are booked to the channel that spent them.
 """
@@ -58,9 +58,10 @@ def _counted(state: LeagueState, found: Sequence[tuple[Version, str, float, floa
 def paid(
     state: LeagueState, episodes: Sequence[Episode], tasks: Mapping[str, Task], samples: Iterable[Sample]
 ) -> LeagueState:
-    """Book the round's tokens: those sampled to the channel of their match's task, those trained on to the sample's.
+    """Book the round's tokens to channels.
 
-    A match of several domains spreads its tokens evenly over them.
+    Tokens sampled go to the channel of their match's task, tokens trained on to that of the sample. A match of several
+    domains spreads its tokens evenly over them.
     """
     spent: dict[tuple[str, str, Source], float] = {}
 
@@ -91,10 +92,10 @@ def paid(
 
 
 def handed_on(state: LeagueState, made: Iterable[VersionRow], half_life: float) -> LeagueState:
-    """Every new version takes over the counts of the version whose weights it began with, in the order they were made.
+    """Every new version takes over the counts of the version whose weights it began with.
 
-    After an update they are worth ½^(1 / half_life), and so is what the gains of channels were told. Only versions
-    that can still be met are kept.
+    `made` is in the order in which they were made. After an update the counts are worth ½^(1 / half_life), and so is
+    what the gains of channels were told. Only versions that can still be met are kept.
     """
     found = state.competence
     for row in made:

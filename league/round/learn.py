@@ -1,26 +1,21 @@
-"""From a round's episodes to its updates: credit, useful examples, one fused step a channel group, their numbers."""
+"""From a round's episodes to its updates: credit, the steps of every channel, and their numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from league.errors import TrainingDiverged
 from league.learning.accounting import heard_in, model_size, played, trained
-from league.learning.advantages import EpisodeSamples, collect_samples, domain_of, learn_from
-from league.learning.alarms import UNAIDED, Alarm
-from league.learning.channels.distillation import distillation_samples
-from league.learning.channels.examples import useful_examples
-from league.learning.channels.gate import teachers_of
-from league.learning.channels.lessons import lesson_samples
-from league.learning.channels.worked_replies import worked_reply_samples
+from league.learning.advantages import EpisodeSamples, collect_samples, learn_from
+from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.population import Population
-from league.rollouts import result_of, transcript, with_instructions
-from league.round.candidates import able_teachers
+from league.rollouts import result_of, transcript
+from league.round.channels import distilled, rescue_rate, texts
 from league.round.competence import answered, paid
 from league.round.values import RoundDraft
 from league.runtime.league import League, LeagueState
 from league.seeds import generator
-from league.types import Episode, Hyper, MatchResult, Message, Reply, Sample, Sampling, Score, Version
+from league.types import Episode, Hyper, MatchResult, Sample, Score
 
 
 def learn(
@@ -38,22 +33,24 @@ def learn(
     state = answered(state, episodes, scores)
     samples, flat = _samples(league, state.population, draft, episodes, scores)
     channels = league.config.learning.channels
-    own = (samples if channels.own_samples else []) + list(_distilled(league, state, episodes, scores))
-    texts = list(_texts(league, state, draft, episodes, scores))
+    own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
+    learned_texts = list(texts(league, state, episodes, scores))
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
-    learned = _update_texts(league, draft, texts)
+    learned = _update_texts(league, draft, learned_texts)
     draft.scalars |= {**draft.spent.scalars(), "groups/flat": flat}
     for agent, done in updates.items():
         draft.scalars |= _update_scalars(agent, done, hypers[agent], clips=league.objective().clip is not None)
     for each in learned:
         updates.setdefault(each.agent, each)
-    draft.scalars |= _channel_scalars([*own, *texts])
+    if league.config.learning.channels.lessons is not None:
+        draft.scalars |= rescue_rate(episodes, scores)
+    draft.scalars |= _channel_scalars([*own, *learned_texts])
     draft.scalars |= _task_scalars(draft.matches)
     draft.scalars |= _rewards(state.population, episodes, scores)
     draft.scalars |= _against_pasts(state.population, draft.matches)
-    state = paid(state, episodes, league.tasks, [*own, *texts])
+    state = paid(state, episodes, league.tasks, [*own, *learned_texts])
     return state.spent(draft.spent), updates
 
 
@@ -82,88 +79,6 @@ def _samples(
     return collect_samples(found)
 
 
-# -------------------------------------------------------------------------------------------- other channels
-def _distilled(
-    league: League, state: LeagueState, episodes: Sequence[Episode], scores: Sequence[Score | None]
-) -> Iterator[Sample]:
-    """The unaided replies of learners, to be moved towards their domains' teachers; nothing with the channel off."""
-    chosen = league.config.learning.channels.distillation
-    if chosen is None or league.bank is None:
-        return
-    gate = league.gate(state)
-    able = [(version, domain) for version, domain in able_teachers(league, state) if version in league.bank]
-    spoken = list(_unaided_replies(state.population, episodes, scores))
-    count = round(chosen.share * len(spoken))
-    stream = generator(league.config.seed, "distillation", *{each.match.round for each in episodes})
-    drawn = [spoken[place] for place in sorted(stream.permutation(len(spoken))[:count])]
-    teachers = {
-        (student, domain): teacher
-        for student in dict.fromkeys(student for student, *_ in drawn)
-        for domain, teacher in teachers_of(able, student, gate, league.domains).items()
-    }
-    yield from distillation_samples(drawn, teachers, chosen, gate)
-
-
-def _unaided_replies(
-    population: Population, episodes: Sequence[Episode], scores: Sequence[Score | None]
-) -> Iterator[tuple[Version, str, Reply, Sampling]]:
-    """(who, domain, reply, how it was sampled) of every reply that a taught agent gave alone."""
-    learners = {member.version for member in population.members.values() if member.trains and member.can.taught}
-    for episode, score in zip(episodes, scores, strict=True):
-        if score is None:
-            continue
-        for _, decision in episode.decisions():
-            if decision.turn.tag not in UNAIDED:
-                continue
-            for seat, replies in decision.replies.items():
-                version = episode.match.seats[seat]
-                if version in learners:
-                    domain = domain_of(episode, decision.turn)
-                    yield from ((version, domain, reply, decision.turn.sampling[seat]) for reply in replies)
-
-
-def _texts(
-    league: League,
-    state: LeagueState,
-    draft: RoundDraft,
-    episodes: Sequence[Episode],
-    scores: Sequence[Score | None],
-) -> Iterator[Sample]:
-    """Replies that are learned as texts: worked replies and lessons."""
-    channels = league.config.learning.channels
-    if league.bank is None or (channels.worked_replies is None and channels.lessons is None):
-        return
-    base, players = league.bank.base, state.players()
-
-    def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
-        return base.encode(with_instructions(prompt, players[agent].system))
-
-    def encode_reply(text: str) -> tuple[int, ...]:
-        return (*base.tokenizer.encode(text, add_special_tokens=False), int(base.tokenizer.eos_token_id))
-
-    found = list(useful_examples(episodes, scores, state.population.trainable()))
-    if channels.worked_replies is not None:
-        yield from worked_reply_samples(found, channels.worked_replies, league.gate(state), encode, encode_reply)
-    if channels.lessons is not None:
-        draft.scalars |= _rescues(episodes, scores)
-        yield from lesson_samples(found, channels.lessons, encode)
-
-
-def _rescues(episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
-    """lessons/rescue_rate → share of taught answers that are right where every control answer was wrong.
-
-    Absent when no match taught.
-    """
-    rescued = answers = 0.0
-    for episode, score in zip(episodes, scores, strict=True):
-        if score is None or not any(decision.turn.tag == "control" for decision in episode.roots):
-            continue
-        worth = {example.node: example.weight for example in score.examples if example.channel == "lessons"}
-        rescued += sum(weight == 1.0 for weight in worth.values())
-        answers += sum(len(d.nodes) for _, d in episode.decisions() if d.turn.tag == "taught")
-    return {"lessons/rescue_rate": rescued / answers} if answers else {}
-
-
 # ------------------------------------------------------------------------------------------------- updates
 def _update(
     league: League, draft: RoundDraft, samples: Sequence[Sample], hypers: Mapping[str, Hyper]
@@ -185,7 +100,10 @@ def _update(
 
 
 def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) -> list[AgentUpdate]:
-    """Steps of `batch` samples of every agent, in an order drawn anew each round; what was done in each step."""
+    """Steps of `batch` samples of every agent, in an order drawn anew each round.
+
+    Returns what was done in each step.
+    """
     channels = league.config.learning.channels
     by_agent: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -216,7 +134,7 @@ def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) 
 
 # ------------------------------------------------------------------------------------------------- numbers
 def _channel_scalars(samples: Sequence[Sample]) -> dict[str, float]:
-    """channel/CHANNEL/AGENT/DOMAIN/samples and …/tokens: what each learned from, but for own samples by agent only."""
+    """channel/CHANNEL/AGENT/DOMAIN/samples and …/tokens: what each learned from, but for its own samples."""
     found: dict[str, float] = {}
     for sample in samples:
         if sample.channel != "own_samples":

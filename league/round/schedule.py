@@ -126,7 +126,7 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
 
 
 def best_teachers(league: League, state: LeagueState, task: Task, chosen: TaskConfig) -> list[Pairing]:
-    """One pairing for every student and domain, with the best of all who may teach it, pasts too.
+    """One pairing for every student and domain, with the best teacher, pasts too.
 
     The best has the highest lower bound of its unaided accuracy; a live one goes before a past that is as good. Where
     the config names the teachers, it is one of them or of their pasts.

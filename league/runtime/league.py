@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from league.config import Config
+from league.config import Config, LearningConfig
 from league.errors import LeagueError
 from league.learning.accounting import ModelSize, Spent, model_size
 from league.learning.advantages import Credit
@@ -54,37 +54,17 @@ class League:
 
     def objective(self) -> Objective:
         """What an update minimises."""
-        chosen = self.config.learning
-        return Objective(
-            aggregation=chosen.aggregation,
-            clip=chosen.clip,
-            entropy=chosen.entropy,
-            epochs=chosen.epochs,
-            minibatches=chosen.minibatches,
-            max_grad_norm=chosen.max_grad_norm,
-            weight_decay=chosen.weight_decay,
-            betas=chosen.betas,
-            tokens_per_microbatch=chosen.tokens_per_microbatch,
-            checkpointing=chosen.checkpointing,
-            **self._channel_settings(),
-        )
-
-    def _channel_settings(self) -> dict[str, float]:
-        """The settings of channels that their terms of the loss read."""
-        channels = self.config.learning.channels
-        found: dict[str, float] = {}
-        if channels.lessons is not None:
-            found |= {"off_policy_clip": channels.lessons.clip, "shaping": channels.lessons.shaping}
-        if channels.distillation is not None:
-            found |= {"log_ratio_limit": channels.distillation.limit}
-        return found
+        return objective_of(self.config.learning)
 
     def gate(self, state: "LeagueState") -> Gate:
         """From whom a student may learn, by what is known now."""
         return Gate(state.competence, self.config.learning.channels.confidence)
 
     def texts_objective(self) -> Objective:
-        """What is minimised where replies are learned as texts: one step a batch, no clipping of ratios, no bonus."""
+        """What is minimised where replies are learned as texts.
+
+        One step a batch, no clipping of ratios, no bonus for entropy.
+        """
         return replace(self.objective(), clip=None, entropy=0.0, epochs=1, minibatches=1)
 
     def size(self) -> ModelSize | None:
@@ -179,3 +159,26 @@ class LeagueState:
 def players_of(population: Population) -> dict[str, Player]:
     """What every member brings to its seats."""
     return {member.name: Player(member.system, member.hyper.temperature) for member in population.members.values()}
+
+
+def objective_of(chosen: LearningConfig) -> Objective:
+    """What an update minimises under these settings."""
+    lessons, distillation = chosen.channels.lessons, chosen.channels.distillation
+    terms: dict[str, float] = {}
+    if lessons is not None:
+        terms |= {"off_policy_clip": lessons.clip, "shaping": lessons.shaping}
+    if distillation is not None:
+        terms |= {"log_ratio_limit": distillation.limit}
+    return Objective(
+        aggregation=chosen.aggregation,
+        clip=chosen.clip,
+        entropy=chosen.entropy,
+        epochs=chosen.epochs,
+        minibatches=chosen.minibatches,
+        max_grad_norm=chosen.max_grad_norm,
+        weight_decay=chosen.weight_decay,
+        betas=chosen.betas,
+        tokens_per_microbatch=chosen.tokens_per_microbatch,
+        checkpointing=chosen.checkpointing,
+        **terms,
+    )

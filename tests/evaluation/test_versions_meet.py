@@ -4,7 +4,6 @@ What the optimizer is told is what the config says.
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +12,7 @@ from league.loop import train
 from league.payoffs.edges import certified_edges
 from league.payoffs.matrix import Counts
 from league.preflight.checks import prepare
-from league.runtime.league import League
+from league.runtime.league import objective_of
 from league.store.reader import RunReader
 from tests.helpers.payoff_cells import cell_matrix
 from tests.leagues import Nobody, tiny
@@ -63,6 +62,6 @@ def test_their_rules_are_checked(tmp_path: Path) -> None:
 
 def test_betas_reach_the_optimizer(tmp_path: Path) -> None:
     config = tiny(Path("/nowhere"), tmp_path, learning__betas=[0.0, 0.95])
-    assert League.objective(SimpleNamespace(config=config)).betas == (0.0, 0.95)  # type: ignore[arg-type]
+    assert objective_of(config.learning).betas == (0.0, 0.95)
     with pytest.raises(ConfigError, match="learning.betas"):
         tiny(Path("/nowhere"), tmp_path, learning__betas=[1.0, 0.95])

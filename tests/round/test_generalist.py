@@ -125,8 +125,8 @@ def test_its_own_warm_up_follows_from_there(model: Path, tmp_path: Path) -> None
     curriculum = _curriculum(league, state.population, state.population.members["carrier"])
     assert (curriculum.phase.first, curriculum.phase.problems, len(curriculum.domains)) == (6, 2, 1)
     supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
-    tokens = warm_up(again.base, again, [curriculum], supervised, league.config.seed)
-    assert tokens["carrier"] == trained["carrier"]
+    spent = warm_up(again.base, again, [curriculum], supervised, league.config.seed)
+    assert spent.trained_by("carrier") == trained["carrier"]
     assert torch.equal(weights(again, "carrier"), weights(bank, "carrier"))
     assert not torch.equal(weights(bank, "adder"), weights(bank, "all"))
 

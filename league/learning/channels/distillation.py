@@ -1,4 +1,4 @@
-"""On-policy distillation: on its own replies a student moves towards the distribution of the domain's teacher.
+"""On-policy distillation: a student moves towards its teacher's distribution on its own replies.
 
     L = λ / n Σ_s Σ_t KL(π_S(· | h_t) ‖ π_E(· | h_t))        the full vocabulary, in closed form
     ∂KL / ∂z = p ∘ (log p − log q − KL) / T                  z the student's logits, p and q at temperature T
@@ -19,11 +19,14 @@ entropy falls: the alarms on entropy and length watch it. A remote teacher has n
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from league.config import DistillationConfig
 from league.learning.channels.gate import Gate
+from league.learning.loss_positions import DISTILLATION, LossPositions
 from league.types import Reply, Sample, Sampling, Version
 
 
@@ -33,7 +36,10 @@ def distillation_samples(
     chosen: DistillationConfig,
     gate: Gate,
 ) -> Iterator[Sample]:
-    """One sample for each unaided reply (student, domain, reply, sampling) whose teacher the gate lets through."""
+    """One sample for each unaided reply whose teacher the gate lets through.
+
+    `spoken`: (student, domain, reply, how it was sampled).
+    """
     for student, domain, reply, sampling in spoken:
         teacher = teachers.get((student, domain))
         if teacher is None or not reply.tokens or gate.competence.mean(student, domain) < chosen.bridge:
@@ -65,3 +71,31 @@ def reverse_kl(logp_NV: Tensor, logq_NV: Tensor, limit: float) -> tuple[Tensor, 
     ratio_NV = ratio_NV.clamp(-limit, limit)
     centre_N = (p_NV * ratio_NV).sum(1)
     return kl_N, p_NV * (ratio_NV - centre_N[:, None])
+
+
+@dataclass(frozen=True)
+class DistillationTerm:
+    """The positions of a block that distil (n of its N), and what they add."""
+
+    rows: Tensor
+    kl_n: Tensor
+    slope_nV: Tensor
+    """Weighted gradient at the logits."""
+
+
+def distillation_term(
+    scores_NV: Tensor, total_N: Tensor, positions: LossPositions, head_VH: Tensor, limit: float
+) -> DistillationTerm | None:
+    """The KL to the teacher at the positions that distil; None where there are none.
+
+    `scores_NV` are logits at the positions' temperature, `total_N` the logarithms of their partition sums.
+    """
+    rows = (positions.rule_N == DISTILLATION).nonzero().squeeze(1)
+    if positions.teacher_NH is None or not len(rows):
+        return None
+    temperature_n = positions.sampling.temperature_R[rows]
+    logq_nV = torch.nn.functional.linear(positions.teacher_NH[rows], head_VH).float() / temperature_n[:, None]
+    logp_nV = scores_NV[rows] - total_N[rows, None]
+    kl_n, slope_nV = reverse_kl(logp_nV, logq_nV.log_softmax(1), limit)
+    weight_n = positions.advantage_N[rows] * positions.weight_N[rows] / temperature_n
+    return DistillationTerm(rows, kl_n, slope_nV * weight_n[:, None])

@@ -1,4 +1,4 @@
-"""Useful examples of a round: the replies that tasks found worth learning, as samples for the learner's own prompt."""
+"""Useful examples of a round: replies worth learning, as samples for the learner's own prompt."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def problem_of(match: Match, turn: Turn) -> str:
 
 
 def text_sample(found: FoundExample, encode: Encode, encode_reply: EncodeReply, weight: float) -> Sample | None:
-    """The reply as a supervised sample of the learner's unaided prompt; None when there is nothing to learn.
+    """The reply as a supervised sample of the learner's unaided prompt; None without anything to learn.
 
     `encode_reply` serves replies that carry no tokens of ours. A reply that was cut off at its cap teaches no end.
     """

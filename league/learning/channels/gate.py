@@ -45,7 +45,7 @@ class Gate:
 def teachers_of(
     able: Iterable[tuple[Version, str]], student: Version, gate: Gate, domains: Iterable[str]
 ) -> dict[str, Version]:
-    """domain → who teaches the student there: whoever has the best lower bound among (version, domain) in `able`."""
+    """domain → who teaches the student there: the best lower bound among (version, domain) in `able`."""
     wanted = set(domains)
     found: dict[str, tuple[float, Version]] = {}
     for version, domain in able:

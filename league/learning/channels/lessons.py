@@ -1,4 +1,4 @@
-"""Lessons that last: what a student answers right with a worked example is learned on the prompt without it.
+"""Lessons that last: right answers given with a worked example are learned without it.
 
     L = −(λ / |V|) Σ_{y ∈ V} (1 − c₀(q)) Σ_t g(log π_S(y_t | x), log π_b(y_t | x, p, e))
 

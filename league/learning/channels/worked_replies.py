@@ -1,4 +1,4 @@
-"""Worked replies: a student learns its teacher's right answers to fresh problems, on its own unaided prompt.
+"""Worked replies: a student learns its teacher's right answers to fresh problems, unaided.
 
     L = −(λ / |V|) Σ_{y ∈ V} w_y Σ_t log π_S(y_t | x, y_<t)
 

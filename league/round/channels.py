@@ -1,0 +1,100 @@
+"""What a round's episodes hold for the channels of teaching: samples that come from a teacher.
+
+The algorithms are in league.learning.channels. Here is who learns what from whom: unaided replies to be distilled, and
+replies to be learned as texts.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from league.learning.advantages import domain_of
+from league.learning.alarms import UNAIDED
+from league.learning.channels.distillation import distillation_samples
+from league.learning.channels.examples import useful_examples
+from league.learning.channels.gate import teachers_of
+from league.learning.channels.lessons import lesson_samples
+from league.learning.channels.worked_replies import worked_reply_samples
+from league.population import Population
+from league.rollouts import with_instructions
+from league.round.candidates import able_teachers
+from league.runtime.league import League, LeagueState
+from league.seeds import generator
+from league.types import Episode, Message, Reply, Sample, Sampling, Score, Version
+
+
+def distilled(
+    league: League, state: LeagueState, episodes: Sequence[Episode], scores: Sequence[Score | None]
+) -> Iterator[Sample]:
+    """The unaided replies of learners, to be moved towards their teachers; nothing with the channel off."""
+    chosen = league.config.learning.channels.distillation
+    if chosen is None or league.bank is None:
+        return
+    gate = league.gate(state)
+    able = [(version, domain) for version, domain in able_teachers(league, state) if version in league.bank]
+    spoken = list(_unaided_replies(state.population, episodes, scores))
+    count = round(chosen.share * len(spoken))
+    stream = generator(league.config.seed, "distillation", *{each.match.round for each in episodes})
+    drawn = [spoken[place] for place in sorted(stream.permutation(len(spoken))[:count])]
+    teachers = {
+        (student, domain): teacher
+        for student in dict.fromkeys(student for student, *_ in drawn)
+        for domain, teacher in teachers_of(able, student, gate, league.domains).items()
+    }
+    yield from distillation_samples(drawn, teachers, chosen, gate)
+
+
+def _unaided_replies(
+    population: Population, episodes: Sequence[Episode], scores: Sequence[Score | None]
+) -> Iterator[tuple[Version, str, Reply, Sampling]]:
+    """(who, domain, reply, how it was sampled) of every reply that a taught agent gave alone."""
+    learners = {member.version for member in population.members.values() if member.trains and member.can.taught}
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None:
+            continue
+        for _, decision in episode.decisions():
+            if decision.turn.tag not in UNAIDED:
+                continue
+            for seat, replies in decision.replies.items():
+                version = episode.match.seats[seat]
+                if version in learners:
+                    domain = domain_of(episode, decision.turn)
+                    yield from ((version, domain, reply, decision.turn.sampling[seat]) for reply in replies)
+
+
+def texts(
+    league: League,
+    state: LeagueState,
+    episodes: Sequence[Episode],
+    scores: Sequence[Score | None],
+) -> Iterator[Sample]:
+    """Replies that are learned as texts: worked replies and lessons; nothing with both channels off."""
+    channels = league.config.learning.channels
+    if league.bank is None or (channels.worked_replies is None and channels.lessons is None):
+        return
+    base, players = league.bank.base, state.players()
+
+    def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
+        return base.encode(with_instructions(prompt, players[agent].system))
+
+    def encode_reply(text: str) -> tuple[int, ...]:
+        return (*base.tokenizer.encode(text, add_special_tokens=False), int(base.tokenizer.eos_token_id))
+
+    found = list(useful_examples(episodes, scores, state.population.trainable()))
+    if channels.worked_replies is not None:
+        yield from worked_reply_samples(found, channels.worked_replies, league.gate(state), encode, encode_reply)
+    if channels.lessons is not None:
+        yield from lesson_samples(found, channels.lessons, encode)
+
+
+def rescue_rate(episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:
+    """lessons/rescue_rate → share of taught answers that are right where every control answer was wrong.
+
+    Absent when no match taught.
+    """
+    rescued = answers = 0.0
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None or not any(decision.turn.tag == "control" for decision in episode.roots):
+            continue
+        worth = {example.node: example.weight for example in score.examples if example.channel == "lessons"}
+        rescued += sum(weight == 1.0 for weight in worth.values())
+        answers += sum(len(d.nodes) for _, d in episode.decisions() if d.turn.tag == "taught")
+    return {"lessons/rescue_rate": rescued / answers} if answers else {}
