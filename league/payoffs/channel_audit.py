@@ -151,7 +151,9 @@ class _Cell:
     def credits(self) -> Credits:
         """The posterior of what every source caused."""
         levels, sources = len(KINDS), len(self.sources)
-        scale = np.array([*(1.0,) * levels, *(tokens / 1000.0 for tokens in self.followed)])
+spent_C = np.array(self.followed) / 1000.0
+        inverse_C = np.divide(1.0, spent_C, out=np.zeros(sources), where=spent_C > 0)
+        scale = np.concatenate([np.ones(levels), inverse_C])
         gram = np.zeros((len(scale), len(scale)))
         gram[np.tril_indices(len(scale))] = self.gram
         gram += np.tril(gram, -1).T
@@ -160,7 +162,7 @@ class _Cell:
         covariance = np.linalg.inv(gram * np.outer(scale, scale) + np.diag(prior))
         mean_C = (covariance @ (np.array(self.moment) * scale + prior * centre))[levels:]
         covariance_CC = covariance[levels:, levels:]
-        unknown_C = scale[levels:] == 0
+        unknown_C = spent_C == 0
         mean_C[unknown_C] = covariance_CC[unknown_C, :] = covariance_CC[:, unknown_C] = np.nan
         accuracy = {
             kind: (_pooled(self.first[at]), _pooled(self.last[at])) for at, kind in enumerate(KINDS) if self.first[at]
