@@ -39,8 +39,8 @@ SOURCES = 24
 """Sources of one student in one domain that are told apart. Later teachers are booked together, under `OTHERS`."""
 OTHERS = "*"
 """Stands for the teachers beyond `SOURCES`; no agent can have this name."""
-ENTANGLED = -0.7
-"""Two credits whose posterior correlation is below this are hardly told apart."""
+ENTANGLED, UNSURE = -0.7, 0.05
+"""Credits are hardly told apart: their posterior correlation is below this, and each one's deviation above that."""
 Kind = Literal["training", "exam"]
 KINDS: tuple[Kind, ...] = ("training", "exam")
 Answers = tuple[float, float]
@@ -94,7 +94,8 @@ class Credits:
         at = self.sources.index(source)
         deviation_C = np.sqrt(np.diag(self.covariance_CC))
         correlation_C = self.covariance_CC[at] / (deviation_C * deviation_C[at])
-        return tuple(self.sources[c] for c in np.flatnonzero(correlation_C < ENTANGLED) if c != at)
+        hardly_C = (correlation_C < ENTANGLED) & (np.minimum(deviation_C, deviation_C[at]) > UNSURE)
+        return tuple(self.sources[c] for c in np.flatnonzero(hardly_C))
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class _Cell:
     def credits(self) -> Credits:
         """The posterior of what every source caused."""
         levels, sources = len(KINDS), len(self.sources)
-spent_C = np.array(self.followed) / 1000.0
+        spent_C = np.array(self.followed) / 1000.0
         inverse_C = np.divide(1.0, spent_C, out=np.zeros(sources), where=spent_C > 0)
         scale = np.concatenate([np.ones(levels), inverse_C])
         gram = np.zeros((len(scale), len(scale)))
@@ -159,7 +160,7 @@ spent_C = np.array(self.followed) / 1000.0
         gram += np.tril(gram, -1).T
         prior = np.array([*(LEVEL_DEVIATION**-2,) * levels, *(REACH**-2,) * sources])
         centre = np.array([*(LEVEL,) * levels, *(0.0,) * sources])
-        covariance = np.linalg.inv(gram * np.outer(scale, scale) + np.diag(prior))
+        covariance: FloatArray = np.linalg.inv(gram * np.outer(scale, scale) + np.diag(prior))
         mean_C = (covariance @ (np.array(self.moment) * scale + prior * centre))[levels:]
         covariance_CC = covariance[levels:, levels:]
         unknown_C = spent_C == 0

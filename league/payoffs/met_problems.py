@@ -45,9 +45,6 @@ def _with(bounds: tuple[int, ...], index: int) -> tuple[int, ...]:
     if at % 2:
         return bounds
     before, after = bounds[:at], bounds[at:]
-    start = (index,)
-    if before and before[-1] == index:
-        before, start = before[:-1], ()
-    if after and after[0] == index + 1:
-        return (*before, *start, *after[1:])
-    return (*before, *start, index + 1, *after)
+    before = before[:-1] if before and before[-1] == index else (*before, index)
+    after = after[1:] if after and after[0] == index + 1 else (index + 1, *after)
+    return before + after
