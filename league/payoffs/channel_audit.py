@@ -160,7 +160,8 @@ class _Cell:
         gram += np.tril(gram, -1).T
         prior = np.array([*(LEVEL_DEVIATION**-2,) * levels, *(REACH**-2,) * sources])
         centre = np.array([*(LEVEL,) * levels, *(0.0,) * sources])
-        covariance: FloatArray = np.linalg.inv(gram * np.outer(scale, scale) + np.diag(prior))
+        precision = gram * np.outer(scale, scale) + np.diag(prior)
+        covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
         mean_C = (covariance @ (np.array(self.moment) * scale + prior * centre))[levels:]
         covariance_CC = covariance[levels:, levels:]
         unknown_C = spent_C == 0

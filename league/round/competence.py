@@ -5,15 +5,18 @@ Answers are counted, counts are handed on to new versions, and tokens are booked
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from league.evaluation.exams import ExamResult
-from league.payoffs.channel_audit import ChannelAudit, Kind, Paid
+from league.payoffs.channel_audit import OTHERS, ChannelAudit, Kind, Paid
 from league.payoffs.channel_gains import Source
 from league.runtime.league import LeagueState
 from league.types import Episode, Sample, Score, Version, VersionRow
 from tasks import Task
 from tasks.teaching import STUDENT, TEACHER
 
+SCALAR_CELLS, SCALAR_SOURCES = 25, 8
+"""Of how many (student, domain), and sources in each, TensorBoard has lines of their own."""
 LAST_PARENT = frozenset({"exploit", "rollback"})
 """Versions made by these have the weights of their last parent; others those of their first."""
 
@@ -146,3 +149,26 @@ def handed_on(state: LeagueState, made: Iterable[VersionRow], half_life: float) 
             found = found.inherited({origin: row.version}, 0.5 ** (1.0 / half_life) if row.reason == "update" else 1.0)
     gains = state.gains.aged(half_life).kept(state.population.members)
     return replace(state, competence=found.kept(state.opponents()), gains=gains)
+
+
+# ------------------------------------------------------------------------------------------------------- scalars
+def audit_scalars(audit: ChannelAudit) -> dict[str, float]:
+    """Points of held-out accuracy credited so far.
+
+    gain/CHANNEL/DOMAIN is the mean over students. gain/CHANNEL/TEACHER/STUDENT/DOMAIN stands for the first
+    `SCALAR_CELLS` (student, domain) that were heard of, with the first `SCALAR_SOURCES` sources of each, so that a tag
+    that is once written goes on. A teacher "_alone" is the student itself.
+    """
+    found: dict[str, float] = {}
+    means: dict[str, list[float]] = {}
+    for place, ((student, domain), credits) in enumerate(audit.credits().items()):
+        for channel in dict.fromkeys(channel for _, channel in credits.sources):
+            known = credits.together(source for source in credits.sources if source[1] == channel)
+            if known is not None:
+                means.setdefault(f"gain/{channel}/{domain}", []).append(100 * known[0])
+        for teacher, channel in credits.sources[:SCALAR_SOURCES] if place < SCALAR_CELLS else ():
+            known = credits.together([(teacher, channel)])
+            if known is not None:
+                name = {"": "_alone", OTHERS: "_others"}.get(teacher, teacher)
+                found[f"gain/{channel}/{name}/{student}/{domain}"] = 100 * known[0]
+    return {tag: fmean(values) for tag, values in means.items()} | found

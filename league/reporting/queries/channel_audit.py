@@ -1,0 +1,143 @@
+"""What teaching caused, from a run's state: every channel, who rose, and two matrices. Needs no pandas.
+
+A run of a version that did not audit was not measured: None, never 0.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from league.payoffs.channel_audit import OTHERS, ChannelAudit, Credits
+from league.payoffs.channel_gains import Source
+from league.reporting.queries.estimates import Z, as_arrays, proportion
+from league.reporting.views import Estimate, Matrix, Rise, Taught, TeachingAudit
+
+BY_ITSELF = "by itself"
+"""Stands for the teacher of what an agent learns from its own samples."""
+Known = Mapping[tuple[str, str], Credits]
+"""(student, domain) → what its sources caused."""
+
+
+def channel_audit(state: Mapping[str, Any]) -> TeachingAudit | None:
+    """The audit of a run of any age; None where there is none."""
+    stored = state.get("channel_audit")
+    if stored is None:
+        return None
+    audit = ChannelAudit.from_json(stored)
+    known = {key: credits for key, credits in audit.credits().items() if credits.sources}
+    return TeachingAudit(
+        taught=tuple(
+            _taught(student, domain, credits, at)
+            for (student, domain), credits in known.items()
+            for at in range(len(credits.sources))
+        ),
+        rises=tuple(_rise(student, domain, credits) for (student, domain), credits in known.items()),
+        channels=_matrix(known, "channel", lambda source: channel_name(source[1])),
+        teachers=_matrix(known, "teacher", lambda source: teacher_name(source[0])),
+        complete=audit.complete,
+    )
+
+
+def taught_so_far(state: Mapping[str, Any]) -> dict[str, Estimate]:
+    """Channel → points credited to its teachers, mean over the (student, domain) it taught."""
+    stored = state.get("channel_audit")
+    known = {} if stored is None else ChannelAudit.from_json(stored).credits()
+    channels = dict.fromkeys(channel for found in known.values() for teacher, channel in found.sources if teacher)
+    means = {
+        channel: mean_of(known.values(), lambda source, channel=channel: bool(source[0]) and source[1] == channel)
+        for channel in channels
+    }
+    return {channel: found for channel, found in means.items() if found is not None}
+
+
+def mean_of(found: Iterable[Credits], chosen: Callable[[Source], bool]) -> Estimate | None:
+    """The sum over the chosen sources, in points, mean over those cells where it is known; None where it is in none.
+
+    Cells of different students and domains are independent given the data. `n` counts them.
+    """
+    sums = [credits.together(source for source in credits.sources if chosen(source)) for credits in found]
+    known = [each for each in sums if each is not None]
+    if not known:
+        return None
+    value = sum(mean for mean, _ in known) / len(known)
+    return _points(value, sum(deviation**2 for _, deviation in known) ** 0.5 / len(known), len(known))
+
+
+def _points(mean: float, deviation: float, n: int = 0) -> Estimate:
+    return Estimate(100 * mean, 100 * (mean - Z * deviation), 100 * (mean + Z * deviation), n)
+
+
+def teacher_name(teacher: str) -> str:
+    """A source's teacher in words."""
+    return {"": BY_ITSELF, OTHERS: "other teachers"}.get(teacher, teacher)
+
+
+def channel_name(channel: str) -> str:
+    """A channel in words."""
+    return channel.replace("_", " ")
+
+
+def _taught(student: str, domain: str, credits: Credits, at: int) -> Taught:
+    source, paid, followed = credits.sources[at], credits.paid[at], credits.followed[at]
+    known = credits.together([source])
+    return Taught(
+        teacher=source[0],
+        student=student,
+        domain=domain,
+        channel=source[1],
+        sampled=round(paid.sampled),
+        trained=round(paid.trained),
+        samples=paid.samples,
+        credit=None if known is None else _points(*known),
+        per_thousand=None if known is None else 100 * known[0] / (followed / 1000.0),
+        entangled=tuple(_named(other) for other in credits.entangled(source)),
+    )
+
+
+def _named(source: Source) -> str:
+    return channel_name(source[1]) + (f" of {teacher_name(source[0])}" if source[0] else "")
+
+
+def _rise(student: str, domain: str, credits: Credits) -> Rise:
+    kinds = sorted(credits.accuracy, key=lambda kind: sum(n for _, n in credits.accuracy[kind]))
+    first, last = credits.accuracy[kinds[-1]] if kinds else ((0.0, 0.0), (0.0, 0.0))
+    together = credits.together(credits.sources)
+    return Rise(
+        student=student,
+        domain=domain,
+        kind=kinds[-1] if kinds else "",
+        first=proportion(first[0], round(first[1])),
+        last=proportion(last[0], round(last[1])),
+        credited=None if together is None else _points(*together),
+    )
+
+
+def _matrix(known: Known, axis: str, name: Callable[[Source], str]) -> Matrix:
+    """Rows (named by source) × domains: points, mean over the students that were taught so in the domain."""
+    rows = list(dict.fromkeys(name(source) for credits in known.values() for source in credits.sources))
+    cols = list(dict.fromkeys(domain for _, domain in known))
+    cells: list[Sequence[Estimate | None]] = [
+        [
+            mean_of(
+                (credits for (_, where), credits in known.items() if where == domain),
+                lambda source, row=row: name(source) == row,
+            )
+            for domain in cols
+        ]
+        for row in rows
+    ]
+    values_RC, low_RC, high_RC, n_RC = as_arrays(cells) if cells else (np.zeros((0, len(cols))),) * 4
+    return Matrix(
+        f"What teaching caused, by {axis}",
+        "percentage points of held-out accuracy",
+        rows=tuple(rows),
+        cols=tuple(cols),
+        values=values_RC,
+        scale="points",
+        low=low_RC,
+        high=high_RC,
+        n=n_RC,
+        row_axis=axis,
+        col_axis="domain",
+    )
