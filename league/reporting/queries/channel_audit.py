@@ -3,7 +3,7 @@
 A run of a version that did not audit was not measured: None, never 0.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,20 +43,21 @@ def taught_so_far(state: Mapping[str, Any]) -> dict[str, Estimate]:
     """Channel → points credited to its teachers, mean over the (student, domain) it taught."""
     stored = state.get("channel_audit")
     known = {} if stored is None else ChannelAudit.from_json(stored).credits()
-    channels = dict.fromkeys(channel for found in known.values() for teacher, channel in found.sources if teacher)
+    every = list(dict.fromkeys(source for found in known.values() for source in found.sources))
+    channels = dict.fromkeys(channel for teacher, channel in every if teacher)
     means = {
-        channel: mean_of(known.values(), lambda source, channel=channel: bool(source[0]) and source[1] == channel)
+        channel: mean_of(known.values(), {source for source in every if source[0] and source[1] == channel})
         for channel in channels
     }
     return {channel: found for channel, found in means.items() if found is not None}
 
 
-def mean_of(found: Iterable[Credits], chosen: Callable[[Source], bool]) -> Estimate | None:
+def mean_of(found: Iterable[Credits], chosen: Collection[Source]) -> Estimate | None:
     """The sum over the chosen sources, in points, mean over those cells where it is known; None where it is in none.
 
     Cells of different students and domains are independent given the data. `n` counts them.
     """
-    sums = [credits.together(source for source in credits.sources if chosen(source)) for credits in found]
+    sums = [credits.together(chosen) for credits in found]
     known = [each for each in sums if each is not None]
     if not known:
         return None
@@ -115,18 +116,14 @@ def _rise(student: str, domain: str, credits: Credits) -> Rise:
 
 def _matrix(known: Known, axis: str, name: Callable[[Source], str]) -> Matrix:
     """Rows (named by source) × domains: points, mean over the students that were taught so in the domain."""
-    rows = list(dict.fromkeys(name(source) for credits in known.values() for source in credits.sources))
-    cols = list(dict.fromkeys(domain for _, domain in known))
-    cells: list[Sequence[Estimate | None]] = [
-        [
-            mean_of(
-                (credits for (_, where), credits in known.items() if where == domain),
-                lambda source, row=row: name(source) == row,
-            )
-            for domain in cols
-        ]
-        for row in rows
-    ]
+    rows: dict[str, set[Source]] = {}
+    by_domain: dict[str, list[Credits]] = {}
+    for (_, domain), credits in known.items():
+        by_domain.setdefault(domain, []).append(credits)
+        for source in credits.sources:
+            rows.setdefault(name(source), set()).add(source)
+    cols = list(by_domain)
+    cells = [[mean_of(by_domain[domain], chosen) for domain in cols] for chosen in rows.values()]
     values_RC, low_RC, high_RC, n_RC = as_arrays(cells) if cells else (np.zeros((0, len(cols))),) * 4
     return Matrix(
         f"What teaching caused, by {axis}",

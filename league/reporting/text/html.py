@@ -10,8 +10,8 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from league.reporting.queries.estimates import difference
 from league.reporting.queries.channel_audit import channel_name, teacher_name
+from league.reporting.queries.estimates import difference
 from league.reporting.text.channel_audit import LATE, NOBODY, NOT_MEASURED, by_effect
 from league.reporting.text.spending import count, spending_rows
 from league.reporting.text.tables import duration
