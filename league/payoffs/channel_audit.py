@@ -66,6 +66,34 @@ class Paid:
 
 
 @dataclass(frozen=True)
+class Credit:
+    """What some sources caused together: posterior mean and variance of the sum, the variance in two parts."""
+
+    mean: float
+    by_chance: float
+    """Variance that comes from chance in the answers: independent between students."""
+    by_prior: float
+    """Variance that comes from what the answers cannot tell, where the prior decides: alike for all students."""
+
+    @property
+    def deviation(self) -> float:
+        return (self.by_chance + self.by_prior) ** 0.5
+
+
+def mean_credit(found: Sequence[Credit]) -> Credit:
+    """The mean of credits of different students or domains.
+
+    Chance averages out; what the prior decides does not: the same channels are mixed up in the same way.
+    """
+    n = len(found)
+    return Credit(
+        sum(each.mean for each in found) / n,
+        sum(each.by_chance for each in found) / n**2,
+        (sum(each.by_prior**0.5 for each in found) / n) ** 2,
+    )
+
+
+@dataclass(frozen=True)
 class Credits:
     """What the C sources of one student in one domain caused. Accuracies are fractions, 0…1."""
 
@@ -77,17 +105,20 @@ class Credits:
     """Credited rise; NaN where no answer has followed."""
     covariance_CC: FloatArray
     """NaN in the same rows and columns."""
+    prior_CC: FloatArray
+    """The part of the covariance that comes from the prior: P⁻¹ Λ P⁻¹, with P the posterior's and Λ the prior's
+    precision. What remains, P⁻¹ (P − Λ) P⁻¹, is the sampling variance of the mean."""
     accuracy: Mapping[Kind, tuple[Answers, Answers]]
     """Kind → the first and the last answers; without kinds that were never answered."""
 
-    def together(self, chosen: Iterable[Source]) -> tuple[float, float] | None:
-        """Mean and standard deviation of the sum over these sources; None where none of them is known."""
+    def together(self, chosen: Iterable[Source]) -> Credit | None:
+        """The sum over these sources; None where none of them is known."""
         wanted = set(chosen)
         pick_C = np.array([source in wanted for source in self.sources], dtype=bool) & ~np.isnan(self.mean_C)
         if not pick_C.any():
             return None
-        variance = float(self.covariance_CC[np.ix_(pick_C, pick_C)].sum())
-        return float(self.mean_C[pick_C].sum()), max(0.0, variance) ** 0.5
+        whole, prior = (float(each[np.ix_(pick_C, pick_C)].sum()) for each in (self.covariance_CC, self.prior_CC))
+        return Credit(float(self.mean_C[pick_C].sum()), max(0.0, whole - prior), max(0.0, prior))
 
     def entangled(self, source: Source) -> tuple[Source, ...]:
         """The sources that are hardly told apart from this one."""
@@ -164,6 +195,7 @@ class _Cell:
         covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
         mean_C = (covariance @ (np.array(self.moment) * scale + prior * centre))[levels:]
         covariance_CC = covariance[levels:, levels:]
+        prior_CC = ((covariance * prior) @ covariance)[levels:, levels:]
         unknown_C = spent_C == 0
         mean_C[unknown_C] = covariance_CC[unknown_C, :] = covariance_CC[:, unknown_C] = np.nan
         accuracy = {
@@ -175,6 +207,7 @@ class _Cell:
             self.followed,
             mean_C=mean_C,
             covariance_CC=covariance_CC,
+            prior_CC=prior_CC,
             accuracy=accuracy,
         )
 

@@ -165,10 +165,10 @@ def audit_scalars(audit: ChannelAudit) -> dict[str, float]:
         for channel in dict.fromkeys(channel for _, channel in credits.sources):
             known = credits.together(source for source in credits.sources if source[1] == channel)
             if known is not None:
-                means.setdefault(f"gain/{channel}/{domain}", []).append(100 * known[0])
+                means.setdefault(f"gain/{channel}/{domain}", []).append(100 * known.mean)
         for teacher, channel in credits.sources[:SCALAR_SOURCES] if place < SCALAR_CELLS else ():
             known = credits.together([(teacher, channel)])
             if known is not None:
                 name = {"": "_alone", OTHERS: "_others"}.get(teacher, teacher)
-                found[f"gain/{channel}/{name}/{student}/{domain}"] = 100 * known[0]
+                found[f"gain/{channel}/{name}/{student}/{domain}"] = 100 * known.mean
     return {tag: fmean(values) for tag, values in means.items()} | found

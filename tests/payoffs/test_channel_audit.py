@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from league.payoffs.channel_audit import OTHERS, REACH, SOURCES, WINDOW, ChannelAudit, Paid
+from league.payoffs.channel_audit import OTHERS, REACH, SOURCES, WINDOW, ChannelAudit, Paid, mean_credit
 from league.payoffs.met_problems import MetProblems
 from league.types import Problem
 
@@ -78,10 +78,23 @@ def test_channels_that_always_spend_together_share_a_sum() -> None:
     found = audit.credits()["s", "d"]
     assert found.mean_C[0] == pytest.approx(found.mean_C[1])
     known = found.together([WORKED, LESSONS])
-    assert known is not None and known[0] == pytest.approx(0.5, abs=0.02) and known[1] < 0.05
+    assert known is not None and known.mean == pytest.approx(0.5, abs=0.02) and known.deviation < 0.05
     # the difference b₁ − b₂ keeps its prior, of variance 2·REACH²
     assert found.covariance_CC[0, 0] - found.covariance_CC[0, 1] == pytest.approx(REACH**2)
     assert found.entangled(WORKED) == (LESSONS,) and found.entangled(LESSONS) == (WORKED,)
+
+
+def test_the_variance_has_two_parts() -> None:
+    """By hand, as in the first test: P = [[161, 80], [80, 84]], Λ = diag(1, 4), so the prior's part of Var b is
+    (80² · 1 + 161² · 4) / 7124². Of many students' mean, the other part vanishes.
+    """
+    audit = told(told(ChannelAudit(), 8, 20).paid("s", "d", WORKED, Paid(1000.0, 2000.0, 5)), 14, 20)
+    credit = audit.credits()["s", "d"].together([WORKED])
+    assert credit is not None and credit.deviation**2 == pytest.approx(161 / 7124)
+    assert credit.by_prior == pytest.approx((80**2 + 4 * 161**2) / 7124**2)
+    mean = mean_credit([credit] * 10_000)
+    assert (mean.mean, mean.by_prior) == (pytest.approx(credit.mean), pytest.approx(credit.by_prior))
+    assert mean.by_chance == pytest.approx(credit.by_chance / 10_000)
 
 
 def test_channels_that_spend_in_turns_are_told_apart() -> None:

@@ -72,7 +72,8 @@ def test_the_rows_have_the_credit_in_points() -> None:
 
 
 def test_matrices_are_means_over_students() -> None:
-    """Two students with the same credit: the same mean, an interval narrower by √2."""
+    """Two students with the same credit: the same mean; half of the variance by chance, all of that by the prior."""
+    by_prior = (80**2 + 4 * 161**2) / 7124**2
     view = channel_audit(state_of(audit_of()))
     assert view is not None
     for matrix, name in ((view.channels, "worked replies"), (view.teachers, "exp")):
@@ -80,7 +81,7 @@ def test_matrices_are_means_over_students() -> None:
         cell = matrix.estimate(0, 0)
         assert cell is not None and cell.n == 2 and cell.low is not None
         assert cell.value == pytest.approx(100 * CREDIT)
-        assert cell.value - cell.low == pytest.approx(195.9964 * DEVIATION / 2**0.5)
+        assert cell.value - cell.low == pytest.approx(195.9964 * ((DEVIATION**2 + by_prior) / 2) ** 0.5)
 
 
 def test_own_practice_is_shown_but_is_not_teaching() -> None:

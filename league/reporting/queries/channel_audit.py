@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from league.payoffs.channel_audit import OTHERS, ChannelAudit, Credits
+from league.payoffs.channel_audit import OTHERS, ChannelAudit, Credit, Credits, mean_credit
 from league.payoffs.channel_gains import Source
 from league.reporting.queries.estimates import Z, as_arrays, proportion
 from league.reporting.views import Estimate, Matrix, Rise, Taught, TeachingAudit
@@ -26,6 +26,8 @@ def channel_audit(state: Mapping[str, Any]) -> TeachingAudit | None:
         return None
     audit = ChannelAudit.from_json(stored)
     known = {key: credits for key, credits in audit.credits().items() if credits.sources}
+    channels = _matrix(known, "channel", lambda source: channel_name(source[1]))
+    teachers = _matrix(known, "teacher", lambda source: teacher_name(source[0]))
     return TeachingAudit(
         taught=tuple(
             _taught(student, domain, credits, at)
@@ -33,8 +35,8 @@ def channel_audit(state: Mapping[str, Any]) -> TeachingAudit | None:
             for at in range(len(credits.sources))
         ),
         rises=tuple(_rise(student, domain, credits) for (student, domain), credits in known.items()),
-        channels=_matrix(known, "channel", lambda source: channel_name(source[1])),
-        teachers=_matrix(known, "teacher", lambda source: teacher_name(source[0])),
+        channels=channels,
+        teachers=teachers,
         complete=audit.complete,
     )
 
@@ -55,18 +57,18 @@ def taught_so_far(state: Mapping[str, Any]) -> dict[str, Estimate]:
 def mean_of(found: Iterable[Credits], chosen: Collection[Source]) -> Estimate | None:
     """The sum over the chosen sources, in points, mean over those cells where it is known; None where it is in none.
 
-    Cells of different students and domains are independent given the data. `n` counts them.
+    `n` counts them.
     """
     sums = [credits.together(chosen) for credits in found]
     known = [each for each in sums if each is not None]
     if not known:
         return None
-    value = sum(mean for mean, _ in known) / len(known)
-    return _points(value, sum(deviation**2 for _, deviation in known) ** 0.5 / len(known), len(known))
+    return _points(mean_credit(known), len(known))
 
 
-def _points(mean: float, deviation: float, n: int = 0) -> Estimate:
-    return Estimate(100 * mean, 100 * (mean - Z * deviation), 100 * (mean + Z * deviation), n)
+def _points(credit: Credit, n: int = 0) -> Estimate:
+    half = Z * credit.deviation
+    return Estimate(100 * credit.mean, 100 * (credit.mean - half), 100 * (credit.mean + half), n)
 
 
 def teacher_name(teacher: str) -> str:
@@ -90,8 +92,8 @@ def _taught(student: str, domain: str, credits: Credits, at: int) -> Taught:
         sampled=round(paid.sampled),
         trained=round(paid.trained),
         samples=paid.samples,
-        credit=None if known is None else _points(*known),
-        per_thousand=None if known is None else 100 * known[0] / (followed / 1000.0),
+        credit=None if known is None else _points(known),
+        per_thousand=None if known is None else 100 * known.mean / (followed / 1000.0),
         entangled=tuple(_named(other) for other in credits.entangled(source)),
     )
 
@@ -110,7 +112,7 @@ def _rise(student: str, domain: str, credits: Credits) -> Rise:
         kind=kinds[-1] if kinds else "",
         first=proportion(first[0], round(first[1])),
         last=proportion(last[0], round(last[1])),
-        credited=None if together is None else _points(*together),
+        credited=None if together is None else _points(together),
     )
 
 
@@ -120,7 +122,7 @@ def _matrix(known: Known, axis: str, name: Callable[[Source], str]) -> Matrix:
     by_domain: dict[str, list[Credits]] = {}
     for (_, domain), credits in known.items():
         by_domain.setdefault(domain, []).append(credits)
-        for source in credits.sources:
+        for source in sorted(credits.sources, key=lambda source: not source[0]):
             rows.setdefault(name(source), set()).add(source)
     cols = list(by_domain)
     cells = [[mean_of(by_domain[domain], chosen) for domain in cols] for chosen in rows.values()]
@@ -135,6 +137,8 @@ def _matrix(known: Known, axis: str, name: Callable[[Source], str]) -> Matrix:
         low=low_RC,
         high=high_RC,
         n=n_RC,
+        # a cell that is mostly uncertainty is pale
+        reach=float(np.nanmax([10.0, *np.abs(values_RC).flat, *((high_RC - low_RC) / 2).flat])),
         row_axis=axis,
         col_axis="domain",
     )
