@@ -1,4 +1,4 @@
-"""What each channel of teaching caused in a run: how much held-out accuracy is credited to it, with its interval.
+"""What each channel of teaching caused in a run: held-out accuracy credited to it.
 
 Unlike `channel_gains`, which steers the next tokens and forgets, this regression forgets nothing. For one student in
 one domain, over all rounds r in which it answered held-out problems of kind k (in training, or in exams):
@@ -36,11 +36,14 @@ LEVEL, LEVEL_DEVIATION = 0.5, 1.0
 WINDOW = 20
 """The first and the last accuracy are those of whole rounds with at least so many answers."""
 SOURCES = 24
-"""Sources of one student in one domain that are told apart. Later teachers are booked together, under `OTHERS`."""
+"""Sources of one student in one domain that are told apart.
+
+Later teachers are booked together, under `OTHERS`.
+"""
 OTHERS = "*"
 """Stands for the teachers beyond `SOURCES`; no agent can have this name."""
 ENTANGLED, UNSURE = -0.7, 0.05
-"""Credits are hardly told apart: their posterior correlation is below this, and each one's deviation above that."""
+"""Credits are hardly told apart below this posterior correlation, with both deviations above that."""
 Kind = Literal["training", "exam"]
 KINDS: tuple[Kind, ...] = ("training", "exam")
 Answers = tuple[float, float]
@@ -67,13 +70,13 @@ class Paid:
 
 @dataclass(frozen=True)
 class Credit:
-    """What some sources caused together: posterior mean and variance of the sum, the variance in two parts."""
+    """What some sources caused together: mean and variance of the posterior of the sum."""
 
     mean: float
     by_chance: float
     """Variance that comes from chance in the answers: independent between students."""
     by_prior: float
-    """Variance that comes from what the answers cannot tell, where the prior decides: alike for all students."""
+    """Variance where the answers cannot tell and the prior decides: alike for all students."""
 
     @property
     def deviation(self) -> float:
@@ -106,8 +109,10 @@ class Credits:
     covariance_CC: FloatArray
     """NaN in the same rows and columns."""
     prior_CC: FloatArray
-    """The part of the covariance that comes from the prior: P⁻¹ Λ P⁻¹, with P the posterior's and Λ the prior's
-    precision. What remains, P⁻¹ (P − Λ) P⁻¹, is the sampling variance of the mean."""
+    """The part of the covariance that comes from the prior.
+
+    P⁻¹ Λ P⁻¹, with P the posterior's and Λ the prior's precision; the rest is the sampling variance of the mean.
+    """
     accuracy: Mapping[Kind, tuple[Answers, Answers]]
     """Kind → the first and the last answers; without kinds that were never answered."""
 
@@ -250,7 +255,10 @@ class ChannelAudit:
 
     # ------------------------------------------------------------------------------------------------ storage
     def to_json(self) -> dict[str, Any]:
-        """`complete`, and `cells`: student, domain, sources with what they spent, sums, first and last answers."""
+        """`complete`, and `cells`.
+
+        A cell is student, domain, sources with what they spent, gram, moment, first and last answers.
+        """
         return {
             "complete": self.complete,
             "cells": [

@@ -1,4 +1,4 @@
-"""Training problems that were played, so that an answer can be known to be the first one. Kept as ranges of indices."""
+"""Training problems that were played: a second answer to one is not held out."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping

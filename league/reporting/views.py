@@ -214,7 +214,7 @@ class TeachingInteraction:
 
 @dataclass(frozen=True, kw_only=True)
 class Taught:
-    """What one teacher taught one student in one domain through one channel, and what is credited to it."""
+    """What one teacher taught one student in one domain through one channel, and what that caused."""
 
     teacher: str
     """"" where the student learned by itself."""
@@ -226,21 +226,21 @@ class Taught:
     trained: int
     samples: int
     credit: Estimate | None
-    """Rise of held-out unaided accuracy, in percentage points. None: no answer has followed these tokens."""
+    """Rise of held-out accuracy, in percentage points; None where no answer has followed these tokens."""
     per_thousand: float | None
     """The same, per thousand tokens sampled or trained on."""
     entangled: tuple[str, ...] = ()
-    """What it is hardly told apart from; `credit` is wide, and only their sum is known."""
+    """What it is hardly told apart from: `credit` is wide, and only their sum is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rise:
-    """How one student's held-out unaided accuracy in one domain moved, and how much of that is credited to channels."""
+    """How one student's held-out unaided accuracy in one domain moved, and what channels are credited."""
 
     student: str
     domain: str
     kind: str
-    """"training" (fresh problems, sampled) or "exam" (validation problems, greedy): where there are more answers."""
+    """The kind with more answers: "training" (fresh, sampled) or "exam" (validation, greedy)."""
     first: Estimate | None
     """Fractions, as the next one."""
     last: Estimate | None

@@ -18,7 +18,7 @@ def state() -> LeagueState:
         version.agent: Member(version.agent, role, version=version, trains=True, hyper=Hyper(0.1))
         for version, role in ((ADA, "student"), (EXPERT, "expert"))
     }
-    return LeagueState(Population(members))
+    return LeagueState(Population(members, {}))
 
 
 def played(*indices: int, purpose: str = "train") -> tuple[Episode, Score]:
@@ -27,7 +27,7 @@ def played(*indices: int, purpose: str = "train") -> tuple[Episode, Score]:
     seats = {"teacher": EXPERT, "student": ADA}
     match = Match("m", "worked", round=1, seats=seats, problems=problems, seed=0, purpose=purpose)  # type: ignore[arg-type]
     unaided = tuple(UnaidedAnswers(seat, "sums", 2.0, 2) for seat in seats for _ in indices)
-    return Episode(match, ()), Score({}, {}, (), unaided=unaided)
+    return Episode(match, []), Score({}, {}, (), unaided=unaided)
 
 
 def answers(audit: ChannelAudit) -> float:

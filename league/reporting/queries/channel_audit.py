@@ -1,6 +1,6 @@
-"""What teaching caused, from a run's state: every channel, who rose, and two matrices. Needs no pandas.
+"""What teaching caused, from a run's state: every channel, who rose, and two matrices.
 
-A run of a version that did not audit was not measured: None, never 0.
+Needs no pandas. A run of a version that did not audit was not measured: None, never 0.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -55,9 +55,9 @@ def taught_so_far(state: Mapping[str, Any]) -> dict[str, Estimate]:
 
 
 def mean_of(found: Iterable[Credits], chosen: Collection[Source]) -> Estimate | None:
-    """The sum over the chosen sources, in points, mean over those cells where it is known; None where it is in none.
+    """Mean over cells of the sum over the chosen sources, in points.
 
-    `n` counts them.
+    Over those cells where it is known, which `n` counts; None where it is in none.
     """
     sums = [credits.together(chosen) for credits in found]
     known = [each for each in sums if each is not None]

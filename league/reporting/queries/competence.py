@@ -1,6 +1,6 @@
-"""How good every live agent is alone in each domain, as the league believes it now: the counts that gate its teaching.
+"""How good every live agent is alone in each domain, as the league believes it now.
 
-Not an exam: old answers fade, and training answers are among them. A run of a version that did not count is unknown.
+These counts gate its teaching. Not an exam: old answers fade, and training answers are among them. A run of a version that did not count is unknown.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ ONE_SIDED = 0.975
 
 
 def competence_matrix(state: Mapping[str, Any]) -> Matrix | None:
-    """Live agents × domains: posterior mean of accuracy with its 95% interval. None where nothing was counted."""
+    """Live agents × domains: posterior mean of accuracy with its 95% interval.
+
+    None where nothing was counted.
+    """
     stored = state.get("competence")
     live = [Version.parse(member["version"]) for member in state.get("population", {}).get("members", ())]
     if not stored or not live:
