@@ -122,8 +122,9 @@ def _matrix(known: Known, axis: str, name: Callable[[Source], str]) -> Matrix:
     by_domain: dict[str, list[Credits]] = {}
     for (_, domain), credits in known.items():
         by_domain.setdefault(domain, []).append(credits)
-        for source in sorted(credits.sources, key=lambda source: not source[0]):
-            rows.setdefault(name(source), set()).add(source)
+    every = dict.fromkeys(source for credits in known.values() for source in credits.sources)
+    for source in sorted(every, key=lambda source: not source[0]):  # what nobody taught comes last
+        rows.setdefault(name(source), set()).add(source)
     cols = list(by_domain)
     cells = [[mean_of(by_domain[domain], chosen) for domain in cols] for chosen in rows.values()]
     values_RC, low_RC, high_RC, n_RC = as_arrays(cells) if cells else (np.zeros((0, len(cols))),) * 4

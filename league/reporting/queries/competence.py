@@ -1,6 +1,7 @@
 """How good every live agent is alone in each domain, as the league believes it now.
 
-These counts gate its teaching. Not an exam: old answers fade, and training answers are among them. A run of a version that did not count is unknown.
+These counts gate its teaching. Not an exam: old answers fade, and training answers are among them. A run of a version
+that did not count is unknown.
 """
 
 from collections.abc import Mapping
