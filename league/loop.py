@@ -21,7 +21,7 @@ from league.preflight.checks import Prepared, prepare
 from league.rollouts import play
 from league.rollouts.readings import read_likelihoods
 from league.round.commit import commit
-from league.round.competence import examined, handed_on
+from league.round.competence import audit_scalars, examined, handed_on
 from league.round.evolve import evolve
 from league.round.guard import guard
 from league.round.learn import learn
@@ -178,7 +178,9 @@ def _measure(league: League, state: LeagueState, draft: RoundDraft, ends: bool) 
         exams["start"] = found.to_json()
     if ends:
         exams["end"] = found.to_json()
-    return replace(examined(state.counted(draft.number, found.matches), found.exams), exams=exams)
+    state = examined(state.counted(draft.number, found.matches), found.exams)
+    draft.scalars |= audit_scalars(state.audit)
+    return replace(state, exams=exams)
 
 
 def _commit_and_report(league: League, state: LeagueState, draft: RoundDraft, audience: Audience) -> LeagueState:

@@ -93,9 +93,12 @@ def payoffs(
     ] = "agent",
     as_json: Json = False,
 ) -> None:
-    """Win rates, teaching gains and joint returns between agents, with intervals and counts."""
+    """Win rates, teaching gains and joint returns between agents, and what teaching caused."""
     from league.errors import UserError, nearest
+    from league.reporting.queries.channel_audit import channel_audit
+    from league.reporting.queries.competence import competence_matrix
     from league.reporting.queries.payoff_matrices import contest_matrix, pair_matrix, teaching_interaction
+    from league.reporting.text.channel_audit import audit_json, audit_tables
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
@@ -109,11 +112,17 @@ def payoffs(
             for relation, name in shown
         ]
         interactions = {name: teaching_interaction(reader, name) for relation, name in shown if relation == "teaching"}
+        state = reader.state() if task is None else {}
+    audit, competence = channel_audit(state), competence_matrix(state)
     if as_json:
         rows = []
         for (relation, name), matrix in zip(shown, matrices, strict=True):
             more = {"interaction": _interaction(interactions[name])} if relation == "teaching" else {}
             rows.append({"task": name, "relation": relation, **_matrix(matrix), **more})
+        if audit is not None:
+            rows.append({"task": None, "relation": "audit", **_matrix(audit.channels), "audit": audit_json(audit)})
+        if competence is not None:
+            rows.append({"task": None, "relation": "competence", **_matrix(competence)})
         _json(rows)
         return
     from league.reporting.text.tables import interaction_line, matrix_table
@@ -124,6 +133,10 @@ def payoffs(
             _print(interaction_line(interaction))
     if not matrices:
         typer.echo("no match has been counted yet")
+    if competence is not None:
+        _print(matrix_table(competence))
+    if state:
+        _print(audit_tables(audit))
 
 
 def cycles(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from league.reporting.queries import cycles, history, payoff_matrices, run_status, teaching_gains
+from league.reporting.queries.channel_audit import channel_audit
+from league.reporting.queries.competence import competence_matrix
 from league.reporting.queries.exam_results import accuracy_matrix, gains, overall_gain
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix, Report, TeachingInteraction
@@ -39,6 +41,7 @@ def build_report(reader: RunReader) -> Report:
         teaching_held_out=teaching.get("held_out_end"),
         teaching_gain=teaching.get("live_change"),
         interactions=interactions(reader),
+        audit=channel_audit(state),
         matrices=matrices(reader),
         ladder=run_status.ladder(reader),
         rating_history=history.rating_panels(reader),
@@ -58,11 +61,13 @@ def build_report(reader: RunReader) -> Report:
 
 def matrices(reader: RunReader) -> list[Matrix]:
     """Every matrix of a run that has something in it, the most telling first."""
+    state = reader.state()
     found = [
         teaching_gains.teaching_matrix(reader),
         teaching_gains.teaching_matrix(reader, "shuffled"),
         accuracy_matrix(reader, "end"),
         accuracy_matrix(reader, "start"),
+        competence_matrix(state),
         *(
             payoff_matrices.contest_matrix(reader, task, by)
             for task in payoff_matrices.tasks_with(reader, "contest")
@@ -113,7 +118,9 @@ def board_figures(reader: RunReader) -> Iterator[tuple[str, "Figure"]]:
     from league.reporting.figures.style import Palette
 
     palette = Palette(run_status.agents_in_order(reader))
-    for matrix in matrices(reader):
+    audit = channel_audit(reader.state())
+    caused = [] if audit is None else [matrix for matrix in (audit.channels, audit.teachers) if matrix.rows]
+    for matrix in [*caused, *matrices(reader)]:
         yield f"payoffs/{_tag(matrix.key)}", heatmap(matrix)
     for panel in (*history.learning_curves(reader), *history.teaching_curves(reader)):
         yield f"learning/{_tag(panel.title)}", curves.lines(panel, palette)

@@ -30,6 +30,7 @@ LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
         "teaching gain Δ in evaluation": (r"delta/.*", r".*/delta"),
         "teaching: mean Δ and its part beyond a shuffled explanation": (r"teaching/delta", r"teaching/own_share"),
         "the same in log-probability": (r"teaching/delta_logprob", r"teaching/own_share_logprob"),
+        "what teaching caused, points by channel and domain": (r"gain/[^/]+/[^/]+",),
         "control and taught accuracy in training": (r".*/control_accuracy", r".*/taught_accuracy"),
         "teacher reward in training": (r".*/teacher_reward",),
         "KL to the base": (r"update/.*/kl",),

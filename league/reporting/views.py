@@ -212,6 +212,56 @@ class TeachingInteraction:
     share: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """What one teacher taught one student in one domain through one channel, and what that caused."""
+
+    teacher: str
+    """"" where the student learned by itself."""
+    student: str
+    domain: str
+    channel: str
+    sampled: int
+    """Tokens, as the next one."""
+    trained: int
+    samples: int
+    credit: Estimate | None
+    """Rise of held-out accuracy, in percentage points; None where no answer has followed these tokens."""
+    per_thousand: float | None
+    """The same, per thousand tokens sampled or trained on."""
+    entangled: tuple[str, ...] = ()
+    """What it is hardly told apart from: `credit` is wide, and only their sum is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rise:
+    """How one student's held-out unaided accuracy in one domain moved, and what channels are credited."""
+
+    student: str
+    domain: str
+    kind: str
+    """The kind with more answers: "training" (fresh, sampled) or "exam" (validation, greedy)."""
+    first: Estimate | None
+    """Fractions, as the next one."""
+    last: Estimate | None
+    credited: Estimate | None
+    """Sum over all channels, in percentage points."""
+
+
+@dataclass(frozen=True)
+class TeachingAudit:
+    """What teaching caused over a run."""
+
+    taught: tuple[Taught, ...]
+    rises: tuple[Rise, ...]
+    channels: Matrix
+    """Channel × domain: points, mean over the students."""
+    teachers: Matrix
+    """Teacher × domain: the same."""
+    complete: bool
+    """False where the run had rounds before its version audited."""
+
+
 @dataclass(frozen=True)
 class LineageEdge:
     """A version came to be: from `parents` (none for a founder) in `round`, for `reason`."""
@@ -351,6 +401,8 @@ class Status:
     """None before the first round."""
     teaching: Mapping[str, float] = field(default_factory=dict)
     """The newest means: delta and own_share (fractions), delta_logprob and own_share_logprob (nats)."""
+    taught: Mapping[str, Estimate] = field(default_factory=dict)
+    """Channel → points of held-out accuracy credited to its teachers, mean over students and domains."""
 
 
 @dataclass(frozen=True)
@@ -379,6 +431,8 @@ class Report:
     """The part of it beyond a shuffled explanation."""
     interactions: Sequence[TeachingInteraction] = ()
     """One per teaching task, over the whole run."""
+    audit: TeachingAudit | None = None
+    """None where the run's version did not audit."""
     matrices: Sequence[Matrix] = ()
     ladder: Sequence[LadderRow] = ()
     rating_history: Sequence[Panel] = ()

@@ -17,8 +17,10 @@ from league.learning.channels.gate import Gate
 from league.learning.objective import Objective
 from league.matchmaking import Mixture
 from league.model.bank import AdapterBank
+from league.payoffs.channel_audit import ChannelAudit
 from league.payoffs.channel_gains import ChannelGains
 from league.payoffs.competence import Competence
+from league.payoffs.met_problems import MetProblems
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
@@ -93,7 +95,11 @@ class LeagueState:
     competence: Competence = Competence()
     """How good everyone is alone in each domain, by answers that decide nothing but who may teach whom."""
     gains: ChannelGains = ChannelGains()
-    """What each channel did to each student's unaided accuracy, per token."""
+    """What each channel did to each student's unaided accuracy, per token: steers matches, and forgets."""
+    audit: ChannelAudit = ChannelAudit()
+    """What each channel caused on held-out problems since the run began: for people, and forgets nothing."""
+    met: MetProblems = MetProblems()
+    """Problems that training matches had: a second answer to one is not held out."""
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -138,6 +144,8 @@ class LeagueState:
             "evolution": self.evolution.to_json(),
             "competence": self.competence.to_json(),
             "channel_gains": self.gains.to_json(),
+            "channel_audit": self.audit.to_json(),
+            "met_problems": self.met.to_json(),
             "clock": dict(self.clock),
         }
 
@@ -152,6 +160,8 @@ class LeagueState:
             evolution=EvolutionHistory.from_json(data.get("evolution", {})),
             competence=Competence.from_json(data.get("competence", ())),
             gains=ChannelGains.from_json(data.get("channel_gains", ())),
+            audit=ChannelAudit.from_json(data.get("channel_audit")),
+            met=MetProblems.from_json(data.get("met_problems", {})),
             clock=dict(data.get("clock", {})),
         )
 

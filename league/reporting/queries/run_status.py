@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from league.reporting.queries.channel_audit import taught_so_far
 from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
 from league.store.reader import RunReader
@@ -58,6 +59,7 @@ def status(reader: RunReader) -> Status:
         notes=tuple(state.get("guards", {}).get("raised", ())),
         spending=spending(state) if state else None,
         teaching=newest_teaching(reader),
+        taught=taught_so_far(state),
     )
 
 

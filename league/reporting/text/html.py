@@ -10,7 +10,9 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from league.reporting.queries.channel_audit import channel_name, teacher_name
 from league.reporting.queries.estimates import difference
+from league.reporting.text.channel_audit import LATE, NOBODY, NOT_MEASURED, by_effect
 from league.reporting.text.spending import count, spending_rows
 from league.reporting.text.tables import duration
 from league.reporting.text.transcripts import caption, clean, heading, parse
@@ -37,6 +39,9 @@ def render(report: Report) -> str:
         duration=duration,
         count=count,
         rows=spending_rows,
+        teacher=teacher_name,
+        channel=channel_name,
+        by_effect=by_effect,
     )
     template = environment.from_string(
         files("league.reporting.text").joinpath("templates/report.html").read_text(encoding="utf-8")
@@ -50,6 +55,7 @@ def render(report: Report) -> str:
         verdicts=verdicts(report),
         figures=figures,
         transcripts=[parse(data) for data in report.transcripts],
+        audit_notes={"unmeasured": NOT_MEASURED, "nobody": NOBODY, "late": LATE},
         heading=heading,
         caption=caption,
     )
@@ -179,7 +185,9 @@ def figures_of(report: Report) -> dict[str, list["Figure"]]:
 
     palette = Palette(report.agents)
     ladders = dict.fromkeys(row.ladder for row in report.ladder)
+    audit = [] if report.audit is None else [report.audit.channels, report.audit.teachers]
     return {
+        "audit": [heatmaps.heatmap(matrix, PAGE) for matrix in audit if matrix.rows],
         "matrices": [heatmaps.heatmap(matrix, PAGE) for matrix in report.matrices],
         "curves": [curves.line_grid(report.curves, palette, WIDE)] if report.curves else [],
         "ladders": [

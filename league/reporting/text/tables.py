@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from league.reporting.queries.channel_audit import channel_name
 from league.reporting.text.spending import spending_line
 from league.reporting.text.transcripts import clean
 from league.reporting.views import (
@@ -32,7 +33,7 @@ BETTER, WORSE, UNSURE = "bold blue", "bold red", ""
 """Blue and red, as in the heat maps: red and green look alike to many."""
 
 
-def _table(*columns: tuple[str, str]) -> Table:
+def new_table(*columns: tuple[str, str]) -> Table:
     """A table whose columns are (header, "left" | "right")."""
     table = Table(box=box.SIMPLE_HEAD)
     for header, side in columns:
@@ -42,7 +43,7 @@ def _table(*columns: tuple[str, str]) -> Table:
     return table
 
 
-def _titled(title: str, table: Table, note: str | None = None) -> Group:
+def titled(title: str, table: Table, note: str | None = None) -> Group:
     """The title above and the note below, as wide as the terminal rather than the table."""
     below = [Text(f"  {note}\n", style="dim")] if note else []
     return Group(Text(clean(title), style="bold"), table, *below)
@@ -94,7 +95,7 @@ def status_table(view: Status) -> RenderableType:
     columns = {
         "agent": "left", "role": "left", "step": "right", "games": "right", "rating": "right", "accuracy": "right",
     }  # fmt: skip
-    table = _table(*columns.items())
+    table = new_table(*columns.items())
     for agent in view.agents:
         rating = "" if agent.rating is None else f"{agent.rating.value:.1f}"
         if agent.rating is not None and agent.rating.low is not None and agent.rating.high is not None:
@@ -102,7 +103,8 @@ def status_table(view: Status) -> RenderableType:
         table.add_row(
             text(agent.name), text(agent.role), str(agent.step), str(agent.games), rating, percent(agent.accuracy)
         )
-    below = [] if view.spending is None else [Text(f"  {spending_line(view.spending)}", style="dim", overflow="fold")]
+    lines = [taught_line(view.taught), "" if view.spending is None else spending_line(view.spending)]
+    below = [Text(f"  {line}", style="dim", overflow="fold") for line in lines if line]
     notes = (text(f"! {note}", "yellow") for note in view.notes)
     return Group(head, table, *below, *_teaching_lines(view.teaching), *notes)
 
@@ -119,6 +121,19 @@ def _teaching_lines(means: Mapping[str, float]) -> Iterator[Text]:
             yield text(f"teaching: {', '.join(shown)} {unit}")
 
 
+def taught_line(taught: Mapping[str, Estimate]) -> str:
+    """`taught: +12.3 ± 4.0 points by worked replies, …`, the largest first; "" when nobody was."""
+    ordered = sorted(taught.items(), key=lambda item: -abs(item[1].value))
+    parts = [f"{found.value:+.1f}{_half(found)} points by {channel_name(name)}" for name, found in ordered]
+    return f"taught: {', '.join(parts)}" if parts else ""
+
+
+def _half(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f" ± {(estimate.high - estimate.low) / 2:.1f}"
+
+
 def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
     """A payoff matrix with intervals while it fits `width` characters.
 
@@ -130,13 +145,13 @@ def matrix_table(view: Matrix, width: int | None = None) -> RenderableType:
         return _pairs(view)
     coloured = view.scale in ("signed", "winrate", "points") and view.low is not None
     known = f"blue/red: the 95% interval leaves out {'1/2' if view.scale == 'winrate' else '0'}" if coloured else None
-    table = _table((f"{view.row_axis} \\ {view.col_axis}", "left"))
+    table = new_table((f"{view.row_axis} \\ {view.col_axis}", "left"))
     for name in view.cols:
         table.add_column(text(name), justify="right", overflow="fold", max_width=min(room, 16))
     with_interval = view.low is not None and room >= 10
     for r, name in enumerate(view.rows):
         table.add_row(text(name), *(_cell(view, r, c, with_interval) for c in range(len(view.cols))))
-    return _titled(f"{view.title} ({view.unit})", table, known)
+    return titled(f"{view.title} ({view.unit})", table, known)
 
 
 def _cell(view: Matrix, row: int, col: int, with_interval: bool) -> Text:
@@ -167,11 +182,11 @@ def _pairs(view: Matrix) -> RenderableType:
     ]
     cells.sort(key=lambda cell: (not cell[1], -cell[0]))
     more = f"{len(cells) - 40} more pairs: use --json, or a wider terminal" if len(cells) > 40 else None
-    table = _table((view.row_axis, "left"), (view.col_axis, "left"), (view.unit, "right"), ("n", "right"))
+    table = new_table((view.row_axis, "left"), (view.col_axis, "left"), (view.unit, "right"), ("n", "right"))
     kind = {"points": "points", "count": "plain"}.get(view.scale, "percent")
     for _, _, row, col, found in cells[:40]:
         table.add_row(text(row), text(col), interval(found, kind, view.centre), str(found.n) if found.n else "")
-    return _titled(f"{view.title} ({view.unit})", table, more)
+    return titled(f"{view.title} ({view.unit})", table, more)
 
 
 def interaction_line(view: TeachingInteraction) -> RenderableType:
@@ -193,12 +208,12 @@ def ladder_table(rows: Sequence[LadderRow]) -> RenderableType:
 
 def _one_ladder(name: str, rows: Sequence[LadderRow]) -> Group:
     columns = {"": "right", "agent": "left", "role": "left", "rating": "right", "± 2σ": "right", "games": "right"}
-    table = _table(*columns.items())
+    table = new_table(*columns.items())
     for place, row in enumerate(sorted(rows, key=lambda r: -r.mu), 1):
         table.add_row(
             str(place), text(row.name), text(row.role), f"{row.mu:.2f}", f"{2 * row.sigma:.2f}", str(row.games)
         )
-    return _titled(f"Ladder: {name} (TrueSkill)", table)
+    return titled(f"Ladder: {name} (TrueSkill)", table)
 
 
 def lineage_view(edges: Sequence[LineageEdge], all_updates: bool = False) -> RenderableType:
@@ -242,11 +257,11 @@ def _fold(edges: Sequence[LineageEdge]) -> list[LineageEdge]:
 def comparison_table(rows: Sequence[Comparison], first: str, second: str) -> RenderableType:
     """Two runs side by side per domain; the difference is first − second in percentage points."""
     columns = (("domain", "left"), (clean(first), "right"), (clean(second), "right"), ("difference", "right"))
-    table = _table(*columns)
+    table = new_table(*columns)
     for row in rows:
         table.add_row(text(row.domain), interval(row.first), interval(row.second), _points(row.difference))
     note = "difference in percentage points; blue: the first is better, red: the second"
-    return _titled("Held-out accuracy, 95% intervals", table, note)
+    return titled("Held-out accuracy, 95% intervals", table, note)
 
 
 def _points(estimate: Estimate | None) -> Text:
