@@ -285,7 +285,9 @@ class ChannelsConfig(Section):
     """Of worked replies and lessons, which are learned as texts, in steps of their own."""
     batch: Positive = 8
     """Their samples per optimizer step."""
-    confidence: Chance = 0.9
+    epochs: Positive = 1
+    """Times that each of a round's worked replies and lessons is learned."""
+    confidence: Chance = 0.8
     """One-sided, of the bounds by which one player is surely better than another."""
     half_life: Annotated[float, Field(gt=0, le=1e6)] = 4.0
     """Rounds after which an agent's earlier answers count half."""

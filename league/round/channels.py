@@ -5,13 +5,15 @@ replies to be learned as texts.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from league.learning.advantages import domain_of
 from league.learning.alarms import UNAIDED
 from league.learning.channels.distillation import distillation_samples
-from league.learning.channels.examples import useful_examples
+from league.learning.channels.examples import Encode, useful_examples
 from league.learning.channels.gate import teachers_of
 from league.learning.channels.lessons import lesson_samples
+from league.learning.channels.waiting import WaitingReply
 from league.learning.channels.worked_replies import worked_reply_samples
 from league.population import Population
 from league.rollouts import with_instructions
@@ -63,14 +65,18 @@ def _unaided_replies(
 def texts(
     league: League,
     state: LeagueState,
+    number: int,
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
-) -> Iterator[Sample]:
-    """Replies that are learned as texts: worked replies and lessons; nothing with both channels off."""
+) -> tuple[LeagueState, list[Sample]]:
+    """Replies that are learned as texts: worked replies, those that waited for the gate, and lessons.
+
+    Returns (state with who waits now, samples); nothing with both channels off.
+    """
     channels = league.config.learning.channels
     if league.bank is None or (channels.worked_replies is None and channels.lessons is None):
-        return
-    base, players = league.bank.base, state.players()
+        return state, []
+    base, players, gate = league.bank.base, state.players(), league.gate(state)
 
     def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
         return base.encode(with_instructions(prompt, players[agent].system))
@@ -79,10 +85,39 @@ def texts(
         return (*base.tokenizer.encode(text, add_special_tokens=False), int(base.tokenizer.eos_token_id))
 
     found = list(useful_examples(episodes, scores, state.population.trainable()))
+    samples: list[Sample] = []
     if channels.worked_replies is not None:
-        yield from worked_reply_samples(found, channels.worked_replies, league.gate(state), encode, encode_reply)
+        ready, held = worked_reply_samples(found, channels.worked_replies, gate, encode, encode_reply)
+        live = state.population.live()
+        learners = {name: live[name] for name in state.population.trainable()}
+        released, waiting = state.waiting.released(gate, learners, live)
+        for row, strength in released:
+            weight = channels.worked_replies.weight * strength * row.weight
+            samples.append(_waited(league, row, weight, encode))
+        samples += ready
+        state = replace(state, waiting=waiting.held(held, number))
     if channels.lessons is not None:
-        yield from lesson_samples(found, channels.lessons, encode)
+        samples += lesson_samples(found, channels.lessons, encode)
+    return state, samples
+
+
+def _waited(league: League, row: WaitingReply, weight: float, encode: Encode) -> Sample:
+    """A reply that waited, on the learner's prompt of today."""
+    domain = league.domains[row.domain]
+    split, _, index = row.problem.removeprefix(f"{row.domain}/").partition("/")
+    prompt = domain.prompt(domain.problem("train", int(index)))
+    assert split == "train", "only training problems are learned from"
+    return Sample(
+        agent=row.learner,
+        prompt_tokens=encode(row.learner, prompt),
+        tokens=row.tokens,
+        logprobs=(),
+        advantage=weight,
+        channel="worked_replies",
+        teacher=row.teacher,
+        domain=row.domain,
+        problem=row.problem,
+    )
 
 
 def rescue_rate(episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:

@@ -34,7 +34,7 @@ def learn(
     samples, flat = _samples(league, state.population, draft, episodes, scores)
     channels = league.config.learning.channels
     own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
-    learned_texts = list(texts(league, state, episodes, scores))
+    state, learned_texts = texts(league, state, draft.number, episodes, scores)
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
@@ -120,6 +120,7 @@ def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) 
         draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
 
     bank = league.bank
+    by_agent = {agent: own * channels.epochs for agent, own in by_agent.items()}
     longest = max((len(own) for own in by_agent.values()), default=0)
     for start in range(0, longest if bank is not None else 0, channels.batch):
         assert bank is not None

@@ -14,6 +14,7 @@ from league.errors import LeagueError
 from league.learning.accounting import ModelSize, Spent, model_size
 from league.learning.advantages import Credit
 from league.learning.channels.gate import Gate
+from league.learning.channels.waiting import WaitingReplies
 from league.learning.objective import Objective
 from league.matchmaking import Mixture
 from league.model.bank import AdapterBank
@@ -100,6 +101,8 @@ class LeagueState:
     """What each channel caused on held-out problems since the run began: for people, and forgets nothing."""
     met: MetProblems = MetProblems()
     """Problems that training matches had: a second answer to one is not held out."""
+    waiting: WaitingReplies = WaitingReplies()
+    """Worked replies that the gate has held back so far."""
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -144,6 +147,7 @@ class LeagueState:
             "evolution": self.evolution.to_json(),
             "competence": self.competence.to_json(),
             "channel_gains": self.gains.to_json(),
+            "waiting_replies": self.waiting.to_json(),
             "channel_audit": self.audit.to_json(),
             "met_problems": self.met.to_json(),
             "clock": dict(self.clock),
@@ -160,6 +164,7 @@ class LeagueState:
             evolution=EvolutionHistory.from_json(data.get("evolution", {})),
             competence=Competence.from_json(data.get("competence", ())),
             gains=ChannelGains.from_json(data.get("channel_gains", ())),
+            waiting=WaitingReplies.from_json(data.get("waiting_replies", ())),
             audit=ChannelAudit.from_json(data.get("channel_audit")),
             met=MetProblems.from_json(data.get("met_problems", {})),
             clock=dict(data.get("clock", {})),

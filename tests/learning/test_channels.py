@@ -1,5 +1,6 @@
 """Channels of learning: each term against its formula, each gate against its bounds, each sample against its rule."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from league.learning.channels.distillation import distillation_samples, reverse_
 from league.learning.channels.examples import useful_examples
 from league.learning.channels.gate import Gate, teachers_of
 from league.learning.channels.lessons import clipped_surrogate, lesson_samples, shaped_surrogate
+from league.learning.channels.waiting import LIMIT, PATIENCE, WaitingReplies
 from league.learning.channels.worked_replies import worked_reply_samples
 from league.payoffs.competence import Competence
 from league.types import (
@@ -179,9 +181,10 @@ def test_void_replies_are_no_examples() -> None:
 
 def test_a_worked_reply_is_a_text_on_the_learners_own_prompt() -> None:
     gate = known((9, 12), (1, 12))
-    (sample,) = worked_reply_samples(
+    (sample,), held = worked_reply_samples(
         found_in(episode(), example(0, weight=0.5)), WorkedRepliesConfig(weight=2.0), gate, encode, encode_reply
     )
+    assert held == []
     assert (sample.agent, sample.prompt_tokens, sample.tokens) == ("student", (7, 1), (3, 4))
     assert sample.logprobs == () and sample.rule == "policy_gradient" and sample.sampling.temperature == 1.0
     assert (sample.channel, sample.teacher, sample.domain) == ("worked_replies", EXPERT, "sums")
@@ -190,23 +193,23 @@ def test_a_worked_reply_is_a_text_on_the_learners_own_prompt() -> None:
 
 def test_the_gate_holds_back_a_teacher_that_is_not_surely_better() -> None:
     found, shut = found_in(episode(), example(0)), known((6, 12), (5, 12))
-    assert list(worked_reply_samples(found, WorkedRepliesConfig(), shut, encode, encode_reply)) == []
-    (sample,) = worked_reply_samples(found, WorkedRepliesConfig(gate=False), shut, encode, encode_reply)
+    learned, held = worked_reply_samples(found, WorkedRepliesConfig(), shut, encode, encode_reply)
+    assert learned == [] and held == [(found[0], (3, 4))]
+    (sample,), _ = worked_reply_samples(found, WorkedRepliesConfig(gate=False), shut, encode, encode_reply)
     assert sample.advantage == 1.0
 
 
 def test_a_reply_that_was_cut_off_is_not_learned() -> None:
     found = found_in(episode(finish="length"), example(0))
-    assert (
-        list(worked_reply_samples(found, WorkedRepliesConfig(gate=False), known((9, 9), (0, 9)), encode, encode_reply))
-        == []
-    )
+    assert worked_reply_samples(
+        found, WorkedRepliesConfig(gate=False), known((9, 9), (0, 9)), encode, encode_reply
+    ) == ([], [])
 
 
 def test_the_text_of_a_remote_teacher_is_encoded_here() -> None:
     (found,) = found_in(episode(), example(0))
     remote = replace(found, reply=Reply("2", "end"))
-    (sample,) = worked_reply_samples(
+    (sample,), _ = worked_reply_samples(
         [remote], WorkedRepliesConfig(gate=False), known((9, 9), (0, 9)), encode, encode_reply
     )
     assert sample.tokens == (9, 9)
@@ -244,3 +247,42 @@ def test_distillation_waits_for_the_bridge_and_the_gate() -> None:
     assert sample.advantage == pytest.approx(2.0 * warm.strength(EXPERT, STUDENT, "sums"))
     (cold_one,) = distillation_samples(spoken, teachers, DistillationConfig(bridge=0.0, gate=False), cold)
     assert cold_one.advantage == 1.0
+
+
+# ------------------------------------------------------------------------------------------ what waits at the gate
+def waiting(number: int = 1, **changes: object) -> WaitingReplies:
+    (found,) = found_in(episode(), example(0, weight=0.5))
+    return WaitingReplies().held([(replace(found, problem="sums/train/7", **changes), (3, 4))], number)
+
+
+def test_a_reply_waits_until_its_teacher_is_surely_better() -> None:
+    live = {"student": STUDENT}
+    out, still = waiting().released(known((6, 12), (5, 12)), live, {"expert": EXPERT})
+    assert out == [] and still == waiting()
+    ((row, strength),), still = waiting().released(known((9, 12), (1, 12)), live, {"expert": EXPERT})
+    assert (row.tokens, row.problem, row.weight) == ((3, 4), "sums/train/7", 0.5) and still == WaitingReplies()
+    assert strength == known((9, 12), (1, 12)).strength(EXPERT, STUDENT, "sums")
+
+
+def test_a_teacher_that_trained_since_is_judged_as_it_is_now() -> None:
+    later = Version("expert", 9)
+    gate = Gate(Competence().add([(later, "sums", 9, 12), (STUDENT, "sums", 1, 12)]), 0.9)
+    assert len(waiting().released(gate, {"student": STUDENT}, {"expert": later})[0]) == 1
+    assert waiting().released(gate, {"student": STUDENT}, {})[0] == []
+
+
+def test_replies_of_learners_that_left_are_forgotten() -> None:
+    assert waiting().released(known((9, 12), (1, 12)), {}, {"expert": EXPERT}) == ([], WaitingReplies())
+
+
+def test_nothing_waits_twice_nor_for_ever_nor_without_bound() -> None:
+    (found,) = found_in(episode(), example(0))
+    twice = waiting().held([(replace(found, problem="sums/train/7"), (3, 4))], 2)
+    assert len(twice.rows) == 1
+    assert WaitingReplies.held(twice, [], 1 + PATIENCE).rows == ()
+    many = WaitingReplies().held([(replace(found, problem=f"sums/train/{i}"), (3, 4)) for i in range(LIMIT + 5)], 1)
+    assert [row.problem for row in many.rows] == [f"sums/train/{i}" for i in range(5, LIMIT + 5)]
+
+
+def test_what_waits_comes_back_from_json() -> None:
+    assert WaitingReplies.from_json(json.loads(json.dumps(waiting().to_json()))) == waiting()

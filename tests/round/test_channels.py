@@ -74,6 +74,28 @@ def test_a_run_stopped_in_any_round_is_the_same_run(model: Path, run: Path, tmp_
     assert run_digest(config.folder) == run_digest(run)
 
 
+def test_replies_wait_at_the_gate_across_a_stop(model: Path, tmp_path: Path) -> None:
+    """Random weights are never surely better than one another, so right replies pile up; a resumed run has the same."""
+
+    class Stopper(Nobody):
+        def round(self, league, report) -> None:
+            if report.round == 2:
+                request_stop(league.store.folder)
+
+    def gated(name: str):
+        data = every_channel(model, tmp_path / name, league__rounds=4)
+        data["learning"]["channels"] |= {"worked_replies": {}, "confidence": 0.999}
+        return parse_config(yaml.safe_dump(data), name)
+
+    once, again = gated("once"), gated("again")
+    train(prepare(once), Nobody())
+    train(prepare(again), Stopper())
+    resume(again.folder, Nobody())
+    assert run_digest(again.folder) == run_digest(once.folder)
+    with RunReader.read(once.folder) as reader:
+        assert reader.state()["waiting_replies"]
+
+
 def test_without_its_channels_a_league_sends_nothing_through_them(model: Path, tmp_path: Path) -> None:
     data = every_channel(model, tmp_path / "runs", league__rounds=2)
     del data["learning"]["channels"], data["tasks"]["worked"]

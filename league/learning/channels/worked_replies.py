@@ -10,10 +10,11 @@ Source: rejection-sampled fine-tuning (Yuan et al. 2023, arXiv 2308.01825) with 
 the bridge that on-policy distillation needs (arXiv 2605.12483: without it −1.7).
 
 Failure cases. A teacher that is seldom right gives little to learn from. A verifier that accepts right answers with
-wrong reasoning passes the reasoning on. A teacher that is not better than its student adds nothing: the gate.
+wrong reasoning passes the reasoning on. A teacher that is not better than its student adds nothing: the gate, at which
+right replies wait until it opens (league.learning.channels.waiting).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from league.config import WorkedRepliesConfig
 from league.learning.channels.examples import Encode, EncodeReply, FoundExample, text_sample
@@ -23,13 +24,17 @@ from league.types import Sample
 
 def worked_reply_samples(
     found: Iterable[FoundExample], chosen: WorkedRepliesConfig, gate: Gate, encode: Encode, encode_reply: EncodeReply
-) -> Iterator[Sample]:
-    """One sample for each worked reply of a teacher that the gate lets through."""
+) -> tuple[list[Sample], list[tuple[FoundExample, tuple[int, ...]]]]:
+    """(a sample for each worked reply that the gate lets through, those it holds back with their tokens)."""
+    learned: list[Sample] = []
+    held: list[tuple[FoundExample, tuple[int, ...]]] = []
     for each in found:
         if each.example.channel != "worked_replies":
             continue
         strength = gate.weight(each.teacher, each.learner, each.example.domain) if chosen.gate else 1.0
-        if strength > 0:
-            sample = text_sample(each, encode, encode_reply, chosen.weight * strength * each.example.weight)
-            if sample is not None:
-                yield sample
+        sample = text_sample(each, encode, encode_reply, chosen.weight * (strength or 1.0) * each.example.weight)
+        if sample is not None and strength > 0:
+            learned.append(sample)
+        elif sample is not None:
+            held.append((each, sample.tokens))
+    return learned, held

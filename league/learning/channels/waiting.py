@@ -1,0 +1,107 @@
+"""Worked replies that wait for the gate: right, and paid for, but nobody knows yet whether their teacher is better.
+
+With few answers the gate's bounds are wide, so the first right replies of a good teacher are held back. They are kept,
+the newest `LIMIT` of each student and domain, and learned when the gate opens. A reply waits at most `PATIENCE` rounds:
+a gate that stays shut that long has judged its teacher.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from league.learning.channels.examples import FoundExample
+from league.learning.channels.gate import Gate
+from league.types import Version
+
+LIMIT = 64
+PATIENCE = 20
+
+
+@dataclass(frozen=True)
+class WaitingReply:
+    """A teacher's right reply that a student has not learned."""
+
+    learner: str
+    teacher: Version
+    domain: str
+    problem: str
+    """Key of the problem that it solves."""
+    tokens: tuple[int, ...]
+    weight: float
+    since: int
+    """Round in which it was given."""
+
+
+@dataclass(frozen=True)
+class WaitingReplies:
+    """All that wait, oldest first."""
+
+    rows: tuple[WaitingReply, ...] = ()
+
+    def held(self, found: Iterable[tuple[FoundExample, tuple[int, ...]]], number: int) -> "WaitingReplies":
+        """With the replies (example, tokens) that the gate held back in round `number`; no text waits twice."""
+        rows = [row for row in self.rows if number - row.since < PATIENCE]
+        known = {(row.learner, row.problem, row.tokens) for row in rows}
+        for each, tokens in found:
+            if (key := (each.learner.agent, each.problem, tokens)) not in known:
+                known.add(key)
+                rows.append(
+                    WaitingReply(
+                        learner=each.learner.agent,
+                        teacher=each.teacher,
+                        domain=each.example.domain,
+                        problem=each.problem,
+                        tokens=tokens,
+                        weight=each.example.weight,
+                        since=number,
+                    )
+                )
+        return WaitingReplies(tuple(_newest(rows)))
+
+    def released(
+        self, gate: Gate, learners: Mapping[str, Version], teachers: Mapping[str, Version]
+    ) -> tuple[list[tuple[WaitingReply, float]], "WaitingReplies"]:
+        """(reply, the gate's strength) of those that may be learned now, and who still waits.
+
+        `learners` and `teachers` are live versions by agent: a teacher that has trained since is judged as it is now. A
+        reply whose learner has left, or trains no more, is forgotten.
+        """
+        out: list[tuple[WaitingReply, float]] = []
+        rest: list[WaitingReply] = []
+        for row in self.rows:
+            learner = learners.get(row.learner)
+            if learner is None:
+                continue
+            known = gate.competence.counts(row.teacher, row.domain)[1] > 0
+            teacher = row.teacher if known else teachers.get(row.teacher.agent, row.teacher)
+            strength = gate.weight(teacher, learner, row.domain)
+            if strength > 0:
+                out.append((row, strength))
+            else:
+                rest.append(row)
+        return out, WaitingReplies(tuple(rest))
+
+    def to_json(self) -> list[Any]:
+        """Rows [learner, teacher, domain, problem, tokens, weight, since]."""
+        return [[r.learner, str(r.teacher), r.domain, r.problem, list(r.tokens), r.weight, r.since] for r in self.rows]
+
+    @classmethod
+    def from_json(cls, data: Iterable[Any]) -> "WaitingReplies":
+        return cls(
+            tuple(
+                WaitingReply(learner, Version.parse(teacher), domain, problem, tuple(tokens), weight, since)
+                for learner, teacher, domain, problem, tokens, weight, since in data
+            )
+        )
+
+
+def _newest(rows: list[WaitingReply]) -> list[WaitingReply]:
+    """The newest LIMIT of every student and domain, in order."""
+    left: dict[tuple[str, str], int] = {}
+    kept = []
+    for row in reversed(rows):
+        key = row.learner, row.domain
+        left[key] = left.get(key, LIMIT) - 1
+        if left[key] >= 0:
+            kept.append(row)
+    return kept[::-1]
