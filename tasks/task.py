@@ -87,6 +87,14 @@ class Task(ABC):
 
     # ----------------------------------------------------------------------------------------------- problems
     @property
+    def width(self) -> int:
+        """Problems that the next match number moves on, so that the first match begins just behind a warm-up.
+
+        With less than it truly moves on, matches begin further behind.
+        """
+        return 1
+
+    @property
     def domain_names(self) -> tuple[str, ...]:
         """The domains a match may be about; one empty name where the task has none."""
         return tuple(self.domains) or ("",)

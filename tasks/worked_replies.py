@@ -66,6 +66,10 @@ class WorkedReplies(Task):
     def seats(self) -> tuple[str, ...]:
         return (TEACHER, STUDENT)
 
+    @property
+    def width(self) -> int:
+        return self.items
+
     def problems(self, split: Split, index: int, domain: str) -> tuple[Problem, ...]:
         """The M problems of match number `index`."""
         chosen = self.domains[domain]

@@ -41,7 +41,7 @@ PRACTICE = {"kind": "contest", "matches": 8, "settings": {"players": 1, "items":
 WORKED = {
     "kind": "worked_replies",
     "matches": 8,
-    "settings": {"items": 8, "answers": 1, "student_items": 2, "temperature": 0.3},
+    "settings": {"items": 8, "answers": 1, "student_items": 3, "temperature": 0.3},
 }
 TEACHING = {
     "kind": "teaching",

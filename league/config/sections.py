@@ -289,7 +289,7 @@ class ChannelsConfig(Section):
     """Times that each of a round's worked replies and lessons is learned."""
     confidence: Chance = 0.8
     """One-sided, of the bounds by which one player is surely better than another."""
-    half_life: Annotated[float, Field(gt=0, le=1e6)] = 4.0
+    half_life: Annotated[float, Field(gt=0, le=1e6)] = 8.0
     """Rounds after which an agent's earlier answers count half."""
     pasts: bool = False
     """Frozen versions may teach too: in each domain whoever has the best lower bound."""

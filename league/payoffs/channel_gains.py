@@ -1,13 +1,18 @@
-"""What each channel of teaching did to a student's unaided accuracy, per thousand tokens.
+"""What each channel of teaching does to a student's unaided accuracy, per thousand tokens.
 
 For one student in one domain, a linear model of its accuracy on problems it has not learned from:
 
     right_r / n_r = a + Σ_c g_c · X_c(r) + noise,      noise variance ¼ / n_r
 
-X_c(r) are the thousands of tokens, sampled and trained on, that channel c (a teacher and a way of learning) had spent
-before the answers of round r. Ridge regression with a prior Normal(0, `PRIOR`²) on each g_c and Normal(½, 1) on a gives
-a posterior mean and a covariance; a Thompson draw is one sample of it. Old rounds count ½^(rounds / half_life), because
-gains fall as a student saturates.
+X_c(r) are the thousands of tokens that channel c (a teacher and a way of learning) had trained before the answers of
+round r. Ridge regression with a prior Normal(0, `PRIOR`²) on each g_c and Normal(½, 1) on a gives a posterior mean and
+a covariance; a Thompson draw is one sample of it. Old rounds count ½^(rounds / half_life), because gains fall as a
+student saturates. What a token spent gains is g_c times the channel's yield, the share of its tokens that were trained
+on,
+
+    yield_c = (trained_c + ½ κ) / (trained_c + sampled_c + κ),      κ = `YIELD_TOKENS`
+
+A teacher that is seldom right yields little, and that is known long before any gain could be measured.
 
 Source: Bayesian linear bandits (Agrawal and Goyal 2013, arXiv 1209.3352), with forgetting.
 
@@ -23,8 +28,10 @@ import numpy as np
 
 from league.payoffs.matrix import FloatArray
 
-PRIOR = 0.1
-"""Standard deviation of a gain believed before any data: accuracy per thousand tokens."""
+PRIOR = 0.2
+"""Standard deviation of a gain believed before any data: accuracy per thousand tokens trained on."""
+YIELD_TOKENS = 300.0
+"""κ: tokens whose yield of one half is believed before any data."""
 NOISE = 0.25
 """Largest variance of one answer being right."""
 Source = tuple[str, str]
@@ -33,7 +40,7 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True)
 class GainEstimate:
-    """Accuracy gained per thousand tokens, its standard deviation, and the thousands of tokens spent."""
+    """Accuracy gained per thousand tokens spent, its standard deviation, and the thousands of tokens spent."""
 
     source: Source
     gain: float
@@ -46,8 +53,10 @@ class _Model:
     """The regression of one student in one domain: C sources, and the intercept in front."""
 
     sources: tuple[Source, ...] = ()
-    spent: tuple[float, ...] = ()
+    trained: tuple[float, ...] = ()
     """X_c now (C,)."""
+    sampled: tuple[float, ...] = ()
+    """Thousands of tokens (C,)."""
     precision: tuple[tuple[float, ...], ...] = ((1.0,),)
     """Σ w x xᵀ with the prior (C + 1, C + 1)."""
     moment: tuple[float, ...] = (0.5,)
@@ -58,16 +67,26 @@ class _Model:
             return self
         rows = [(*row, 0.0) for row in self.precision]
         rows.append((*(0.0,) * len(self.moment), PRIOR**-2))
-        return _Model((*self.sources, source), (*self.spent, 0.0), tuple(rows), (*self.moment, 0.0))
+        return _Model(
+            (*self.sources, source), (*self.trained, 0.0), (*self.sampled, 0.0), tuple(rows), (*self.moment, 0.0)
+        )
 
-    def paid(self, source: Source, thousands: float) -> "_Model":
+    def paid(self, source: Source, sampled: float, trained: float) -> "_Model":
         model = self.with_source(source)
         place = model.sources.index(source)
-        spent = (*model.spent[:place], model.spent[place] + thousands, *model.spent[place + 1 :])
-        return replace(model, spent=spent)
+        return replace(
+            model,
+            trained=_with_more(model.trained, place, trained / 1000.0),
+            sampled=_with_more(model.sampled, place, sampled / 1000.0),
+        )
+
+    def yields(self) -> FloatArray:
+        """Share of each source's tokens that were trained on (C,)."""
+        believed, trained_C = YIELD_TOKENS / 1000.0, np.array(self.trained)
+        return np.asarray((trained_C + believed / 2) / (trained_C + np.array(self.sampled) + believed))
 
     def observed(self, right: float, n: float) -> "_Model":
-        x_C = np.array([1.0, *self.spent])
+        x_C = np.array([1.0, *self.trained])
         weight = n / NOISE
         precision_CC = np.array(self.precision) + weight * np.outer(x_C, x_C)
         moment_C = np.array(self.moment) + weight * (right / n) * x_C
@@ -82,9 +101,15 @@ class _Model:
         return replace(self, precision=_rows(precision_CC), moment=tuple(moment_C.tolist()))
 
     def posterior(self) -> tuple[FloatArray, FloatArray]:
-        """Mean (C,) and covariance (C, C) of the gains."""
+        """Mean (C,) and covariance (C, C) of the gains per thousand tokens spent."""
         covariance_CC = np.linalg.inv(np.array(self.precision))
-        return (covariance_CC @ np.array(self.moment))[1:], covariance_CC[1:, 1:]
+        yields_C = self.yields()
+        mean_C = (covariance_CC @ np.array(self.moment))[1:]
+        return mean_C * yields_C, covariance_CC[1:, 1:] * np.outer(yields_C, yields_C)
+
+
+def _with_more(values: tuple[float, ...], place: int, more: float) -> tuple[float, ...]:
+    return (*values[:place], values[place] + more, *values[place + 1 :])
 
 
 def _rows(matrix_CC: FloatArray) -> tuple[tuple[float, ...], ...]:
@@ -103,9 +128,11 @@ class ChannelGains:
             return self
         return self._changed(student, domain, self._model(student, domain).observed(right, n))
 
-    def paid(self, student: str, domain: str, source: Source, tokens: float) -> "ChannelGains":
+    def paid(
+        self, student: str, domain: str, source: Source, *, sampled: float = 0.0, trained: float = 0.0
+    ) -> "ChannelGains":
         """A channel spent tokens on the student in the domain."""
-        return self._changed(student, domain, self._model(student, domain).paid(source, tokens / 1000.0))
+        return self._changed(student, domain, self._model(student, domain).paid(source, sampled, trained))
 
     def aged(self, half_life: float) -> "ChannelGains":
         """One round later."""
@@ -142,8 +169,10 @@ class ChannelGains:
             mean_C, covariance_CC = model.posterior()
             deviation_C = np.sqrt(np.diag(covariance_CC))
             found[key] = [
-                GainEstimate(source, float(gain), float(deviation), spent)
-                for source, gain, deviation, spent in zip(model.sources, mean_C, deviation_C, model.spent, strict=True)
+                GainEstimate(source, float(gain), float(deviation), trained + sampled)
+                for source, gain, deviation, trained, sampled in zip(
+                    model.sources, mean_C, deviation_C, model.trained, model.sampled, strict=True
+                )
             ]
         return found
 
@@ -155,13 +184,14 @@ class ChannelGains:
 
     # ------------------------------------------------------------------------------------------------ storage
     def to_json(self) -> list[Any]:
-        """Rows [student, domain, sources, spent, precision, moment]."""
+        """Rows [student, domain, sources, trained, sampled, precision, moment]."""
         return [
             [
                 student,
                 domain,
                 [list(s) for s in m.sources],
-                list(m.spent),
+                list(m.trained),
+                list(m.sampled),
                 [list(r) for r in m.precision],
                 list(m.moment),
             ]
@@ -174,10 +204,11 @@ class ChannelGains:
             {
                 (student, domain): _Model(
                     tuple((teacher, channel) for teacher, channel in sources),
-                    tuple(spent),
+                    tuple(trained),
+                    tuple(sampled),
                     tuple(tuple(row) for row in precision),
                     tuple(moment),
                 )
-                for student, domain, sources, spent, precision, moment in data
+                for student, domain, sources, trained, sampled, precision, moment in data
             }
         )

@@ -103,14 +103,12 @@ def paid(
     Tokens sampled go to the channel of their match's task, tokens trained on to that of the sample. A match of several
     domains spreads its tokens evenly over them.
     """
-    spent: dict[tuple[str, str, Source], float] = {}
-    details: dict[tuple[str, str, Source], Paid] = {}
+    spent: dict[tuple[str, str, Source], Paid] = {}
 
     def book(student: str, domain: str, source: Source, paid: Paid) -> None:
         if paid.tokens > 0:
             key = student, domain, source
-            spent[key] = spent.get(key, 0.0) + paid.tokens
-            details[key] = details.get(key, Paid()) + paid
+            spent[key] = spent.get(key, Paid()) + paid
 
     for episode in episodes:
         match, task = episode.match, tasks[episode.match.task]
@@ -130,10 +128,10 @@ def paid(
         book(sample.agent, sample.domain, (teacher, sample.channel), learned)
     gains, audit = state.gains, state.audit
     learners = {member.name for member in state.population.members.values() if member.can.taught and member.trains}
-    for (student, domain, source), tokens in spent.items():
+    for (student, domain, source), each in spent.items():
         if student in learners and domain:
-            gains = gains.paid(student, domain, source, tokens)
-            audit = audit.paid(student, domain, source, details[student, domain, source])
+            gains = gains.paid(student, domain, source, sampled=each.sampled, trained=each.trained)
+            audit = audit.paid(student, domain, source, each)
     return replace(state, gains=gains, audit=audit)
 
 

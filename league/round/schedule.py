@@ -82,7 +82,7 @@ def _match(
     """A pairing as match `at` (round, place) of its task, on problems of its own."""
     config, chosen, task = league.config, league.config.tasks[name], league.tasks[name]
     number, place = at
-    warmed_up = max(config.warmed_up, config.league.skip_problems)
+    warmed_up = -(-max(config.warmed_up, config.league.skip_problems) // task.width)
     situation, rewards = _situation(chosen, stream)
     index = warmed_up + (number - 1) * (chosen.matches + config.league.shared_matches) + place
     seats = _seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream)

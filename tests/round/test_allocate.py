@@ -34,7 +34,9 @@ def learned() -> ChannelGains:
         for source in (("expert", "worked_replies"), ("", "own_samples")):
             for step in range(8):
                 up = step / 8 if (domain, source[0]) == ("words", "expert") else 0.0
-                found = found.observed("student", domain, 50 * up, 50).paid("student", domain, source, 500)
+                found = found.observed("student", domain, 50 * up, 50).paid(
+                    "student", domain, source, sampled=250, trained=250
+                )
     return found
 
 
