@@ -96,7 +96,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
     """Schedule, play, score, update, measure, guard, evolve, commit, report; returns the state after it."""
     config, store, draft = league.config, league.store, RoundDraft(number)
     with timed(store, draft, "schedule"):
-        matches = schedule_matches(league, state, number)
+        state, matches = schedule_matches(league, state, number)
     with timed(store, draft, "generate"):
         audience.phase(league, number, f"playing {len(matches)} matches")
         episodes = play(matches, league.tasks, league.backend, state.players())

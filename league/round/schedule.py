@@ -4,8 +4,8 @@ Who may sit where follows from the task's relation: teaching pairs experts with 
 generalists with the others in all domains; contests and games pair a learner with anyone (live, frozen past);
 cooperation pairs learners with one another. In a contest of one seat an expert practises its own domain only. Where
 the config names agents for seats (roles that differ: the writer of the helper, the writer of the main function), they
-keep to them, else the order is drawn. Problem sets are numbered by round and match, behind those of the warm-up, so a
-league walks through its train split and every run of the same config sees the same problems.
+keep to them, else the order is drawn. Problem sets are numbered by match within each task and domain, behind those of
+the warm-up, so a league walks through its train split and every run of the same config sees the same problems.
 
 Weighing a pairing costs about a microsecond a match, and a thousand agents have a million pairings. So where there
 would be more than `CROWD`, the learners of a round are drawn by lot, anew every round, and all their pairings
@@ -14,6 +14,7 @@ learners (the teachers' bandit) then compares those drawn.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -39,9 +40,23 @@ CROWD = 65_536
 """Pairings weighed in a round, of one task: at most this many, or those of one learner."""
 
 
-def schedule_matches(league: League, state: LeagueState, number: int) -> list[Match]:
-    """All training matches of round `number`, in a fixed order: the tasks' own, then the shared ones."""
-    config, matches = league.config, []
+def schedule_matches(league: League, state: LeagueState, number: int) -> tuple[LeagueState, list[Match]]:
+    """All training matches of round `number`, in a fixed order: the tasks' own, then the shared ones.
+
+    Returns (state, matches). The state counts the matches of each task and domain, by which problems are numbered.
+    """
+    config, matches = league.config, list[Match]()
+    begun = dict(state.begun)
+
+    def add(
+        name: str, pairing: Pairing, place: int, candidates: Sequence[Pairing], stream: np.random.Generator
+    ) -> None:
+        key = name, pairing.domain
+        index = begun.get(key, 0)
+        begun[key] = index + 1
+        at = number, place
+        matches.append(_match(league, state, name, pairing, at=at, index=index, candidates=candidates, stream=stream))
+
     offers: dict[str, tuple[RuleContext, list[Pairing]]] = {}
     sharing: dict[str, Gain] = {}
     for name, chosen in config.tasks.items():
@@ -57,16 +72,13 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> list[Ma
             sharing[name], offers[name] = rule, (context, candidates)
         drawn = draw_pairings(context, candidates, chosen.matches, mixture=league.mixtures[name], rng=stream)
         for place, pairing in enumerate(drawn):
-            matches.append(
-                _match(league, state, name, pairing, at=(number, place), candidates=candidates, stream=stream)
-            )
+            add(name, pairing, place, candidates, stream)
     if config.league.shared_matches and sharing:
         stream = generator(config.seed, "shared matches", number)
         shared = share_matches(offers, sharing, config.league.shared_matches, cap=config.league.shared_cap, rng=stream)
         for place, (name, pairing) in enumerate(shared):
-            at = number, config.tasks[name].matches + place
-            matches.append(_match(league, state, name, pairing, at=at, candidates=offers[name][1], stream=stream))
-    return matches
+            add(name, pairing, config.tasks[name].matches + place, offers[name][1], stream)
+    return replace(state, begun=begun), matches
 
 
 def _match(
@@ -76,21 +88,21 @@ def _match(
     pairing: Pairing,
     *,
     at: tuple[int, int],
+    index: int,
     candidates: Sequence[Pairing],
     stream: np.random.Generator,
 ) -> Match:
-    """A pairing as match `at` (round, place) of its task, on problems of its own."""
+    """A pairing as match `at` (round, place) of its task: the one with that index of the task in the domain."""
     config, chosen, task = league.config, league.config.tasks[name], league.tasks[name]
     number, place = at
     warmed_up = -(-max(config.warmed_up, config.league.skip_problems) // task.width)
     situation, rewards = _situation(chosen, stream)
-    index = warmed_up + (number - 1) * (chosen.matches + config.league.shared_matches) + place
     seats = _seats(task, chosen, state.population, pairing, candidates=candidates, stream=stream)
     return make_match(
         name,
         at=at,
         seats=seats,
-        problems=task.problems("train", index, pairing.domain),
+        problems=task.problems("train", warmed_up + index, pairing.domain),
         seed=derive(config.seed, "round", number, "task", name, "match", place),
         situation=situation,
         rewards=rewards,

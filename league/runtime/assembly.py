@@ -61,7 +61,10 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     Raises AdapterRefused or RunFolderError when the folder does not allow it.
     """
     bank = load_bank(prepared)
-    state = LeagueState.from_json(store.state())
+    stored = store.state()
+    state = LeagueState.from_json(stored)
+    if "begun" not in stored:
+        state = replace(state, begun=_begun_before(prepared, store.latest_round() or 0))
     population = state.population
     if bank is not None:
         members = [(m.version, m.trains) for m in population.members.values() if m.can.has_weights]
@@ -72,6 +75,15 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     view = PayoffView.of(store.payoff_cells(), recent)
     ratings = Ratings.from_rows(store.ratings()).kept(state.opponents())
     return _league(prepared, bank, store), replace(state, view=view, ratings=ratings)
+
+
+def _begun_before(prepared: Prepared, rounds: int) -> dict[tuple[str, str], int]:
+    """What a run of before matches were counted has begun: its problems were numbered by round, over all domains."""
+    return {
+        (name, domain): rounds * prepared.config.tasks[name].matches
+        for name, task in prepared.tasks.items()
+        for domain in task.domain_names
+    }
 
 
 def read_config(folder: Path) -> Config:

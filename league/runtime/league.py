@@ -103,6 +103,8 @@ class LeagueState:
     """Problems that training matches had: a second answer to one is not held out."""
     waiting: WaitingReplies = WaitingReplies()
     """Worked replies that the gate has held back so far."""
+    begun: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(task, domain) → matches for training so far, by which their problems are numbered."""
     clock: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase since the run began."""
 
@@ -148,6 +150,7 @@ class LeagueState:
             "competence": self.competence.to_json(),
             "channel_gains": self.gains.to_json(),
             "waiting_replies": self.waiting.to_json(),
+            "begun": [[task, domain, count] for (task, domain), count in self.begun.items()],
             "channel_audit": self.audit.to_json(),
             "met_problems": self.met.to_json(),
             "clock": dict(self.clock),
@@ -164,6 +167,7 @@ class LeagueState:
             evolution=EvolutionHistory.from_json(data.get("evolution", {})),
             competence=Competence.from_json(data.get("competence", ())),
             gains=ChannelGains.from_json(data.get("channel_gains", ())),
+            begun={(task, domain): count for task, domain, count in data.get("begun", ())},
             waiting=WaitingReplies.from_json(data.get("waiting_replies", ())),
             audit=ChannelAudit.from_json(data.get("channel_audit")),
             met=MetProblems.from_json(data.get("met_problems", {})),

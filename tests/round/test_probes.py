@@ -98,7 +98,7 @@ def test_beliefs_come_from_what_is_known_of_each_seat(model: Path, tmp_path: Pat
 
     class Looks(Nobody):
         def round(self, league, report) -> None:
-            for match in schedule_matches(league, report.state, report.round + 1):
+            for match in schedule_matches(league, report.state, report.round + 1)[1]:
                 domain = match.problems[0].domain
                 known = {seat: report.state.competence.belief(v, domain) for seat, v in match.seats.items()}
                 assert match.beliefs == known
