@@ -63,13 +63,15 @@ class Competence:
         return Competence(cells)
 
     def inherited(self, heirs: Mapping[Version, Version], worth: float = 1.0) -> "Competence":
-        """With the counts of each version passed on to its heir, times `worth`; the version keeps its own."""
-        more = {
-            (heir, domain): (right * worth, answers * worth)
+        """With the counts of each version passed on to its heir, times `worth`; the version keeps its own.
+
+        They add to what the heir has answered already: an exam may come before.
+        """
+        return self.add(
+            (heir, domain, right * worth, answers * worth)
             for (version, domain), (right, answers) in self.cells.items()
             if (heir := heirs.get(version)) is not None
-        }
-        return Competence({**self.cells, **more})
+        )
 
     def kept(self, versions: Iterable[Version]) -> "Competence":
         """Only of these versions."""

@@ -139,7 +139,8 @@ def handed_on(state: LeagueState, made: Iterable[VersionRow], half_life: float) 
     """Every new version takes over the counts of the version whose weights it began with.
 
     `made` is in the order in which they were made. After an update the counts are worth ½^(1 / half_life), and so is
-    what the gains of channels were told. Only versions that can still be met are kept.
+    what the gains of channels were told. Kept are the
+    versions that can still be met or rolled back to.
     """
     found = state.competence
     for row in made:
@@ -147,7 +148,8 @@ def handed_on(state: LeagueState, made: Iterable[VersionRow], half_life: float) 
             origin = row.parents[-1 if row.reason in LAST_PARENT else 0]
             found = found.inherited({origin: row.version}, 0.5 ** (1.0 / half_life) if row.reason == "update" else 1.0)
     gains = state.gains.aged(half_life).kept(state.population.members)
-    return replace(state, competence=found.kept(state.opponents()), gains=gains)
+    known = found.kept([*state.opponents(), *state.alarms.good.values()])
+    return replace(state, competence=known, gains=gains)
 
 
 # ------------------------------------------------------------------------------------------------------- scalars

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from league.config import Config, load_config, parse_config, yaml_values
 from league.errors import ConfigError, UserError
+from league.preflight.channels import channel_problems
 from league.preflight.checks import prepare
+from tasks import make_task
+from tasks.domains import make_domain
 from tests.conftest import write_tiny_model
 from tests.leagues import tiny, tiny_config
 
@@ -55,6 +58,17 @@ def test_the_private_league_of_the_page_on_teaching_can_be_played() -> None:
     ]
     assert len(ranges) == 3 and phases["ada"].answers_only and config.warmed_up == 276
     assert all(a[0] != b[0] or not a[1] & b[1] for place, a in enumerate(ranges) for b in ranges[:place])
+
+
+def test_the_channels_of_the_page_on_teaching_have_something_to_learn_from() -> None:
+    page = (Path(__file__).parents[2] / "docs/teaching.md").read_text(encoding="utf-8")
+    (text,) = [block for block in page.split("```yaml\n")[1:] if block.startswith("name: channels")]
+    config = parse_config(text.split("```")[0], "docs/teaching.md")
+    domains = {name: make_domain(each.kind) for name, each in config.domains.items()}
+    tasks = {name: make_task(each.kind, name, each.settings, domains) for name, each in config.tasks.items()}
+    assert list(channel_problems(config, tasks)) == []
+    on = config.learning.channels
+    assert on.worked_replies and on.lessons and on.distillation and on.pasts and config.league.shared_matches == 6
 
 
 def test_all_problems_at_once_with_path_and_nearest_name() -> None:

@@ -102,9 +102,8 @@ def test_a_leaked_problem_gives_no_example() -> None:
     right = {1: ("11", "11"), 2: ("11", "11")}
     episode, score = played(taught=right, explanations=(leak, "Add."))
     assert score.metrics["leaks"] == 1.0
-    assert rescued(episode, score) == [(1, 1, 0.5)] * 2 + [(2, 0, 1.0)] * 2 + [(2, 1, 1.0)] * 2 or sorted(
-        rescued(episode, score)
-    ) == [(1, 1, 0.5), (1, 1, 0.5), (2, 0, 1.0), (2, 0, 1.0), (2, 1, 1.0), (2, 1, 1.0)]
+    found = sorted(rescued(episode, score))
+    assert found == [(1, 1, 0.5)] * 2 + [(2, 0, 1.0)] * 2 + [(2, 1, 1.0)] * 2
     everything = leak + " " + SUMS.solution(plain.match.problems[2])
     _, nothing = played(taught=right, explanations=(everything, everything))
     assert nothing.examples == () and nothing.metrics["leaks"] == 4.0
