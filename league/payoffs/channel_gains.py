@@ -40,7 +40,7 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True)
 class GainEstimate:
-    """Accuracy gained per thousand tokens spent, its standard deviation, and the thousands of tokens spent."""
+    """Accuracy gained per thousand tokens spent, its standard deviation, and the thousands spent."""
 
     source: Source
     gain: float

@@ -36,6 +36,7 @@ BEFORE: dict[str, object] = {
     "distillation": {"weight": 1.0, "gate": True, "bridge": 0.2, "limit": 2.0, "share": 1.0},
     "learning_rate": 0.01,
     "batch": 2,
+    "epochs": 1,
     "confidence": 0.9,
     "half_life": 4.0,
     "pasts": False,
@@ -59,6 +60,7 @@ CHANGED: dict[str, object] = {
     "distillation.share": 0.5,
     "learning_rate": 0.02,
     "batch": 3,
+    "epochs": 2,
     "confidence": 0.999999999,
     "pasts": True,
 }

@@ -1,4 +1,4 @@
-"""Worked replies that wait for the gate: right, and paid for, but nobody knows yet whether their teacher is better.
+"""Worked replies that wait for the gate: right, but not yet known to come from a better teacher.
 
 With few answers the gate's bounds are wide, so the first right replies of a good teacher are held back. They are kept,
 the newest `LIMIT` of each student and domain, and learned when the gate opens. A reply waits at most `PATIENCE` rounds:
@@ -89,7 +89,15 @@ class WaitingReplies:
     def from_json(cls, data: Iterable[Any]) -> "WaitingReplies":
         return cls(
             tuple(
-                WaitingReply(learner, Version.parse(teacher), domain, problem, tuple(tokens), weight, since)
+                WaitingReply(
+                    learner=learner,
+                    teacher=Version.parse(teacher),
+                    domain=domain,
+                    problem=problem,
+                    tokens=tuple(tokens),
+                    weight=weight,
+                    since=since,
+                )
                 for learner, teacher, domain, problem, tokens, weight, since in data
             )
         )
