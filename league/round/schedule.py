@@ -92,7 +92,7 @@ def _match(
     candidates: Sequence[Pairing],
     stream: np.random.Generator,
 ) -> Match:
-    """A pairing as match `at` (round, place) of its task: the one with that index of the task in the domain."""
+    """A pairing as match `at` (round, place) of its task, the one number `index` in its domain."""
     config, chosen, task = league.config, league.config.tasks[name], league.tasks[name]
     number, place = at
     warmed_up = -(-max(config.warmed_up, config.league.skip_problems) // task.width)

@@ -78,7 +78,10 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
 
 
 def _begun_before(prepared: Prepared, rounds: int) -> dict[tuple[str, str], int]:
-    """What a run of before matches were counted has begun: its problems were numbered by round, over all domains."""
+    """What a run has begun that did not count its matches.
+
+    Its problems were numbered by round, over all domains.
+    """
     return {
         (name, domain): rounds * prepared.config.tasks[name].matches
         for name, task in prepared.tasks.items()
