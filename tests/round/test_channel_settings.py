@@ -107,7 +107,7 @@ def played(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Round:
     known += [(Version(name, 0), "sums", 20.0, 50.0) for name in ("ada", "max")]
     population = replace(state.population, pasts={"adder": (PAST,)})
     state = replace(state, population=population, competence=Competence().add(known))
-    matches = schedule_matches(league, state, 1)
+    state, matches = schedule_matches(league, state, 1)
     episodes = play(matches, league.tasks, league.backend, state.players())
     scores = [league.tasks[each.match.task].score(each) for each in episodes]
     league.store.close()
