@@ -40,8 +40,8 @@ MEASURE_NOTHING = {
 PRACTICE = {"kind": "contest", "matches": 8, "settings": {"players": 1, "items": 1, "answers": 8, "temperature": 0.6}}
 WORKED = {
     "kind": "worked_replies",
-    "matches": 8,
-    "settings": {"items": 8, "answers": 1, "student_items": 3, "temperature": 0.3},
+    "matches": 4,
+    "settings": {"items": 16, "answers": 1, "student_items": 3, "temperature": 0.3},
 }
 TEACHING = {
     "kind": "teaching",
@@ -131,6 +131,7 @@ def _rejection(config: Config, experts: Config) -> None:
         "own_samples": False,
         "pasts": True,
         "learning_rate": TEXTS_RATE,
+        "epochs": 2,
     }
     config["league"] |= {"snapshot_every": 1, "snapshots_kept": 1}
 
@@ -149,6 +150,7 @@ def _worked(config: Config, experts: Config, **settings: object) -> None:
         "worked_replies": {},
         "own_samples": False,
         "learning_rate": TEXTS_RATE,
+        "epochs": 2,
         **settings,
     }
 
@@ -171,7 +173,12 @@ def _random(config: Config, experts: Config) -> None:
 def _lessons(config: Config, experts: Config) -> None:
     config["agents"] |= experts
     config["tasks"] = {"teaching": deepcopy(TEACHING) | {"matchmaking": dict(BY_GAIN)}}
-    config["learning"]["channels"] = {"lessons": {}, "own_samples": False, "learning_rate": TEXTS_RATE}
+    config["learning"]["channels"] = {
+        "lessons": {},
+        "own_samples": False,
+        "learning_rate": TEXTS_RATE,
+        "epochs": 2,
+    }
 
 
 def _distilled(config: Config, experts: Config, bridge: float) -> None:

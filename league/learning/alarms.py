@@ -3,7 +3,7 @@
 Pure functions of a round's episodes and updates.
 
     kl            mean k3 to the base per token (only where the KL term is on)
-    entropy_low   entropy of the sampling distribution as a share of the agent's first round; alarm when *below*
+    entropy_low   entropy of its training replies as a share of the agent's first round; alarm when *below*
     entropy_high  the same, alarm when above
     length        mean tokens of a reply as a multiple of the first round's
     capped        share of replies that hit their token cap
@@ -12,7 +12,11 @@ Pure functions of a round's episodes and updates.
     flat_groups   share of the agent's groups without variance
 
 Each has two thresholds: warn, and roll back. An agent is never rolled back for what it was born with: where its first
-round was already beyond the threshold, the alarm stays a warning.
+round was already beyond the threshold, the alarm stays a warning. Nor is one that became sure because it became right:
+while its training accuracy is above its first round's, low entropy stays a warning.
+
+Entropy is estimated per token from what was sampled, −Σ log π(t) / tokens: the same for every channel of learning,
+where that of an update's tokens would depend on whose replies were learned.
 """
 
 import math
@@ -63,7 +67,7 @@ def repeated_share(text: str, n: int = 4) -> float:
 def speech(
     episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]
 ) -> dict[str, dict[str, float]]:
-    """agent → length (tokens), capped, repetition, flat_groups and train_accuracy in these matches."""
+    """agent → length (tokens), capped, repetition, entropy, flat_groups and train_accuracy in these matches."""
     said: dict[str, list[Reply]] = {}
     groups: dict[str, list[bool]] = {}
     right: dict[str, list[float]] = {}
@@ -88,6 +92,9 @@ def speech(
             "capped": fmean(reply.finish == "length" for reply in replies_of),
             "repetition": fmean(repeated_share(reply.text) for reply in replies_of),
         }
+        surprise = [value for reply in replies_of for value in reply.logprobs]
+        if surprise:
+            found[agent]["entropy"] = fmean(-value for value in surprise)
         if agent in groups:
             found[agent]["flat_groups"] = fmean(groups[agent])
         if agent in right:
@@ -122,11 +129,21 @@ def alarms(
         limits = thresholds[sign]
         if not math.isfinite(value):
             found.append(Alarm(agent, sign, value, limits.roll_back or limits.warn or 0.0, "roll back"))
-        elif _beyond(sign, value, limits.roll_back) and not _beyond(sign, born.get(sign, value), limits.roll_back):
+        elif _acts(sign, value, born.get(sign, value), limits.roll_back) and not _sure_and_right(sign, measured, first):
             found.append(Alarm(agent, sign, value, limits.roll_back or 0.0, "roll back"))
         elif _beyond(sign, value, limits.warn):
             found.append(Alarm(agent, sign, value, limits.warn or 0.0, "warn"))
     return found
+
+
+def _acts(sign: str, value: float, born: float, limit: float | None) -> bool:
+    """Whether a sign is beyond the limit now and was not in the agent's first round."""
+    return _beyond(sign, value, limit) and not _beyond(sign, born, limit)
+
+
+def _sure_and_right(sign: str, measured: Mapping[str, float], first: Mapping[str, float]) -> bool:
+    """Whether low entropy comes with more right answers than in the first round."""
+    return sign == "entropy_low" and measured.get("train_accuracy", 0.0) > first.get("train_accuracy", 1.0)
 
 
 def _beyond(sign: str, value: float, limit: float | None) -> bool:

@@ -10,12 +10,16 @@ from dataclasses import replace
 from statistics import fmean
 
 from league.config import AlarmConfig
+from league.evaluation.exams import ExamResult
 from league.learning.alarms import Alarm, Thresholds, alarms, speech
 from league.learning.update import AgentUpdate
 from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
 from league.runtime.league import League, LeagueState
 from league.types import Episode, Score
+
+HELD_OUT_ANSWERS = 50
+"""Answers of an exam below which it says nothing about overfitting."""
 
 
 def guard(
@@ -82,16 +86,14 @@ def alarm_quantities(
     """agent → the quantities that alarms look at, of one round."""
     found = speech(episodes, scores, state.population.trainable())
     for agent, done in updates.items():
-        quantities = found.setdefault(agent, {})
-        quantities["entropy"] = done.entropy
         if state.population.members[agent].hyper.kl > 0:
-            quantities["kl"] = done.kl
-    held_out: dict[str, list[float]] = {}
+            found.setdefault(agent, {})["kl"] = done.kl
+    held_out: dict[str, list[ExamResult]] = {}
     for exam in draft.exams:
-        held_out.setdefault(exam.version.agent, []).append(exam.accuracy)
-    for agent, accuracies in held_out.items():
-        if agent in found:
-            found[agent]["held_out"] = fmean(accuracies)
+        held_out.setdefault(exam.version.agent, []).append(exam)
+    for agent, exams in held_out.items():
+        if agent in found and sum(len(exam.correct) for exam in exams) >= HELD_OUT_ANSWERS:
+            found[agent]["held_out"] = fmean(exam.accuracy for exam in exams)
     return found
 
 

@@ -70,6 +70,16 @@ def test_nobody_is_rolled_back_for_what_it_was_born_with() -> None:
     assert (found.sign, found.action) == ("capped", "warn")
 
 
+def test_an_agent_that_became_sure_because_it_became_right_is_only_watched() -> None:
+    sure = {**FIRST, "entropy": 0.05}
+    (found,) = alarms("a", {**sure, "train_accuracy": 0.35}, FIRST, LEVELS)
+    assert (found.sign, found.action) == ("entropy_low", "warn")
+    (found,) = alarms("a", {**sure, "train_accuracy": 0.3}, FIRST, LEVELS)
+    assert (found.sign, found.action) == ("entropy_low", "roll back")
+    unknown = {name: value for name, value in sure.items() if name != "train_accuracy"}
+    assert alarms("a", unknown, FIRST, LEVELS)[0].action == "roll back"
+
+
 def test_a_sign_that_is_not_a_number_is_an_alarm() -> None:
     (found,) = alarms("a", {**FIRST, "kl": math.nan}, FIRST, LEVELS)
     assert found.action == "roll back"
@@ -86,14 +96,22 @@ def test_repetition() -> None:
 
 
 def test_speech_counts_what_was_said() -> None:
+    """Six tokens, of which two had log π = −1.5: an entropy of 0.5 nats a token."""
     turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
-    replies = (Reply("x", "end", (1,), (2, 3), (0.0, 0.0)), Reply("y", "length", (1,), (2, 3, 4, 5), (0.0,) * 4))
+    replies = (Reply("x", "end", (1,), (2, 3), (-1.5, -1.5)), Reply("y", "length", (1,), (2, 3, 4, 5), (0.0,) * 4))
     episode = Episode(
         Match("m", "t", round=1, seats={"p": Version("ann", 0)}, problems=(), seed=0),
         [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])],
     )
     found = speech([episode], [Score({0: {"p": 1.0}, 1: {"p": 0.0}}, {})], frozenset({"ann"}))
-    assert found["ann"] == {"length": 3.0, "capped": 0.5, "repetition": 0.0, "flat_groups": 0.0, "train_accuracy": 0.5}
+    assert found["ann"] == {
+        "length": 3.0,
+        "capped": 0.5,
+        "repetition": 0.0,
+        "entropy": 0.5,
+        "flat_groups": 0.0,
+        "train_accuracy": 0.5,
+    }
 
 
 # ------------------------------------------------------------------------------------------------ in the league
