@@ -20,7 +20,7 @@ from league.reporting.views import RoundLine
 from league.reporting.write_schedule import WriteSchedule
 from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
-from league.runtime.league import League
+from league.runtime.league import League, LeagueState
 
 
 class LiveReport:
@@ -99,6 +99,7 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
             for name, value in sorted(report.scalars.items())
             if name.startswith("reward/")
         },
+        alone=_alone(report.state),
         accuracy=fmean(accuracies) if accuracies else None,
         win_rate=report.scalars.get("win_rate/past"),
         delta=100 * fmean(deltas) if deltas else None,
@@ -111,3 +112,14 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
         },
         used=share_spent(league.config, report.state),
     )
+
+
+def _alone(state: LeagueState) -> float | None:
+    """Posterior mean of the unaided accuracy of those who are taught, over agents and the domains they answered in."""
+    learners = {member.version for member in state.population.members.values() if member.can.taught and member.trains}
+    known = [
+        state.competence.mean(version, domain)
+        for (version, domain), (_, answers) in state.competence.cells.items()
+        if version in learners and answers > 0
+    ]
+    return fmean(known) if known else None

@@ -122,6 +122,7 @@ class Progress:
         ]
         for place, role in enumerate(line.rewards):
             columns.append((1 + (place > 3) * 6, (f"R {role}"[:12], max(6, len(f"R {role}"[:12])), _reward(role))))
+        columns.append((0, ("alone", 6, lambda r: _percent(r.alone))))
         columns.append((0, ("accuracy", 8, lambda r: _percent(r.accuracy))))
         columns.append((3, ("win rate", 8, lambda r: _percent(r.win_rate))))
         columns.append((0, ("Δ points", 8, lambda r: "" if r.delta is None else f"{r.delta:+.1f}")))
