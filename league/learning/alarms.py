@@ -67,7 +67,7 @@ def repeated_share(text: str, n: int = 4) -> float:
 def speech(
     episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]
 ) -> dict[str, dict[str, float]]:
-    """agent → length (tokens), capped, repetition, entropy, flat_groups and train_accuracy in these matches."""
+    """agent → length (tokens), capped, repetition, entropy, flat_groups and train_accuracy."""
     said: dict[str, list[Reply]] = {}
     groups: dict[str, list[bool]] = {}
     right: dict[str, list[float]] = {}

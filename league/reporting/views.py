@@ -356,7 +356,7 @@ class RoundLine:
     """Mean reward by role, in the order in which the columns are to stand."""
     _: KW_ONLY
     alone: float | None = None
-    """Accuracy of those who are taught when they answer alone, as believed now: the mean over agents and domains."""
+    """Accuracy of those who are taught, alone, as believed now: mean over agents and domains."""
     accuracy: float | None = None
     win_rate: float | None = None
     delta: float | None = None

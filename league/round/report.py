@@ -115,7 +115,10 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
 
 
 def _alone(state: LeagueState) -> float | None:
-    """Posterior mean of the unaided accuracy of those who are taught, over agents and the domains they answered in."""
+    """Posterior mean of the unaided accuracy of those who are taught.
+
+    Over agents and the domains they answered in; None before anyone answered.
+    """
     learners = {member.version for member in state.population.members.values() if member.can.taught and member.trains}
     known = [
         state.competence.mean(version, domain)
