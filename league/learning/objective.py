@@ -161,9 +161,9 @@ def _slope(
     coefficient_N = coefficient_N * positions.weight_N / sampling.temperature_R
     entropy_N = total_N - _expectation(probability_NV, scores_NV, bounded)
     distilled = distillation_term(scores_NV, total_N, positions, head_VH, objective.log_ratio_limit)
-    teacher_kl_N = torch.zeros_like(loss_N)
+    teacher_kl_N, taught_N = torch.zeros_like(loss_N), torch.zeros_like(loss_N)
     if distilled is not None:
-        teacher_kl_N[distilled.rows] = distilled.kl_n
+        teacher_kl_N[distilled.rows], taught_N[distilled.rows] = distilled.kl_n, 1.0
         loss_N = loss_N + positions.advantage_N * teacher_kl_N
     if objective.entropy:
         # dH/dz = −p (log p + H); the loss holds −entropy · H
@@ -179,7 +179,6 @@ def _slope(
         dscores_NV[distilled.rows] += distilled.slope_nV
     dscores_NV.scatter_add_(1, positions.tokens_N[:, None], coefficient_N[:, None])
     weighted_N = positions.weight_N * (loss_N + positions.kl_N * kl_N - objective.entropy * entropy_N)
-    taught_N = (positions.rule_N == DISTILLATION).to(loss_N.dtype)
     ones_N = torch.ones_like(loss_N)
     rows = torch.stack([weighted_N, kl_N, entropy_N, clipped_N, logprob_N, ones_N, teacher_kl_N, taught_N], 1)
     sums.index_add_(0, positions.owner_N.cpu(), rows.cpu().double())

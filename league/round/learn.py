@@ -38,6 +38,7 @@ def learn(
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
+    draft.broken += _broken_teachers(own, updates, league.objective().epochs)
     learned = _update_texts(league, draft, learned_texts)
     draft.scalars |= {**draft.spent.scalars(), "groups/flat": flat}
     for agent, done in updates.items():
@@ -97,6 +98,19 @@ def _update(
     done = update(league.bank.base, league.bank, samples, hypers, league.objective(), diverged=broken)
     draft.spent += trained(samples, done, hypers, league.objective(), model_size(league.bank))
     return done
+
+
+def _broken_teachers(samples: Sequence[Sample], updates: Mapping[str, AgentUpdate], epochs: int) -> list[Alarm]:
+    """A warning for every student that was to learn from a teacher whose numbers are not finite."""
+    asked: dict[str, int] = {}
+    for sample in samples:
+        if sample.rule == "distillation":
+            asked[sample.agent] = asked.get(sample.agent, 0) + epochs * len(sample.tokens)
+    return [
+        Alarm(agent, "teacher_non_finite", 1.0 - updates[agent].distilled / tokens, 0.0, "warn")
+        for agent, tokens in asked.items()
+        if agent in updates and updates[agent].distilled < tokens
+    ]
 
 
 def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) -> list[AgentUpdate]:

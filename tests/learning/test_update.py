@@ -327,6 +327,25 @@ def test_distilling_from_oneself_moves_nothing(tiny):
     assert report.teacher_kl == pytest.approx(0.0, abs=1e-5) and report.grad_norm < 1e-4
 
 
+def test_a_teacher_that_is_not_finite_is_left_out_and_hurts_nobody(tiny):
+    """The broken teacher B adds nothing; C teaches, and own samples are learned, as without it."""
+    bank, alone = filled(tiny), filled(tiny)
+    bank.slice(B).params_P.fill_(float("nan"))
+    bank.changed(B)
+    own = [s for s in played(tiny, alone) if s.agent == "a"]
+    by_teacher = {
+        teacher: [dataclasses.replace(s, rule="distillation", teacher=teacher, logprobs=()) for s in own]
+        for teacher in (B, C)
+    }
+    report = train(bank, tiny, [*by_teacher[B], *by_teacher[C], *own], "a")["a"]
+    assert report.distilled == sum(len(s.tokens) for s in own), "half of what was asked for"
+    assert math.isfinite(report.loss) and report.steps == 1
+    nothing = [dataclasses.replace(s, advantage=0.0) for s in own]
+    expected = train(alone, tiny, [*nothing, *by_teacher[C], *own], "a")["a"]
+    assert report.loss == pytest.approx(expected.loss, rel=1e-5)
+    torch.testing.assert_close(bank.slice(A).params_P, alone.slice(A).params_P, atol=1e-6, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -88,14 +88,17 @@ def distillation_term(
 ) -> DistillationTerm | None:
     """The KL to the teacher at the positions that distil; None where there are none.
 
-    `scores_NV` are logits at the positions' temperature, `total_N` the logarithms of their partition sums.
+    `scores_NV` are logits at the positions' temperature, `total_N` the logarithms of their partition sums. Positions
+    whose teacher is not finite are left out: a broken teacher must not stop its student.
     """
     rows = (positions.rule_N == DISTILLATION).nonzero().squeeze(1)
     if positions.teacher_NH is None or not len(rows):
         return None
     temperature_n = positions.sampling.temperature_R[rows]
     logq_nV = torch.nn.functional.linear(positions.teacher_NH[rows], head_VH).float() / temperature_n[:, None]
-    logp_nV = scores_NV[rows] - total_N[rows, None]
-    kl_n, slope_nV = reverse_kl(logp_nV, logq_nV.log_softmax(1), limit)
+    logq_nV = logq_nV.log_softmax(1)
+    sound_n = torch.isfinite(logq_nV).all(1)
+    rows, logq_nV, temperature_n = rows[sound_n], logq_nV[sound_n], temperature_n[sound_n]
+    kl_n, slope_nV = reverse_kl(scores_NV[rows] - total_N[rows, None], logq_nV, limit)
     weight_n = positions.advantage_N[rows] * positions.weight_N[rows] / temperature_n
     return DistillationTerm(rows, kl_n, slope_nV * weight_n[:, None])
