@@ -402,7 +402,7 @@ class UsefulExample:
 
 @dataclass(frozen=True)
 class UnaidedAnswers:
-    """`right` of `n` answers of a seat to problems of a domain, without any help."""
+    """`right` of `n` replies of a seat to one problem of a domain, without any help."""
 
     seat: str
     domain: str

@@ -9,7 +9,7 @@ import yaml
 from league.config import Config, parse_config
 from league.types import Episode, Match, Reply, Score, TreePath, Turn, Version
 from tasks.contest import Contest
-from tasks.teaching import Teaching
+from tasks.teaching import TEACHER, Teaching
 from tasks.worked_replies import WorkedReplies
 
 
@@ -80,6 +80,37 @@ class NoisyWork(WorkedReplies):
     def score(self, episode: Episode) -> Score:
         lenient = {name: _Even(domain) for name, domain in self.domains.items()}
         return WorkedReplies.score(replace(self, domains=lenient), episode)
+
+
+class _Nothing(_Parity):
+    """A domain whose verifier is content with nothing."""
+
+    def correct(self, problem, text: str) -> bool:
+        return False
+
+
+class _Everything(_Parity):
+    """A domain whose verifier is content with everything."""
+
+    def correct(self, problem, text: str) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class SkilledWork(NoisyWork):
+    """Worked replies of teachers that are always right, for students that never are."""
+
+    def score(self, episode: Episode) -> Score:
+        def judged(judge: type[_Parity]) -> Score:
+            lenient = {name: judge(domain) for name, domain in self.domains.items()}
+            return WorkedReplies.score(replace(self, domains=lenient), episode)
+
+        right, wrong = judged(_Everything), judged(_Nothing)
+        unaided = [
+            good if good.seat == TEACHER else bad for good, bad in zip(right.unaided, wrong.unaided, strict=True)
+        ]
+        examples = tuple(replace(each, weight=1.0) for each in judged(_Even).examples)
+        return replace(right, unaided=tuple(unaided), examples=examples)
 
 
 @dataclass(frozen=True)

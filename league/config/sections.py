@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from league.config.base import Chance, Count, Decay, Name, Positive, Rate, Section, Weight
+from league.config.base import Count, Decay, Name, Positive, Rate, Section, Weight
 from league.config.evolution import EvolutionConfig
 from league.types import ROLES, Capabilities, PlayerRole
 
@@ -266,7 +266,7 @@ class DistillationConfig(Section):
     gate: bool = True
     """Learn only from who is surely better than the student in the domain."""
     bridge: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Unaided accuracy that a student must have reached in the domain; 0 starts cold."""
+    """Unaided accuracy that a student must surely have reached in the domain; 0 starts cold."""
     limit: Annotated[float, Field(gt=0, le=100)] = 2.0
     """Bound of a token's log-ratio, in nats."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -287,7 +287,7 @@ class ChannelsConfig(Section):
     """Their samples per optimizer step."""
     epochs: Positive = 1
     """Times that each of a round's worked replies and lessons is learned."""
-    confidence: Chance = 0.8
+    confidence: Annotated[float, Field(ge=0.5, lt=1, allow_inf_nan=False)] = 0.8
     """One-sided, of the bounds by which one player is surely better than another."""
     half_life: Annotated[float, Field(gt=0, le=1e6)] = 8.0
     """Rounds after which an agent's earlier answers count half."""

@@ -14,6 +14,7 @@ reason.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from scipy.special import betaincinv
@@ -24,6 +25,12 @@ PRIOR = 0.5
 """Of Jeffreys' Beta(½, ½)."""
 Cell = tuple[float, float]
 """Right answers and all answers; fractions, because old ones count less."""
+
+
+@lru_cache(maxsize=65_536)
+def _bounds(one: float, other: float, confidence: float) -> tuple[float, float]:
+    low, high = betaincinv(one, other, (1.0 - confidence, confidence))
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,7 @@ class Competence:
 
     def bounds(self, version: Version, domain: str, confidence: float) -> tuple[float, float]:
         """Lower and upper bound of its accuracy, each one-sided at `confidence`."""
-        one, other = self.belief(version, domain)
-        low, high = betaincinv(one, other, (1.0 - confidence, confidence))
-        return float(low), float(high)
+        return _bounds(*self.belief(version, domain), confidence)
 
     # --------------------------------------------------------------------------------------------- next values
     def add(self, found: Iterable[tuple[Version, str, float, float]]) -> "Competence":

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from league.config import Config
 from league.types import Channel
 from tasks import Task
+from tasks.teaching import STUDENT
 
 
 def channel_problems(config: Config, tasks: Mapping[str, Task]) -> Iterator[str]:
@@ -23,6 +24,14 @@ def channel_problems(config: Config, tasks: Mapping[str, Task]) -> Iterator[str]
             yield (
                 f"tasks.{name}: what teachers reply would be learned by nobody; switch the channel on with "
                 "learning.channels.worked_replies: {}"
+            )
+    for name in (name for name, channel in plays.items() if channel == "worked_replies"):
+        named = config.tasks[name].seats.get(STUDENT)
+        able = [each for each, agent in config.agents.items() if agent.can.taught and agent.can.has_weights]
+        if not any(config.agents[each].train for each in (able if named is None else named) if each in able):
+            yield (
+                f"tasks.{name}: no student that trains would learn what its teachers reply; add one, or set its "
+                "`train: true`"
             )
     yield from _without_task(config, plays, "worked_replies", "worked_replies", channels.worked_replies is not None)
     yield from _without_task(config, plays, "lessons", "teaching", channels.lessons is not None)

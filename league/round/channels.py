@@ -21,6 +21,7 @@ from league.round.candidates import able_teachers
 from league.runtime.league import League, LeagueState
 from league.seeds import generator
 from league.types import Episode, Message, Reply, Sample, Sampling, Score, Version
+from tasks.domains.domain import without_control_tokens
 
 
 def distilled(
@@ -36,12 +37,13 @@ def distilled(
     count = round(chosen.share * len(spoken))
     stream = generator(league.config.seed, "distillation", *{each.match.round for each in episodes})
     drawn = [spoken[place] for place in sorted(stream.permutation(len(spoken))[:count])]
+    live = frozenset(state.population.live().values())
     teachers = {
         (student, domain): teacher
         for student in dict.fromkeys(student for student, *_ in drawn)
-        for domain, teacher in teachers_of(able, student, gate, league.domains).items()
+        for domain, teacher in teachers_of(able, student, gate, league.domains, live=live).items()
     }
-    yield from distillation_samples(drawn, teachers, chosen, gate)
+    yield from distillation_samples(drawn, teachers, chosen, gate, stream)
 
 
 def _unaided_replies(
@@ -82,7 +84,8 @@ def texts(
         return base.encode(with_instructions(prompt, players[agent].system))
 
     def encode_reply(text: str) -> tuple[int, ...]:
-        return (*base.tokenizer.encode(text, add_special_tokens=False), int(base.tokenizer.eos_token_id))
+        plain = without_control_tokens(text)
+        return (*base.tokenizer.encode(plain, add_special_tokens=False), int(base.tokenizer.eos_token_id))
 
     found = list(useful_examples(episodes, scores, state.population.trainable()))
     samples: list[Sample] = []
@@ -98,15 +101,16 @@ def texts(
         state = replace(state, waiting=waiting.held(held, number))
     if channels.lessons is not None:
         samples += lesson_samples(found, channels.lessons, encode)
-    return state, samples
+    # a long system message of the learner may leave no room for a teacher's reply
+    return state, [each for each in samples if len(each.prompt_tokens) + len(each.tokens) <= base.context]
 
 
 def _waited(league: League, row: WaitingReply, weight: float, encode: Encode) -> Sample:
     """A reply that waited, on the learner's prompt of today."""
     domain = league.domains[row.domain]
     split, _, index = row.problem.removeprefix(f"{row.domain}/").partition("/")
-    prompt = domain.prompt(domain.problem("train", int(index)))
     assert split == "train", "only training problems are learned from"
+    prompt = domain.prompt(domain.problem("train", int(index)))
     return Sample(
         agent=row.learner,
         prompt_tokens=encode(row.learner, prompt),

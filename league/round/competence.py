@@ -22,17 +22,26 @@ LAST_PARENT = frozenset({"exploit", "rollback"})
 
 
 def answered(state: LeagueState, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> LeagueState:
-    """Count the unaided answers of a round's training matches."""
-    state = _audited_answers(state, episodes, scores)
-    return _counted(
-        state,
-        [
-            (episode.match.seats[each.seat], each.domain, each.right, float(each.n))
-            for episode, score in zip(episodes, scores, strict=True)
-            if score is not None and episode.match.purpose == "train"
+    """Count the unaided answers of a round's training matches to problems nobody had met before.
+
+    Tasks that share a domain may meet the same problem in different rounds, and a small domain begins again: such
+    answers are not held out. A match counts as a whole, by its problems of the domain. Several replies to one problem
+    are one answer, right by their share: they are not independent.
+    """
+    met, given = state.met, state.totals.spent.given
+    found = []
+    for episode, score in zip(episodes, scores, strict=True):
+        if score is None or episode.match.purpose != "train":
+            continue
+        stale = {each.domain for each in episode.match.problems if each in met or each.key in given}
+        found += [
+            (episode.match.seats[each.seat], each.domain, each.right / each.n, 1.0)
             for each in score.unaided
-        ],
-    )
+            if each.domain not in stale
+        ]
+    played = (each for episode in episodes if episode.match.purpose == "train" for each in episode.match.problems)
+    state = replace(state, audit=_observed(state, found, "training"), met=met.more(played))
+    return _counted(state, found)
 
 
 def examined(state: LeagueState, exams: Iterable[ExamResult]) -> LeagueState:
@@ -43,27 +52,6 @@ def examined(state: LeagueState, exams: Iterable[ExamResult]) -> LeagueState:
         if exam.split == "validation"
     ]
     return _counted(replace(state, audit=_observed(state, found, "exam")), found)
-
-
-def _audited_answers(state: LeagueState, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> LeagueState:
-    """The audit counts the answers to problems that no training match had before, and no warm-up.
-
-    Tasks that share a domain may meet the same problem in different rounds, and a small domain begins again: such
-    answers are not held out. A match counts as a whole, by its problems of the domain.
-    """
-    met, given = state.met, state.totals.spent.given
-    found = []
-    for episode, score in zip(episodes, scores, strict=True):
-        if score is None or episode.match.purpose != "train":
-            continue
-        stale = {each.domain for each in episode.match.problems if each in met or each.key in given}
-        found += [
-            (episode.match.seats[each.seat], each.domain, each.right, float(each.n))
-            for each in score.unaided
-            if each.domain not in stale
-        ]
-    played = (each for episode in episodes if episode.match.purpose == "train" for each in episode.match.problems)
-    return replace(state, audit=_observed(state, found, "training"), met=met.more(played))
 
 
 def _observed(state: LeagueState, found: Iterable[tuple[Version, str, float, float]], kind: Kind) -> ChannelAudit:

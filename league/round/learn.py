@@ -34,24 +34,26 @@ def learn(
     samples, flat = _samples(league, state.population, draft, episodes, scores)
     channels = league.config.learning.channels
     own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
-    state, learned_texts = texts(league, state, draft.number, episodes, scores)
+    state, held_texts = texts(league, state, draft.number, episodes, scores)
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
     draft.broken += _broken_teachers(own, updates, league.objective().epochs)
-    learned = _update_texts(league, draft, learned_texts)
+    text_steps, learned_texts = _update_texts(league, draft, held_texts)
     draft.scalars |= {**draft.spent.scalars(), "groups/flat": flat}
     for agent, done in updates.items():
         draft.scalars |= _update_scalars(agent, done, hypers[agent], clips=league.objective().clip is not None)
-    for each in learned:
-        updates.setdefault(each.agent, each)
+    for agent, steps in text_steps.items():
+        draft.scalars |= _texts_scalars(agent, steps)
+        updates.setdefault(agent, steps[-1])
+    learned = [*(sample for sample in own if sample.agent in updates), *learned_texts]
     if league.config.learning.channels.lessons is not None:
         draft.scalars |= rescue_rate(episodes, scores)
-    draft.scalars |= _channel_scalars([*own, *learned_texts])
+    draft.scalars |= _channel_scalars(learned)
     draft.scalars |= _task_scalars(draft.matches)
     draft.scalars |= _rewards(state.population, episodes, scores)
     draft.scalars |= _against_pasts(state.population, draft.matches)
-    state = paid(state, episodes, league.tasks, [*own, *learned_texts])
+    state = paid(state, episodes, league.tasks, learned)
     return state.spent(draft.spent), updates
 
 
@@ -113,38 +115,39 @@ def _broken_teachers(samples: Sequence[Sample], updates: Mapping[str, AgentUpdat
     ]
 
 
-def _update_texts(league: League, draft: RoundDraft, samples: Sequence[Sample]) -> list[AgentUpdate]:
-    """Steps of `batch` samples of every agent, in an order drawn anew each round.
+def _update_texts(
+    league: League, draft: RoundDraft, samples: Sequence[Sample]
+) -> tuple[dict[str, list[AgentUpdate]], list[Sample]]:
+    """Steps of `batch` samples of every agent, `epochs` times over all of them, each time in an order drawn anew.
 
-    Returns what was done in each step.
+    Returns (agent → what was done in each step, the samples that were learned, once for every time).
     """
-    channels = league.config.learning.channels
+    channels, bank = league.config.learning.channels, league.bank
     by_agent: dict[str, list[Sample]] = {}
     for sample in samples:
         by_agent.setdefault(sample.agent, []).append(sample)
-    for agent, own in by_agent.items():
-        order = generator(league.config.seed, "texts", draft.number, agent).permutation(len(own))
-        by_agent[agent] = [own[place] for place in order]
-    done: list[AgentUpdate] = []
-    out: set[str] = set()
+    done: dict[str, list[AgentUpdate]] = {}
+    learned: list[Sample] = []
 
     def broken(error: TrainingDiverged) -> None:
         assert error.agent is not None
-        out.add(error.agent)
+        by_agent.pop(error.agent, None)
         draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
 
-    bank = league.bank
-    by_agent = {agent: own * channels.epochs for agent, own in by_agent.items()}
-    longest = max((len(own) for own in by_agent.values()), default=0)
-    for start in range(0, longest if bank is not None else 0, channels.batch):
+    for epoch in range(channels.epochs if bank is not None else 0):
         assert bank is not None
-        step = [s for name, own in by_agent.items() if name not in out for s in own[start : start + channels.batch]]
-        hypers = {sample.agent: Hyper(channels.learning_rate) for sample in step}
-        if step:
+        for agent, own in by_agent.items():
+            order = generator(league.config.seed, "texts", draft.number, agent, epoch).permutation(len(own))
+            by_agent[agent] = [own[place] for place in order]
+        for start in range(0, max(map(len, by_agent.values()), default=0), channels.batch):
+            step = [sample for own in by_agent.values() for sample in own[start : start + channels.batch]]
+            hypers = {sample.agent: Hyper(channels.learning_rate) for sample in step}
             found = update(bank.base, bank, step, hypers, league.texts_objective(), diverged=broken)
-            done += found.values()
+            for agent, each in found.items():
+                done.setdefault(agent, []).append(each)
+            learned += [sample for sample in step if sample.agent in found]
             draft.spent += trained(step, found, hypers, league.texts_objective(), model_size(bank))
-    return done
+    return done, learned
 
 
 # ------------------------------------------------------------------------------------------------- numbers
@@ -181,6 +184,15 @@ def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool)
         if clips:
             found["clip_fraction"] = done.clip_fraction
     return {f"update/{agent}/{name}": value for name, value in found.items()}
+
+
+def _texts_scalars(agent: str, steps: Sequence[AgentUpdate]) -> dict[str, float]:
+    """texts/AGENT/quantity: the mean loss of its steps, the largest gradient norm, and how many steps there were."""
+    return {
+        f"texts/{agent}/loss": fmean(step.loss for step in steps),
+        f"texts/{agent}/grad_norm": max(step.grad_norm for step in steps),
+        f"texts/{agent}/steps": float(len(steps)),
+    }
 
 
 def _rewards(population: Population, episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:

@@ -67,10 +67,13 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> tuple[L
         context = RuleContext(
             state.view, name, number, gains=state.gains, channel=task.channel, taught=task.relation == "teaching"
         )
+        if task.channel == "worked_replies":
+            candidates = _for_learners(context, candidates, state.population)
         rule = league.mixtures[name].rules.get("gain")
         if isinstance(rule, Gain):
-            sharing[name], offers[name] = rule, (context, candidates)
-        drawn = draw_pairings(context, candidates, chosen.matches, mixture=league.mixtures[name], rng=stream)
+            sharing[name], offers[name] = rule, (context, _for_learners(context, candidates, state.population))
+        count = chosen.matches if candidates or task.channel != "worked_replies" else 0  # nobody is left to learn
+        drawn = draw_pairings(context, candidates, count, mixture=league.mixtures[name], rng=stream)
         for place, pairing in enumerate(drawn):
             add(name, pairing, place, candidates, stream)
     if config.league.shared_matches and sharing:
@@ -137,6 +140,12 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
     return found
 
 
+def _for_learners(context: RuleContext, found: Sequence[Pairing], population: Population) -> list[Pairing]:
+    """The pairings that help somebody who is taught and trains: matches by gain are wasted on anybody else."""
+    learners = {member.version for member in population.members.values() if member.can.taught and member.trains}
+    return [pairing for pairing in found if (pairing.col if context.taught else pairing.row) in learners]
+
+
 def best_teachers(league: League, state: LeagueState, task: Task, chosen: TaskConfig) -> list[Pairing]:
     """One pairing for every student and domain, with the best teacher, pasts too.
 
@@ -145,11 +154,12 @@ def best_teachers(league: League, state: LeagueState, task: Task, chosen: TaskCo
     """
     gate, named = league.gate(state), chosen.seats.get(TEACHER)
     able = [each for each in able_teachers(league, state) if named is None or each[0].agent in named]
+    live = frozenset(state.population.live().values())
     students = [member.version for member in open_to(task, chosen, state.population)[STUDENT]]
     return [
         Pairing(teacher, student, domain)
         for student in students
-        for domain, teacher in teachers_of(able, student, gate, task.domain_names).items()
+        for domain, teacher in teachers_of(able, student, gate, task.domain_names, live=live).items()
     ]
 
 

@@ -26,6 +26,12 @@ An explanation is text and must not open a turn of its own. A space is put after
 is left after a removal can form a token again.
 """
 
+
+def without_control_tokens(text: str) -> str:
+    """The text with whatever could be read as a control token broken by a space."""
+    return _CONTROL.sub("< ", text)
+
+
 SIMILAR_POOL = 128
 """`similar` draws from the block of this many neighbouring indices that holds the problem.
 
@@ -135,7 +141,7 @@ class Domain(ABC):
 
     def worked(self, problem: Problem, explanation: str) -> str:
         """An explanation and the true answer; its own answer lines go, control tokens are broken."""
-        body = without_answer(_CONTROL.sub("< ", explanation))
+        body = without_answer(without_control_tokens(explanation))
         return f"{body}\nAnswer: {problem.answer}" if body else f"Answer: {problem.answer}"
 
     def extract(self, text: str) -> str | None:

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -27,6 +28,7 @@ from league.types import (
     Node,
     Problem,
     Reply,
+    Sample,
     Sampling,
     Score,
     Turn,
@@ -113,7 +115,27 @@ def test_the_best_lower_bound_teaches_and_nobody_teaches_itself() -> None:
     past = Version("expert", 1)
     gate = Gate(Competence().add([(EXPERT, "sums", 5, 10), (past, "sums", 50, 60), (STUDENT, "sums", 60, 60)]), 0.9)
     able = [(EXPERT, "sums"), (past, "sums"), (STUDENT, "sums"), (EXPERT, "words")]
-    assert teachers_of(able, STUDENT, gate, ["sums", "words"]) == {"sums": past, "words": EXPERT}
+    live = {EXPERT, STUDENT}
+    assert teachers_of(able, STUDENT, gate, ["sums", "words"], live=live) == {"sums": past, "words": EXPERT}
+
+
+def test_an_unknown_past_never_goes_before_a_known_teacher_but_an_unknown_live_one_does() -> None:
+    """Nothing known has a lower bound of 0.095 at 80%, above that of an expert with 1 of 16."""
+    past, other = Version("expert", 1), Version("other", 0)
+    gate = Gate(Competence().add([(EXPERT, "sums", 1, 16)]), 0.8)
+    able = [(EXPERT, "sums"), (other, "sums"), (past, "sums")]
+    assert teachers_of(able, STUDENT, gate, ["sums"], live={EXPERT, other}) == {"sums": other}
+    assert teachers_of([able[0], able[2]], STUDENT, gate, ["sums"], live={EXPERT}) == {"sums": EXPERT}
+
+
+def test_a_past_of_the_student_must_be_surely_better_than_it_is_now() -> None:
+    past = Version("student", 1)
+    able = [(EXPERT, "sums"), (past, "sums")]
+    same = Gate(Competence().add([(EXPERT, "sums", 1, 9), (past, "sums", 6, 12), (STUDENT, "sums", 6, 12)]), 0.8)
+    assert teachers_of(able, STUDENT, same, ["sums"], live={EXPERT, STUDENT}) == {"sums": EXPERT}
+    assert teachers_of(able[1:], STUDENT, same, ["sums"], live={STUDENT}) == {"sums": past}, "nobody else could"
+    fallen = Gate(Competence().add([(EXPERT, "sums", 1, 9), (past, "sums", 11, 12), (STUDENT, "sums", 3, 12)]), 0.8)
+    assert teachers_of(able, STUDENT, fallen, ["sums"], live={EXPERT, STUDENT}) == {"sums": past}
 
 
 # ------------------------------------------------------------------------------------------------- competence
@@ -234,19 +256,31 @@ def test_a_problem_that_the_student_mostly_solves_is_no_lesson() -> None:
     assert len(list(lesson_samples(found, LessonsConfig(control_below=0.6), encode))) == 1
 
 
-def test_distillation_waits_for_the_bridge_and_the_gate() -> None:
+def distilled(known_now: Gate, count: int = 1, **settings: object) -> list[Sample]:
     reply = Reply("2", "end", (1,), (3, 4), (-0.1, -0.2))
-    spoken = [(STUDENT, "sums", reply, Sampling(temperature=0.6, top_p=0.9, top_k=5))]
+    spoken = [(STUDENT, "sums", reply, Sampling(temperature=0.6, top_p=0.9, top_k=5))] * count
     teachers = {(STUDENT, "sums"): EXPERT}
-    cold = known((11, 12), (0, 12))
-    assert list(distillation_samples(spoken, teachers, DistillationConfig(), cold)) == []
-    warm = known((11, 12), (4, 12))
-    (sample,) = distillation_samples(spoken, teachers, DistillationConfig(weight=2.0), warm)
-    assert sample.rule == "distillation" and sample.teacher == EXPERT
-    assert sample.sampling == Sampling(temperature=0.6), "over the whole vocabulary"
-    assert sample.advantage == pytest.approx(2.0 * warm.strength(EXPERT, STUDENT, "sums"))
-    (cold_one,) = distillation_samples(spoken, teachers, DistillationConfig(bridge=0.0, gate=False), cold)
-    assert cold_one.advantage == 1.0
+    chosen = DistillationConfig(**settings)  # type: ignore[arg-type]
+    return list(distillation_samples(spoken, teachers, chosen, known_now, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("student", [(0, 12), (0, 0), (0, 1), (2, 8)])
+def test_distillation_waits_until_the_bridge_is_surely_crossed(student: tuple[float, float]) -> None:
+    """Nothing known is no accuracy of one half; 2 of 8 is 25%, but may well be less than 20%."""
+    assert distilled(known((30, 30), student), gate=False) == []
+    (cold,) = distilled(known((30, 30), student), gate=False, bridge=0.0)
+    assert cold.advantage == 1.0
+
+
+def test_distillation_fades_as_the_student_catches_up() -> None:
+    """Of 400 replies a share λ is distilled, within five standard errors (one false alarm in a million)."""
+    gate = known((55, 60), (24, 60))
+    strength, found = gate.strength(EXPERT, STUDENT, "sums"), distilled(gate, 400, weight=2.0)
+    assert abs(len(found) - 400 * strength) < 5 * math.sqrt(400 * strength * (1 - strength))
+    assert {sample.advantage for sample in found} == {2.0}
+    assert found[0].rule == "distillation" and found[0].teacher == EXPERT
+    assert found[0].sampling == Sampling(temperature=0.6), "over the whole vocabulary"
+    assert distilled(known((40, 60), (39, 60)), 400) == [], "the gate is shut"
 
 
 # ------------------------------------------------------------------------------------------ what waits at the gate

@@ -23,6 +23,7 @@ WORKED = {"kind": "worked_replies", "matches": 1, "settings": {"items": 2}}
             {},
             "no task of kind 'worked_replies' is played",
         ),
+        ({"worked_replies": {}}, {"worked": {**WORKED, "seats": {"student": ["adder"]}}}, {}, "no student that trains"),
         ({"lessons": {}}, {"teaching": None}, {}, "no task of kind 'teaching' is played"),
         ({"pasts": True}, {"teaching": None}, {}, "nobody teaches in this run"),
         ({"own_samples": False}, {}, {}, "every channel is off"),

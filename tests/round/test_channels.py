@@ -96,6 +96,42 @@ def test_replies_wait_at_the_gate_across_a_stop(model: Path, tmp_path: Path) -> 
         assert reader.state()["waiting_replies"]
 
 
+@pytest.mark.parametrize("stop_at", [1, 2, 3])
+def test_what_waited_is_learned_when_the_gate_opens(model: Path, tmp_path: Path, stop_at: int) -> None:
+    """Teachers always right, students never: after some rounds the bounds part, and more is learned than was said."""
+
+    class Stopper(Nobody):
+        def round(self, league, report) -> None:
+            if report.round == stop_at:
+                request_stop(league.store.folder)
+
+    def skilled(name: str):
+        data = every_channel(model, tmp_path / name, league__rounds=5)
+        data["learning"]["channels"] = {"worked_replies": {}, "confidence": 0.9999}
+        data["tasks"]["worked"] |= {"kind": "tests.leagues:SkilledWork", "matches": 3}
+        data["tasks"] = {"worked": data["tasks"]["worked"], "contest": data["tasks"]["contest"]}
+        return parse_config(yaml.safe_dump(data), name)
+
+    once, again = skilled("once"), skilled("again")
+    train(prepare(once), Nobody())
+    train(prepare(again), Stopper())
+    resume(again.folder, Nobody())
+    assert run_digest(again.folder) == run_digest(once.folder)
+    with RunReader.read(once.folder) as reader:
+        waiting = [len(reader.state(n)["waiting_replies"]) for n in reader.kept_rounds()]
+        learned = {
+            number: sum(
+                value
+                for name, value in reader.round_scalars(number).items()
+                if name.startswith("channel/worked_replies/") and name.endswith("/samples")
+            )
+            for number in range(1, 6)
+        }
+    opened = next(number for number, count in learned.items() if count)
+    assert opened > 1 and learned[opened] > max(learned[number] for number in learned if number > opened), learned
+    assert waiting[-1] < learned[opened]
+
+
 def test_without_its_channels_a_league_sends_nothing_through_them(model: Path, tmp_path: Path) -> None:
     data = every_channel(model, tmp_path / "runs", league__rounds=2)
     del data["learning"]["channels"], data["tasks"]["worked"]

@@ -130,7 +130,9 @@ def played(purpose: str) -> tuple[Episode, Score]:
 def test_training_matches_count_and_evaluation_does_not() -> None:
     state = state_of({"ada": 3})
     episode, score = played("train")
-    assert answered(state, [episode], [score]).competence.counts(A3, "sums") == (7.0, 12.0)
+    assert answered(state, [episode], [score]).competence.counts(A3, "sums") == (6.25, 9.0), (
+        "four replies to one problem, a quarter of them right"
+    )
     assert answered(state, [episode], [None]) == state, "a void match tells nothing"
     episode, score = played("evaluate")
     assert answered(state, [episode], [score]) == state

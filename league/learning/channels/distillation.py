@@ -1,14 +1,16 @@
 """On-policy distillation: a student moves towards its teacher's distribution on its own replies.
 
-    L = λ / n Σ_s Σ_t KL(π_S(· | h_t) ‖ π_E(· | h_t))        the full vocabulary, in closed form
+    L = w / n Σ_s Σ_t KL(π_S(· | h_t) ‖ π_E(· | h_t))        the full vocabulary, in closed form
     ∂KL / ∂z = p ∘ (log p − log q − KL) / T                  z the student's logits, p and q at temperature T
 
 The head is shared and frozen, so the teacher's distribution needs only its hidden states: one forward pass of the same
 base under another adapter. With a limit c on a token's log-ratio the slope uses clip(log p − log q, ±c), centred by its
 mean under p; far from the limit both are the same.
 
-λ is `weight` times the gate's strength, which falls to 0 as the student catches up. A student starts only when the
-bridge is crossed: when its own unaided accuracy in the domain has reached `bridge`. Before that its replies are of no
+w is `weight`, n the number of all samples of the agent in the step, of other channels too. A reply is distilled with
+the probability of the gate's strength λ, which falls to 0 as the student catches up: this is the annealing. (A factor λ
+in the loss would do nothing where all samples have it: AdamW divides it out.) A student starts only when the bridge is
+crossed: when the lower bound of its own accuracy in the domain has reached `bridge`. Before that its replies are of no
 use to either side (cold distillation took a student from 4 of 40 right answers to 1).
 
 Source: on-policy distillation, Agarwal et al. 2023 (GKD, arXiv 2306.13649); MOPD, arXiv 2606.30406, samples the
@@ -21,6 +23,7 @@ entropy falls: the alarms on entropy and length watch it. A remote teacher has n
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,29 +38,35 @@ def distillation_samples(
     teachers: Mapping[tuple[Version, str], Version],
     chosen: DistillationConfig,
     gate: Gate,
+    rng: np.random.Generator,
 ) -> Iterator[Sample]:
-    """One sample for each unaided reply whose teacher the gate lets through.
+    """A sample for each unaided reply whose teacher the gate lets through, thinned by the gate's strength.
 
     `spoken`: (student, domain, reply, how it was sampled).
     """
     for student, domain, reply, sampling in spoken:
+        chance = float(rng.random())
         teacher = teachers.get((student, domain))
-        if teacher is None or not reply.tokens or gate.competence.mean(student, domain) < chosen.bridge:
+        if teacher is None or not reply.tokens or not _bridged(student, domain, chosen.bridge, gate):
             continue
-        strength = gate.weight(teacher, student, domain) if chosen.gate else 1.0
-        if strength > 0:
+        if chance < (gate.weight(teacher, student, domain) if chosen.gate else 1.0):
             yield Sample(
                 agent=student.agent,
                 prompt_tokens=reply.prompt_tokens,
                 tokens=reply.tokens,
                 logprobs=(),
-                advantage=chosen.weight * strength,
+                advantage=chosen.weight,
                 sampling=Sampling(temperature=sampling.temperature or 1.0),
                 channel="distillation",
                 teacher=teacher,
                 domain=domain,
                 rule="distillation",
             )
+
+
+def _bridged(student: Version, domain: str, bridge: float, gate: Gate) -> bool:
+    """Whether the student is surely as good as the bridge asks; a bridge of 0 asks for nothing."""
+    return bridge == 0 or gate.competence.bounds(student, domain, gate.confidence)[0] >= bridge
 
 
 def reverse_kl(logp_NV: Tensor, logq_NV: Tensor, limit: float) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ Failure case. With few answers the bounds are wide and the gate stays shut: a te
 domain before it is surely better than a student that answers nothing right.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from league.payoffs.competence import Competence
@@ -43,15 +43,30 @@ class Gate:
 
 
 def teachers_of(
-    able: Iterable[tuple[Version, str]], student: Version, gate: Gate, domains: Iterable[str]
+    able: Iterable[tuple[Version, str]],
+    student: Version,
+    gate: Gate,
+    domains: Iterable[str],
+    *,
+    live: Collection[Version],
 ) -> dict[str, Version]:
-    """domain → who teaches the student there: the best lower bound among (version, domain) in `able`."""
-    wanted = set(domains)
+    """domain → who teaches the student there: the best lower bound among (version, domain) in `able`.
+
+    A live teacher that has not answered yet goes first, so that it becomes known; a past that has not goes last. A
+    past of the student itself must be surely better than the student is now, unless nobody else could teach.
+    """
+    wanted, offered = set(domains), [each for each in able if each[0] != student]
+    others = {domain for version, domain in offered if version.agent != student.agent}
     found: dict[str, tuple[float, Version]] = {}
-    for version, domain in able:
-        if domain not in wanted or version == student:
+    for version, domain in offered:
+        if domain not in wanted:
+            continue
+        own_past = version.agent == student.agent and domain in others
+        if own_past and not gate.surely_better(version, student, domain):
             continue
         low, _ = gate.competence.bounds(version, domain, gate.confidence)
+        if gate.competence.counts(version, domain)[1] <= 0:
+            low = 1.0 if version in live else -1.0
         if domain not in found or low > found[domain][0]:
             found[domain] = low, version
     return {domain: version for domain, (_, version) in found.items()}

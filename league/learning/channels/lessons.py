@@ -35,7 +35,7 @@ def lesson_samples(found: Iterable[FoundExample], chosen: LessonsConfig, encode:
         worth = each.example.weight
         if each.example.channel != "lessons" or 1.0 - worth >= chosen.control_below or not each.reply.tokens:
             continue
-        if each.reply.finish == "length":
+        if each.reply.finish == "length" or (chosen.off_policy != "nll" and not each.reply.logprobs):
             continue
         if chosen.off_policy == "nll":
             yield sample_of(each, encode, chosen.weight * worth, each.reply.tokens)

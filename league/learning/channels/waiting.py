@@ -1,8 +1,8 @@
 """Worked replies that wait for the gate: right, but not yet known to come from a better teacher.
 
 With few answers the gate's bounds are wide, so the first right replies of a good teacher are held back. They are kept,
-the newest `LIMIT` of each student and domain, and learned when the gate opens. A reply waits at most `PATIENCE` rounds:
-a gate that stays shut that long has judged its teacher.
+the newest `LIMIT` of each student and domain, and learned when the gate opens: at most `AT_ONCE` of a student in a
+round, oldest first. A reply waits at most `PATIENCE` rounds: a gate that stays shut that long has judged its teacher.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ from league.types import Version
 
 LIMIT = 64
 PATIENCE = 20
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class WaitingReplies:
         """
         out: list[tuple[WaitingReply, float]] = []
         rest: list[WaitingReply] = []
+        left = dict.fromkeys(learners, AT_ONCE)
         for row in self.rows:
             learner = learners.get(row.learner)
             if learner is None:
@@ -75,7 +77,8 @@ class WaitingReplies:
             known = gate.competence.counts(row.teacher, row.domain)[1] > 0
             teacher = row.teacher if known else teachers.get(row.teacher.agent, row.teacher)
             strength = gate.weight(teacher, learner, row.domain)
-            if strength > 0:
+            if strength > 0 and left[row.learner] > 0:
+                left[row.learner] -= 1
                 out.append((row, strength))
             else:
                 rest.append(row)

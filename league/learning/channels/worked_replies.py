@@ -3,8 +3,9 @@
     L = −(λ / |V|) Σ_{y ∈ V} w_y Σ_t log π_S(y_t | x, y_<t)
 
 V holds the distinct replies of the teacher to fresh problems x that the verifier found right; x is the student's own
-prompt, without any example. λ is `weight` times the gate's strength (1 without a gate). This is rejection sampling from
-another policy: the verifier filters, so a teacher of accuracy a yields about a · K right replies a problem.
+prompt, without any example. λ is `weight` times the gate's strength (1 without a gate). It weighs replies against one
+another within a step, not the size of the step, which AdamW makes alike. This is rejection sampling from another
+policy: the verifier filters, so a teacher of accuracy a yields about a · K right replies a problem.
 
 Source: rejection-sampled fine-tuning (Yuan et al. 2023, arXiv 2308.01825) with the expert as the sampler; it is also
 the bridge that on-policy distillation needs (arXiv 2605.12483: without it −1.7).
