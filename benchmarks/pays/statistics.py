@@ -23,7 +23,7 @@ class Difference:
     bootstrap: tuple[float, float]
     """95% of the mean over seeds and domains drawn anew."""
     domains: Mapping[str, float]
-    """Domain → mean difference in points."""
+    """Domain (in games: part) → mean difference in points."""
 
 
 def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_000) -> Difference | None:
@@ -32,7 +32,7 @@ def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_00
     pairs = [(cell, by_seed[cell.seed]) for cell in one if cell.seed in by_seed]
     if not pairs:
         return None
-    domains = list(pairs[0][0].right)
+    domains = list(pairs[0][0].parts)
     gap_SD = np.array([[100 * (a.accuracy(d) - b.accuracy(d)) for d in domains] for a, b in pairs])
     gap_S = gap_SD.mean(1)
     mean, count = float(gap_S.mean()), len(gap_S)
