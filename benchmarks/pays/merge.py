@@ -26,9 +26,7 @@ def measure_merge(regime: Regime, seed: int, place: Place, *, problems: int = VA
     if not regime.merged or (regime.name, "merge", seed) in place.cells:
         return
     started, room = time.process_time(), ExamRoom(place.model, seed)
-    parents = [
-        room.bring(agent, regime.adapter(agent, seed, place.work)) for agent in (*regime.domains, regime.begins)
-    ]
+    parents = [room.bring(agent, regime.adapter(agent, seed, place.work)) for agent in (*regime.domains, regime.begins)]
     names = {weight: f"merger-{weight}" for weight in WEIGHTS}
     right: dict[float, int] = {}
     for weight, name in names.items():

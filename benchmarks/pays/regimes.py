@@ -1,9 +1,9 @@
 """The regimes of docs/pays.md in which agents answer problems: domains, data, sizes and arms. Games are in `games.py`.
 
-    private   each expert has solutions of its own domain; the student has a few of each
-    public    one adapter has learned all solutions, and every arm starts from it
-    crowded   public, with many domains on adapters of rank 2
-    sparse    public, asked at levels that the adapter on all the data hardly ever gets right; experts know them
+private   each expert has solutions of its own domain; the student has a few of each
+public    one adapter has learned all solutions, and every arm starts from it
+crowded   public, with many domains on adapters of rank 2
+sparse    public, asked at levels that the adapter on all the data hardly ever gets right; experts know them
 """
 
 import json

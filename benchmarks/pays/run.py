@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -108,6 +108,14 @@ def measure_starts(regime: Regime, seed: int, place: Place) -> None:
         place.cells.add(Cell(regime.name, arm, seed, rows[arm], {}, 0))
 
 
+def run_seed(regime: Regime, seed: int, names: Sequence[str], place: Place) -> None:
+    """The starts of a seed and their exams, then its trained arms."""
+    begin(regime, seed, place)
+    measure_starts(regime, seed, place)
+    for arm in names:
+        run_arm(regime, arm, seed, place)
+
+
 def run_arm(regime: Regime, arm: str, seed: int, place: Place) -> None:
     """Train one arm, examine its student, and keep both."""
     if (regime.name, arm, seed) in place.cells:
@@ -115,7 +123,9 @@ def run_arm(regime: Regime, arm: str, seed: int, place: Place) -> None:
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     folder = train(arms.arm(regime, arm, seed, work=place.work, budget=place.budget), place)
     asked = "--split", "test", "--problems", str(place.problems), "--json"
-    right = {row["domain"]: row["correct"] for row in json.loads(league("evaluate", folder, "student", *asked))["results"]}
+    right = {
+        row["domain"]: row["correct"] for row in json.loads(league("evaluate", folder, "student", *asked))["results"]
+    }
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     place.cells.add(Cell(regime.name, arm, seed, right, spent(folder), place.budget, round(seconds, 1)))

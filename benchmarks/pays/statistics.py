@@ -33,7 +33,11 @@ def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_00
     if not pairs:
         return None
     domains = list(pairs[0][0].parts)
-    gap_SD = np.array([[100 * (a.accuracy(d) - b.accuracy(d)) for d in domains] for a, b in pairs])
+    if any(set(cell.parts) != set(domains) for pair in pairs for cell in pair):
+        domains = ["all"]  # measured on other parts: only their means can be compared
+        gap_SD = np.array([[100 * (a.accuracy() - b.accuracy())] for a, b in pairs])
+    else:
+        gap_SD = np.array([[100 * (a.accuracy(d) - b.accuracy(d)) for d in domains] for a, b in pairs])
     gap_S = gap_SD.mean(1)
     mean, count = float(gap_S.mean()), len(gap_S)
     half = float(student.ppf(0.975, count - 1) * gap_S.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")

@@ -2,10 +2,11 @@
 
 Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain, and
 generalists with the others in all domains; contests and games pair a learner with anyone (live, frozen past);
-cooperation pairs learners with one another. In a contest of one seat an expert practises its own domain only. Where
-the config names agents for seats (roles that differ: the writer of the helper, the writer of the main function), they
-keep to them, else the order is drawn. Problem sets are numbered by match within each task and domain, behind those of
-the warm-up, so a league walks through its train split and every run of the same config sees the same problems.
+cooperation pairs learners with one another, and with frozen pasts where the rule `pasts` has a weight. In a contest of
+one seat an expert practises its own domain only. Where the config names agents for seats (roles that differ: the
+writer of the helper, the writer of the main function), they keep to them, else the order is drawn. Problem sets are
+numbered by match within each task and domain, behind those of the warm-up, so a league walks through its train split
+and every run of the same config sees the same problems.
 
 Weighing a pairing costs about a microsecond a match, and a thousand agents have a million pairings. So where there
 would be more than `CROWD`, the learners of a round are drawn by lot, anew every round, and all their pairings
@@ -128,7 +129,8 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
         return [
             Pairing(row, row, domain) for row in rows for domain in _practised(population.members[row.agent], domains)
         ]
-    others = learners if task.relation == "cooperation" else [*learners, *_pasts_of(population, learners)]
+    alone = task.relation == "cooperation" and not chosen.matchmaking.get("pasts", 0.0)
+    others = learners if alone else [*learners, *_pasts_of(population, learners)]
     rows = _few(rows, len(others) * len(domains), stream)
     met = ((row, col) for row in rows for col in targets_of(population, row, others) if row != col)
     found = [Pairing(row, col, domain) for row, col in met for domain in domains]

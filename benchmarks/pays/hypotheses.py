@@ -1,0 +1,93 @@
+"""The hypotheses of docs/pays.md: in each regime, how far is the league ahead of the best baseline?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.pays.cells import Cell
+from benchmarks.pays.statistics import Difference, difference, holm
+
+TIE = 2.0
+"""Points within which a difference is called a tie."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The league is ahead of every one of the baselines."""
+
+    name: str
+    regime: str
+    baselines: tuple[str, ...]
+    unit: str = "accuracy"
+    less_is_better: bool = False
+
+
+HYPOTHESES = (
+    Hypothesis("flow", "private", ("league_as_it_was",)),
+    Hypothesis("private", "private", ("magrpo", "magrpo_selected", "rejection", "merge")),
+    Hypothesis("public", "public", ("magrpo", "rejection")),
+    Hypothesis("crowded", "crowded", ("magrpo", "rejection")),
+    Hypothesis("sparse", "sparse", ("magrpo", "magrpo_selected", "rejection")),
+    Hypothesis("nontransitive", "nontransitive", ("self",), "exploitability", less_is_better=True),
+    Hypothesis("collaborative", "collaborative", ("self",), "return"),
+)
+SMALLER = ("crowded", "sparse", "nontransitive", "collaborative")
+"""The league should be ahead in three of these."""
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far the league is ahead of the best baseline, in points of the hypothesis's unit; above 0 is ahead."""
+
+    hypothesis: Hypothesis
+    baseline: str
+    missing: tuple[str, ...]
+    """Baselines without a cell."""
+    found: Difference
+
+    @property
+    def verdict(self) -> str:
+        """In words: only an interval that leaves 0 out says who is ahead."""
+        if self.found.seeds < 2:
+            return "one seed"
+        if self.found.low > 0:
+            return "ahead"
+        if self.found.high < 0:
+            return "behind"
+        return "tie" if abs(self.found.mean) <= TIE else "not certain"
+
+
+def arms_of(cells: Iterable[Cell], regime: str) -> dict[str, list[Cell]]:
+    """Arm → its cells in a regime."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.regime == regime:
+            found.setdefault(cell.arm, []).append(cell)
+    return found
+
+
+def lead(hypothesis: Hypothesis, cells: Iterable[Cell]) -> Lead | None:
+    """The league against the best baseline, paired by seed; None where one of them was not run.
+
+    The best is the arm with the best mean over its seeds, which favours the baselines.
+    """
+    by_arm = arms_of(cells, hypothesis.regime)
+    run = [arm for arm in hypothesis.baselines if arm in by_arm]
+    if not run or "league" not in by_arm:
+        return None
+    sign = -1.0 if hypothesis.less_is_better else 1.0
+    best = max(run, key=lambda arm: sign * sum(cell.accuracy() for cell in by_arm[arm]) / len(by_arm[arm]))
+    sides = (by_arm["league"], by_arm[best])
+    found = difference(*(sides[::-1] if hypothesis.less_is_better else sides))
+    missing = tuple(arm for arm in hypothesis.baselines if arm not in by_arm)
+    return Lead(hypothesis, best, missing, found) if found is not None else None
+
+
+def leads(cells: Iterable[Cell]) -> dict[str, Lead | None]:
+    """Every hypothesis by its name, in their order; None where it was not run."""
+    kept = list(cells)
+    return {each.name: lead(each, kept) for each in HYPOTHESES}
+
+
+def corrected(found: dict[str, Lead | None]) -> dict[str, float]:
+    """Holm's p-values over all hypotheses; one that was not run counts as p = 1."""
+    return holm({name: each.found.p if each is not None else 1.0 for name, each in found.items()})
