@@ -14,7 +14,6 @@ from pathlib import Path
 
 from benchmarks.pays import arms, collaborative, nontransitive, run
 from benchmarks.pays.cells import Cells
-from benchmarks.pays.merge import measure_merge
 from benchmarks.pays.page import write_page
 from benchmarks.pays.place import Place
 from benchmarks.pays.probe import PROBLEMS, probe
@@ -58,9 +57,10 @@ def main() -> None:
             parser.error(f"{given.levels}: its levels are guesses; run `python -m benchmarks.pays probe-levels` first")
         place = Place(given.work.resolve(), Cells(given.cells), budget=given.budget)
         regime = regime_of(given.regime, given.levels)
+        if not regime.domains:
+            parser.error(f"{given.levels}: the probe found no sparse level; add other candidates and probe again")
         for seed in given.seeds:
             run.run_seed(regime, seed, given.arms or regime.arms, place)
-            measure_merge(regime, seed, place)
 
 
 if __name__ == "__main__":

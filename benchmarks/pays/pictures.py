@@ -21,7 +21,7 @@ def map_of_regimes(leads: Mapping[str, Lead | None]) -> Figure:
     figure = Figure(figsize=(9.0, 0.62 * len(leads) + 1.5), dpi=110, layout="constrained")
     axes = figure.subplots()
     bounds = [0.0]
-    for place, (name, found) in enumerate(leads.items()):
+    for place, found in enumerate(leads.values()):
         if found is None:
             axes.axhspan(place - 0.4, place + 0.4, color=UNKNOWN, linewidth=0)
             axes.text(

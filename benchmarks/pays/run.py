@@ -16,6 +16,7 @@ import yaml
 from benchmarks.pays import arms
 from benchmarks.pays.cells import Cell
 from benchmarks.pays.exams import ExamRoom
+from benchmarks.pays.merge import measure_merge
 from benchmarks.pays.place import Place
 from benchmarks.pays.regimes import PRIVATE, Regime
 from league.reporting.queries.spending import spending
@@ -112,6 +113,7 @@ def run_seed(regime: Regime, seed: int, names: Sequence[str], place: Place) -> N
     """The starts of a seed and their exams, then its trained arms."""
     begin(regime, seed, place)
     measure_starts(regime, seed, place)
+    measure_merge(regime, seed, place)
     for arm in names:
         run_arm(regime, arm, seed, place)
 
