@@ -92,6 +92,7 @@ def test_evaluation_does_not_branch() -> None:
     assert Conventions("game", game="colors").check()
 
 
+@pytest.mark.slow
 def test_nontransitive_on_a_tiny_model_goes_on_where_it_was(
     tmp_path: Path, tiny_players: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def test_nontransitive_on_a_tiny_model_goes_on_where_it_was(
     assert place.cells.path.read_text() == before
 
 
+@pytest.mark.slow
 def test_collaborative_on_a_tiny_model(tmp_path: Path, tiny_players: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "league", in_process)
     monkeypatch.setattr(collaborative, "MATCHES", 3)
