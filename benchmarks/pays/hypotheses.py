@@ -1,6 +1,6 @@
 """The hypotheses of docs/pays.md: in each regime, how far is the league ahead of the best baseline?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.pays.cells import Cell
@@ -48,7 +48,7 @@ class Lead:
     def verdict(self) -> str:
         """In words: only an interval that leaves 0 out says who is ahead."""
         if self.found.seeds < 2:
-            return "one seed"
+            return "no interval"
         if self.found.low > 0:
             return "ahead"
         if self.found.high < 0:
@@ -75,7 +75,7 @@ def lead(hypothesis: Hypothesis, cells: Iterable[Cell]) -> Lead | None:
     if not run or "league" not in by_arm:
         return None
     sign = -1.0 if hypothesis.less_is_better else 1.0
-    best = max(run, key=lambda arm: sign * sum(cell.accuracy() for cell in by_arm[arm]) / len(by_arm[arm]))
+    best = max(run, key=lambda arm: sign * mean_of(by_arm[arm]))
     sides = (by_arm["league"], by_arm[best])
     found = difference(*(sides[::-1] if hypothesis.less_is_better else sides))
     missing = tuple(arm for arm in hypothesis.baselines if arm not in by_arm)
@@ -88,6 +88,50 @@ def leads(cells: Iterable[Cell]) -> dict[str, Lead | None]:
     return {each.name: lead(each, kept) for each in HYPOTHESES}
 
 
-def corrected(found: dict[str, Lead | None]) -> dict[str, float]:
-    """Holm's p-values over all hypotheses; one that was not run counts as p = 1."""
-    return holm({name: each.found.p if each is not None else 1.0 for name, each in found.items()})
+def corrected(found: Mapping[str, Lead | None]) -> dict[str, tuple[float, float]]:
+    """Holm's p-values over all hypotheses, by sign flips and by Student's t; what was not run counts as p = 1."""
+    flips = holm({name: each.found.p if each is not None else 1.0 for name, each in found.items()})
+    tests = holm({name: each.found.t_p if each is not None else 1.0 for name, each in found.items()})
+    return {name: (flips[name], tests[name]) for name in found}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One criterion of docs/pays.md, what was found, and whether it is met."""
+
+    text: str
+    found: str
+    met: bool
+
+
+def criteria(cells: Iterable[Cell]) -> list[Criterion]:
+    """The criteria of flow, private and the smaller regimes that can be judged now."""
+    kept = list(cells)
+    found, by_arm = leads(kept), arms_of(kept, "private")
+    rows = []
+    if (flow := found["flow"]) is not None:
+        shown = f"{flow.found.mean:+.1f}, from {flow.found.low:+.1f}"
+        rows.append(Criterion("flow: at least +15, from above 5", shown, flow.found.mean >= 15 and flow.found.low > 5))
+    control = difference(by_arm.get("wrong_domain", []), by_arm.get("start", []))
+    if control is not None:
+        rows.append(Criterion("flow: wrong_domain − start at most +2", f"{control.mean:+.1f}", control.mean <= TIE))
+    if (private := found["private"]) is not None:
+        gap, kept_up = private.found, sum(value >= 0 for value in private.found.domains.values())
+        shown = f"{gap.mean:+.1f}, from {gap.low:+.1f}"
+        rows.append(Criterion("private: at least +10, from above 0", shown, gap.mean >= 10 and gap.low > 0))
+        text = f"{kept_up} of {len(gap.domains)}"
+        rows.append(Criterion("private: not worse in 6 of 8 domains", text, kept_up >= 6))
+        if "pooled" in by_arm:
+            share = mean_of(by_arm["league"]) / max(mean_of(by_arm["pooled"]), 1e-9)
+            rows.append(Criterion("private: at least 80% of pooled", f"{100 * share:.0f}%", share >= 0.8))
+    smaller = [each for name in SMALLER if (each := found[name]) is not None]
+    if smaller:
+        ahead = [each.hypothesis.name for each in smaller if each.verdict == "ahead"]
+        shown = f"{len(ahead)} of {len(smaller)} that were run{': ' if ahead else ''}{', '.join(ahead)}"
+        rows.append(Criterion("others: ahead in at least three of four", shown, len(ahead) >= 3))
+    return rows
+
+
+def mean_of(cells: Sequence[Cell]) -> float:
+    """The mean accuracy, or figure, over seeds."""
+    return sum(cell.accuracy() for cell in cells) / len(cells)

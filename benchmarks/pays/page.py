@@ -6,7 +6,7 @@ from statistics import fmean
 
 from benchmarks.pays import arms
 from benchmarks.pays.cells import Cell, Cells
-from benchmarks.pays.hypotheses import SMALLER, Lead, arms_of, corrected, leads
+from benchmarks.pays.hypotheses import HYPOTHESES, Lead, arms_of, corrected, criteria, leads
 from benchmarks.pays.pictures import all_arms, map_of_regimes
 from benchmarks.pays.statistics import Difference, closed_share, difference
 
@@ -55,7 +55,9 @@ def write_page(cells: Cells, place: Path) -> None:
     lines = ["Command: `python -m benchmarks.pays run REGIME --seeds …`, then `python -m benchmarks.pays page`.", ""]
     lines += [f"![League minus best baseline in every regime]({first.name})", ""]
     lines += _hypotheses(leads(found))
-    for regime in dict.fromkeys(cell.regime for cell in found):
+    lines += _criteria(found)
+    there = {cell.regime for cell in found}
+    for regime in dict.fromkeys(each.regime for each in HYPOTHESES if each.regime in there):
         lines += _regime(regime, [cell for cell in found if cell.regime == regime])
         if regime == "private":
             lines += [f"![All arms of private, seed by seed]({second.name})", ""]
@@ -65,22 +67,30 @@ def write_page(cells: Cells, place: Path) -> None:
 def _hypotheses(found: dict[str, Lead | None]) -> Iterator[str]:
     """How far the league is ahead of the best baseline, with Holm's correction over all hypotheses."""
     yield from ("## The hypotheses", "", "In points; above 0 the league is ahead of the best baseline.", "")
-    yield "| hypothesis | of | best baseline | seeds | lead [95%] | sign-flip p | Holm | the league is |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| hypothesis | of | best baseline | seeds | lead [95%] | flip p | Holm | t-test p | Holm | the league is |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     adjusted = corrected(found)
     for name, each in found.items():
         if each is None:
-            yield f"| {name} | – | – | 0 | not run | – | – | – |"
+            yield f"| {name} | – | – | 0 | not run | – | – | – | – | – |"
             continue
         without = f" (without {', '.join(each.missing)})" if each.missing else ""
+        flips, tests = adjusted[name]
         yield (
             f"| {name} | {each.hypothesis.unit} | {each.baseline}{without} | {each.found.seeds} | "
-            f"{_interval(each.found)} | {each.found.p:.3f} | {adjusted[name]:.3f} | {each.verdict} |"
+            f"{_interval(each.found)} | {each.found.p:.3f} | {flips:.3f} | {each.found.t_p:.2g} | {tests:.2g} | "
+            f"{each.verdict} |"
         )
-    smaller = [each for name in SMALLER if (each := found[name]) is not None]
-    ahead = [each.hypothesis.name for each in smaller if each.verdict == "ahead"]
-    yield from ("", f"Of the smaller regimes {len(smaller)} of {len(SMALLER)} were run; the league is ahead, with its")
-    yield from (f"interval above 0, in {len(ahead)}{': ' + ', '.join(ahead) if ahead else ''}.", "")
+    yield from ("", "Holm's correction is over all seven hypotheses; one that was not run counts as p = 1.", "")
+
+
+def _criteria(cells: Sequence[Cell]) -> Iterator[str]:
+    """The criteria that were written down before, and whether they are met."""
+    rows = criteria(cells)
+    if rows:
+        yield from ("| criterion | found | met |", "|---|---|---|")
+        yield from (f"| {each.text} | {each.found} | {'yes' if each.met else 'no'} |" for each in rows)
+        yield ""
 
 
 def _regime(regime: str, cells: Sequence[Cell]) -> Iterator[str]:
@@ -161,9 +171,9 @@ def _eta(by_arm: dict[str, list[Cell]], domains: Sequence[str]) -> Iterator[str]
     if rows:
         yield from (
             "",
-            "η: share of the gap between student and expert closed per 10,000 tokens (an eighth of an arm's",
+            "η: share of the gap between student and expert closed per 10,000 tokens (an arm's tokens count in equal",
         )
-        yield from ("tokens counts for each domain); – where the expert is less than five points ahead.", "")
+        yield from ("shares for its domains); – where the expert is less than five points ahead.", "")
         yield f"| arm | {' | '.join(domains)} |"
         yield "|---|" + "---|" * len(domains)
         yield from rows

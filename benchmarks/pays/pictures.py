@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from benchmarks.pays.cells import Cell
 from benchmarks.pays.hypotheses import HYPOTHESES, Lead
@@ -45,6 +46,7 @@ def map_of_regimes(leads: Mapping[str, Lead | None]) -> Figure:
             va="bottom",
             fontsize=9,
             color=INK,
+            bbox={"boxstyle": "square,pad=0.1", "color": "white", "linewidth": 0},
         )
     room = max(max(bounds) - min(bounds), 10.0)
     axes.set_xlim(min(bounds) - 0.25 * room, max(bounds) + 0.25 * room)
@@ -83,9 +85,9 @@ def all_arms(by_arm: Mapping[str, Sequence[Cell]], title: str) -> Figure:
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(0, min(108.0, 1.15 * max(100 * cell.accuracy() for cells in by_arm.values() for cell in cells) + 4))
     axes.set_xlabel("held-out accuracy, %: bar = mean, dots = seeds (their number in brackets)")
-    for colour, name in ((COLOURS[0], "league"), (COLOURS[4], "baseline or control"), (FAINT, "ceiling")):
-        axes.barh([], [], color=colour, alpha=0.6, label=name)
-    axes.legend(loc="lower right", frameon=False)
+    kinds = ((COLOURS[0], "league"), (COLOURS[4], "start, baseline or control"), (FAINT, "ceiling"))
+    patches = [Patch(color=colour, alpha=0.6, label=name) for colour, name in kinds]
+    axes.legend(handles=patches, loc="lower right", frameon=False)
     axes.grid(axis="x", color=GRID)
     axes.set_axisbelow(True)
     return figure

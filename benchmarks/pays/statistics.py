@@ -20,6 +20,8 @@ class Difference:
     seeds: int
     p: float
     """Two-sided, by flipping the signs of the seeds' differences in all 2^S ways."""
+    t_p: float
+    """Two-sided, by Student's t; 1 with one seed."""
     bootstrap: tuple[float, float]
     """95% of the mean over seeds and domains drawn anew."""
     domains: Mapping[str, float]
@@ -40,7 +42,8 @@ def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_00
         gap_SD = np.array([[100 * (a.accuracy(d) - b.accuracy(d)) for d in domains] for a, b in pairs])
     gap_S = gap_SD.mean(1)
     mean, count = float(gap_S.mean()), len(gap_S)
-    half = float(student.ppf(0.975, count - 1) * gap_S.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    error = float(gap_S.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    half = float(student.ppf(0.975, count - 1)) * error if count > 1 else float("nan")
     rng = np.random.default_rng(0)
     seeds_BS = rng.integers(count, size=(draws, count))
     domains_BD = rng.integers(len(domains), size=(draws, len(domains)))
@@ -52,9 +55,19 @@ def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_00
         high=mean + half,
         seeds=count,
         p=sign_flip(gap_S.tolist()),
+        t_p=t_test(mean, error, count),
         bootstrap=(float(low), float(high)),
         domains=dict(zip(domains, gap_SD.mean(0).tolist(), strict=True)),
     )
+
+
+def t_test(mean: float, error: float, count: int) -> float:
+    """Two-sided p-value of a mean of `count` values with this standard error; 1 for a single value."""
+    if count < 2:
+        return 1.0
+    if error == 0:
+        return float(mean == 0)
+    return float(2 * student.sf(abs(mean) / error, count - 1))
 
 
 def sign_flip(values: Sequence[float]) -> float:

@@ -72,7 +72,7 @@ def test_cells_are_kept_and_replaced_by_key(tmp_path: Path) -> None:
 def test_cells_of_games_have_figures_and_older_files_are_read(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "cells.json")
     cells.path.write_text(
-        '[{"regime": "private", "arm": "a", "seed": 1, "right": {"sums": "10"}, "spent": {}, "budget": 0, "seconds": 0}]'
+        '[{"regime": "private", "arm": "a", "seed": 1, "right": {"sums": "10"}, "spent": {}, "budget": 0}]'
     )
     cells.add(Cell("collaborative", "league", 1, {}, {"games": 8.0}, 8, figures={"stranger 1": 0.5, "stranger 2": 1.0}))
     game, older = cells

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from benchmarks.pays.cells import Cell, Cells
-from benchmarks.pays.hypotheses import HYPOTHESES, corrected, leads
+from benchmarks.pays.hypotheses import HYPOTHESES, corrected, criteria, leads
 from benchmarks.pays.page import write_page
 from benchmarks.pays.pictures import all_arms, map_of_regimes
 from benchmarks.pays.regimes import EIGHT
@@ -62,14 +63,30 @@ def test_a_lead_is_over_the_best_baseline_and_above_zero_is_ahead() -> None:
     assert partners is not None and partners.found.mean == pytest.approx(-19.0) and partners.verdict == "behind"
     assert found["public"] is not None and found["public"].missing == ("rejection",)
     assert found["public"].verdict == "tie" and found["sparse"] is None
-    assert found["crowded"] is not None and found["crowded"].verdict == "one seed"
+    assert found["crowded"] is not None and found["crowded"].verdict == "no interval"
 
 
 def test_hypotheses_that_were_not_run_count_in_the_correction() -> None:
-    """Six seeds of one sign have p = 2/64; of seven hypotheses the smallest is multiplied by 7."""
+    """Six seeds of one sign have p = 2/64; of seven hypotheses the smallest is multiplied by 7.
+
+    Leads of 42, 44, … 52 points: mean 47, standard error 3.742 / √6 = 1.528, t(5) = 30.77.
+    """
     cells = [cell for cell in invented() if cell.regime == "nontransitive"]
-    assert corrected(leads(cells))["nontransitive"] == pytest.approx(7 * 2 / 64)
-    assert corrected(leads(cells))["sparse"] == 1.0
+    flips, tests = corrected(leads(cells))["nontransitive"]
+    assert flips == pytest.approx(7 * 2 / 64)
+    assert tests == pytest.approx(7 * 2 * student.sf(47 / (14**0.5 / 6**0.5), 5)) and tests < 1e-5
+    assert corrected(leads(cells))["sparse"] == (1.0, 1.0)
+
+
+def test_criteria_are_those_that_were_written_down_before() -> None:
+    found = {each.text.partition(",")[0]: each for each in criteria(invented())}
+    assert found["flow: at least +15"].met and found["flow: wrong_domain − start at most +2"].met
+    assert found["private: at least +10"].met and found["private: not worse in 6 of 8 domains"].found == "8 of 8"
+    share = found["private: at least 80% of pooled"]
+    assert share.met and 75 < float(share.found.rstrip("%")) < 90
+    others = found["others: ahead in at least three of four"]
+    assert others.found == "1 of 3 that were run: nontransitive" and not others.met
+    assert criteria([]) == []
 
 
 def test_the_page_has_hypotheses_and_pictures(tmp_path: Path) -> None:
@@ -80,7 +97,8 @@ def test_the_page_has_hypotheses_and_pictures(tmp_path: Path) -> None:
     text = page.read_text()
     assert "| nontransitive | exploitability | self | 6 | +47.0 [" in text
     assert "| sparse | – | – | 0 | not run |" in text and "magrpo (without rejection)" in text
-    assert "in 1: nontransitive." in text and "3 of 4 were run" in text
+    assert "| others: ahead in at least three of four | 1 of 3 that were run: nontransitive | no |" in text
+    assert text.index("## Private") < text.index("## Crowded") < text.index("## Collaborative")
     assert "| self_own | 6 | **90.0** | – | – | 90 |" in text
     assert "| self − self_own | 6 | -52.5 [-52.5, -52.5] |" in text
     for name in ("pays_map.png", "pays_private.png"):
