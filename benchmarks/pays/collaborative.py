@@ -23,7 +23,7 @@ from benchmarks.pays.cells import Cell
 from benchmarks.pays.place import Place
 from league.evaluation.crossplay import CrossPlay, cross_play
 
-ROUNDS, MATCHES, GROUP = 40, 6, 8
+ROUNDS, MATCHES, GROUP = 32, 4, 8
 STRANGERS = (1001, 1002, 1003, 1004)
 """Seeds of the held-out partners."""
 PLAYED = 4
@@ -48,7 +48,7 @@ def config_of(arm: str, seed: int, place: Place, *, rounds: int = ROUNDS) -> Con
                 "kind": "benchmarks.pays.conventions:Conventions",
                 "matches": MATCHES,
                 "matchmaking": dict(MIXTURES[arm]),
-                "settings": {"rounds": 3, "samples": GROUP, "branch": 2, "joint": "aligned", "constrained": True},
+                "settings": {"rounds": 2, "samples": GROUP, "branch": 3, "joint": "aligned", "constrained": True},
             }
         },
         "learning": {"learning_rate": 3e-4, "entropy": 0.02, "betas": [0.0, 0.99]},

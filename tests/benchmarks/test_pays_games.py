@@ -56,7 +56,7 @@ def test_the_games_are_configurations_that_the_program_accepts(tmp_path: Path, t
         config = collaborative.config_of(arm, 1, place)
         config["model"]["name"] = tiny_players
         prepared = prepare(parse_config(yaml.safe_dump(config), arm))
-        assert prepared.tasks["game"].relation == "cooperation" and prepared.config.tasks["game"].matches == 6
+        assert prepared.tasks["game"].relation == "cooperation" and prepared.config.tasks["game"].matches == 4
 
 
 def test_no_convention_is_better_than_another() -> None:
