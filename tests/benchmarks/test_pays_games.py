@@ -13,6 +13,7 @@ from benchmarks.pays.conventions import COLOURS, Conventions
 from benchmarks.pays.place import Place
 from league.config import parse_config
 from league.preflight.checks import prepare
+from league.store.reader import RunReader
 from tasks.games.normal_form import exploitability
 from tests.benchmarks.test_pays_regimes import in_process
 from tests.conftest import write_tiny_model
@@ -23,6 +24,17 @@ from tests.helpers.games_player import match_for, play
 def tiny_players(tmp_path_factory: pytest.TempPathFactory) -> str:
     pytest.importorskip("llguidance")
     return str(write_tiny_model(tmp_path_factory.mktemp("tiny-players"), max_position_embeddings=2048))
+
+
+def with_pasts(reader: RunReader) -> bool:
+    """Whether somebody was met in a version older than one that has played in an earlier match."""
+    newest: dict[str, int] = {}
+    for match in reader.matches():
+        for who in match.seats.values():
+            if who.step < newest.get(who.agent, 0):
+                return True
+            newest[who.agent] = max(who.step, newest.get(who.agent, 0))
+    return False
 
 
 def test_many_games_give_the_nash_mixture_and_none_the_even_one() -> None:
@@ -136,5 +148,8 @@ def test_collaborative_on_a_tiny_model(tmp_path: Path, tiny_players: str, monkey
     assert set(cells) == {"self", "self_own", "league", "league_own"}
     assert cells["league"].parts == ("stranger 1", "stranger 2") and cells["league_own"].parts == ("own",)
     assert all(0 <= cell.accuracy() <= 1 and cell.budget == 36 for cell in cells.values())
+    for arm, expected in (("league", True), ("self", False)):
+        with RunReader.read(tmp_path / "runs" / f"collaborative-{arm}-1") as reader:
+            assert with_pasts(reader) == expected, "frozen pasts are partners in the league only"
     with pytest.raises(SystemExit, match="held-out partner"):
         collaborative.run_seed(8, place, strangers=(8, 9))
