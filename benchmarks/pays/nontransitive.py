@@ -45,12 +45,15 @@ from league.seeds import generator
 from tasks.games.matrix_games import MatrixGame
 from tasks.games.normal_form import exploitability
 
-ROUNDS, GROUP = 32, 16
-MATCHES = {"self": 10, "league": 6}
+GROUP = 16
+ROUNDS = {"self": 41, "league": 32}
+MATCHES = {"self": 8, "league": 6}
 """Training matches a round."""
-MEASURING = 8
-"""Matches of the league between frozen versions, every `EVERY` rounds: 4 a round, so that both arms play 10."""
-EVERY = 2
+MEASURING, EVERY = 8, 2
+"""Matches of the league between frozen versions, before the first round and after every second one.
+
+41 × 8 = 32 × 6 + 17 × 8 matches: both arms play equally many.
+"""
 DRAWS = 200
 FIGURES = {
     "league": {"league": "posterior", "league_plain": "nash", "league_average": "average", "league_learner": "learner"},
@@ -103,10 +106,10 @@ class Curve(live_league.Curve):
         os.replace(temporary, self.file)
 
 
-def config_of(arm: str, seed: int, place: Place, *, rounds: int = ROUNDS) -> Config:
+def config_of(arm: str, seed: int, place: Place) -> Config:
     """A run of `benchmarks.games.live_league` with equal games."""
     chosen = argparse.Namespace(
-        group=GROUP, rate=1.5e-4, entropy=0.1, every=4, kept=8, rounds=rounds, versions=0, final=0
+        group=GROUP, rate=1.5e-4, entropy=0.1, every=4, kept=8, rounds=ROUNDS[arm], versions=0, final=0
     )
     data = live_league.settings_of(arm, seed, chosen, place.work / "runs")
     data["name"] = f"nontransitive-{arm}-{seed}"
@@ -117,19 +120,19 @@ def config_of(arm: str, seed: int, place: Place, *, rounds: int = ROUNDS) -> Con
     return parse_config(yaml.safe_dump(data), data["name"])
 
 
-def games(arm: str, rounds: int = ROUNDS) -> int:
+def games(arm: str) -> int:
     """Games of a run, those between frozen versions included. A match is one game for each reply of a seat."""
-    measured = MEASURING * (rounds // EVERY) if arm == "league" else 0
-    return GROUP * (MATCHES[arm] * rounds + measured)
+    measured = MEASURING * (ROUNDS[arm] // EVERY + 1) if arm == "league" else 0
+    return GROUP * (MATCHES[arm] * ROUNDS[arm] + measured)
 
 
-def run_seed(seed: int, place: Place, *, rounds: int = ROUNDS) -> None:
+def run_seed(seed: int, place: Place) -> None:
     """Both runs of a seed, and their cells."""
     for arm, figures in FIGURES.items():
         if all(("nontransitive", name, seed) in place.cells for name in figures):
             continue
         started = time.process_time()
-        config = config_of(arm, seed, place, rounds=rounds)
+        config = config_of(arm, seed, place)
         curve = Curve(place.work / "curves" / f"{config.name}.json", seed)
         if not (config.folder / "finished").exists():
             if (config.folder / "config.yaml").exists():
@@ -146,8 +149,8 @@ def run_seed(seed: int, place: Place, *, rounds: int = ROUNDS) -> None:
                     name,
                     seed,
                     right={},
-                    spent=_spent(curve.points, games(arm, rounds)),
-                    budget=games(arm, rounds),
+                    spent=_spent(curve.points, games(arm)),
+                    budget=games(arm),
                     seconds=seconds,
                     figures={"exploitability": round(float(np.mean([point[key] for point in late])), 4)},
                 )

@@ -58,7 +58,7 @@ def test_a_lucky_game_moves_the_posterior_mixture_less_than_its_mean() -> None:
 
 
 def test_both_arms_play_equally_many_games() -> None:
-    assert nontransitive.games("self") == nontransitive.games("league") == 16 * 320
+    assert nontransitive.games("self") == nontransitive.games("league") == 16 * 328
 
 
 def test_the_games_are_configurations_that_the_program_accepts(tmp_path: Path, tiny_players: str) -> None:
@@ -111,6 +111,7 @@ def test_nontransitive_on_a_tiny_model_goes_on_where_it_was(
     """Killed after round 2 of 4: the curve on disk is continued, not begun again."""
     place = Place(tmp_path, Cells(tmp_path / "cells.json"), tiny_players)
     monkeypatch.setattr(nontransitive, "MATCHES", {"self": 2, "league": 2})
+    monkeypatch.setattr(nontransitive, "ROUNDS", {"self": 4, "league": 4})
     monkeypatch.setattr(nontransitive, "MEASURING", 2)
     monkeypatch.setattr(nontransitive, "GROUP", 2)
     measure = nontransitive.Curve.round
@@ -122,17 +123,20 @@ def test_nontransitive_on_a_tiny_model_goes_on_where_it_was(
 
     monkeypatch.setattr(nontransitive.Curve, "round", killed)
     with pytest.raises(KeyboardInterrupt):
-        nontransitive.run_seed(5, place, rounds=4)
+        nontransitive.run_seed(5, place)
     monkeypatch.setattr(nontransitive.Curve, "round", measure)
-    nontransitive.run_seed(5, place, rounds=4)
+    nontransitive.run_seed(5, place)
     kept = nontransitive.Curve(tmp_path / "curves" / "nontransitive-league-5.json", 5).points
     assert [point["round"] for point in kept] == [0, 1, 2, 3, 4]
     cells = {cell.arm: cell for cell in place.cells}
     assert set(cells) == {"league", "league_plain", "league_average", "league_learner", "self", "self_average"}
     assert cells["league"].accuracy() == pytest.approx(np.mean([point["posterior"] for point in kept[2:]]), abs=1e-4)
     assert all(0 <= cell.accuracy() <= 1 for cell in cells.values())
+    for arm in ("self", "league"):
+        with RunReader.read(tmp_path / "runs" / f"nontransitive-{arm}-5") as reader:
+            assert 2 * reader.match_count() == nontransitive.games(arm) == cells[arm].budget
     before = place.cells.path.read_text()
-    nontransitive.run_seed(5, place, rounds=4)
+    nontransitive.run_seed(5, place)
     assert place.cells.path.read_text() == before
 
 
