@@ -37,8 +37,9 @@ def game(regime: str, arm: str, seed: int, **figures: float) -> Cell:
 
 
 def invented() -> list[Cell]:
-    """Six seeds of private, three of public, one of crowded, both games; sparse was not run."""
-    cells = [answers("private", arm, seed, mean) for arm, mean in PRIVATE_MEANS.items() for seed in range(1, 7)]
+    """Six seeds of private and two that do not count, three of public, one of crowded, both games; no sparse."""
+    cells = [answers("private", arm, seed, mean) for arm, mean in PRIVATE_MEANS.items() for seed in range(3, 9)]
+    cells += [answers("private", arm, seed, 0.5) for arm in ("magrpo", "league") for seed in (1, 2)]
     cells += [answers("public", arm, seed, 0.55) for arm in ("start", "magrpo", "league") for seed in (1, 2, 3)]
     cells += [answers("crowded", arm, 1, mean) for arm, mean in (("magrpo", 0.3), ("league", 0.36))]
     for seed in range(1, 7):
@@ -57,6 +58,7 @@ def test_a_lead_is_over_the_best_baseline_and_above_zero_is_ahead() -> None:
     assert list(found) == [each.name for each in HYPOTHESES]
     private, games, partners = found["private"], found["nontransitive"], found["collaborative"]
     assert private is not None and private.baseline == "magrpo_selected" and private.verdict == "ahead"
+    assert private.found.seeds == 6, "seeds 1 and 2 have informed the league"
     # exploitability: self 0.5 + 0.03 s, league 0.1 + 0.01 s, so 40 + 2 s points, 47 on average
     assert games is not None and games.found.mean == pytest.approx(47.0) and games.verdict == "ahead"
     # return: 0.375 against 0.15 + 0.01 s
