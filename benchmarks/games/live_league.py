@@ -70,8 +70,9 @@ A match with oneself trains two groups, one with a frozen past one, one with the
 """
 
 
-def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Config:
-    data = {
+def settings_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> dict[str, Any]:
+    """A run's configuration, not yet parsed."""
+    return {
         "name": f"{arm}-{seed}",
         "seed": seed,
         "runs": str(runs),
@@ -107,7 +108,10 @@ def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Co
             "transcripts_per_round": 0,
         },
     }
-    return parse_config(yaml.safe_dump(data), f"{arm}-{seed}")
+
+
+def config_of(arm: str, seed: int, chosen: argparse.Namespace, runs: Path) -> Config:
+    return parse_config(yaml.safe_dump(settings_of(arm, seed, chosen, runs)), f"{arm}-{seed}")
 
 
 class Curve:

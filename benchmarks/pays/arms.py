@@ -1,30 +1,17 @@
 """The arms of every regime, as configurations of `league train`.
 
 All arms of a seed start from the same adapters (`start`), spend the same number of tokens (sampled and trained on), and
-sit the same exam. What differs is how the tokens are spent.
-
-    private   the student has PUBLIC solved examples a domain; each expert has PRIVATE solutions of its own domain
-    public    one adapter has learned all solutions; experts have learned the same ones, each its own domain
+sit the same exam. What differs is how the tokens are spent. What the regimes are is in `regimes.py`.
 """
 
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pays.regimes import Regime
+
 Config = dict[str, Any]
 
-DOMAINS = {
-    "sums": "chain_sum",
-    "equations": "simple_equations",
-    "sequences": "number_sequence",
-    "spelling": "spell_backward",
-    "legs": "leg_counting",
-    "siblings": "siblings",
-    "families": "family_relationships",
-    "texts": "needle_haystack",
-}
-PRIVATE, PUBLIC = 144, 12
-"""Solutions a domain that an expert has learned, and of these the first ones, which the student has learned too."""
 SKIPPED = 160
 """Training problems that no match asks: all that anybody has learned a solution of."""
 BUDGET = 24_000
@@ -52,60 +39,71 @@ BY_GAIN = {"gain": 0.5, "uniform": 0.5}
 TEXTS_RATE = 1e-3
 
 
-def _common(name: str, seed: int, runs: Path) -> Config:
-    return {
+def _common(name: str, regime: Regime, seed: int, runs: Path) -> Config:
+    config: Config = {
         "name": name,
         "seed": seed,
         "runs": str(runs),
         "model": {"threads": 1},
-        "domains": {alias: {"kind": kind} for alias, kind in DOMAINS.items()},
+        "domains": {
+            alias: {"kind": kind} | ({"level": level} if level > 1 else {})
+            for alias, (kind, level) in regime.domains.items()
+        },
         "evaluation": dict(MEASURE_NOTHING),
         "league": {"rounds": 1, "snapshot_every": 100_000, "transcripts_per_round": 1},
     }
+    if regime.rank != 8:
+        config["adapter"] = {"rank": regime.rank, "alpha": 2.0 * regime.rank}
+    return config
 
 
-def start(seed: int, runs: Path) -> Config:
-    """Eight experts and a student, by supervised warm-up alone."""
-    config = _common(f"warm-{seed}", seed, runs)
-    config["agents"] = {domain: {"role": "expert", "domain": domain} for domain in DOMAINS} | {
+def start(regime: Regime, seed: int, runs: Path) -> Config:
+    """The experts and a student, by supervised warm-up alone."""
+    config = _common(f"warm-{_prefix(regime.start)}{seed}", regime, seed, runs)
+    config["agents"] = {domain: {"role": "expert", "domain": domain} for domain in regime.domains} | {
         "student": {"role": "student"}
     }
     config["warmup"] = {
-        "expert": {"problems": PRIVATE, "batch": 8, "learning_rate": 1e-3, "explain": 0.2},
-        "student": {"problems": PUBLIC, "batch": 12, "learning_rate": 1e-3, "examples": 0.25},
+        "expert": {"problems": regime.solutions, "batch": 8, "learning_rate": 1e-3, "explain": 0.2},
+        "student": {"problems": regime.shared, "batch": 12, "learning_rate": 1e-3, "examples": 0.25},
     }
     config["tasks"] = {"practice": deepcopy(PRACTICE) | {"matches": 1}}
     return config
 
 
-def pooled(seed: int, runs: Path) -> Config:
+def pooled(regime: Regime, seed: int, runs: Path) -> Config:
     """One adapter on all solutions of all experts."""
-    config = _common(f"pool-{seed}", seed, runs)
+    config = _common(f"pool-{_prefix(regime.general)}{seed}", regime, seed, runs)
     config["agents"] = {"generalist": {"role": "student"}}
     config["warmup"] = {
-        "student": {"problems": PRIVATE, "batch": 16, "learning_rate": 1e-3, "explain": 0.1, "examples": 0.1}
+        "student": {"problems": regime.solutions, "batch": 16, "learning_rate": 1e-3, "explain": 0.1, "examples": 0.1}
     }
     config["tasks"] = {"practice": deepcopy(PRACTICE) | {"matches": 1}}
     return config
+
+
+def _prefix(folder: str) -> str:
+    """What tells the runs of one folder of adapters from those of another: nothing, or "crowded-"."""
+    return f"{folder.removeprefix('start-')}-" if folder != "start" else ""
 
 
 # ------------------------------------------------------------------------------------------------------ arms
-def arm(regime: str, name: str, seed: int, *, work: Path, budget: int = BUDGET) -> Config:
+def arm(regime: Regime, name: str, seed: int, *, work: Path, budget: int = BUDGET) -> Config:
     """The configuration of one trained arm."""
-    config = _common(f"{regime}-{name}-{seed}", seed, work / "runs")
+    config = _common(f"{regime.name}-{name}-{seed}", regime, seed, work / "runs")
     config["league"] |= {"rounds": 100_000, "token_budget": budget, "skip_problems": SKIPPED}
     config["warmup"] = {"expert": {"problems": 0}}
     config["learning"] = {"learning_rate": 2e-4, "minibatches": 2}
-    begin = work / "start" / str(seed) / ("student" if regime == "private" else "generalist")
+    begin = regime.adapter(regime.begins, seed, work)
     config["agents"] = {"student": {"role": "student", "checkpoint": str(begin)}}
     experts = {
         domain: {
             "role": "expert",
             "domain": domain,
             "train": False,
-            "checkpoint": str(work / "start" / str(seed) / domain),
+            "checkpoint": str(regime.adapter(domain, seed, work)),
         }
-        for domain in DOMAINS
+        for domain in regime.domains
     }
     ARMS[name](config, experts)
     return config
@@ -210,8 +208,4 @@ ARMS: dict[str, Any] = {
     "wrong_domain": _wrong,
 }
 """Name → how the tokens are spent. Arms without training (start, experts, pooled, merge) only sit the exam."""
-MAIN = {
-    "private": ("magrpo", "magrpo_selected", "rejection", "league_as_it_was", "league", "wrong_domain"),
-    "public": ("magrpo", "rejection", "league"),
-}
 ABLATIONS = ("worked_only", "lessons_only", "distillation_only", "distillation_cold", "no_gate", "random_teacher")

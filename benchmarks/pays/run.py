@@ -14,13 +14,15 @@ from pathlib import Path
 import yaml
 
 from benchmarks.pays import arms
-from benchmarks.pays.cells import Cell, Cells
+from benchmarks.pays.cells import Cell
+from benchmarks.pays.exams import ExamRoom
+from benchmarks.pays.merge import measure_merge
+from benchmarks.pays.place import Place
+from benchmarks.pays.regimes import PRIVATE, Regime
 from league.reporting.queries.spending import spending
 from league.store.reader import RunReader
 
 ROOT = Path(__file__).parents[2]
-PROBLEMS = 50
-"""Test problems a domain of every exam."""
 
 
 def league(*words: str | Path) -> str:
@@ -34,7 +36,7 @@ def league(*words: str | Path) -> str:
     return done.stdout
 
 
-def train(config: arms.Config, work: Path) -> Path:
+def train(config: arms.Config, place: Place) -> Path:
     """Train a run to its end: begun, resumed, or already there. Returns its folder."""
     folder = Path(config["runs"]) / config["name"]
     finished = folder / "finished"
@@ -44,98 +46,92 @@ def train(config: arms.Config, work: Path) -> Path:
         league("resume", folder)
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        place = work / "configs" / f"{config['name']}.yaml"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        league("train", place)
+        file = place.work / "configs" / f"{config['name']}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        config["model"]["name"] = place.model
+        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        league("train", file)
     finished.touch()
     return folder
 
 
-def begin(seed: int, work: Path, *, general: bool) -> Path:
-    """The adapters that every arm of a seed starts from: PEFT folders by agent."""
-    place = work / "start" / str(seed)
-    made = [arms.start(seed, work / "runs")] + ([arms.pooled(seed, work / "runs")] if general else [])
-    for config in made:
-        wanted = [agent for agent in config["agents"] if not (place / agent).exists()]
-        if wanted:
-            folder, fresh = train(config, work), work / "start" / f".{config['name']}"
-            shutil.rmtree(fresh, ignore_errors=True)
-            league("export", folder, *(f"--agent={agent}" for agent in wanted), "--out", fresh)
-            place.mkdir(parents=True, exist_ok=True)
-            for agent in wanted:
-                os.rename(fresh / agent, place / agent)
-    return place
+def begin(regime: Regime, seed: int, place: Place) -> None:
+    """Make the adapters that every arm of a seed starts from, as PEFT folders by agent."""
+    make(arms.start(_owner(regime.start, regime), seed, place.work / "runs"), regime.start, seed, place)
+    make_general(regime, seed, place)
 
 
-def exam_of_adapters(seed: int, adapters: Mapping[str, Path], asked: Mapping[str, Sequence[str]]) -> dict[str, dict]:
-    """Right answers (a string of 0 and 1) of PEFT folders by name and domain, in the domains that each is `asked`."""
-    from league.backends.local import LocalBackend
-    from league.evaluation.exams import hold_exam
-    from league.model.bank import AdapterBank
-    from league.model.base import BaseModel
-    from league.model.fetch import locate_model
-    from league.model.peft_io import import_peft
-    from league.types import Version
-    from tasks.domains import make_domain
-
-    bank = AdapterBank(BaseModel.load(locate_model(), threads=1))
-    backend = LocalBackend(bank.base, bank)
-    for name, folder in adapters.items():
-        import_peft(bank, Version(name, 0), folder, trainable=False)
-    found: dict[str, dict] = {name: {} for name in adapters}
-    for alias, kind in arms.DOMAINS.items():
-        who = [Version(name, 0) for name in adapters if alias in asked[name]]
-        domain = make_domain(kind, 1, {}, seed=seed, alias=alias)
-        sat, _ = hold_exam(
-            who,
-            {alias: domain},
-            split="test",
-            problems=range(PROBLEMS),
-            backend=backend,
-            players={},
-            number=0,
-        ) if who else ([], None)  # fmt: skip
-        for each in sat:
-            found[each.version.agent][alias] = "".join("01"[right] for right in each.correct)
-    return found
+def make_general(regime: Regime, seed: int, place: Place) -> None:
+    """Make the adapter on all the data that the regime begins with."""
+    make(arms.pooled(_owner(regime.general, regime), seed, place.work / "runs"), regime.general, seed, place)
 
 
-def measure_starts(regime: str, seed: int, work: Path, cells: Cells) -> None:
-    """The arms without training: the start, the experts each in its own domain, the adapter on everything."""
-    wanted = [arm for arm in ("start", "experts", "pooled") if (regime, arm, seed) not in cells]
+def _owner(folder: str, regime: Regime) -> Regime:
+    """The regime whose data the adapters in a folder have learned."""
+    return PRIVATE if folder == PRIVATE.start else regime
+
+
+def make(config: arms.Config, folder: str, seed: int, place: Place) -> None:
+    """Train the agents of a run, and put those that are missing into `folder` of the work."""
+    target = place.work / folder / str(seed)
+    wanted = [agent for agent in config["agents"] if not (target / agent).exists()]
     if not wanted:
         return
-    place = work / "start" / str(seed)
-    asked: dict[str, Sequence[str]] = {}
-    if "start" in wanted and regime == "private":
-        asked["student"] = list(arms.DOMAINS)
-    if "pooled" in wanted or regime == "public":
-        asked["generalist"] = list(arms.DOMAINS)
+    run, fresh = train(config, place), place.work / folder / f".{config['name']}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    league("export", run, *(f"--agent={agent}" for agent in wanted), "--out", fresh)
+    target.mkdir(parents=True, exist_ok=True)
+    for agent in wanted:
+        os.rename(fresh / agent, target / agent)
+
+
+def measure_starts(regime: Regime, seed: int, place: Place) -> None:
+    """The arms without training: the start, the experts each in its own domain, the adapter on everything."""
+    known = ("start", "experts", "pooled") if regime.begins == "student" else ("start", "experts")
+    wanted = [arm for arm in known if (regime.name, arm, seed) not in place.cells]
+    if not wanted:
+        return
+    asked = {regime.begins: list(regime.domains)} if "start" in wanted else {}
+    if "pooled" in wanted:
+        asked["generalist"] = list(regime.domains)
     if "experts" in wanted:
-        asked |= {domain: [domain] for domain in arms.DOMAINS}
-    found = exam_of_adapters(seed, {name: place / name for name in asked}, asked)
+        asked |= {domain: [domain] for domain in regime.domains}
+    room = ExamRoom(place.model, seed)
+    for name in asked:
+        room.bring(name, regime.adapter(name, seed, place.work))
+    found = room.examine(asked, regime.domains, place.problems)
     rows = {
-        "start": found.get("student" if regime == "private" else "generalist", {}),
-        "experts": {domain: found.get(domain, {}).get(domain, "") for domain in arms.DOMAINS},
+        "start": found.get(regime.begins, {}),
+        "experts": {domain: found.get(domain, {}).get(domain, "") for domain in regime.domains},
         "pooled": found.get("generalist", {}),
     }
     for arm in wanted:
-        cells.add(Cell(regime, arm, seed, rows[arm], {}, 0))
+        place.cells.add(Cell(regime.name, arm, seed, rows[arm], {}, 0))
 
 
-def run_arm(regime: str, arm: str, seed: int, *, work: Path, cells: Cells, budget: int) -> None:
+def run_seed(regime: Regime, seed: int, names: Sequence[str], place: Place) -> None:
+    """The starts of a seed and their exams, then its trained arms."""
+    begin(regime, seed, place)
+    measure_starts(regime, seed, place)
+    measure_merge(regime, seed, place)
+    for arm in names:
+        run_arm(regime, arm, seed, place)
+
+
+def run_arm(regime: Regime, arm: str, seed: int, place: Place) -> None:
     """Train one arm, examine its student, and keep both."""
-    if (regime, arm, seed) in cells:
+    if (regime.name, arm, seed) in place.cells:
         return
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-    folder = train(arms.arm(regime, arm, seed, work=work, budget=budget), work)
-    found = json.loads(league("evaluate", folder, "student", "--split", "test", "--problems", str(PROBLEMS), "--json"))
-    right = {row["domain"]: row["correct"] for row in found["results"]}
+    folder = train(arms.arm(regime, arm, seed, work=place.work, budget=place.budget), place)
+    asked = "--split", "test", "--problems", str(place.problems), "--json"
+    right = {
+        row["domain"]: row["correct"] for row in json.loads(league("evaluate", folder, "student", *asked))["results"]
+    }
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    cells.add(Cell(regime, arm, seed, right, spent(folder), budget, round(seconds, 1)))
-    print(f"{regime} {arm} {seed}: {cells_line(right)} ({time.time() - started:.0f} s)", flush=True)
+    place.cells.add(Cell(regime.name, arm, seed, right, spent(folder), place.budget, round(seconds, 1)))
+    print(f"{regime.name} {arm} {seed}: {cells_line(right)} ({time.time() - started:.0f} s)", flush=True)
 
 
 def spent(folder: Path) -> dict[str, float]:

@@ -20,10 +20,12 @@ class Difference:
     seeds: int
     p: float
     """Two-sided, by flipping the signs of the seeds' differences in all 2^S ways."""
+    t_p: float
+    """Two-sided, by Student's t; 1 with one seed."""
     bootstrap: tuple[float, float]
     """95% of the mean over seeds and domains drawn anew."""
     domains: Mapping[str, float]
-    """Domain → mean difference in points."""
+    """Domain (in games: part) → mean difference in points."""
 
 
 def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_000) -> Difference | None:
@@ -32,11 +34,16 @@ def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_00
     pairs = [(cell, by_seed[cell.seed]) for cell in one if cell.seed in by_seed]
     if not pairs:
         return None
-    domains = list(pairs[0][0].right)
-    gap_SD = np.array([[100 * (a.accuracy(d) - b.accuracy(d)) for d in domains] for a, b in pairs])
+    domains = list(pairs[0][0].parts)
+    if any(set(cell.parts) != set(domains) for pair in pairs for cell in pair):
+        domains = ["all"]  # measured on other parts: only their means can be compared
+        gap_SD = np.array([[100 * (a.accuracy() - b.accuracy())] for a, b in pairs])
+    else:
+        gap_SD = np.array([[100 * (a.accuracy(d) - b.accuracy(d)) for d in domains] for a, b in pairs])
     gap_S = gap_SD.mean(1)
     mean, count = float(gap_S.mean()), len(gap_S)
-    half = float(student.ppf(0.975, count - 1) * gap_S.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    error = float(gap_S.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    half = float(student.ppf(0.975, count - 1)) * error if count > 1 else float("nan")
     rng = np.random.default_rng(0)
     seeds_BS = rng.integers(count, size=(draws, count))
     domains_BD = rng.integers(len(domains), size=(draws, len(domains)))
@@ -48,9 +55,19 @@ def difference(one: Sequence[Cell], other: Sequence[Cell], *, draws: int = 10_00
         high=mean + half,
         seeds=count,
         p=sign_flip(gap_S.tolist()),
+        t_p=t_test(mean, error, count),
         bootstrap=(float(low), float(high)),
         domains=dict(zip(domains, gap_SD.mean(0).tolist(), strict=True)),
     )
+
+
+def t_test(mean: float, error: float, count: int) -> float:
+    """Two-sided p-value of a mean of `count` values with this standard error; 1 for a single value."""
+    if count < 2:
+        return 1.0
+    if error == 0:
+        return float(mean == 0)
+    return float(2 * student.sf(abs(mean) / error, count - 1))
 
 
 def sign_flip(values: Sequence[float]) -> float:

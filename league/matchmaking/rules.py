@@ -14,6 +14,7 @@ MATCHMAKERS: dict[str, str] = {
     "forgotten": "league.matchmaking.forgotten:Forgotten",
     "gain": "league.matchmaking.gain:Gain",
     "live": "league.matchmaking.live:Live",
+    "pasts": "league.matchmaking.pasts:Pasts",
     "pfsp": "league.matchmaking.pfsp:Pfsp",
     "self_play": "league.matchmaking.self_play:SelfPlay",
     "solver": "league.matchmaking.solver:SolverWeighted",

@@ -2,10 +2,11 @@
 
 Who may sit where follows from the task's relation: teaching pairs experts with students in the expert's domain, and
 generalists with the others in all domains; contests and games pair a learner with anyone (live, frozen past);
-cooperation pairs learners with one another. In a contest of one seat an expert practises its own domain only. Where
-the config names agents for seats (roles that differ: the writer of the helper, the writer of the main function), they
-keep to them, else the order is drawn. Problem sets are numbered by match within each task and domain, behind those of
-the warm-up, so a league walks through its train split and every run of the same config sees the same problems.
+cooperation pairs learners with one another, and with frozen pasts where the rule `pasts` has a weight. In a contest of
+one seat an expert practises its own domain only. Where the config names agents for seats (roles that differ: the
+writer of the helper, the writer of the main function), they keep to them, else the order is drawn. Problem sets are
+numbered by match within each task and domain, behind those of the warm-up, so a league walks through its train split
+and every run of the same config sees the same problems.
 
 Weighing a pairing costs about a microsecond a match, and a thousand agents have a million pairings. So where there
 would be more than `CROWD`, the learners of a round are drawn by lot, anew every round, and all their pairings
@@ -124,14 +125,14 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
         lessons = [(each, s) for each in _few(able, len(students), stream) for s in students]
         return [Pairing(t.version, s.version, domain) for (t, domain), s in lessons if t.may_teach(s.name)]
     if chosen.seats:
-        return _between_seats(task, population, list(places.values()), stream, self_play)
+        return _between_seats(task, chosen, population, places=list(places.values()), stream=stream)
     learners = [m.version for m in population.members.values() if m.role in chosen.roles]
     rows = [version for version in learners if population.members[version.agent].trains] or learners
     if task.seat_count == 1:
         return [
             Pairing(row, row, domain) for row in rows for domain in _practised(population.members[row.agent], domains)
         ]
-    others = learners if task.relation == "cooperation" else [*learners, *_pasts_of(population, learners)]
+    others = [*learners, *_pasts_of(population, learners)] if _meets_pasts(task, chosen) else learners
     rows = _few(rows, len(others) * len(domains), stream)
     met = ((row, col) for row in rows for col in targets_of(population, row, others) if row != col)
     found = [Pairing(row, col, domain) for row, col in met for domain in domains]
@@ -192,24 +193,30 @@ def _practised(member: Member, domains: Sequence[str]) -> Sequence[str]:
     return own or domains
 
 
+def _meets_pasts(task: Task, chosen: TaskConfig) -> bool:
+    """Whether learners may meet frozen pasts: in contests always, in cooperation with the rule `pasts`."""
+    return task.relation != "cooperation" or chosen.matchmaking.get("pasts", 0.0) > 0
+
+
 def _between_seats(
     task: Task,
+    chosen: TaskConfig,
     population: Population,
+    *,
     places: Sequence[Sequence[Member]],
     stream: np.random.Generator,
-    self_play: bool,
 ) -> list[Pairing]:
     """Pairings of who may take the first seat (row) with who may take the second (col).
 
-    In contests, with their frozen pasts too. Where anyone trains, one of the two does. An agent meets itself with
-    `self_play`, or when nobody else is left.
+    With frozen pasts of the second, where they may be met. Where anyone trains, one of the two does. An agent meets
+    itself with the rule `self_play`, or when nobody else is left.
     """
-    domains = task.domain_names
+    domains, self_play = task.domain_names, chosen.matchmaking.get("self_play", 0.0) > 0
     if len(places) == 1:
         rows = [m.version for m in places[0] if m.trains] or [m.version for m in places[0]]
         return [Pairing(row, row, domain) for row in rows for domain in domains]
     first, second = places[:2]
-    pasts = [] if task.relation == "cooperation" else _pasts_of(population, [member.version for member in second])
+    pasts = _pasts_of(population, [member.version for member in second]) if _meets_pasts(task, chosen) else []
     first = _few(first, (len(second) + len(pasts)) * len(domains), stream)
     pairs = [(one, two) for one in first for two in second]
     learning = [(one, two) for one, two in pairs if one.trains or two.trains] or pairs

@@ -8,6 +8,7 @@ import yaml
 from benchmarks.pays import arms
 from benchmarks.pays.cells import Cell, Cells
 from benchmarks.pays.page import write_page
+from benchmarks.pays.regimes import NAMES, regime_of
 from benchmarks.pays.statistics import closed_share, difference, holm, sign_flip
 from league.config import parse_config
 
@@ -44,16 +45,18 @@ def test_the_share_of_a_gap() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(arms.ARMS))
-@pytest.mark.parametrize("regime", sorted(arms.MAIN))
+@pytest.mark.parametrize("regime", NAMES)
 def test_every_arm_is_a_configuration(name: str, regime: str, tmp_path: Path) -> None:
-    config = parse_config(yaml.safe_dump(arms.arm(regime, name, 3, work=tmp_path)), name)
+    chosen = regime_of(regime)
+    config = parse_config(yaml.safe_dump(arms.arm(chosen, name, 3, work=tmp_path)), name)
     assert config.league.token_budget == arms.BUDGET and config.seed == 3
     assert config.evaluation.final_problems == 1, "the exam is held once, by the benchmark"
-    assert config.league.skip_problems >= arms.PRIVATE, "no match asks what somebody has learned a solution of"
+    assert config.league.skip_problems >= chosen.solutions, "no match asks what somebody has learned a solution of"
+    assert {(d.kind, d.level) for d in config.domains.values()} == set(chosen.domains.values())
 
 
 def test_the_main_arms_are_arms() -> None:
-    assert {each for names in arms.MAIN.values() for each in names} | set(arms.ABLATIONS) == set(arms.ARMS)
+    assert {each for name in NAMES for each in regime_of(name).arms} | set(arms.ABLATIONS) == set(arms.ARMS)
 
 
 def test_cells_are_kept_and_replaced_by_key(tmp_path: Path) -> None:
@@ -64,6 +67,18 @@ def test_cells_are_kept_and_replaced_by_key(tmp_path: Path) -> None:
     assert [each.key for each in cells] == [("private", "a", 1), ("private", "a", 2)]
     assert ("private", "a", 2) in cells and ("private", "a", 9) not in cells
     assert list(cells)[1].accuracy("sums") == 1.0 and list(cells)[1].accuracy() == 0.5
+
+
+def test_cells_of_games_have_figures_and_older_files_are_read(tmp_path: Path) -> None:
+    cells = Cells(tmp_path / "cells.json")
+    cells.path.write_text(
+        '[{"regime": "private", "arm": "a", "seed": 1, "right": {"sums": "10"}, "spent": {}, "budget": 0}]'
+    )
+    cells.add(Cell("collaborative", "league", 1, {}, {"games": 8.0}, 8, figures={"stranger 1": 0.5, "stranger 2": 1.0}))
+    game, older = cells
+    assert older.accuracy() == 0.5 and older.parts == ("sums",) and not older.figures
+    assert game.accuracy() == 0.75 and game.accuracy("stranger 2") == 1.0 and game.parts == ("stranger 1", "stranger 2")
+    assert '"figures"' not in cells.path.read_text().split("\n")[2], "cells without figures are stored as before"
 
 
 def test_the_page_keeps_what_is_written_by_hand(tmp_path: Path) -> None:

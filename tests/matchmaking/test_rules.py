@@ -226,6 +226,14 @@ def test_solver_weights_follow_the_nash_mixture() -> None:
     assert np.allclose(mean_weights("solver", RuleContext(PayoffView(), "chess", 1), pairs, times=1), 0.25)
 
 
+def test_pasts_are_who_has_a_newer_self_among_the_candidates() -> None:
+    """Its own past and another's count alike; without pasts the rule keeps silent."""
+    past, other, older = Version("me", 4), Version("you", 9), Version("you", 2)
+    pairs = [Pairing(ME, ME), Pairing(ME, past), Pairing(ME, other), Pairing(ME, older), Pairing(other, older)]
+    assert mean_weights("pasts", CHESS, pairs, times=1).tolist() == [0, 1, 0, 1, 1]
+    assert mean_weights("pasts", CHESS, THREE, times=1).tolist() == [0, 0, 0]
+
+
 # --------------------------------------------------------------------------------------- interface and schedule
 @pytest.mark.parametrize("name", sorted(MATCHMAKERS))
 def test_every_rule_is_a_pure_function_with_sane_weights(name: str) -> None:
