@@ -27,7 +27,7 @@ MEASURE_NOTHING = {
 PRACTICE = {"kind": "contest", "matches": 8, "settings": {"players": 1, "items": 1, "answers": 8, "temperature": 0.6}}
 WORKED = {
     "kind": "worked_replies",
-    "matches": 4,
+    "matches": 2,
     "settings": {"items": 16, "answers": 1, "student_items": 3, "temperature": 0.3},
 }
 TEACHING = {
