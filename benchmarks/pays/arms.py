@@ -159,6 +159,11 @@ def _channels(config: Config, experts: Config) -> None:
     config["league"] |= {"snapshot_every": 4, "snapshots_kept": 2}
 
 
+def _no_pasts(config: Config, experts: Config) -> None:
+    _channels(config, experts)
+    config["learning"]["channels"]["pasts"] = False
+
+
 def _no_gate(config: Config, experts: Config) -> None:
     _worked(config, experts, worked_replies={"gate": False})
 
@@ -204,8 +209,17 @@ ARMS: dict[str, Any] = {
     "distillation_only": lambda config, experts: _distilled(config, experts, 0.2),
     "distillation_cold": lambda config, experts: _distilled(config, experts, 0.0),
     "no_gate": _no_gate,
+    "no_pasts": _no_pasts,
     "random_teacher": _random,
     "wrong_domain": _wrong,
 }
 """Name → how the tokens are spent. Arms without training (start, experts, pooled, merge) only sit the exam."""
-ABLATIONS = ("worked_only", "lessons_only", "distillation_only", "distillation_cold", "no_gate", "random_teacher")
+ABLATIONS = (
+    "worked_only",
+    "lessons_only",
+    "distillation_only",
+    "distillation_cold",
+    "no_gate",
+    "no_pasts",
+    "random_teacher",
+)

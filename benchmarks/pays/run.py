@@ -105,8 +105,19 @@ def measure_starts(regime: Regime, seed: int, place: Place) -> None:
         "experts": {domain: found.get(domain, {}).get(domain, "") for domain in regime.domains},
         "pooled": found.get("generalist", {}),
     }
+    runs = place.work / "runs"
+    made = {
+        "experts": arms.start(_owner(regime.start, regime), seed, runs),
+        "pooled": arms.pooled(_owner(regime.general, regime), seed, runs),
+    }
     for arm in wanted:
-        place.cells.add(Cell(regime.name, arm, seed, rows[arm], {}, 0))
+        place.cells.add(Cell(regime.name, arm, seed, rows[arm], _spent_on(made[arm]) if arm in made else {}, 0))
+
+
+def _spent_on(config: arms.Config) -> dict[str, float]:
+    """What making adapters took, their warm-up included; nothing where their run is not there any more."""
+    folder = Path(config["runs"]) / config["name"]
+    return spent(folder) if folder.exists() else {}
 
 
 def run_seed(regime: Regime, seed: int, names: Sequence[str], place: Place) -> None:
