@@ -200,7 +200,7 @@ class RewardMix:
     competitive: float = 0.0
 
 
-class Belief(NamedTuple):
+class BetaBelief(NamedTuple):
     """What is believed of a chance of success: Beta(right, wrong)."""
 
     right: float = 0.5
@@ -220,7 +220,7 @@ class Match:
     purpose: Literal["train", "evaluate"] = "train"
     situation: str = "default"
     rewards: RewardMix = RewardMix()
-    beliefs: Mapping[str, Belief] = field(default_factory=dict)
+    beliefs: Mapping[str, BetaBelief] = field(default_factory=dict)
     """seat → what is believed of its unaided success in the domain; absent is Beta(1/2, 1/2)."""
 
 

@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from league.types import (
-    Belief,
+    BetaBelief,
     Episode,
     Match,
     Outcome,
@@ -91,13 +91,13 @@ class Contest(Task):
     def _probes(self, match: Match, seat: str) -> int:
         if match.purpose == "evaluate" or not self.probes:
             return 0
-        return probes_for(match.beliefs.get(seat, Belief()), self.probes, self.answers, self.probe_threshold)
+        return probes_for(match.beliefs.get(seat, BetaBelief()), self.probes, self.answers, self.probe_threshold)
 
     def goes_on(self, match: Match, turn: Turn, probes: Mapping[str, Sequence[Reply]]) -> bool:
         ((seat, replies),) = probes.items()
         problem = match.problems[turn.about or 0]
         right = [self.domains[problem.domain].correct(problem, reply.text) for reply in replies]
-        return worth_drawing(match.beliefs.get(seat, Belief()), right, self.answers, self.probe_threshold)
+        return worth_drawing(match.beliefs.get(seat, BetaBelief()), right, self.answers, self.probe_threshold)
 
     def follow(self, match: Match, path: TreePath) -> Sequence[Turn]:
         return ()

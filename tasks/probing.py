@@ -36,7 +36,7 @@ makes it noisier. Where no result of the probes would stop a group, it has none 
 from collections.abc import Iterable, Sequence
 from math import prod
 
-from league.types import Belief, Decision, Node
+from league.types import BetaBelief, Decision, Node
 
 WEIGHT = 1.0
 """What a belief about a domain counts for about one of its problems, in answers."""
@@ -45,7 +45,7 @@ THRESHOLD = 0.25
 PROBES_NEED = "expected 0 (no probes) or at least 2"
 
 
-def chance_of_variance(belief: Belief, right: int, wrong: int, further: int) -> float:
+def chance_of_variance(belief: BetaBelief, right: int, wrong: int, further: int) -> float:
     """Chance that a group of so many right and wrong answers is mixed after `further` more.
 
     1 where it is mixed already. `belief` is Beta(right, wrong) before the first answer. Raises ValueError unless both
@@ -64,21 +64,21 @@ def chance_of_variance(belief: Belief, right: int, wrong: int, further: int) -> 
     return 1.0 - all_same - prod((other + i) / (a + b + i) for i in range(further))
 
 
-def about_one_problem(belief: Belief) -> Belief:
+def about_one_problem(belief: BetaBelief) -> BetaBelief:
     """A belief about a domain as one about a problem of it: the same mean, a weight of at most `WEIGHT`."""
     a, b = belief
     scale = min(1.0, WEIGHT / (a + b))
-    return Belief(a * scale, b * scale)
+    return BetaBelief(a * scale, b * scale)
 
 
-def worth_drawing(belief: Belief, probes: Sequence[bool], samples: int, threshold: float) -> bool:
+def worth_drawing(belief: BetaBelief, probes: Sequence[bool], samples: int, threshold: float) -> bool:
     """Whether a group of `samples` answers, of which `probes` are known, is worth drawing in full."""
     right = sum(probes)
     further = samples - len(probes)
     return chance_of_variance(about_one_problem(belief), right, len(probes) - right, further) >= threshold
 
 
-def probes_for(belief: Belief, probes: int, samples: int, threshold: float) -> int:
+def probes_for(belief: BetaBelief, probes: int, samples: int, threshold: float) -> int:
     """`probes`, or 0 where the group would be drawn in full whatever they say."""
     certain = all(worth_drawing(belief, [right] * probes, samples, threshold) for right in (False, True))
     return 0 if certain else probes

@@ -25,7 +25,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from league.types import (
-    Belief,
+    BetaBelief,
     Channel,
     Decision,
     Episode,
@@ -208,9 +208,9 @@ class Teaching(Task):
         return Turn(tag, prompts, samples, {STUDENT: sampling}, about, probes=self._probes(match, tag))
 
     # ---------------------------------------------------------------------------------------------- probes
-    def _belief(self, match: Match, arm: str) -> Belief:
+    def _belief(self, match: Match, arm: str) -> BetaBelief:
         """A belief is about unaided success; of the taught arm nothing is known beforehand."""
-        return match.beliefs.get(STUDENT, Belief()) if arm == "control" else Belief()
+        return match.beliefs.get(STUDENT, BetaBelief()) if arm == "control" else BetaBelief()
 
     def _probes(self, match: Match, arm: str) -> int:
         if match.purpose == "evaluate" or not self.probes:

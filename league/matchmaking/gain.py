@@ -20,7 +20,7 @@ from league.payoffs.matrix import FloatArray
 
 
 @dataclass(frozen=True)
-class Gain(Rule):
+class GainPerToken(Rule):
     """floor: share of the matches that is drawn uniformly."""
 
     floor: Share = 0.2

@@ -12,7 +12,7 @@ MATCHMAKERS: dict[str, str] = {
     "cycle": "league.matchmaking.cycle:CycleNeighbours",
     "dissimilar": "league.matchmaking.dissimilar:Dissimilar",
     "forgotten": "league.matchmaking.forgotten:Forgotten",
-    "gain": "league.matchmaking.gain:Gain",
+    "gain": "league.matchmaking.gain:GainPerToken",
     "live": "league.matchmaking.live:Live",
     "pasts": "league.matchmaking.pasts:Pasts",
     "pfsp": "league.matchmaking.pfsp:Pfsp",

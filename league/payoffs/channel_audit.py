@@ -69,7 +69,7 @@ class Paid:
 
 
 @dataclass(frozen=True)
-class Credit:
+class ChannelCredit:
     """What some sources caused together: mean and variance of the posterior of the sum."""
 
     mean: float
@@ -83,13 +83,13 @@ class Credit:
         return (self.by_chance + self.by_prior) ** 0.5
 
 
-def mean_credit(found: Sequence[Credit]) -> Credit:
+def mean_credit(found: Sequence[ChannelCredit]) -> ChannelCredit:
     """The mean of credits of different students or domains.
 
     Chance averages out; what the prior decides does not: the same channels are mixed up in the same way.
     """
     n = len(found)
-    return Credit(
+    return ChannelCredit(
         sum(each.mean for each in found) / n,
         sum(each.by_chance for each in found) / n**2,
         (sum(each.by_prior**0.5 for each in found) / n) ** 2,
@@ -116,14 +116,14 @@ class Credits:
     accuracy: Mapping[Kind, tuple[Answers, Answers]]
     """Kind → the first and the last answers; without kinds that were never answered."""
 
-    def together(self, chosen: Iterable[Source]) -> Credit | None:
+    def together(self, chosen: Iterable[Source]) -> ChannelCredit | None:
         """The sum over these sources; None where none of them is known."""
         wanted = set(chosen)
         pick_C = np.array([source in wanted for source in self.sources], dtype=bool) & ~np.isnan(self.mean_C)
         if not pick_C.any():
             return None
         whole, prior = (float(each[np.ix_(pick_C, pick_C)].sum()) for each in (self.covariance_CC, self.prior_CC))
-        return Credit(float(self.mean_C[pick_C].sum()), max(0.0, whole - prior), max(0.0, prior))
+        return ChannelCredit(float(self.mean_C[pick_C].sum()), max(0.0, whole - prior), max(0.0, prior))
 
     def entangled(self, source: Source) -> tuple[Source, ...]:
         """The sources that are hardly told apart from this one."""

@@ -6,7 +6,7 @@ An id is `round-task-place…`: unique in its run, and the same whenever the sam
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from league.types import Belief, Episode, Match, MatchResult, Outcome, Problem, RewardMix, Score, Split, Version
+from league.types import BetaBelief, Episode, Match, MatchResult, Outcome, Problem, RewardMix, Score, Split, Version
 
 Place = Literal[Split, "merge", "versions", "lengths", "cross-play"]
 """The word that follows the task in an id; a match of a round's own schedule has its number there."""
@@ -30,7 +30,7 @@ def make_match(
     purpose: Literal["train", "evaluate"] = "train",
     situation: str = "default",
     rewards: RewardMix | None = None,
-    beliefs: Mapping[str, Belief] | None = None,
+    beliefs: Mapping[str, BetaBelief] | None = None,
 ) -> Match:
     """A match of the task; `at` is (round, place…), which names it in the run.
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from league.matchmaking import Pairing, RuleContext
-from league.matchmaking.gain import Gain
+from league.matchmaking.gain import GainPerToken
 
 
 def share_matches(
     offers: Mapping[str, tuple[RuleContext, Sequence[Pairing]]],
-    rules: Mapping[str, Gain],
+    rules: Mapping[str, GainPerToken],
     count: int,
     *,
     cap: float,

@@ -23,7 +23,7 @@ import numpy as np
 from league.config import TaskConfig
 from league.learning.channels.gate import teachers_of
 from league.matchmaking import Pairing, RuleContext, draw_pairings
-from league.matchmaking.gain import Gain
+from league.matchmaking.gain import GainPerToken
 from league.population import Member, Population
 from league.population.exploiters import targets_of
 from league.rollouts import make_match
@@ -31,7 +31,7 @@ from league.round.allocate import share_matches
 from league.round.candidates import able_teachers
 from league.runtime.league import League, LeagueState
 from league.seeds import derive, generator
-from league.types import Belief, Match, RewardMix, Version
+from league.types import BetaBelief, Match, RewardMix, Version
 from tasks import Task
 from tasks.teaching import STUDENT, TEACHER
 
@@ -59,7 +59,7 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> tuple[L
         matches.append(_match(league, state, name, pairing, at=at, index=index, candidates=candidates, stream=stream))
 
     offers: dict[str, tuple[RuleContext, list[Pairing]]] = {}
-    sharing: dict[str, Gain] = {}
+    sharing: dict[str, GainPerToken] = {}
     for name, chosen in config.tasks.items():
         task, stream = league.tasks[name], generator(config.seed, "schedule", number, name)
         candidates = pairings(task, chosen, state.population, stream)
@@ -71,7 +71,7 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> tuple[L
         if task.channel == "worked_replies":
             candidates = _for_learners(context, candidates, state.population)
         rule = league.mixtures[name].rules.get("gain")
-        if isinstance(rule, Gain):
+        if isinstance(rule, GainPerToken):
             sharing[name], offers[name] = rule, (context, _for_learners(context, candidates, state.population))
         count = chosen.matches if candidates or task.channel != "worked_replies" else 0  # nobody is left to learn
         drawn = draw_pairings(context, candidates, count, mixture=league.mixtures[name], rng=stream)
@@ -110,7 +110,7 @@ def _match(
         seed=derive(config.seed, "round", number, "task", name, "match", place),
         situation=situation,
         rewards=rewards,
-        beliefs={seat: Belief(*state.competence.belief(who, pairing.domain)) for seat, who in seats.items()},
+        beliefs={seat: BetaBelief(*state.competence.belief(who, pairing.domain)) for seat, who in seats.items()},
     )
 
 

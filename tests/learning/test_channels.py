@@ -151,7 +151,8 @@ def test_counts_are_handed_on_at_their_worth_and_come_back_from_json() -> None:
 # ---------------------------------------------------------------------------------------------------- examples
 def episode(*, split: str = "train", purpose: str = "train", finish: str = "end") -> Episode:
     problem = Problem("sums", split, 7, "1+1?", "2")  # type: ignore[arg-type]
-    match = Match("m", "t", 1, {"teacher": EXPERT, "student": STUDENT}, (problem,), 0, purpose)  # type: ignore[arg-type]
+    seats = {"teacher": EXPERT, "student": STUDENT}
+    match = Match("m", "t", 1, seats, (problem,), 0, purpose)  # type: ignore[arg-type]
     replies = tuple(Reply("2", finish, (1, 2), (3, 4), (-0.1, -0.2)) for _ in range(2))  # type: ignore[arg-type]
     turn = Turn("work", {"teacher": PROMPT}, 2, {"teacher": Sampling(temperature=0.6)}, 0)
     return Episode(match, [Decision(turn, {"teacher": replies}, [Node(0, {"teacher": 0}), Node(1, {"teacher": 1})])])

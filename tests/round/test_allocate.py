@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from league.matchmaking import Pairing, RuleContext
-from league.matchmaking.gain import Gain
+from league.matchmaking.gain import GainPerToken
 from league.payoffs.channel_gains import ChannelGains
 from league.payoffs.view import PayoffView
 from league.round.allocate import share_matches
@@ -41,7 +41,7 @@ def learned() -> ChannelGains:
 
 
 def shares(gains: ChannelGains, *, floor: float, cap: float, count: int = 400) -> Counter:
-    rules = {task: Gain(floor) for task in ("worked", "practice")}
+    rules = {task: GainPerToken(floor) for task in ("worked", "practice")}
     drawn = share_matches(offers(gains), rules, count, cap=cap, rng=np.random.default_rng(0))
     assert len(drawn) == count
     return Counter((task, pairing.domain) for task, pairing in drawn)
@@ -66,11 +66,14 @@ def test_without_knowledge_everybody_gets_some() -> None:
 def test_one_domain_alone_has_no_cap() -> None:
     context, pairings = offers(ChannelGains())["worked"]
     drawn = share_matches(
-        {"worked": (context, pairings[:1])}, {"worked": Gain()}, 5, cap=0.2, rng=np.random.default_rng(0)
+        {"worked": (context, pairings[:1])}, {"worked": GainPerToken()}, 5, cap=0.2, rng=np.random.default_rng(0)
     )
     assert len(drawn) == 5
 
 
 def test_nobody_to_meet_is_no_match() -> None:
     context, _ = offers(ChannelGains())["worked"]
-    assert share_matches({"worked": (context, [])}, {"worked": Gain()}, 5, cap=0.5, rng=np.random.default_rng(0)) == []
+    assert (
+        share_matches({"worked": (context, [])}, {"worked": GainPerToken()}, 5, cap=0.5, rng=np.random.default_rng(0))
+        == []
+    )

@@ -10,7 +10,7 @@ from league.round.schedule import schedule_matches
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.run import request_stop
-from league.types import Belief
+from league.types import BetaBelief
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
@@ -105,4 +105,4 @@ def test_beliefs_come_from_what_is_known_of_each_seat(model: Path, tmp_path: Pat
                 found.extend(known.values())
 
     train(prepare(league(model, tmp_path)), Looks())
-    assert any(belief != Belief() for belief in found)
+    assert any(belief != BetaBelief() for belief in found)

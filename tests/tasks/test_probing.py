@@ -15,7 +15,7 @@ from league.errors import BackendError
 from league.learning.advantages import Credit, learn_from
 from league.model.bank import AdapterBank, LoraSpec
 from league.rollouts import Player, play
-from league.types import Belief, Episode, Match, Version
+from league.types import BetaBelief, Episode, Match, Version
 from tasks import check_task, make_task
 from tasks.contest import Contest
 from tasks.domains import make_domain
@@ -33,7 +33,7 @@ from tests.helpers.players import Bernoulli
 
 SUMS = make_domain("chain_sum")
 TRUTH = {SUMS.problem("train", i).question: SUMS.problem("train", i).answer for i in range(60)}
-HOPELESS, SURE, EVEN = Belief(0.5, 30.0), Belief(30.0, 0.5), Belief()
+HOPELESS, SURE, EVEN = BetaBelief(0.5, 30.0), BetaBelief(30.0, 0.5), BetaBelief()
 
 
 # ---------------------------------------------------------------------------------------------- the decision
@@ -53,7 +53,7 @@ def test_the_chance_is_a_ratio_of_beta_functions(a: float, b: float, drawn: int,
         before = betaln(a + right, b + wrong)
         return exp(betaln(a + right + more_right, b + wrong + more_wrong) - before)
 
-    belief = Belief(a, b)
+    belief = BetaBelief(a, b)
     if drawn:
         assert chance_of_variance(belief, drawn, 0, further) == pytest.approx(1 - same(drawn, 0, further, 0), abs=1e-9)
         assert chance_of_variance(belief, 0, drawn, further) == pytest.approx(1 - same(0, drawn, 0, further), abs=1e-9)
@@ -65,8 +65,8 @@ def test_the_chance_is_a_ratio_of_beta_functions(a: float, b: float, drawn: int,
 @given(st.floats(0.01, 50), st.floats(0.01, 50), st.integers(1, 8), st.integers(0, 8))
 def test_right_and_wrong_are_alike(a: float, b: float, drawn: int, further: int) -> None:
     one, other = (
-        chance_of_variance(Belief(a, b), drawn, 0, further),
-        chance_of_variance(Belief(b, a), 0, drawn, further),
+        chance_of_variance(BetaBelief(a, b), drawn, 0, further),
+        chance_of_variance(BetaBelief(b, a), 0, drawn, further),
     )
     assert one == pytest.approx(other, abs=1e-12)
 
@@ -74,13 +74,13 @@ def test_right_and_wrong_are_alike(a: float, b: float, drawn: int, further: int)
 @pytest.mark.parametrize("belief", [(0.0, 1.0), (1.0, -1.0), (float("nan"), 1.0)])
 def test_a_belief_that_is_none_is_refused(belief: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="two positive parts"):
-        chance_of_variance(Belief(*belief), 1, 0, 2)
+        chance_of_variance(BetaBelief(*belief), 1, 0, 2)
 
 
 def test_a_belief_about_a_domain_weighs_one_answer_for_a_problem() -> None:
-    assert about_one_problem(Belief(30.0, 70.0)) == pytest.approx((0.3, 0.7))
+    assert about_one_problem(BetaBelief(30.0, 70.0)) == pytest.approx((0.3, 0.7))
     assert about_one_problem(EVEN) == EVEN
-    assert about_one_problem(Belief(0.1, 0.2)) == (0.1, 0.2)
+    assert about_one_problem(BetaBelief(0.1, 0.2)) == (0.1, 0.2)
 
 
 def draws_per_mixed_group(mean: float, samples: int, threshold: float) -> float:
@@ -88,7 +88,7 @@ def draws_per_mixed_group(mean: float, samples: int, threshold: float) -> float:
 
     Two probes are equal and right with E[p²] = a(a+1)/((a+b)(a+b+1)), here mean·(mean + 1)/2.
     """
-    prior, rest = Belief(mean, 1 - mean), samples - 2
+    prior, rest = BetaBelief(mean, 1 - mean), samples - 2
     both = {True: mean * (mean + 1) / 2, False: (1 - mean) * (2 - mean) / 2}
     mixed = 1 - both[True] - both[False]
     drawn = 2 + rest * mixed
@@ -112,7 +112,7 @@ def test_the_table_of_the_docstring() -> None:
         found = [draws_per_mixed_group(mean, 8, threshold) for mean in means]
         assert found == pytest.approx(expected, abs=0.051)
     for mean in means:  # without probes: K draws, mixed with the chance before the first answer
-        full = 8 / chance_of_variance(Belief(mean, 1 - mean), 0, 0, 8)
+        full = 8 / chance_of_variance(BetaBelief(mean, 1 - mean), 0, 0, 8)
         assert full == pytest.approx(draws_per_mixed_group(mean, 8, 0.0))
 
 
@@ -136,7 +136,7 @@ def contest(threshold: float = THRESHOLD, probes: int = 2, items: int = 3, answe
     )
 
 
-def match(task, belief: Belief = EVEN, names: tuple[str, ...] = ("ann", "bob"), purpose="train") -> Match:
+def match(task, belief: BetaBelief = EVEN, names: tuple[str, ...] = ("ann", "bob"), purpose="train") -> Match:
     seats = {f"player-{place}": Version(name, 0) for place, name in enumerate(names, 1)}
     problems = task.problems("train", 2, SUMS.name)
     return Match("m", "c", 1, seats, problems, 5, purpose, beliefs=dict.fromkeys(seats, belief))
@@ -298,7 +298,7 @@ def teaching(**settings) -> Teaching:
     return Teaching("t", {SUMS.name: SUMS}, **{"explanations": 2, "similar": 2, "answers": 4, "probes": 2, **settings})
 
 
-def lesson_for(task: Teaching, belief: Belief, purpose="train") -> Match:
+def lesson_for(task: Teaching, belief: BetaBelief, purpose="train") -> Match:
     seats = {TEACHER: Version("tess", 0), STUDENT: Version("stu", 0)}
     return Match("m", "t", 1, seats, task.problems("train", 2, SUMS.name), 5, purpose, beliefs={STUDENT: belief})
 

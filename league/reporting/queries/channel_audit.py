@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from league.payoffs.channel_audit import OTHERS, ChannelAudit, Credit, Credits, mean_credit
+from league.payoffs.channel_audit import OTHERS, ChannelAudit, ChannelCredit, Credits, mean_credit
 from league.payoffs.channel_gains import Source
 from league.reporting.queries.estimates import Z, as_arrays, proportion
 from league.reporting.views import Estimate, Matrix, Rise, Taught, TeachingAudit
@@ -66,7 +66,7 @@ def mean_of(found: Iterable[Credits], chosen: Collection[Source]) -> Estimate | 
     return _points(mean_credit(known), len(known))
 
 
-def _points(credit: Credit, n: int = 0) -> Estimate:
+def _points(credit: ChannelCredit, n: int = 0) -> Estimate:
     half = Z * credit.deviation
     return Estimate(100 * credit.mean, 100 * (credit.mean - half), 100 * (credit.mean + half), n)
 
