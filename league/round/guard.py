@@ -90,7 +90,9 @@ def alarm_quantities(
             found.setdefault(agent, {})["kl"] = done.kl
     held_out: dict[str, list[ExamResult]] = {}
     for exam in draft.exams:
-        held_out.setdefault(exam.version.agent, []).append(exam)
+        member = state.population.members.get(exam.version.agent)
+        if member is None or member.domain in (None, exam.domain):  # a specialist trains on its own domain alone
+            held_out.setdefault(exam.version.agent, []).append(exam)
     for agent, exams in held_out.items():
         if agent in found and sum(len(exam.correct) for exam in exams) >= HELD_OUT_ANSWERS:
             found[agent]["held_out"] = fmean(exam.accuracy for exam in exams)
