@@ -36,7 +36,7 @@ from league.types import (
     Turn,
     UnaidedAnswers,
 )
-from tasks.probing import THRESHOLD, check_probes, counted, probes_for, probing_metrics, worth_drawing
+from tasks.probing import THRESHOLD, check_probes, counted_nodes, probes_for, probing_metrics, worth_drawing
 from tasks.rewards import mixed_reward
 from tasks.task import Task
 
@@ -112,7 +112,7 @@ class Contest(Task):
             problem = match.problems[about]
             domain = self.domains[problem.domain]
             right[seat, about] = [float(domain.correct(problem, decision.texts(node)[seat])) for node in decision.nodes]
-            items[seat, about] = right[seat, about][: len(counted(decision))]
+            items[seat, about] = right[seat, about][: len(counted_nodes(decision))]
         rewards: dict[int, dict[str, float]] = {}
         for decision in episode.roots:
             (seat,) = decision.turn.prompts

@@ -29,8 +29,8 @@ at .5, 17.1 against 14.0 at .1).
 What stays unbiased. Of a stopped group nothing is learned, and in a mixed group of N binary rewards with S right, the
 expected gradient is S(1 − S/N)·(E[∇log π | right] − E[∇log π | wrong]): always along ∇p, whatever chose the group. So
 probing changes how much a problem weighs, never its direction. The mean of all answers is biased, because the probes
-decide how many follow: what is counted (accuracy, payoffs, a teacher's reward) is the probes alone (`counted`), which
-makes it noisier. Where no result of the probes would stop a group, it has none (`probes_for`), and all of it counts.
+decide how many follow: what is counted (accuracy, payoffs, a teacher's reward) is the probes alone, by
+`counted_nodes`, which makes it noisier. Where no result of the probes would stop a group, it has none (`probes_for`), and all of it counts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -84,7 +84,7 @@ def probes_for(belief: BetaBelief, probes: int, samples: int, threshold: float) 
     return 0 if certain else probes
 
 
-def counted(decision: Decision) -> list[Node]:
+def counted_nodes(decision: Decision) -> list[Node]:
     """The nodes whose answers say how often a seat is right: of a turn with probes, the probes alone."""
     return decision.nodes[: decision.turn.probes] if decision.turn.probing else decision.nodes
 

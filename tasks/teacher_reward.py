@@ -36,7 +36,7 @@ from league.errors import LeagueError
 from league.types import Decision, Episode, Likelihood, Message, Node, Reading
 from tasks.domains import Domain
 from tasks.domains.answers import first_answer
-from tasks.probing import counted
+from tasks.probing import counted_nodes
 
 TeacherReward = Literal["accuracy", "expected_accuracy", "likelihood"]
 Gains = dict[tuple[int, int], float]
@@ -55,12 +55,12 @@ def answers(episode: Episode) -> Iterator[Decision]:
 def accuracy_gains(episode: Episode, right: Mapping[int, float]) -> Gains:
     """Differences of mean worth, taught − control; `right` is the worth of each answer, by its node."""
     control = {
-        _about(decision): fmean(right[node.id] for node in counted(decision))
+        _about(decision): fmean(right[node.id] for node in counted_nodes(decision))
         for decision in episode.roots
         if decision.turn.tag == "control"
     }
     return {
-        (explained.id, _about(decision)): fmean(right[node.id] for node in counted(decision))
+        (explained.id, _about(decision)): fmean(right[node.id] for node in counted_nodes(decision))
         - control[_about(decision)]
         for explained, decision in _taught(episode)
     }
@@ -72,7 +72,7 @@ def answer_readings(episode: Episode, domain: Domain, seat: str) -> list[Reading
     found = []
     for decision in answers(episode):
         problem = episode.match.problems[_about(decision)]
-        for node in counted(decision):
+        for node in counted_nodes(decision):
             reply = decision.replies[seat][node.picks[seat]]
             cut = first_answer(reply.text)
             if cut is not None:
@@ -97,7 +97,7 @@ def expected_right(episode: Episode, seat: str) -> dict[int, float]:
     """
     found = {}
     for decision in answers(episode):
-        for node in counted(decision):
+        for node in counted_nodes(decision):
             text = decision.replies[seat][node.picks[seat]].text
             known = first_answer(text) is not None
             found[node.id] = exp(sum(likelihood(episode, f"answer {node.id}").logprobs)) if known else 0.0

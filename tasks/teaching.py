@@ -46,7 +46,7 @@ from league.types import (
 )
 from tasks.domains import Domain
 from tasks.leakage import overlap
-from tasks.probing import THRESHOLD, check_probes, counted, probes_for, probing_metrics, worth_drawing
+from tasks.probing import THRESHOLD, check_probes, counted_nodes, probes_for, probing_metrics, worth_drawing
 from tasks.task import Task
 from tasks.teacher_reward import (
     Gains,
@@ -242,7 +242,9 @@ class Teaching(Task):
         correct = self._correctness(episode, domain)
         gained = self._gains(episode, domain, correct)
         control = {
-            d.turn.about: fmean(correct[n.id] for n in counted(d)) for d in episode.roots if d.turn.tag == "control"
+            d.turn.about: fmean(correct[n.id] for n in counted_nodes(d))
+            for d in episode.roots
+            if d.turn.tag == "control"
         }
         explain = next(decision for decision in episode.roots if decision.turn.tag == "explain")
         rewards: dict[int, dict[str, float]] = {node: {STUDENT: value} for node, value in correct.items()}
@@ -255,7 +257,7 @@ class Teaching(Task):
             gains = []
             for answered in node.next:
                 about = answered.turn.about
-                share = fmean(correct[leaf.id] for leaf in counted(answered))
+                share = fmean(correct[leaf.id] for leaf in counted_nodes(answered))
                 taught[about].append(share)
                 leaked = overlap(text, domain.solution(match.problems[about or 0])) >= self.leak_limit
                 leaks += leaked
@@ -281,11 +283,13 @@ class Teaching(Task):
             arm = fmean(correct[node.id] for decision in shuffled for node in decision.nodes)
             metrics |= {"shuffled_accuracy": arm, "shuffled_improvement": arm - metrics["control_accuracy"]}
         metrics |= probing_metrics(decision for _, decision in episode.decisions())
-        right = [correct[leaf.id] for node in explain.nodes for answered in node.next for leaf in counted(answered)]
+        right = [
+            correct[leaf.id] for node in explain.nodes for answered in node.next for leaf in counted_nodes(answered)
+        ]
         tried = [decision for decision in episode.roots if decision.turn.tag == "control"]
         unaided = tuple(
             UnaidedAnswers(STUDENT, shown.domain, sum(correct[node.id] for node in nodes), len(nodes))
-            for nodes in map(counted, tried)
+            for nodes in map(counted_nodes, tried)
         )
         outcome = self._outcome(match, shown.domain, deltas, right)
         return Score(rewards, metrics, (outcome,), examples=tuple(examples), unaided=unaided)

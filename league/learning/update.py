@@ -54,7 +54,7 @@ class AgentUpdate:
     teacher_kl: float | None = None
     """Mean KL to the teacher per token that was distilled; None where none was."""
     distilled: int = 0
-    """Tokens that were distilled, each read by its teacher too; fewer than asked for where a teacher is not finite."""
+    """Tokens that were distilled; fewer than asked for where a teacher is not finite."""
 
 
 def update(

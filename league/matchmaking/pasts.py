@@ -1,4 +1,6 @@
-"""Frozen pasts as partners and opponents, all alike: who only knows its present partners understands nobody else.
+"""Frozen pasts as partners and opponents, all alike.
+
+Who only knows its present partners understands nobody else.
 
 Weight 1 for pairings whose column is not the newest version of its agent among the candidates, 0 otherwise. In
 cooperation, pasts are candidates only where this rule has a weight. Until somebody has a past it has nothing to say:

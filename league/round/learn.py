@@ -118,7 +118,9 @@ def _broken_teachers(samples: Sequence[Sample], updates: Mapping[str, AgentUpdat
 def _update_texts(
     league: League, draft: RoundDraft, samples: Sequence[Sample]
 ) -> tuple[dict[str, list[AgentUpdate]], list[Sample]]:
-    """Steps of `batch` samples of every agent, `epochs` times over all of them, each time in an order drawn anew.
+    """Steps of `batch` samples of every agent, `epochs` times over all of them.
+
+    The order is drawn anew each time.
 
     Returns (agent → what was done in each step, the samples that were learned, once for every time).
     """
@@ -187,7 +189,7 @@ def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool)
 
 
 def _texts_scalars(agent: str, steps: Sequence[AgentUpdate]) -> dict[str, float]:
-    """texts/AGENT/quantity: the mean loss of its steps, the largest gradient norm, and how many steps there were."""
+    """texts/AGENT/quantity: mean loss, largest gradient norm, and number of its steps."""
     return {
         f"texts/{agent}/loss": fmean(step.loss for step in steps),
         f"texts/{agent}/grad_norm": max(step.grad_norm for step in steps),

@@ -142,7 +142,7 @@ def pairings(task: Task, chosen: TaskConfig, population: Population, stream: np.
 
 
 def _for_learners(context: RuleContext, found: Sequence[Pairing], population: Population) -> list[Pairing]:
-    """The pairings that help somebody who is taught and trains: matches by gain are wasted on anybody else."""
+    """The pairings that help somebody who is taught and trains; others would be wasted."""
     learners = {member.version for member in population.members.values() if member.can.taught and member.trains}
     return [pairing for pairing in found if (pairing.col if context.taught else pairing.row) in learners]
 

@@ -23,7 +23,7 @@ from tasks.probing import (
     THRESHOLD,
     about_one_problem,
     chance_of_variance,
-    counted,
+    counted_nodes,
     probes_for,
     probing_metrics,
     worth_drawing,
@@ -327,11 +327,11 @@ def test_the_improvement_is_taken_over_the_probes() -> None:
     )
     control = [d for d in episode.roots if d.turn.tag == "control"]
     shares = [
-        sum(SUMS.correct(episode.match.problems[d.turn.about], d.texts(n)[STUDENT]) for n in counted(d)) / 2
+        sum(SUMS.correct(episode.match.problems[d.turn.about], d.texts(n)[STUDENT]) for n in counted_nodes(d)) / 2
         for d in control
     ]
     assert task.score(episode).metrics["control_accuracy"] == sum(shares) / len(shares)
-    assert all(len(counted(d)) == 2 for d in control)
+    assert all(len(counted_nodes(d)) == 2 for d in control)
 
 
 # ---------------------------------------------------------------------------------------------- settings
