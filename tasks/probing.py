@@ -30,7 +30,8 @@ What stays unbiased. Of a stopped group nothing is learned, and in a mixed group
 expected gradient is S(1 − S/N)·(E[∇log π | right] − E[∇log π | wrong]): always along ∇p, whatever chose the group. So
 probing changes how much a problem weighs, never its direction. The mean of all answers is biased, because the probes
 decide how many follow: what is counted (accuracy, payoffs, a teacher's reward) is the probes alone, by
-`counted_nodes`, which makes it noisier. Where no result of the probes would stop a group, it has none (`probes_for`), and all of it counts.
+`counted_nodes`, which makes it noisier. Where no result of the probes would stop a group, it has none (`probes_for`),
+and all of it counts.
 """
 
 from collections.abc import Iterable, Sequence
