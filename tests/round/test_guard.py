@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from league.evaluation.exams import ExamResult
 from league.learning.alarms import Thresholds, alarms, repeated_share, signs, speech
 from league.loop import resume, train
+from league.population import Member, Population
 from league.preflight.checks import prepare
 from league.round import guard as guard_module
+from league.round.guard import alarm_quantities
+from league.round.values import RoundDraft
+from league.runtime.league import LeagueState
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.run import request_stop
-from league.types import Decision, Episode, Match, Message, Node, Reply, Sampling, Score, Turn, Version
+from league.types import Decision, Episode, Hyper, Match, Message, Node, Reply, Sampling, Score, Turn, Version
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
@@ -112,6 +117,32 @@ def test_speech_counts_what_was_said() -> None:
         "flat_groups": 0.0,
         "train_accuracy": 0.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("domain", "answers", "held_out"),
+    [("sums", 60, 0.75), (None, 60, 0.375), ("sums", 40, None)],
+)
+def test_a_specialist_is_judged_by_its_own_domain_and_by_enough_answers(
+    domain: str | None, answers: int, held_out: float | None
+) -> None:
+    """Right in three of four sums and in no text: a specialist of sums does not overfit by knowing no texts."""
+    ann = Version("ann", 0)
+    member = Member("ann", "expert", ann, trains=True, hyper=Hyper(1e-4), domain=domain)
+    turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
+    replies = (Reply("x", "end", (1,), (2,), (-0.1,)),) * 2
+    episode = Episode(
+        Match("m", "t", round=1, seats={"p": ann}, problems=(), seed=0),
+        [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])],
+    )
+    draft = RoundDraft(1)
+    draft.exams = [
+        ExamResult(ann, "sums", "validation", (True, True, True, False) * (answers // 4)),
+        ExamResult(ann, "texts", "validation", (False,) * answers),
+    ]
+    state = LeagueState(Population({"ann": member}, {}))
+    found = alarm_quantities(state, draft, [episode], [Score({0: {"p": 1.0}, 1: {"p": 1.0}}, {})], {})
+    assert found["ann"].get("held_out") == held_out
 
 
 # ------------------------------------------------------------------------------------------------ in the league
