@@ -25,7 +25,6 @@ from league.types import (
     BetaBelief,
     Episode,
     Match,
-    Outcome,
     Problem,
     Relation,
     Reply,
@@ -36,6 +35,7 @@ from league.types import (
     Turn,
     UnaidedAnswers,
 )
+from tasks.outcomes import item_outcomes
 from tasks.probing import THRESHOLD, check_probes, counted_nodes, probes_for, probing_metrics, worth_drawing
 from tasks.rewards import mixed_reward
 from tasks.task import Task
@@ -130,38 +130,5 @@ class Contest(Task):
             UnaidedAnswers(seat, match.problems[about].domain, sum(found), len(found))
             for (seat, about), found in items.items()
         )
-        return Score(rewards, metrics, tuple(self._outcomes(match, items)), unaided=tuple(unaided))
-
-    def _outcomes(self, match: Match, items: Mapping[tuple[str, int], Sequence[float]]) -> list[Outcome]:
-        """One outcome per unordered pair of versions and domain, the smaller version as the row."""
-        by_domain: dict[str, list[int]] = {}
-        for about, problem in enumerate(match.problems):
-            by_domain.setdefault(problem.domain, []).append(about)
-        order = sorted(match.seats, key=lambda seat: (match.seats[seat], seat))
-        found = []
-        for place, first in enumerate(order):
-            for second in order[place + 1 :]:
-                if match.seats[first] == match.seats[second]:
-                    continue
-                for domain, abouts in by_domain.items():
-                    pairs = [
-                        pair
-                        for about in abouts
-                        for pair in zip(items[first, about], items[second, about], strict=False)
-                    ]
-                    wins, losses = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
-                    found.append(
-                        Outcome(
-                            relation="contest",
-                            task=self.name,
-                            situation=match.situation,
-                            domain=domain,
-                            row=match.seats[first],
-                            col=match.seats[second],
-                            wins=wins,
-                            losses=losses,
-                            draws=len(pairs) - wins - losses,
-                            n=len(pairs),
-                        )
-                    )
-        return found
+        order = sorted(match.seats, key=lambda seat: (match.seats[seat], seat))  # the smaller version is the row
+        return Score(rewards, metrics, item_outcomes(match, self.name, items, order), unaided=tuple(unaided))

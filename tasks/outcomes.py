@@ -1,6 +1,7 @@
-"""What a match of two players tells the payoffs: their contest, or their cooperation."""
+"""What a match tells the payoffs: its players' contest, or their cooperation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from league.types import Match, Outcome
 
@@ -47,3 +48,42 @@ def contest_outcome(match: Match, task: str, margins: Sequence[float]) -> tuple[
         total_sq=sum(result * result for result in results) / 4,
     )
     return (outcome,)
+
+
+def item_outcomes(
+    match: Match, task: str, items: Mapping[tuple[str, int], Sequence[float]], order: Sequence[str]
+) -> tuple[Outcome, ...]:
+    """The contests of all pairs of seats, item by item: one outcome per pair of versions and domain.
+
+    `items` maps (seat, place of the problem) to what its replies were worth; two seats' replies to a problem are paired
+    in turn, as many as both have. Of two seats the one that stands first in `order` is the row.
+    """
+    by_domain: dict[str, list[int]] = {}
+    for about, problem in enumerate(match.problems):
+        by_domain.setdefault(problem.domain, []).append(about)
+    found = []
+    for first, second in combinations(order, 2):
+        if match.seats[first] == match.seats[second]:
+            continue
+        for domain, abouts in by_domain.items():
+            pairs = [
+                pair
+                for about in abouts
+                for pair in zip(items.get((first, about), ()), items.get((second, about), ()), strict=False)
+            ]
+            wins, losses = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+            found.append(
+                Outcome(
+                    relation="contest",
+                    task=task,
+                    situation=match.situation,
+                    domain=domain,
+                    row=match.seats[first],
+                    col=match.seats[second],
+                    wins=wins,
+                    losses=losses,
+                    draws=len(pairs) - wins - losses,
+                    n=len(pairs),
+                )
+            )
+    return tuple(found)

@@ -23,7 +23,6 @@ from league.types import (
     Channel,
     Episode,
     Match,
-    Outcome,
     Problem,
     Relation,
     Sampling,
@@ -34,6 +33,7 @@ from league.types import (
     UnaidedAnswers,
     UsefulExample,
 )
+from tasks.outcomes import item_outcomes
 from tasks.task import Task
 from tasks.teaching import STUDENT, TEACHER
 
@@ -118,7 +118,7 @@ class WorkedReplies(Task):
             UnaidedAnswers(seat, match.problems[about].domain, float(sum(found)), len(found))
             for (seat, about), found in right.items()
         )
-        outcomes = self._outcomes(match, right) if self.student_items else ()
+        outcomes = item_outcomes(match, self.name, right, self.seats()) if self.student_items else ()
         return Score(rewards, metrics, outcomes, examples=examples, unaided=tuple(unaided))
 
     def _examples(
@@ -149,33 +149,3 @@ class WorkedReplies(Task):
                         )
                     )
         return found
-
-    def _outcomes(self, match: Match, right: Mapping[tuple[str, int], Sequence[bool]]) -> tuple[Outcome, ...]:
-        """The contest of teacher and student; their first replies are paired, as many as both have."""
-        row, col = match.seats[TEACHER], match.seats[STUDENT]
-        if row == col:
-            return ()
-        found = []
-        for domain in dict.fromkeys(problem.domain for problem in match.problems):
-            pairs = [
-                pair
-                for about, problem in enumerate(match.problems[: self.student_items])
-                if problem.domain == domain
-                for pair in zip(right[TEACHER, about], right[STUDENT, about], strict=False)
-            ]
-            wins, losses = sum(one and not two for one, two in pairs), sum(two and not one for one, two in pairs)
-            found.append(
-                Outcome(
-                    relation="contest",
-                    task=self.name,
-                    situation=match.situation,
-                    domain=domain,
-                    row=row,
-                    col=col,
-                    wins=wins,
-                    losses=losses,
-                    draws=len(pairs) - wins - losses,
-                    n=len(pairs),
-                )
-            )
-        return tuple(found)

@@ -108,6 +108,15 @@ def rows_and_columns(pairings: Sequence[Pairing]) -> tuple[list[Version], list[V
     )
 
 
+def newest_steps(pairings: Sequence[Pairing]) -> dict[str, int]:
+    """Agent → the step of its newest version among the candidates."""
+    newest: dict[str, int] = {}
+    for pairing in pairings:
+        for version in (pairing.row, pairing.col):
+            newest[version.agent] = max(newest.get(version.agent, -1), version.step)
+    return newest
+
+
 def with_floor(weights_P: FloatArray, floor: float) -> FloatArray:
     """Weights (P,) of sum 1, mixed with `floor` of uniform; all 0 stays so: the rule does not apply."""
     total = weights_P.sum()

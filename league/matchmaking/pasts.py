@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from league.matchmaking.pairing import Pairing, Rule, RuleContext
+from league.matchmaking.pairing import Pairing, Rule, RuleContext, newest_steps
 from league.payoffs.matrix import FloatArray
 
 
@@ -26,8 +26,5 @@ class Pasts(Rule):
     random: ClassVar[bool] = False
 
     def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
-        newest: dict[str, int] = {}
-        for pairing in pairings:
-            for version in (pairing.row, pairing.col):
-                newest[version.agent] = max(newest.get(version.agent, -1), version.step)
+        newest = newest_steps(pairings)
         return np.array([float(p.col.step < newest[p.col.agent]) for p in pairings])

@@ -92,14 +92,19 @@ def _update(
     """
 
     def broken(error: TrainingDiverged) -> None:
-        assert error.agent is not None
-        draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
+        draft.broken.append(_non_finite(error))
 
     if league.bank is None or not samples:
         return {}
     done = update(league.bank.base, league.bank, samples, hypers, league.objective(), diverged=broken)
     draft.spent += trained(samples, done, hypers, league.objective(), model_size(league.bank))
     return done
+
+
+def _non_finite(error: TrainingDiverged) -> Alarm:
+    """The alarm of an agent whose numbers were not finite in an update."""
+    assert error.agent is not None
+    return Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back")
 
 
 def _broken_teachers(samples: Sequence[Sample], updates: Mapping[str, AgentUpdate], epochs: int) -> list[Alarm]:
@@ -132,9 +137,9 @@ def _update_texts(
     learned: list[Sample] = []
 
     def broken(error: TrainingDiverged) -> None:
-        assert error.agent is not None
-        by_agent.pop(error.agent, None)
-        draft.broken.append(Alarm(error.agent, "non_finite", 1.0, 0.0, "roll back"))
+        alarm = _non_finite(error)
+        by_agent.pop(alarm.agent, None)
+        draft.broken.append(alarm)
 
     for epoch in range(channels.epochs if bank is not None else 0):
         assert bank is not None
