@@ -229,6 +229,7 @@ def every_channel(model: Path, runs: Path, **changes: object) -> dict:
         "pasts": True,
         "learning_rate": 0.01,
         "batch": 2,
+        "replay": {"share": 0.5, "capacity": 4},
     }
     data["league"]["shared_matches"] = 2
     return data

@@ -273,6 +273,15 @@ class DistillationConfig(Section):
     """Share of the student's unaided replies that are scored by the teacher."""
 
 
+class ReplayConfig(Section):
+    """Examples learned before, among new ones (league.learning.channels.replay)."""
+
+    share: Annotated[float, Field(ge=0, le=0.95)] = 0.5
+    """Of the samples of the steps on texts."""
+    capacity: Positive = 64
+    """Examples kept for each learner and domain, the newest."""
+
+
 class ChannelsConfig(Section):
     """The ways in which agents learn in a round; null switches one off."""
 
@@ -287,6 +296,8 @@ class ChannelsConfig(Section):
     """Their samples per optimizer step."""
     epochs: Positive = 1
     """Times that each of a round's worked replies and lessons is learned."""
+    replay: ReplayConfig | None = None
+    """Worked replies and lessons of earlier rounds among those of this one."""
     confidence: Annotated[float, Field(ge=0.5, lt=1, allow_inf_nan=False)] = 0.8
     """One-sided, of the bounds by which one player is surely better than another."""
     half_life: Annotated[float, Field(gt=0, le=1e6)] = 8.0

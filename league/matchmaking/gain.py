@@ -2,8 +2,13 @@
 
 A candidate is a (teacher, student, domain, channel).
 
-Formula. Each candidate's gain per thousand tokens is drawn from its posterior (league.payoffs.channel_gains); the
-highest draw wins the match: weight 1 for it, 0 for the others, with a uniform `floor` so that no domain is forgotten.
+Formula. A candidate's gain per thousand tokens g is drawn from its posterior (league.payoffs.channel_gains). With a the
+student's accuracy in the domain (posterior mean, league.payoffs.competence), the highest
+
+    g · (1 − a)
+
+wins the match: weight 1 for it, 0 for the others, with a uniform `floor` so that no domain is forgotten. The factor
+1 − a is the room that is left: a regression on past rounds sees too late that a domain is mastered.
 Source: Thompson (1933).
 
 Failure case. Early draws come from the prior, so the first rounds are nearly uniform. A domain that responds quickly
@@ -28,7 +33,17 @@ class GainPerToken(Rule):
     def __call__(self, context: RuleContext, pairings: Sequence[Pairing], rng: np.random.Generator) -> FloatArray:
         if not pairings:
             return np.zeros(0)
-        keys_P = [context.source_of(pairing) for pairing in pairings]
-        draws = context.gains.draws(keys_P, rng)
-        drawn_P = np.array([draws[key] for key in keys_P])
+        drawn_P = drawn_gains([(context, pairing) for pairing in pairings], rng)
         return with_floor((drawn_P >= drawn_P.max()).astype(float), self.floor)
+
+
+def drawn_gains(offers: Sequence[tuple[RuleContext, Pairing]], rng: np.random.Generator) -> FloatArray:
+    """One Thompson draw of g · (1 − a) for every offer (P,), P ≥ 1.
+
+    Gains of one posterior are drawn together. The contexts share their gains and competence.
+    """
+    context = offers[0][0]
+    keys_P = [each.source_of(pairing) for each, pairing in offers]
+    gains = context.gains.draws(keys_P, rng)
+    rooms_P = [1.0 - context.competence.mean(each.student_of(pairing), pairing.domain) for each, pairing in offers]
+    return np.array([gains[key] for key in keys_P]) * np.array(rooms_P)

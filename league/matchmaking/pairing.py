@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from league.payoffs.channel_gains import ChannelGains, Source
+from league.payoffs.competence import Competence
 from league.payoffs.matrix import FloatArray
 from league.payoffs.view import PayoffView
 from league.types import Version
@@ -37,16 +38,22 @@ class RuleContext:
     """What a rule may look at.
 
     view: the measurements. task: the one they must come from. round: the number of the round being scheduled. gains:
-    what channels did to students so far. channel: the task's; taught: whether a pairing's row teaches its column.
+    what channels did to students so far. competence: how good everyone is alone. channel: the task's; taught: whether a
+    pairing's row teaches its column.
     """
 
     view: PayoffView
     task: str
     round: int = 0
     gains: ChannelGains = ChannelGains()
+    competence: Competence = Competence()
     channel: str = ""
     taught: bool = False
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def student_of(self, pairing: Pairing) -> Version:
+        """Whom a match of this pairing would help."""
+        return pairing.col if self.taught else pairing.row
 
     def source_of(self, pairing: Pairing) -> tuple[str, str, Source]:
         """(student, domain, (teacher, channel)) of a pairing: whom it would help, where, and by what."""

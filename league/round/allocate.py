@@ -1,8 +1,8 @@
 """Where the next token goes: a round's shared matches, by measured gain, over all tasks together.
 
-Every shared match is drawn by itself. The gain of each (teacher, student, domain, channel) that any of the sharing
-tasks could spend it on is drawn from its posterior, and the highest wins; a share `floor` of the draws is uniform. A
-domain that has had its cap of the round's shared matches stands back.
+Every shared match is drawn by itself, by the formula of league.matchmaking.gain, among each (teacher, student, domain,
+channel) that any of the sharing tasks could spend it on; a share `floor` of the draws is uniform. A domain that has
+had its cap of the round's shared matches stands back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from league.matchmaking import Pairing, RuleContext
-from league.matchmaking.gain import GainPerToken
+from league.matchmaking.gain import GainPerToken, drawn_gains
 
 
 def share_matches(
@@ -36,7 +36,7 @@ def share_matches(
         if not open_now:
             break
         weights_P = np.zeros(len(open_now))
-        draws = _draws(offers, open_now, rng)
+        draws = drawn_gains([(offers[task][0], pairing) for task, pairing in open_now], rng)
         best_P = draws >= draws.max()
         floors_P = np.array([rules[task].floor for task, _ in open_now])
         weights_P = (1.0 - floors_P) * best_P / best_P.sum() + floors_P / len(open_now)
@@ -44,15 +44,3 @@ def share_matches(
         used[pairing.domain] = used.get(pairing.domain, 0) + 1
         chosen.append((task, pairing))
     return chosen
-
-
-def _draws(
-    offers: Mapping[str, tuple[RuleContext, Sequence[Pairing]]],
-    open_now: Sequence[tuple[str, Pairing]],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """One Thompson draw of every offer's gain (P,), all of one posterior together."""
-    keys = [offers[task][0].source_of(pairing) for task, pairing in open_now]
-    gains = next(context.gains for context, _ in offers.values())
-    drawn = gains.draws(keys, rng)
-    return np.array([drawn[key] for key in keys])

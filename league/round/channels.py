@@ -4,7 +4,8 @@ The algorithms are in league.learning.channels. Here is who learns what from who
 replies to be learned as texts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from league.learning.advantages import domain_of
@@ -12,8 +13,8 @@ from league.learning.alarms import UNAIDED
 from league.learning.channels.distillation import distillation_samples
 from league.learning.channels.examples import Encode, useful_examples
 from league.learning.channels.gate import teachers_of
+from league.learning.channels.kept import KeptReply
 from league.learning.channels.lessons import lesson_samples
-from league.learning.channels.waiting import WaitingReply
 from league.learning.channels.worked_replies import worked_reply_samples
 from league.population import Population
 from league.rollouts import with_instructions
@@ -78,10 +79,7 @@ def texts(
     channels = league.config.learning.channels
     if league.bank is None or (channels.worked_replies is None and channels.lessons is None):
         return state, []
-    base, players, gate = league.bank.base, state.players(), league.gate(state)
-
-    def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
-        return base.encode(with_instructions(prompt, players[agent].system))
+    base, gate, encode = league.bank.base, league.gate(state), _encoder(league, state)
 
     def encode_reply(text: str) -> tuple[int, ...]:
         plain = without_control_tokens(text)
@@ -96,7 +94,7 @@ def texts(
         released, waiting = state.waiting.released(gate, learners, live)
         for row, strength in released:
             weight = channels.worked_replies.weight * strength * row.weight
-            samples.append(_waited(league, row, weight, encode))
+            samples.append(row.sample(league.domains[row.domain], weight, encode))
         samples += ready
         state = replace(state, waiting=waiting.held(held, number))
     if channels.lessons is not None:
@@ -105,23 +103,51 @@ def texts(
     return state, [each for each in samples if len(each.prompt_tokens) + len(each.tokens) <= base.context]
 
 
-def _waited(league: League, row: WaitingReply, weight: float, encode: Encode) -> Sample:
-    """A reply that waited, on the learner's prompt of today."""
-    domain = league.domains[row.domain]
-    split, _, index = row.problem.removeprefix(f"{row.domain}/").partition("/")
-    assert split == "train", "only training problems are learned from"
-    prompt = domain.prompt(domain.problem("train", int(index)))
-    return Sample(
-        agent=row.learner,
-        prompt_tokens=encode(row.learner, prompt),
-        tokens=row.tokens,
-        logprobs=(),
-        advantage=weight,
-        channel="worked_replies",
-        teacher=row.teacher,
-        domain=row.domain,
-        problem=row.problem,
+def replayed(league: League, state: LeagueState, number: int, new: Sequence[Sample]) -> list[Sample]:
+    """Examples of earlier rounds to be learned beside the `new` ones of this one; none with replay off."""
+    channels = league.config.learning.channels
+    if league.bank is None or channels.replay is None:
+        return []
+    encode, found = _encoder(league, state), list[Sample]()
+    for learner, count in Counter(sample.agent for sample in new).items():
+        stream = generator(league.config.seed, "replay", number, learner)
+        for row in state.replay.drawn(learner, count, channels.replay.share, stream):
+            found.append(row.sample(league.domains[row.domain], row.weight, encode))
+    return [each for each in found if len(each.prompt_tokens) + len(each.tokens) <= league.bank.base.context]
+
+
+def remembered(league: League, state: LeagueState, number: int, learned: Iterable[Sample]) -> LeagueState:
+    """The state whose memory holds what was just learned as texts; unchanged with replay off."""
+    channels = league.config.learning.channels
+    if channels.replay is None:
+        return state
+    weights = {"worked_replies": channels.worked_replies, "lessons": channels.lessons}
+    rows = (
+        KeptReply(
+            learner=sample.agent,
+            teacher=sample.teacher,
+            domain=sample.domain,
+            problem=sample.problem,
+            tokens=sample.tokens,
+            weight=chosen.weight,
+            since=number,
+            channel=sample.channel,
+        )
+        for sample in learned
+        if sample.teacher is not None and (chosen := weights.get(sample.channel)) is not None
     )
+    memory = state.replay.remembered(rows, channels.replay.capacity)
+    return replace(state, replay=memory.kept(state.population.members))
+
+
+def _encoder(league: League, state: LeagueState) -> Encode:
+    """(agent, prompt) → its tokens, with the agent's own instructions."""
+    base, players = league.weights().base, state.players()
+
+    def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
+        return base.encode(with_instructions(prompt, players[agent].system))
+
+    return encode
 
 
 def rescue_rate(episodes: Sequence[Episode], scores: Sequence[Score | None]) -> dict[str, float]:

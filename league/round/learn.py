@@ -10,7 +10,7 @@ from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.population import Population
 from league.rollouts import result_of, transcript
-from league.round.channels import distilled, rescue_rate, texts
+from league.round.channels import distilled, remembered, replayed, rescue_rate, texts
 from league.round.competence import answered, paid
 from league.round.values import RoundDraft
 from league.runtime.league import League, LeagueState
@@ -34,17 +34,19 @@ def learn(
     samples, flat = _samples(league, state.population, draft, episodes, scores)
     channels = league.config.learning.channels
     own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
-    state, held_texts = texts(league, state, draft.number, episodes, scores)
+    state, new_texts = texts(league, state, draft.number, episodes, scores)
+    old_texts = replayed(league, state, draft.number, new_texts)
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
     draft.broken += _broken_teachers(own, updates, league.objective().epochs)
-    text_steps, learned_texts = _update_texts(league, draft, held_texts)
+    text_steps, learned_texts = _update_texts(league, draft, new_texts + old_texts)
+    state = remembered(league, state, draft.number, learned_texts)
     draft.scalars |= {**draft.spent.scalars(), "groups/flat": flat}
     for agent, done in updates.items():
         draft.scalars |= _update_scalars(agent, done, hypers[agent], clips=league.objective().clip is not None)
     for agent, steps in text_steps.items():
-        draft.scalars |= _texts_scalars(agent, steps)
+        draft.scalars |= _texts_scalars(agent, steps, sum(sample.agent == agent for sample in old_texts))
         updates.setdefault(agent, steps[-1])
     learned = [*(sample for sample in own if sample.agent in updates), *learned_texts]
     if league.config.learning.channels.lessons is not None:
@@ -193,12 +195,13 @@ def _update_scalars(agent: str, done: AgentUpdate, hyper: Hyper, *, clips: bool)
     return {f"update/{agent}/{name}": value for name, value in found.items()}
 
 
-def _texts_scalars(agent: str, steps: Sequence[AgentUpdate]) -> dict[str, float]:
-    """texts/AGENT/quantity: mean loss, largest gradient norm, and number of its steps."""
+def _texts_scalars(agent: str, steps: Sequence[AgentUpdate], replayed: int) -> dict[str, float]:
+    """texts/AGENT/quantity: mean loss, largest gradient norm, steps, and samples of earlier rounds."""
     return {
         f"texts/{agent}/loss": fmean(step.loss for step in steps),
         f"texts/{agent}/grad_norm": max(step.grad_norm for step in steps),
         f"texts/{agent}/steps": float(len(steps)),
+        f"texts/{agent}/replayed": float(replayed),
     }
 
 

@@ -66,7 +66,13 @@ def schedule_matches(league: League, state: LeagueState, number: int) -> tuple[L
         if task.relation == "teaching" and config.learning.channels.pasts:
             candidates = best_teachers(league, state, task, chosen)
         context = RuleContext(
-            state.view, name, number, gains=state.gains, channel=task.channel, taught=task.relation == "teaching"
+            state.view,
+            name,
+            number,
+            gains=state.gains,
+            competence=state.competence,
+            channel=task.channel,
+            taught=task.relation == "teaching",
         )
         if task.channel == "worked_replies":
             candidates = _for_learners(context, candidates, state.population)

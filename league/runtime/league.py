@@ -14,6 +14,7 @@ from league.errors import LeagueError
 from league.learning.accounting import ModelSize, Spent, model_size
 from league.learning.advantages import Credit
 from league.learning.channels.gate import Gate
+from league.learning.channels.replay import ReplayMemory
 from league.learning.channels.waiting import WaitingReplies
 from league.learning.objective import Objective
 from league.matchmaking import Mixture
@@ -103,6 +104,8 @@ class LeagueState:
     """Problems that training matches had: a second answer to one is not held out."""
     waiting: WaitingReplies = WaitingReplies()
     """Worked replies that the gate has held back so far."""
+    replay: ReplayMemory = ReplayMemory()
+    """Useful examples learned so far, to be learned again among new ones."""
     begun: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(task, domain) → matches for training so far, by which their problems are numbered."""
     clock: Mapping[str, float] = field(default_factory=dict)
@@ -150,6 +153,7 @@ class LeagueState:
             "competence": self.competence.to_json(),
             "channel_gains": self.gains.to_json(),
             "waiting_replies": self.waiting.to_json(),
+            "replay": self.replay.to_json(),
             "begun": [[task, domain, count] for (task, domain), count in self.begun.items()],
             "channel_audit": self.audit.to_json(),
             "met_problems": self.met.to_json(),
@@ -169,6 +173,7 @@ class LeagueState:
             gains=ChannelGains.from_json(data.get("channel_gains", ())),
             begun={(task, domain): count for task, domain, count in data.get("begun", ())},
             waiting=WaitingReplies.from_json(data.get("waiting_replies", ())),
+            replay=ReplayMemory.from_json(data.get("replay", ())),
             audit=ChannelAudit.from_json(data.get("channel_audit")),
             met=MetProblems.from_json(data.get("met_problems", {})),
             clock=dict(data.get("clock", {})),

@@ -7,6 +7,7 @@ import numpy as np
 from league.matchmaking import Pairing, RuleContext
 from league.matchmaking.gain import GainPerToken
 from league.payoffs.channel_gains import ChannelGains
+from league.payoffs.competence import Competence
 from league.payoffs.view import PayoffView
 from league.round.allocate import share_matches
 from league.types import Version
@@ -15,9 +16,9 @@ EXPERT, STUDENT = Version("expert", 0), Version("student", 0)
 DOMAINS = ("sums", "words", "texts", "logic")
 
 
-def offers(gains: ChannelGains):
+def offers(gains: ChannelGains, competence: Competence = Competence()):
     def context(task: str, channel: str, taught: bool) -> RuleContext:
-        return RuleContext(PayoffView(), task, 1, gains=gains, channel=channel, taught=taught)
+        return RuleContext(PayoffView(), task, 1, gains=gains, competence=competence, channel=channel, taught=taught)
 
     taught = [Pairing(EXPERT, STUDENT, domain) for domain in DOMAINS]
     alone = [Pairing(STUDENT, STUDENT, domain) for domain in DOMAINS]
@@ -57,6 +58,14 @@ def test_no_domain_eats_the_budget() -> None:
     found = shares(learned(), floor=0.0, cap=0.4)
     by_domain = Counter({d: sum(n for (_, domain), n in found.items() if domain == d) for d in DOMAINS})
     assert max(by_domain.values()) == 160 == by_domain["words"]
+
+
+def test_a_mastered_domain_has_no_room_left() -> None:
+    """Words answered right 60 times of 60: however much was gained there, the others get more of the matches."""
+    mastered = Competence().add([(STUDENT, "words", 60, 60)])
+    rules = {task: GainPerToken(0.0) for task in ("worked", "practice")}
+    drawn = share_matches(offers(learned(), mastered), rules, 400, cap=1.0, rng=np.random.default_rng(0))
+    assert sum(pairing.domain == "words" for _, pairing in drawn) < 400 / len(DOMAINS)
 
 
 def test_without_knowledge_everybody_gets_some() -> None:

@@ -5,6 +5,6 @@
     lessons          lessons                      what was answered right with an example, learned without it
     distillation     distillation                 towards the teacher, on the agent's own replies
 
-`gate` says from whom a student may learn, and `waiting` keeps what it holds back. Every sample names its channel, so
-what each caused can be measured.
+`gate` says from whom a student may learn, and `waiting` keeps what it holds back. `replay` mixes examples learned
+before into the steps of new ones. Every sample names its channel, so what each caused can be measured.
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 from league.learning.channels.examples import FoundExample
 from league.learning.channels.gate import Gate
+from league.learning.channels.kept import KeptReply, newest_replies
 from league.types import Version
 
 LIMIT = 64
@@ -19,35 +20,20 @@ AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class WaitingReply:
-    """A teacher's right reply that a student has not learned."""
-
-    learner: str
-    teacher: Version
-    domain: str
-    problem: str
-    """Key of the problem that it solves."""
-    tokens: tuple[int, ...]
-    weight: float
-    since: int
-    """Round in which it was given."""
-
-
-@dataclass(frozen=True)
 class WaitingReplies:
     """All that wait, oldest first."""
 
-    rows: tuple[WaitingReply, ...] = ()
+    rows: tuple[KeptReply, ...] = ()
 
     def held(self, found: Iterable[tuple[FoundExample, tuple[int, ...]]], number: int) -> "WaitingReplies":
         """With the replies (example, tokens) that the gate held back in round `number`; no text waits twice."""
         rows = [row for row in self.rows if number - row.since < PATIENCE]
-        known = {(row.learner, row.problem, row.tokens) for row in rows}
+        known = {row.key for row in rows}
         for each, tokens in found:
             if (key := (each.learner.agent, each.problem, tokens)) not in known:
                 known.add(key)
                 rows.append(
-                    WaitingReply(
+                    KeptReply(
                         learner=each.learner.agent,
                         teacher=each.teacher,
                         domain=each.example.domain,
@@ -57,18 +43,18 @@ class WaitingReplies:
                         since=number,
                     )
                 )
-        return WaitingReplies(tuple(_newest(rows)))
+        return WaitingReplies(newest_replies(rows, LIMIT))
 
     def released(
         self, gate: Gate, learners: Mapping[str, Version], teachers: Mapping[str, Version]
-    ) -> tuple[list[tuple[WaitingReply, float]], "WaitingReplies"]:
+    ) -> tuple[list[tuple[KeptReply, float]], "WaitingReplies"]:
         """(reply, the gate's strength) of those that may be learned now, and who still waits.
 
         `learners` and `teachers` are live versions by agent: a teacher that has trained since is judged as it is now. A
         reply whose learner has left, or trains no more, is forgotten.
         """
-        out: list[tuple[WaitingReply, float]] = []
-        rest: list[WaitingReply] = []
+        out: list[tuple[KeptReply, float]] = []
+        rest: list[KeptReply] = []
         left = dict.fromkeys(learners, AT_ONCE)
         for row in self.rows:
             learner = learners.get(row.learner)
@@ -85,34 +71,9 @@ class WaitingReplies:
         return out, WaitingReplies(tuple(rest))
 
     def to_json(self) -> list[Any]:
-        """Rows [learner, teacher, domain, problem, tokens, weight, since]."""
-        return [[r.learner, str(r.teacher), r.domain, r.problem, list(r.tokens), r.weight, r.since] for r in self.rows]
+        """A row for each reply (league.learning.channels.kept)."""
+        return [row.to_json() for row in self.rows]
 
     @classmethod
     def from_json(cls, data: Iterable[Any]) -> "WaitingReplies":
-        return cls(
-            tuple(
-                WaitingReply(
-                    learner=learner,
-                    teacher=Version.parse(teacher),
-                    domain=domain,
-                    problem=problem,
-                    tokens=tuple(tokens),
-                    weight=weight,
-                    since=since,
-                )
-                for learner, teacher, domain, problem, tokens, weight, since in data
-            )
-        )
-
-
-def _newest(rows: list[WaitingReply]) -> list[WaitingReply]:
-    """The newest LIMIT of every student and domain, in order."""
-    left: dict[tuple[str, str], int] = {}
-    kept = []
-    for row in reversed(rows):
-        key = row.learner, row.domain
-        left[key] = left.get(key, LIMIT) - 1
-        if left[key] >= 0:
-            kept.append(row)
-    return kept[::-1]
+        return cls(tuple(KeptReply.from_json(row) for row in data))
