@@ -36,7 +36,8 @@ TEACHING = {
     "settings": {"explanations": 2, "similar": 3, "answers": 3, "explanation_tokens": 48, "temperature": 0.6},
 }
 BY_GAIN = {"gain": 0.5, "uniform": 0.5}
-TEXTS_RATE = 1e-3
+TEXTS = {"own_samples": False, "learning_rate": 1e-3, "replay": {"share": 0.5}}
+"""How arms that learn texts learn them: each once when it is new, and then from memory."""
 
 
 def _common(name: str, regime: Regime, seed: int, runs: Path) -> Config:
@@ -125,11 +126,9 @@ def _rejection(config: Config, experts: Config) -> None:
     config["tasks"] = {"worked": deepcopy(WORKED) | {"matchmaking": dict(BY_GAIN)}}
     config["tasks"]["worked"]["settings"] |= {"answers": 2, "temperature": 0.6, "items": 4, "student_items": 1}
     config["learning"]["channels"] = {
+        **deepcopy(TEXTS),
         "worked_replies": {"gate": False},
-        "own_samples": False,
         "pasts": True,
-        "learning_rate": TEXTS_RATE,
-        "epochs": 2,
     }
     config["league"] |= {"snapshot_every": 1, "snapshots_kept": 1}
 
@@ -144,13 +143,7 @@ def _as_it_was(config: Config, experts: Config) -> None:
 def _worked(config: Config, experts: Config, **settings: object) -> None:
     config["agents"] |= experts
     config["tasks"] = {"worked": deepcopy(WORKED) | {"matchmaking": dict(BY_GAIN)}}
-    config["learning"]["channels"] = {
-        "worked_replies": {},
-        "own_samples": False,
-        "learning_rate": TEXTS_RATE,
-        "epochs": 2,
-        **settings,
-    }
+    config["learning"]["channels"] = {**deepcopy(TEXTS), "worked_replies": {}, **settings}
 
 
 def _channels(config: Config, experts: Config) -> None:
@@ -162,6 +155,12 @@ def _channels(config: Config, experts: Config) -> None:
 def _no_pasts(config: Config, experts: Config) -> None:
     _channels(config, experts)
     config["learning"]["channels"]["pasts"] = False
+
+
+def _no_replay(config: Config, experts: Config) -> None:
+    """Each reply is learned twice in its round, and never again."""
+    _channels(config, experts)
+    config["learning"]["channels"] |= {"replay": None, "epochs": 2}
 
 
 def _no_gate(config: Config, experts: Config) -> None:
@@ -176,12 +175,7 @@ def _random(config: Config, experts: Config) -> None:
 def _lessons(config: Config, experts: Config) -> None:
     config["agents"] |= experts
     config["tasks"] = {"teaching": deepcopy(TEACHING) | {"matchmaking": dict(BY_GAIN)}}
-    config["learning"]["channels"] = {
-        "lessons": {},
-        "own_samples": False,
-        "learning_rate": TEXTS_RATE,
-        "epochs": 2,
-    }
+    config["learning"]["channels"] = {**deepcopy(TEXTS), "lessons": {}}
 
 
 def _distilled(config: Config, experts: Config, bridge: float) -> None:
@@ -210,6 +204,7 @@ ARMS: dict[str, Any] = {
     "distillation_cold": lambda config, experts: _distilled(config, experts, 0.0),
     "no_gate": _no_gate,
     "no_pasts": _no_pasts,
+    "no_replay": _no_replay,
     "random_teacher": _random,
     "wrong_domain": _wrong,
 }
@@ -221,5 +216,6 @@ ABLATIONS = (
     "distillation_cold",
     "no_gate",
     "no_pasts",
+    "no_replay",
     "random_teacher",
 )
