@@ -36,7 +36,7 @@ TEACHING = {
     "settings": {"explanations": 2, "similar": 3, "answers": 3, "explanation_tokens": 48, "temperature": 0.6},
 }
 BY_GAIN = {"gain": 0.5, "uniform": 0.5}
-TEXTS = {"own_samples": False, "learning_rate": 1e-3, "replay": {"share": 0.5}}
+TEXTS = {"own_samples": False, "learning_rate": 1e-3, "replay": {"share": 0.75}}
 """How arms that learn texts learn them: each once when it is new, and then from memory."""
 
 
