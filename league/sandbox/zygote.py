@@ -235,7 +235,7 @@ def _sweep(spared: set[int]) -> None:
 
 
 def main() -> None:
-    control = socket.socket(fileno=os.dup2(0, answer.CHANNEL))
+    control = socket.socket(fileno=os.dup2(0, seccomp.CHANNEL))
     os.dup2(1, 0)  # descriptors 0, 1 and (once we are ready) 2 are /dev/null
     options = Options.parse(sys.argv[1])
     for name in PRELOADED:
