@@ -217,7 +217,7 @@ def _how_it_died(info: ExitInfo, limits: Limits, level: Confinement, memory_ran_
 def main() -> None:
     """Serve the pool: {"limits", "at_most"} first, then problems and jobs, one JSON object a line."""
     commands = os.fdopen(os.dup(0), "r", encoding="ascii")
-    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    replies = os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
@@ -228,8 +228,7 @@ def main() -> None:
     judge = Judge(Limits(**start["limits"]), start["at_most"])
 
     def tell(message: dict[str, Any]) -> None:
-        replies.write(json.dumps(message) + "\n")
-        replies.flush()
+        os.write(replies, json.dumps(message).encode("ascii") + b"\n")  # at once: an alarm never leaves half a line
 
     try:
         tell({"level": judge.probe(), "notes": judge.zygote.notes})
