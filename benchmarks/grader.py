@@ -38,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 from league.sandbox import humaneval  # noqa: E402
 from league.sandbox.pool import Grader, Job  # noqa: E402
 from league.sandbox.values import LEVELS, CodeProblem, Confinement, Limits  # noqa: E402
+from tests.helpers.ears import Ears  # noqa: E402
 from tests.helpers.hostile_answers import ALL, Hostile, filled  # noqa: E402
 from tests.helpers.hostile_kinds import KINDS, drawn  # noqa: E402
 
@@ -167,39 +168,11 @@ def kinds(count: int, seed: int, limits: Limits, level: Confinement) -> None:
             ]
             if faults:
                 wrong.append(f"{number} {name}: {', '.join(faults)} ({grade.reason})\n{probe.test}{probe.code}")
-        print(
-            f"{count} answers of {len(KINDS)} kinds, seed {seed}; limits {limits.cpu_s:g} s CPU, {limits.wall_s:g} s wall"
-        )
+        print(f"{count} answers of {len(KINDS)} kinds, seed {seed}; CPU {limits.cpu_s:g} s, wall {limits.wall_s:g} s")
         print(f"confinement {grader.level}; {dict(verdicts)}; the slowest took {slowest:.1f} s")
     print(f"{len(wrong)} got what they wanted", *wrong, sep="\n")
     if wrong:
         sys.exit(1)
-
-
-class Ears:
-    """Unix sockets by path and by abstract name that must hear nothing."""
-
-    def __enter__(self) -> "Ears":
-        self.folder = tempfile.TemporaryDirectory()
-        self.places = {"path": f"{self.folder.name}/ear", "abstract": f"league-ear-{os.getpid()}"}
-        self.sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
-        for ear, name in zip(self.sockets, (self.places["path"], "\0" + self.places["abstract"]), strict=True):
-            ear.bind(name)
-            ear.setblocking(False)
-        return self
-
-    def heard(self) -> list[str]:
-        found = ["the folder changed"] if os.listdir(self.folder.name) != ["ear"] else []
-        for ear in self.sockets:
-            with contextlib.suppress(BlockingIOError):
-                ear.recv(9)
-                found.append("a socket outside was reached")
-        return found
-
-    def __exit__(self, *_: object) -> None:
-        for ear in self.sockets:
-            ear.close()
-        self.folder.cleanup()
 
 
 def table(answers: list[Hostile], outcomes: list[str], name: str) -> None:

@@ -74,7 +74,7 @@ def gone(stage: Stage, death: Death) -> Failure:
     killed = -death.status in _FROM_OUTSIDE and death.memory < _MUCH_MEMORY
     if stage in ("preparing", "checking") or killed:
         return Failure("infra", "the judge died", True)
-    return Failure("fail", "the check broke down on the answer's values: the judge died", True)
+    return Failure("fail", "the check broke down on the answer's values: the judge died", False)
 
 
 class JudgeHandle:
