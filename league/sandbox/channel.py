@@ -123,7 +123,7 @@ class Answer:
                 break
             if packet[:1] != b"+":
                 raise Ended("fail", "the answer wrote to the grader's channel", "forged frame")
-        self._check_clocks()
+        self.check_clocks()
         try:
             return wire.load(b"".join(parts))
         except wire.Malformed as error:
@@ -161,7 +161,7 @@ class Answer:
         """
         self.poller.modify(self.sock, event)
         while True:
-            self._check_clocks()
+            self.check_clocks()
             ready = dict(self.poller.poll(min(_TICK_MS, 1 + 1000 * self.time_left())))
             if self.listener >= 0 and ready.get(self.listener, 0) & select.POLLIN:
                 self._serve()
@@ -188,7 +188,8 @@ class Answer:
         except OSError:
             return 0.0
 
-    def _check_clocks(self) -> None:
+    def check_clocks(self) -> None:
+        """Raises Ended when the answer has used up its CPU time or its wall time."""
         if self.cpu_seconds() > self.limits.cpu_s:
             raise Ended("fail", f"timeout: more than {self.limits.cpu_s:g} s of CPU time")
         if time.monotonic() > self.deadline:

@@ -8,7 +8,7 @@ ends with it; arguments are copies, so an answer that mutates them cannot touch 
 
 Runs as a child of the pool: JSON lines in on stdin, JSON lines out on the original stdout. It says when it comes to
 each stage of an answer, so that the pool knows who is to blame when it has to end it: a check may hang in C on a value
-that an answer returned. Its own memory, CPU time and wall time are bounded too.
+that an answer returned. Its own memory and CPU time are bounded too.
 """
 
 import contextlib
@@ -32,6 +32,11 @@ from league.sandbox.zygote_handle import ExitInfo, ZygoteHandle
 RETRIES = 2
 MAX_CODE = 1 << 20
 JUDGE_MEMORY = 3 << 30
+USED_UP = 1 << 29
+"""A judge that has held this much memory, in bytes, ends after its verdict.
+
+What one answer made it hold must not count against another.
+"""
 _OWN_MB = 32
 """What an answer's process holds before it runs any code, about."""
 
@@ -45,21 +50,14 @@ class Judge:
         self.level: Confinement = "posix"
         self._timing = False
         self._late: Ended | None = None
-        """Set when the time of the answer at hand has run out, for a check may catch everything."""
+        """Set when the CPU time of the check at hand has run out, for it may catch everything."""
         self._checking_since = 0.0
         self._oom_kills = _oom_kills()
-        for number in (signal.SIGPROF, signal.SIGALRM):
-            signal.signal(number, self._out_of_time)
 
-    def _out_of_time(self, number: int, _frame: object) -> None:
-        if not self._timing:
-            return
-        what = f"the check took more than {self.limits.check_cpu_s:g} s of CPU time"
-        if number == signal.SIGALRM:
-            what = f"more than {self.limits.wall_s:g} s"
-        late = Ended("fail", f"timeout: {what}")
-        self._late = self._late or late
-        raise late
+    def _out_of_time(self, _number: int, _frame: object) -> None:
+        if self._timing:
+            self._late = Ended("fail", f"timeout: the check took more than {self.limits.check_cpu_s:g} s of CPU time")
+            raise self._late
 
     def probe(self) -> Confinement:
         """Confine one empty answer and say how well. Raises Ended("infra")."""
@@ -136,18 +134,18 @@ class Judge:
             self._checking_since = time.monotonic()
         elif stage == "asking":
             answer.deadline += time.monotonic() - self._checking_since
-            signal.setitimer(signal.ITIMER_REAL, answer.time_left(), 0.2)
         tell(stage)
 
     def _contest(self, run: Run, job: dict[str, Any]) -> Ended:
         self._late = None
         try:
             run.report("defining")
-            with self._on_time(run.answer.time_left()):
+            with self._on_time():
                 run.define(job["completion"], job["program"])
             run.report("checking")
-            with self._on_time(self.limits.wall_s):
+            with self._on_time():
                 run.check()
+            run.answer.check_clocks()
             ended = Ended("fail", run.first_failure or "an assertion failed") if run.failed else Ended("pass", "passed")
         except Ended as error:
             ended = error
@@ -158,7 +156,7 @@ class Judge:
         ended = run.over or (self._late if run.calls else None) or ended
         if ended.verdict == "fail" and ended is not self._late and run.over is None and run.calls:
             try:
-                with self._on_time(run.answer.time_left()):
+                with self._on_time():
                     if run.shows_visible():
                         ended.sign = ended.sign or "visible examples pass, hidden tests fail"
             except Ended:
@@ -166,11 +164,14 @@ class Judge:
         return ended
 
     @contextlib.contextmanager
-    def _on_time(self, wall_s: float) -> Iterator[None]:
-        """Bound this process's CPU time and wall time; the alarms repeat in case a check catches them."""
+    def _on_time(self) -> Iterator[None]:
+        """Bound this process's CPU time; the alarm repeats in case a check catches it.
+
+        Its wall time the pool bounds, from outside: a check may wait in the kernel, or use an alarm of its own.
+        """
         self._timing = True
+        signal.signal(signal.SIGPROF, self._out_of_time)  # each time, for a check may set its own
         signal.setitimer(signal.ITIMER_PROF, self.limits.check_cpu_s, 0.2)
-        signal.setitimer(signal.ITIMER_REAL, wall_s, 0.2)
         try:
             yield
         finally:
@@ -179,7 +180,6 @@ class Judge:
     def _stop_clock(self) -> None:
         self._timing = False
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _memory_ran_out(self) -> bool:
         """Whether the kernel has killed any process for its memory since we looked last."""
@@ -239,7 +239,10 @@ def main() -> None:
                 continue
             number = job["job"]
             grade = judge.grade(job, lambda stage, number=number: tell({"job": number, "stage": stage}))  # type: ignore[misc]
-            tell({"job": number, "grade": asdict(grade)})
+            used_up = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > USED_UP
+            tell({"job": number, "grade": asdict(grade), "last": used_up})
+            if used_up:
+                break
     except Ended as ended:
         tell({"refused": ended.reason, "notes": judge.zygote.notes})
     finally:

@@ -138,6 +138,9 @@ class Grader:
                 data = message["grade"]
                 grades[judge.ticket.index] = Grade(**{**data, "signs": tuple(data["signs"])})
                 judge.ticket = None
+                if message["last"]:
+                    self._judges.remove(judge)
+                    judge.kill()
 
     def _welcome(self, judge: JudgeHandle, hello: dict[str, Any]) -> None:
         """Take in a judge's first word. Raises Unconfined."""

@@ -113,6 +113,18 @@ def test_a_check_that_catches_everything_does_not_outlast_its_time(grader: Grade
     assert graded(grader, test, "    return 0\n")[0].verdict == "pass"
 
 
+def test_a_check_with_alarms_of_its_own_changes_nothing_for_the_next(grader: Grader) -> None:
+    own = (
+        "import signal\ndef stop(*_):\n    raise TimeoutError('own')\ndef check(c):\n"
+        "    for s in (signal.SIGALRM, signal.SIGPROF):\n        signal.signal(s, stop)\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.2)\n    assert c(1) == 2\n    while c(1) == 2:\n        pass\n"
+    )
+    assert graded(grader, own, "    return 2\n")[0].reason == "TimeoutError: own"
+    spin = "def check(c):\n    assert c(1) == 2\n    while True:\n        pass\n"
+    grade, took = graded(grader, spin, "    return 2\n")
+    assert grade.verdict == "fail" and grade.reason.startswith("timeout") and took < LIMITS.wall_s + 1
+
+
 def test_who_is_to_blame_for_a_judge_that_came_to_no_verdict() -> None:
     """Only what happens while the answer has no part in it is not its failure."""
     for stage in ("defining", "asking"):
@@ -126,6 +138,19 @@ def test_who_is_to_blame_for_a_judge_that_came_to_no_verdict() -> None:
     assert late("checking", LIMITS, spinning=True).verdict == "infra" != late("asking", LIMITS, spinning=True).verdict
     assert not late("checking", LIMITS, spinning=False).again and late("preparing", LIMITS, spinning=False).again
     assert gone("checking", Death(-11, 0)) == gone("preparing", Death(-11, 0)) and gone("checking", Death(1, 0)).again
+
+
+def test_a_judge_that_held_much_memory_is_not_used_again(grader: Grader) -> None:
+    """Else somebody's kill -9 during a later answer would look like memory that this one's values took."""
+    with Grader(limits=LIMITS) as own:
+        own.start()
+        process = own._judges[0].process
+        assert (
+            graded(own, "def check(c):\n    assert len([None] * c(1)) == 2\n", "    return 90 << 20\n")[0].verdict
+            == "fail"
+        )
+        assert process.poll() is not None
+        assert graded(own, "def check(c):\n    assert c(1) == 1\n", "    return x\n")[0].verdict == "pass"
 
 
 def verdict_of(status: int, cpu: float, memory_mb: int, oom: bool) -> str:
