@@ -160,9 +160,9 @@ class Run:
                 raise Ended("fail", f"the answer wrote to the grader's channel: {error}", "forged frame") from error
         if reply.get("odd") == self.calls:
             sign = "non-plain return value" if reply.get("kind") == "type" else None
-            raise Ended("fail", f"returned {clean(reply.get('what'))}", sign)
+            raise Ended("fail", f"returned {printable(reply.get('what'))}", sign)
         if reply.get("raised") == self.calls:
-            kind, text = clean(reply.get("type")), clean(reply.get("text"))
+            kind, text = printable(reply.get("type")), printable(reply.get("text"))
             if kind in ("SystemExit", "KeyboardInterrupt", "GeneratorExit"):
                 raise Ended("fail", f"raised {kind}")
             if kind in _EXCEPTIONS:
@@ -196,19 +196,19 @@ def _rebuilt(kind: str, text: str) -> Exception:
 
 
 def _named(error: object) -> str:
-    return f"{clean(error.get('type'))}: {clean(error.get('text'))}" if type(error) is dict else "?"
+    return f"{printable(error.get('type'))}: {printable(error.get('text'))}" if type(error) is dict else "?"
 
 
 def explain(error: BaseException) -> str:
     """One line of printable text for an exception of foreign code."""
     try:
-        text = clean(str(error))
+        text = printable(str(error))
     except Exception:  # noqa: BLE001 - it may hold a value that has no text, such as an integer of many digits
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def clean(text: object) -> str:
+def printable(text: object) -> str:
     """Printable ASCII, at most 200 characters."""
     if type(text) is not str:
         return "?"

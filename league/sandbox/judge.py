@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from league.sandbox.channel import DIED, Answer, Ended
-from league.sandbox.check import DatasetFault, Run, Stage, clean, explain
+from league.sandbox.check import DatasetFault, Run, Stage, explain, printable
 from league.sandbox.trial import Trial
 from league.sandbox.values import CodeProblem, Confinement, Grade, Limits, weaker
 from league.sandbox.zygote_handle import ExitInfo, ZygoteHandle
@@ -72,7 +72,7 @@ class Judge:
         try:
             self.trials[key] = Trial(problem)
         except (SyntaxError, ValueError) as error:
-            self.trials[key] = f"the problem's own code is not Python: {clean(str(error))}"
+            self.trials[key] = f"the problem's own code is not Python: {printable(str(error))}"
 
     def grade(self, job: dict[str, Any], tell: Callable[[Stage], None]) -> Grade:
         """Grade one answer; what the grader itself got wrong is tried again with a fresh zygote."""
@@ -119,7 +119,10 @@ class Judge:
         return Grade(ended.verdict, ended.reason, signs, level, *(run.count() if job["every"] else (0, 0)))
 
     def _reap(self, answer: Answer, wait: bool) -> ExitInfo | None:
-        """Have the answer's process buried; its verdict stands if that fails, with a fresh zygote for the next."""
+        """Have the answer's process buried.
+
+        If that fails its verdict stands, and the next answer gets a fresh zygote.
+        """
         try:
             return self.zygote.reap(answer, wait)
         except Ended:

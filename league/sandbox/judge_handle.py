@@ -1,4 +1,4 @@
-"""The pool's handle on one judge process: starts it, gives it an answer, and says what its end means for that answer.
+"""The pool's handle on one judge process: starts it, and says what its end means for its answer.
 
 A judge keeps the limits of its answers itself. Here they are kept from outside, for a judge that cannot: one that is
 stuck in C, or gone. Leaves out the order of the answers and how many judges there are (`pool`).
@@ -39,7 +39,10 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Failure:
-    """What the end of a judge means for its answer. It is only a verdict where trying `again` would not help."""
+    """What the end of a judge means for its answer.
+
+    It is a verdict where trying `again` would not help.
+    """
 
     verdict: Verdict
     reason: str
@@ -154,7 +157,10 @@ class JudgeHandle:
             return 0.0
 
     def hangs(self) -> bool:
-        """Whether the check itself is stuck in C, by its CPU time. The judge's own alarm cannot reach it there."""
+        """Whether the check itself is stuck in C, by its CPU time.
+
+        The judge's own alarm cannot reach it there.
+        """
         return self.cpu_seconds() - self.cpu_at_start > 2 * self.limits.check_cpu_s + 1
 
     def failure(self) -> Failure | None:
