@@ -21,7 +21,7 @@ from league.sandbox.values import CodeProblem, Confinement, Job, Limits, Verdict
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = f"import sys; sys.path.insert(0, {_ROOT!r}); from league.sandbox.judge import main; main()"
 START_S = 180.0
-_GRACE_S = 0.5
+_GRACE_S = 0.3
 """How much later than the judge itself the pool ends an answer."""
 _MUCH_MEMORY = 1 << 30
 """A judge holds about 30 MB, and some hundred with numpy; what is beyond came from an answer's values."""
