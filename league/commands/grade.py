@@ -18,14 +18,20 @@ def grade(
         Path, typer.Argument(help="HumanEval problems: JSON lines of task_id, prompt, entry_point, test (.gz allowed).")
     ],
     samples: Annotated[
-        Path, typer.Argument(help="Answers: JSON lines of task_id, completion (a body, or a whole program).")
+        Path,
+        typer.Argument(
+            help="Answers: JSON lines of task_id, completion (a body or a program) or solution (a program)."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per sample, in order.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Judges at work at once; 0 means up to one per CPU.")] = 0,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="CPU seconds one answer may use, from its definition to its last call.")
     ] = 3.0,
-    wall: Annotated[float, typer.Option(min=0.1, help="Wall seconds one answer may take.")] = 10.0,
+    wall: Annotated[
+        float,
+        typer.Option(min=0.1, help="Wall seconds one answer may take, whatever it waits for; then it has failed."),
+    ] = 10.0,
     memory: Annotated[int, typer.Option(min=16, help="Memory one answer may use, in MiB.")] = 512,
     allow_unconfined: Annotated[
         bool,
@@ -41,7 +47,7 @@ def grade(
     table = read_problems(problems)
     answers = read_samples(samples, table)
     limits = Limits(cpu_s=timeout, wall_s=wall, memory_mb=memory)
-    jobs = [Job(table[answer.task_id], answer.completion) for answer in answers]
+    jobs = [Job(table[answer.task_id], answer.completion, program=answer.program) for answer in answers]
     enough = 1 + len(jobs) // 16  # a judge costs as much as a dozen answers
     with Grader(workers or min(os.cpu_count() or 1, enough), limits, allow_unconfined) as grader:
         grades = grader.grade(jobs)

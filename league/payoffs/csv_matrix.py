@@ -9,6 +9,7 @@ DataError with its place.
 import csv
 import io
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ from league.errors import DataError
 from league.payoffs.matrix import FloatArray, PayoffMatrix, from_counts, from_margin, from_probabilities
 
 Mode = Literal["probability", "antisymmetric", "counts"]
+MAX_NAMES = 5000
+"""More names than this are a file of another kind; a table of them would have 25 million cells."""
 MISSING = {"", "nan", "na", "n/a", "-", "none", "null"}
 
 
@@ -79,6 +82,10 @@ def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
     except csv.Error as error:
         raise DataError(f"not a readable CSV table: {error}") from error
     rows = [row for row in rows if any(row)]
+    if max(_named(rows), len(rows) - 1) > MAX_NAMES:
+        raise DataError(
+            f"{_named(rows)} named columns and {max(0, len(rows) - 1)} rows; at most {MAX_NAMES} names can be analysed"
+        )
     rows = _trim(rows)
     if not rows or len(rows[0]) < 2:
         raise DataError("no agents: expected a first row of names (after one corner cell) and one row per agent")
@@ -116,15 +123,16 @@ def _check_names(corner: str, columns: list[str], labels: list[str]) -> None:
     for kind, names in (("column", columns), ("row", labels)):
         if "" in names:
             raise DataError(f"{kind} {names.index('') + 1} has no name")
+        times = Counter(names)
         for name in names:
             if control := [char for char in name if unicodedata.category(char) == "Cc"]:
                 raise DataError(
                     f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: "
                     "take it out"
                 )
-            if names.count(name) > 1:
+            if times[name] > 1:
                 raise DataError(
-                    f"names must be unique; {kind} '{name}' appears {names.count(name)} times: rename one of them"
+                    f"names must be unique; {kind} '{name}' appears {times[name]} times: rename one of them"
                 )
     if len(columns) != len(labels):
         raise DataError(f"the matrix is not square: {len(labels)} named rows and {len(columns)} named columns")

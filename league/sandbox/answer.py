@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from league.sandbox import kernel, wire
+from league.sandbox.seccomp import CHANNEL
 
-CHANNEL = 3
 MAX_FILES = 64
 STACK = 64 * 2**20
 
@@ -161,7 +161,7 @@ def _serve(sock: socket.socket) -> None:
 
 def _define(message: dict[str, Any], namespace: dict[str, Any]) -> None:
     completion = message["completion"]
-    if _whole(completion, message["entry_point"]):
+    if message["program"] or _whole(completion, message["entry_point"]):
         exec(compile(message["preamble"], "<preamble>", "exec", dont_inherit=True), namespace)
         exec(compile(completion, "<answer>", "exec", dont_inherit=True), namespace)
     else:

@@ -1,6 +1,7 @@
 """HumanEval's own files: problems and samples.
 
-Problems are `task_id, prompt, entry_point, test`, samples `task_id, completion`; JSON lines, plain or .gz.
+Problems are `task_id, prompt, entry_point, test`; samples are `task_id` and `completion`, or EvalPlus's `solution`,
+which is always a whole program. JSON lines, plain or .gz.
 
 Everything wrong with a file is reported at once, by line, before anything is graded.
 """
@@ -15,7 +16,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from league.errors import DataError, nearest
+from league.errors import LONG_NAME, DataError, nearest
 from league.sandbox.values import CodeProblem
 
 MAX_LISTED = 20
@@ -25,6 +26,8 @@ MAX_LISTED = 20
 class Completion:
     task_id: str
     completion: str
+    program: bool = False
+    """Whether it is a whole program for certain (`solution`)."""
 
 
 class _Complaints:
@@ -69,16 +72,34 @@ def read_problems(path: Path) -> dict[str, CodeProblem]:
 def read_samples(path: Path, problems: dict[str, CodeProblem]) -> list[Completion]:
     """Samples in file order. Raises DataError naming every bad line and every unknown task_id."""
     complaints = _Complaints(path)
+    known = list(problems)
     samples = []
     for line, record in _records(path, complaints):
-        if not _has(record, ("task_id", "completion"), line, complaints):
+        given = _code_keys(record)
+        if len(given) > 1:
+            complaints.add(line, "both completion and solution; keep the one to grade")
             continue
-        if record["task_id"] not in problems:
-            known = nearest(record["task_id"], list(problems)) if len(problems) <= 1000 else ""
-            complaints.add(line, f"unknown task_id {record['task_id']!r}{known if len(known) < 200 else ''}")
-        samples.append(Completion(record["task_id"], record["completion"]))
-    complaints.raise_if_any("one JSON object a line with the strings task_id (of a problem) and completion")
+        key = given[0] if given else "completion"
+        if not _has(record, ("task_id", key), line, complaints):
+            continue
+        name = record["task_id"]
+        if name not in problems:
+            hint = nearest(name, known) if len(complaints.lines) < MAX_LISTED else ""
+            complaints.add(line, f"unknown task_id {_short(name)}{hint if len(hint) < 200 else ''}")
+        samples.append(Completion(name, record[key], program=key == "solution"))
+    complaints.raise_if_any(
+        "one JSON object a line with the strings task_id (of a problem) and completion (or solution: a whole program)"
+    )
     return samples
+
+
+def _code_keys(record: Any) -> list[str]:
+    """Under which names a sample gives its code; null is nothing."""
+    return [key for key in ("completion", "solution") if isinstance(record, dict) and record.get(key) is not None]
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= LONG_NAME else name[:LONG_NAME] + "…")
 
 
 def bundled() -> dict[str, CodeProblem]:

@@ -1,32 +1,23 @@
 """The public face: grade many answers on several judges at once, in order, whatever the answers do.
 
-A judge that dies or hangs is killed with everything below it and replaced; its answer is tried again on the new one.
+A judge that dies or hangs is killed with everything below it and replaced; its answer is tried again on the new one,
+or settled where trying again would not help.
 """
 
-import contextlib
-import json
-import os
-import selectors
-import signal
-import subprocess
+import select
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from league.errors import LeagueError, UserError
-from league.sandbox.values import LEVELS, CodeProblem, Confinement, Grade, Job, Limits
+from league.sandbox.judge_handle import START_S, Failure, JudgeHandle, Ticket, gone
+from league.sandbox.values import LEVELS, Confinement, Grade, Job, Limits
 
-_ROOT = str(Path(__file__).resolve().parents[2])
-_BOOT = f"import sys; sys.path.insert(0, {_ROOT!r}); from league.sandbox.judge import main; main()"
 __all__ = ["Grader", "GraderBroken", "Job", "Unconfined"]
 ATTEMPTS = 3
-_START_S = 180.0
-_SLACK_S = 10.0
 _TICK_S = 0.25
 
 
@@ -36,104 +27,6 @@ class Unconfined(UserError):
 
 class GraderBroken(LeagueError):
     """No judge can be kept alive: a fault of the machine or of this package, never of an answer."""
-
-
-@dataclass
-class _Ticket:
-    index: int
-    job: Job
-    attempts: int = 0
-
-
-class _Judge:
-    """A judge process seen from the pool."""
-
-    def __init__(self, limits: Limits, at_most: Confinement):
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-B", "-c", _BOOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.known: set[CodeProblem] = set()
-        self.buffer = b""
-        self.ticket: _Ticket | None = None
-        self.deadline = time.monotonic() + _START_S
-        self.cpu_at_start = 0.0
-        self.limits = limits
-        with contextlib.suppress(BrokenPipeError):  # already dead: whoever waits for its first word will notice
-            self.tell({"limits": asdict(limits), "at_most": at_most})
-
-    def tell(self, message: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(message).encode("ascii") + b"\n")
-        self.process.stdin.flush()
-
-    def give(self, ticket: _Ticket) -> None:
-        """Raises BrokenPipeError when the judge is dead."""
-        job = ticket.job
-        self.ticket = ticket
-        ticket.attempts += 1
-        key = repr(job.problem.task_id)
-        if job.problem not in self.known:
-            self.tell({"problem": asdict(job.problem), "key": key})
-            self.known = {problem for problem in self.known if problem.task_id != job.problem.task_id} | {job.problem}
-        self.cpu_at_start = self.cpu_seconds()
-        self.deadline = time.monotonic() + 3 * (self.limits.wall_s + self.limits.check_cpu_s) + _SLACK_S
-        self.tell({"job": ticket.index, "key": key, "completion": job.completion, "every": job.every})
-
-    def read(self) -> list[dict[str, Any]] | None:
-        """The messages that arrived, or None when the judge is gone."""
-        assert self.process.stdout is not None
-        raw = os.read(self.process.stdout.fileno(), 1 << 16)
-        if not raw:
-            return None
-        *lines, self.buffer = (self.buffer + raw).split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def cpu_seconds(self) -> float:
-        try:
-            return time.clock_gettime((~self.process.pid << 3) | 2)
-        except OSError:
-            return 0.0
-
-    def hangs(self) -> bool:
-        """Whether the check itself is stuck in C on values the answer returned.
-
-        Its alarm cannot reach it there.
-        """
-        return self.cpu_seconds() - self.cpu_at_start > 2 * self.limits.check_cpu_s + 1
-
-    def kill(self) -> None:
-        """The zygote and its answers die with their judge."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-    def dismiss(self) -> None:
-        """Let an idle judge end its zygote and itself; kill a busy one."""
-        assert self.process.stdin is not None
-        if self.ticket is not None:
-            self.kill()
-        else:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
-
-    def close(self) -> None:
-        """Wait until a dismissed judge is gone."""
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 class Grader:
@@ -157,7 +50,9 @@ class Grader:
         self.level: Confinement | None = None
         """The weakest confinement of the judges, known once `start` has run."""
         self.notes: list[str] = []
-        self._judges: list[_Judge] = []
+        self._judges: list[JudgeHandle] = []
+        self._failed_starts = 0
+        """Judges that did not start, one after the other."""
 
     def __enter__(self) -> "Grader":
         self.start()
@@ -169,14 +64,15 @@ class Grader:
         self.close()
 
     def start(self) -> None:
-        """Start one judge and learn how well answers are confined here."""
-        if self._judges:
-            return
+        """Have one judge ready, and learn how well answers are confined here."""
         if sys.platform != "linux":
             raise Unconfined(
                 f"grading model-written code needs Linux, found {sys.platform}; run it in a Linux container or machine"
             )
-        self._launch(1)
+        with _Closing(self):
+            while not any(judge.ready for judge in self._judges):
+                self._staff(1)
+                self._listen(deque(), [])
 
     def close(self) -> None:
         judges, self._judges = self._judges, []
@@ -189,46 +85,68 @@ class Grader:
         """One grade per job, in order. Raises GraderBroken when judges cannot be kept alive."""
         self.start()
         grades: list[Grade | None] = [None] * len(jobs)
-        waiting = deque(_Ticket(index, job) for index, job in enumerate(jobs))
-        self._launch(min(self.workers, len(jobs)) - len(self._judges))
-        try:
-            with selectors.DefaultSelector() as selector:
+        waiting = deque(Ticket(index, job) for index, job in enumerate(jobs))
+        with _Closing(self):
+            while waiting or any(judge.ticket is not None for judge in self._judges):
+                busy = sum(judge.ticket is not None for judge in self._judges)
+                self._staff(min(self.workers, busy + len(waiting)))
                 for judge in list(self._judges):
-                    self._register(selector, judge)
-                self._drive(selector, waiting, grades)
-        except BaseException:
-            self.close()
-            raise
+                    if judge.ready and judge.ticket is None and waiting:
+                        try:
+                            judge.give(waiting.popleft())
+                        except BrokenPipeError:
+                            self._dead(judge, waiting, grades)
+                self._listen(waiting, grades)
         return [grade for grade in grades if grade is not None]
 
     # ------------------------------------------------------------------------------------------------ inside
-    def _launch(self, count: int) -> list[_Judge]:
-        """Start `count` judges beside one another and wait until all are ready.
+    def _staff(self, count: int) -> None:
+        """Have at least `count` judges, started or starting."""
+        for _ in range(count - len(self._judges)):
+            self._judges.append(JudgeHandle(self.limits, self.at_most))
 
-        One that dies while starting is replaced.
-        """
-        ready: list[_Judge] = []
-        starting: list[_Judge] = []
-        try:
-            for attempt in range(ATTEMPTS):
-                starting = [_Judge(self.limits, self.at_most) for _ in range(count - len(ready))]
-                for judge in list(starting):
-                    try:
-                        self._welcome(judge)
-                        ready.append(judge)
-                    except GraderBroken:
-                        judge.kill()
-                        if attempt == ATTEMPTS - 1:
-                            raise
-        except BaseException:
-            for judge in {*ready, *starting}:
+    def _listen(self, waiting: deque[Ticket], grades: list[Grade | None]) -> None:
+        """Wait for the judges' next words, and end those that are out of time."""
+        poller = select.poll()
+        by_descriptor = {judge.stdout.fileno(): judge for judge in self._judges}
+        for descriptor in by_descriptor:
+            poller.register(descriptor, select.POLLIN)
+        now = time.monotonic()
+        nearest = min([_TICK_S, *(judge.deadline - now for judge in self._judges if judge.ticket is not None)])
+        for descriptor, _ in poller.poll(1000 * max(0.0, nearest) + 1):
+            self._hear(by_descriptor[descriptor], waiting, grades)
+        for judge in list(self._judges):
+            if not judge.ready and time.monotonic() > judge.deadline:
+                self._not_started(judge, f"a judge did not start within {START_S:g} s")
+            elif failure := judge.failure():
                 judge.kill()
-            raise
-        self._judges += ready
-        return ready
+                self._settle(judge, failure, waiting, grades)
 
-    def _welcome(self, judge: _Judge) -> None:
-        hello = self._hello(judge)
+    def _hear(self, judge: JudgeHandle, waiting: deque[Ticket], grades: list[Grade | None]) -> None:
+        messages = judge.read()
+        if messages is None:
+            self._dead(judge, waiting, grades)
+            return
+        for message in messages:
+            if not judge.ready:
+                self._welcome(judge, message)
+            elif judge.ticket is None or message.get("job") != judge.ticket.index:
+                continue
+            elif "stage" in message:
+                judge.enter(message["stage"])
+            else:
+                data = message["grade"]
+                grades[judge.ticket.index] = Grade(**{**data, "signs": tuple(data["signs"])})
+                judge.ticket = None
+                if message["last"]:
+                    self._judges.remove(judge)
+                    judge.kill()
+
+    def _welcome(self, judge: JudgeHandle, hello: dict[str, Any]) -> None:
+        """Take in a judge's first word. Raises Unconfined."""
+        if "refused" in hello:
+            self._not_started(judge, f"a judge could not start: {hello['refused']} {hello['notes']}")
+            return
         level: Confinement = hello["level"]
         if level == "posix" and not self.allow_unconfined:
             why = "; ".join(hello["notes"]) or f"confinement was capped at {self.at_most}"
@@ -239,69 +157,48 @@ class Grader:
             )
         if self.level is None or LEVELS.index(level) < LEVELS.index(self.level):
             self.level, self.notes = level, hello["notes"]
+        judge.ready = True
+        self._failed_starts = 0
 
-    def _hello(self, judge: _Judge) -> dict[str, Any]:
-        with selectors.DefaultSelector() as selector:
-            assert judge.process.stdout is not None
-            selector.register(judge.process.stdout, selectors.EVENT_READ)
-            while selector.select(max(0.0, judge.deadline - time.monotonic())):
-                messages = judge.read()
-                if messages is None:
-                    raise GraderBroken(f"a judge ended while starting (exit status {judge.process.wait()})")
-                if messages:
-                    if "refused" in messages[0]:
-                        raise GraderBroken(f"a judge could not start: {messages[0]['refused']} {messages[0]['notes']}")
-                    return messages[0]
-        raise GraderBroken(f"a judge did not start within {_START_S:g} s")
-
-    def _register(self, selector: selectors.BaseSelector, judge: _Judge) -> None:
-        assert judge.process.stdout is not None
-        selector.register(judge.process.stdout, selectors.EVENT_READ, judge)
-
-    def _drive(self, selector: selectors.BaseSelector, waiting: deque[_Ticket], grades: list[Grade | None]) -> None:
-        while waiting or any(judge.ticket is not None for judge in self._judges):
-            for judge in list(self._judges):
-                if judge.ticket is None and waiting:
-                    try:
-                        judge.give(waiting.popleft())
-                    except BrokenPipeError:
-                        self._replace(selector, judge, waiting, grades)
-            for key, _ in selector.select(_TICK_S):
-                self._collect(selector, key.data, waiting, grades)
-            for judge in list(self._judges):
-                if judge.ticket is not None and (time.monotonic() > judge.deadline or judge.hangs()):
-                    self._replace(selector, judge, waiting, grades)
-
-    def _collect(
-        self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]
-    ) -> None:
-        messages = judge.read()
-        if messages is None:
-            self._replace(selector, judge, waiting, grades)
-            return
-        for message in messages:
-            if judge.ticket is not None and message.get("job") == judge.ticket.index:
-                data = message["grade"]
-                grades[judge.ticket.index] = Grade(**{**data, "signs": tuple(data["signs"])})
-                judge.ticket = None
-
-    def _replace(
-        self, selector: selectors.BaseSelector, judge: _Judge, waiting: deque[_Ticket], grades: list[Grade | None]
-    ) -> None:
-        """Kill a judge that died or hangs, start another, and try its answer again or settle it."""
-        ticket = judge.ticket
-        hangs = judge.hangs()
-        assert judge.process.stdout is not None
-        selector.unregister(judge.process.stdout)
+    def _not_started(self, judge: JudgeHandle, why: str) -> None:
+        """Raises GraderBroken when it was not the first."""
+        if judge in self._judges:
+            self._judges.remove(judge)
         judge.kill()
+        self._failed_starts += 1
+        if self._failed_starts >= ATTEMPTS:
+            raise GraderBroken(why)
+
+    def _dead(self, judge: JudgeHandle, waiting: deque[Ticket], grades: list[Grade | None]) -> None:
+        if not judge.ready:
+            self._not_started(judge, "a judge ended while starting")
+            return
+        death = judge.kill()
+        self._settle(judge, gone(judge.stage, death), waiting, grades)
+
+    def _settle(self, judge: JudgeHandle, failure: Failure, waiting: deque[Ticket], grades: list[Grade | None]) -> None:
+        """Have the answer of a judge that is no more tried again, or give it its verdict."""
         self._judges.remove(judge)
-        if ticket is not None:
-            if hangs:
-                reason = "timeout: the check hung on the answer's values"
-                grades[ticket.index] = Grade("fail", reason, (), self.level or "posix")
-            elif ticket.attempts < ATTEMPTS:
-                waiting.appendleft(ticket)
-            else:
-                grades[ticket.index] = Grade("infra", f"the judge died {ATTEMPTS} times", (), self.level or "posix")
-        for fresh in self._launch(1):
-            self._register(selector, fresh)
+        ticket = judge.ticket
+        if ticket is None:
+            return
+        if failure.again and ticket.attempts < ATTEMPTS:
+            waiting.appendleft(ticket)
+            return
+        reason = f"{failure.reason} ({ATTEMPTS} times)" if failure.again else failure.reason
+        grades[ticket.index] = Grade(failure.verdict, reason, (), self.level or "posix")
+
+
+class _Closing:
+    """Closes a grader when something is raised, so that no judge is left with an answer of the past."""
+
+    def __init__(self, grader: Grader):
+        self.grader = grader
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.grader.close()

@@ -2,10 +2,10 @@
 
 An allow-list as a BPF filter, and the notifications of what it denies.
 
-Default deny. What an answer has no honest use for (processes, sockets, signals, files it could write, ptrace, limits,
-mounts) is refused with EPERM; with a listener the kernel also tells the judge, so an attempt is on record and cannot
-be hidden by the answer. Opening files and starting threads go through the listener too: Landlock decides about the
-file, the judge keeps count.
+Default deny. What an answer has no honest use for is refused with EPERM: processes, sockets, whatever sends to a name,
+signals, files it could write, ptrace, limits, mounts. With a listener the kernel also tells the judge, so an attempt
+is on record and cannot be hidden by the answer. Opening files and starting threads go through the listener too:
+Landlock decides about the file, the judge keeps count.
 """
 
 import struct
@@ -61,8 +61,8 @@ getpid getppid gettid exit exit_group uname getcwd readlink readlinkat gettimeof
 times getuid geteuid getgid getegid getresuid getresgid getgroups getpgid getpgrp getsid futex futex_waitv
 get_robust_list set_robust_list set_tid_address rseq sched_getaffinity sched_getparam sched_getscheduler
 sched_get_priority_max sched_get_priority_min getpriority getdents64 getdents clock_gettime clock_getres getrandom
-statx statfs fstatfs restart_syscall arch_prctl membarrier getcpu sendto recvfrom sendmsg getsockopt getsockname
-getpeername shutdown fadvise64 capget close_range
+statx statfs fstatfs restart_syscall arch_prctl membarrier getcpu recvfrom getsockopt getsockname getpeername shutdown
+fadvise64 capget close_range
 """.split()
 
 
@@ -76,6 +76,9 @@ _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SYSCALLS = _TABLES.get(MACHINE, {})
 NAMES = {number: name for name, number in SYSCALLS.items()}
 
+CHANNEL = 3
+"""The answer's descriptor of its socket to the judge."""
+
 _LOAD, _EQUAL, _GREATER_EQUAL, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _ALLOW, _KILL, _ERRNO, _NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 _EPERM, _ENOSYS = 1, 38
@@ -86,6 +89,7 @@ _CLONE_NEW = 0x7E020080  # every CLONE_NEW* flag
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # DUPFD, GETFD, SETFD, GETFL, SETFL, DUPFD_CLOEXEC: nothing that can send a signal
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _PRCTL = (15, 16, 0x53564D41)  # SET_NAME, GET_NAME, SET_VMA (glibc names its arenas)
+_SOCKET_TYPE, _STREAM, _SEQPACKET = 0xF, 1, 5
 _WRITING = 0x1 | 0x2 | 0x40 | 0x200 | 0x400  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND
 _TMPFILE = 0x400000  # the part of O_TMPFILE that is not O_DIRECTORY
 
@@ -114,11 +118,30 @@ def _when(name: str, body: list[_Step]) -> list[_Step]:
     return [(_EQUAL, 0, len(body), SYSCALLS[name]), *body]
 
 
-def _one_of(argument: int, values: tuple[int, ...], otherwise: int) -> list[_Step]:
-    steps = [_low(argument)]
+def _one_of(argument: int | None, values: tuple[int, ...], otherwise: int) -> list[_Step]:
+    """Allowed where an argument, or with None the accumulator, is one of `values`."""
+    steps = [] if argument is None else [_low(argument)]
     for value in values:
         steps += [(_EQUAL, 0, 1, value), _give(_ALLOW)]
     return [*steps, _give(otherwise)]
+
+
+def _null(argument: int, otherwise: int) -> list[_Step]:
+    """Allowed only where a pointer is null."""
+    return [
+        *[_low(argument), (_EQUAL, 1, 0, 0), _give(otherwise)],
+        *[_high(argument), (_EQUAL, 1, 0, 0), _give(otherwise)],
+        _give(_ALLOW),
+    ]
+
+
+def _connected_pair(otherwise: int) -> list[_Step]:
+    """Unix socket pairs that are connected for good.
+
+    A datagram socket (and a raw one, which is the same) could send to any other socket by its name.
+    """
+    unix = [_low(0), (_EQUAL, 1, 0, 1), _give(otherwise)]
+    return [*unix, _low(1), (_AND, 0, 0, _SOCKET_TYPE), *_one_of(None, (_STREAM, _SEQPACKET), otherwise)]
 
 
 def _opening(flags_argument: int, otherwise: int, listen: bool, landlock: bool) -> list[_Step]:
@@ -169,9 +192,10 @@ def build_filter(listen: bool, landlock: bool) -> bytes:
     steps += _when("fcntl", _one_of(1, _FCNTL, deny))
     steps += _when("ioctl", _one_of(1, _IOCTL, deny))
     steps += _when("prctl", _one_of(0, _PRCTL, deny))
-    steps += _when("socketpair", _one_of(0, (1,), deny))
-    reading = [_low(2), (_EQUAL, 1, 0, 0), _give(deny), _high(2), (_EQUAL, 1, 0, 0), _give(deny), _give(_ALLOW)]
-    steps += _when("prlimit64", reading)
+    steps += _when("socketpair", _connected_pair(deny))
+    steps += _when("sendto", _null(4, deny))
+    steps += _when("sendmsg", _one_of(0, (CHANNEL,), deny))  # its address is behind a pointer; this one ignores it
+    steps += _when("prlimit64", _null(2, deny))  # reading limits
     steps.append(_give(deny))
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 

@@ -11,6 +11,7 @@ class Trial:
     """A problem, compiled once.
 
     It holds the prompt's definitions, the check as it is and with its assertions counted, and the visible examples.
+    `exits` says that the check ends by leaving the program whatever it found, so that it can judge nothing.
 
     Raises SyntaxError or ValueError when the dataset's own code is not Python.
     """
@@ -21,6 +22,7 @@ class Trial:
         self.definitions = _compile_prompt(problem)
         self.test = compile(problem.test, "<check>", "exec", dont_inherit=True)
         self.counted_test, self.asserts = _compile_counted(problem.test)
+        self.exits = _exits(problem.test)
         self.examples = visible.examples(problem.prompt, problem.entry_point)
 
 
@@ -79,3 +81,18 @@ def _compile_counted(test: str) -> tuple[CodeType, int]:
     counter = _Count()
     tree = ast.fix_missing_locations(counter.visit(ast.parse(test)))
     return compile(tree, "<check>", "exec", dont_inherit=True), counter.seen
+
+
+def _exits(test: str) -> bool:
+    """Whether a statement of `check` itself, under no condition, leaves the program."""
+    checks = [node for node in ast.parse(test).body if isinstance(node, ast.FunctionDef) and node.name == "check"]
+    return any(_leaves(statement) for check in checks for statement in check.body)
+
+
+def _leaves(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Raise) and statement.exc is not None:
+        raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+        return ast.unparse(raised) == "SystemExit"
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return ast.unparse(statement.value.func) in ("exit", "quit", "sys.exit", "os._exit")
+    return False

@@ -40,6 +40,8 @@ class Job:
     problem: CodeProblem
     completion: str
     every: bool = False
+    program: bool = False
+    """Whether the completion is a whole program for certain, never the rest of the prompt's body."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ class Limits:
     It is the limit that decides, because it does not depend on the machine's load.
     """
     wall_s: float = 10.0
-    """Wall time, for answers that sleep.
+    """Wall time, from the definition to the end of the check. Who is not done by then has failed.
 
-    An answer that was only starved of CPU is "infra", not "fail".
+    The judge keeps it, and the pool ends a judge that does not. Only the answer could say why it waited, so a lack of
+    CPU is no excuse: give more on a machine with more work than cores.
     """
     memory_mb: int = 512
     """Address space on top of the interpreter's."""
@@ -66,7 +69,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Grade:
-    """What became of one answer. `infra` says the grader failed, never the answer: drop the sample."""
+    """What became of one answer.
+
+    `infra` says that the grader or the dataset failed: drop the sample. It takes evidence that no answer can make up.
+    """
 
     verdict: Verdict
     reason: str

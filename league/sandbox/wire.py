@@ -98,7 +98,10 @@ def _pack_rare(kind: type, value: Any, depth: int, budget: list[int]) -> Any:
         return ["D", text]
     numpy = sys.modules.get("numpy")
     if numpy is not None and kind.__module__ == "numpy" and isinstance(value, numpy.generic):
-        return _pack(value.item(), depth + 1, budget)
+        plain = value.item()
+        if type(plain) is kind:  # a long double is its own item
+            plain = complex(value) if isinstance(value, numpy.complexfloating) else float(value)
+        return _pack(plain, depth + 1, budget)
     name = getattr(kind, "__qualname__", "?")
     raise NotPlain("type", f"a value of type {name if type(name) is str else '?'}")
 

@@ -5,7 +5,7 @@ children inherit. Started by the judge as `python -c … <json options>` with it
 input.
 
     from the judge     to the judge
-    b"spawn"           {"spawned": handle} with [channel, pidfd], or {"error": text}
+    b"spawn"           {"spawned": handle} with [channel, pidfd], or {"unspawned": text}
     b"reap <handle>"   {"reaped": handle, "status": n, "cpu": seconds, "memory": bytes}
 """
 
@@ -142,7 +142,7 @@ class Zygote:
             mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             pid = os.fork()
         except OSError as error:
-            self._tell({"error": f"could not start an answer: {error}"})
+            self._tell({"unspawned": f"could not start an answer: {error}"})
             return
         if pid == 0:
             answer.main(theirs, plan)
@@ -235,7 +235,7 @@ def _sweep(spared: set[int]) -> None:
 
 
 def main() -> None:
-    control = socket.socket(fileno=os.dup2(0, answer.CHANNEL))
+    control = socket.socket(fileno=os.dup2(0, seccomp.CHANNEL))
     os.dup2(1, 0)  # descriptors 0, 1 and (once we are ready) 2 are /dev/null
     options = Options.parse(sys.argv[1])
     for name in PRELOADED:

@@ -120,10 +120,14 @@ class ZygoteHandle:
         """
         if self.control is None:
             self.start()
-        if not self._spawned and not self._requested:
-            self._request()
+        asked = False
         while not self._spawned:
-            self._pump()
+            if not self._requested:
+                self._request()
+                asked = True
+            failed = self._pump().get("unspawned")
+            if failed is not None and asked:
+                raise Ended("infra", failed)
         message, (channel, pidfd) = self._spawned.pop(0)
         self._request()
         answer = Answer(message["spawned"], socket.socket(fileno=channel), pidfd, self.limits, self.readable)
@@ -166,6 +170,8 @@ class ZygoteHandle:
         if "spawned" in message:
             self._requested -= 1
             self._spawned.append((message, descriptors))
+        elif "unspawned" in message:
+            self._requested -= 1  # the answer before may have held what was missing: `take` asks once more
         elif "reaped" not in message:
             raise Ended("infra", message.get("error", "the grader's parent process sent nonsense"))
         return message

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from league.errors import DataError, UserError
 from league.payoffs.analyze import analyze_file, analyze_matrix, text_view
-from league.payoffs.csv_matrix import parse_matrix, read_matrix
+from league.payoffs.csv_matrix import MAX_NAMES, parse_matrix, read_matrix
 from league.payoffs.matrix import from_counts, from_margin, from_probabilities
 from tests.helpers.payoff_cases import RPS, names, reordered
 
@@ -84,6 +84,25 @@ REFUSED = {
 def test_refused_with_place_and_reason(text: str, mode: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         parse_matrix(text, mode)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rows", ["a,1,2\n", "".join(f"n{i},1\n" for i in range(60_000))], ids=["wide", "square"])
+def test_a_line_of_sixty_thousand_names_is_refused_at_once(rows: str) -> None:
+    text = "," + ",".join(f"n{i}" for i in range(60_000)) + "\n" + rows
+    start = time.process_time()
+    with pytest.raises(DataError, match="60000 named columns .* at most 5000 names"):
+        parse_matrix(text, "probability")
+    assert time.process_time() - start < 5
+
+
+def test_names_are_compared_in_linear_time() -> None:
+    """A table as large as is allowed, whose rows have another name: refused for that, at once."""
+    names = [f"n{i}" for i in range(MAX_NAMES)]
+    text = "," + ",".join(names) + "\n" + "".join(f"{name}x\n" for name in names)
+    start = time.process_time()
+    with pytest.raises(DataError, match="the same names"):
+        parse_matrix(text, "probability")
+    assert time.process_time() - start < 10
 
 
 def test_files_that_cannot_be_read(tmp_path) -> None:

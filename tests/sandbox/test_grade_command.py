@@ -132,6 +132,38 @@ def test_bad_samples_name_every_line(problems: Path, tmp_path: Path) -> None:
     assert "line 1:" not in done.stderr and "6 problems" in done.stderr and "did you mean 'T/0'" in done.stderr
 
 
+def test_a_solution_is_a_whole_program(problems: Path, tmp_path: Path) -> None:
+    """EvalPlus's field. Never the rest of the prompt's body, which is what a completion may be."""
+    answers = [
+        {"task_id": "T/0", "solution": "def double(x):\n    return x + x\n"},
+        {"task_id": "T/0", "solution": "    return 2 * x\n"},
+        {"task_id": "T/0", "completion": "    return 2 * x\n", "solution": None},
+        {"task_id": "T/0", "solution": ""},
+    ]
+    done = league_grade(problems, lines(tmp_path / "s.jsonl", *answers), "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["verdict"] for row in rows] == ["pass", "fail", "pass", "fail"]
+    bad = [
+        {"task_id": "T/0", "solution": "", "completion": ""},
+        {"task_id": "T/0", "solution": 3},
+        {"task_id": "T/0", "solution": None},
+    ]
+    done = league_grade(problems, lines(tmp_path / "b.jsonl", *bad), code=2)
+    said = ("keep the one to grade", "solution must be a string", "completion is missing")
+    assert all(f"line {number}: " in done.stderr and what in done.stderr for number, what in enumerate(said, start=1))
+
+
+def test_thousands_of_unknown_names_take_no_time(tmp_path: Path) -> None:
+    """The nearest name is sought for the listed lines only, and never for a name of a megabyte."""
+    problems = lines(tmp_path / "p.jsonl", *({**PROBLEM, "task_id": f"HumanEvalPlus/{n}"} for n in range(1000)))
+    answers = [sample("", f"HumanEvalPlas/{n}") for n in range(2000)] + [sample("", "x" * 10**6)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = league_grade(problems, lines(tmp_path / "s.jsonl", *answers), code=2)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
+    assert "2001 problems" in done.stderr and "and 1981 more" in done.stderr and len(done.stderr) < 5000
+    assert "line 1: unknown task_id 'HumanEvalPlas/0'; did you mean 'HumanEvalPlus/" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

@@ -59,14 +59,7 @@ def grades(problems: dict[str, CodeProblem], world: dict[str, object]) -> dict[s
     """All of them in one go on two judges, so that each is graded after and beside others."""
     jobs = [Job(problems[hostile.task], code(hostile, world)) for hostile in ALL]
     with Grader(workers=2, limits=LIMITS) as grader:
-        found = grader.grade(jobs)
-        for _ in range(
-            3
-        ):  # "infra" is no verdict but a wish to be asked again: on a busy machine an answer can be starved
-            again = [place for place, grade in enumerate(found) if grade.reason.startswith("starved")]
-            for place, grade in zip(again, grader.grade([jobs[place] for place in again]), strict=True):
-                found[place] = grade
-        return dict(zip([hostile.name for hostile in ALL], found, strict=True))
+        return dict(zip([hostile.name for hostile in ALL], grader.grade(jobs), strict=True))
 
 
 def code(hostile: Hostile, world: dict[str, object]) -> str:
