@@ -62,6 +62,10 @@ class TrainingDiverged(LeagueError):
         super().__init__(message)
 
 
+class Interrupted(LeagueError):
+    """A person ended the program at once (exit code 130); the message says what is safe."""
+
+
 class Foreign:
     """The boundary around code that is not ours: a user's module, a generator, a file's parser.
 
