@@ -8,9 +8,7 @@ Commands import what they need when they run: `--help` and everything that needs
 
 import os
 import sys
-import tempfile
 import threading
-import traceback
 
 import typer
 
@@ -87,6 +85,9 @@ def _check_text(words: list[str]) -> None:
 
 def _logged(error: Exception) -> str:
     """Write the traceback where it can be found; returns the place."""
+    import tempfile
+    import traceback
+
     descriptor, name = tempfile.mkstemp(prefix="league-error-", suffix=".txt")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write("".join(traceback.format_exception(error)))

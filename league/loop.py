@@ -112,7 +112,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
     with timed(store, draft, "update"):
         audience.phase(league, number, "updating")
         state, updates = learn(league, state, draft, episodes, scores)
-    with timed(store, draft, "evolve"):
+    with timed(store, draft, "rate"):
         state = _advance(league, state, draft, updates)
     ends = limit_reached(config, state.after(draft.clock), number) is not None
     if ends or number % config.evaluation.every == 0:

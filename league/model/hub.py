@@ -54,7 +54,8 @@ def _patience() -> float:
 @contextmanager
 def retries_in_one_line(progress: Callable[[str], None]) -> Iterator[None]:
     """The client's warnings, a pair for every try, become one line."""
-    logger, said = logging.getLogger("huggingface_hub.utils._http"), []
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    said: list[logging.LogRecord] = []
 
     def once(record: logging.LogRecord) -> bool:
         if record.levelno == logging.WARNING:

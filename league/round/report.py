@@ -14,13 +14,23 @@ from rich.console import Console
 from league.errors import LeagueError
 from league.reporting.report import publish_round
 from league.reporting.tensorboard import Board
-from league.reporting.text.progress import Progress
+from league.reporting.text.progress import REST, Progress
 from league.reporting.time_budget import TimeBudget
 from league.reporting.views import RoundLine
 from league.reporting.write_schedule import WriteSchedule
 from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
 from league.runtime.league import League, LeagueState
+
+TIME_COLUMNS = {
+    "generate": ("generate",),
+    "score": ("score",),
+    "update": ("update", "warm-up"),
+    "measure": ("evaluate",),
+    "schedule": ("schedule",),
+    "ratings": ("rate",),
+}
+"""Column of the terminal → phases of the clock. Evolution, commit and report are the rest."""
 
 
 class LiveReport:
@@ -91,7 +101,6 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
     spent = clock.get("generate", 0.0) + clock.get("update", 0.0)
     tokens = report.scalars.get("tokens/sampled", 0.0) + report.scalars.get("tokens/trained", 0.0)
     deltas = [gain.improvement for gain in report.gains]
-    total = sum(clock.values()) or 1.0
     return RoundLine(
         round=report.round,
         rewards={
@@ -105,13 +114,18 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
         delta=100 * fmean(deltas) if deltas else None,
         tokens_per_s=tokens / spent if spent > 0 and tokens else None,
         seconds=report.seconds,
-        shares={
-            "generate": clock.get("generate", 0.0) / total,
-            "update": (clock.get("update", 0.0) + clock.get("warm-up", 0.0)) / total,
-            "measure": clock.get("evaluate", 0.0) / total,
-        },
+        shares=time_shares(report),
         used=share_spent(league.config, report.state),
     )
+
+
+def time_shares(report: RoundReport) -> dict[str, float]:
+    """Share of the round's wall time by column; together they are 1."""
+    total = report.seconds or 1.0
+    found = {
+        name: sum(report.clock.get(phase, 0.0) for phase in phases) / total for name, phases in TIME_COLUMNS.items()
+    }
+    return found | {REST: max(0.0, 1.0 - sum(found.values()))}
 
 
 def _alone(state: LeagueState) -> float | None:
