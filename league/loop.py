@@ -18,7 +18,7 @@ from league.config.fixed_settings import changed_fixed_settings
 from league.learning.accounting import Spent, all_scored
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
-from league.rollouts import play
+from league.rollouts import play, voids_of
 from league.rollouts.readings import read_likelihoods
 from league.round.commit import commit
 from league.round.competence import audit_scalars, examined, handed_on
@@ -204,6 +204,9 @@ def _commit_and_report(league: League, state: LeagueState, draft: RoundDraft, au
     state = handed_on(state, draft.versions, league.config.learning.channels.half_life)
     state = state.measured(draft.measured)
     draft.scalars |= draft.measured.measured_scalars()
+    for task, reasons in voids_of(draft.matches).items():
+        draft.scalars[f"void/{task}"] = float(len(reasons))
+        league.store.event("void matches", round=draft.number, task=task, count=len(reasons), first=reasons[0])
     with timed(league.store, draft, "commit"):
         state = commit(league, state, draft)
     with timed(league.store, draft, "report"):

@@ -75,13 +75,18 @@ def _solution(domain: Domain, problem: Problem, phase: WarmupPhase) -> str:
 
 
 def supervised_sample(base: BaseModel, agent: str, target: Target) -> Sample:
-    """A target as a sample of advantage 1.
+    """A target as a sample of advantage 1, which need not fit the context (`fits`).
 
     The reply ends with the end token, as a sampled reply does.
     """
     reply = base.tokenizer.encode(target.text, add_special_tokens=False)
     end = base.tokenizer.eos_token_id
-    return Sample(agent, base.encode(target.messages), (*reply, int(end)), (), 1.0, channel="supervised")
+    return Sample(agent, base.tokens_of(target.messages), (*reply, int(end)), (), 1.0, channel="supervised")
+
+
+def fits(base: BaseModel, sample: Sample) -> bool:
+    """Whether prompt and reply fit the model's context together."""
+    return len(sample.prompt_tokens) + len(sample.tokens) <= base.context
 
 
 def given_solutions(curricula: Iterable[Curriculum]) -> frozenset[str]:
@@ -122,7 +127,7 @@ class WarmupPlan:
             item = bank.slice(bank.live(agent))
             found.update(f"{agent} {item.layout.spec}".encode())
             found.update(item.params_P.numpy().tobytes())
-            found.update(repr([base.encode(own[0][0].messages), *own]).encode())
+            found.update(repr([base.tokens_of(own[0][0].messages), *own]).encode())
         return found.hexdigest()
 
 
@@ -145,6 +150,8 @@ class WarmupStep:
     spent: Spent
     """What the pass took so far."""
     report: Mapping[str, AgentUpdate]
+    left_out: int = 0
+    """Targets of this step that do not fit the model's context."""
 
 
 def warm_up_steps(
@@ -166,13 +173,16 @@ def warm_up_steps(
     for step in range(after, plan.steps):
         samples: list[Sample] = []
         hypers: dict[str, Hyper] = {}
+        left_out = 0
         for agent, own in plan.batches.items():
             if step < len(own):
-                samples += [supervised_sample(base, agent, target) for target in own[step]]
+                every = [supervised_sample(base, agent, target) for target in own[step]]
+                samples += [sample for sample in every if fits(base, sample)]
+                left_out += sum(not fits(base, sample) for sample in every)
                 hypers[agent] = Hyper(plan.rates[agent] * (1 - 0.9 * step / len(own)))
         report = update(base, bank, samples, hypers, objective)
         spent += trained(samples, report, hypers, objective, size)
-        yield WarmupStep(step + 1, spent, report)
+        yield WarmupStep(step + 1, spent, report, left_out)
     for agent in plan.batches:
         bank.restart_optimizer(bank.live(agent))
 

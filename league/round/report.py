@@ -5,6 +5,7 @@ store, and a run goes on the same without them.
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
@@ -18,6 +19,7 @@ from league.reporting.text.progress import REST, Progress
 from league.reporting.time_budget import TimeBudget
 from league.reporting.views import RoundLine
 from league.reporting.write_schedule import WriteSchedule
+from league.rollouts import voids_of
 from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
 from league.runtime.league import League, LeagueState
@@ -86,6 +88,8 @@ class LiveReport:
             # a full disk, a figure that cannot be drawn: the round is committed all the same
             self._progress.note(f"TensorBoard has no picture of round {report.round}: {error}")
             league.store.event("report failed", round=report.round, reason=str(error))
+        for line in void_lines(report):
+            self._progress.note(line)
         for alarm in report.alarms:
             if alarm.action != "warn":
                 self._progress.note(str(alarm))
@@ -117,6 +121,12 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
         shares=time_shares(report),
         used=share_spent(league.config, report.state),
     )
+
+
+def void_lines(report: RoundReport) -> Iterator[str]:
+    """One line for each task with matches that do not count, and the first reason."""
+    for task, reasons in voids_of(report.matches).items():
+        yield f"{task}: {len(reasons)} void match{'es' * (len(reasons) > 1)} in round {report.round}: {reasons[0]}"
 
 
 def time_shares(report: RoundReport) -> dict[str, float]:

@@ -32,13 +32,16 @@ class WarmupNews:
     """Mean over the agents of this step; None before the first."""
     seconds_left: float | None = None
     """By the targets that were learned so far in this process; None before the first."""
+    left_out: int = 0
+    """Targets so far in this process that do not fit the model's context, and were not learned."""
     seconds_a_step: float | None = None
     """The mean so far in this process."""
 
     def __str__(self) -> str:
         loss = "" if self.loss is None else f", loss {self.loss:.3f}"
         left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
-        return f"step {self.step} of {self.steps}{loss}{left}"
+        out = f", {self.left_out} targets too long for the model" if self.left_out else ""
+        return f"step {self.step} of {self.steps}{loss}{left}{out}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,10 @@ def _one_pass(
     for done in warm_up_steps(bank.base, bank, plan, supervised, after=kept.step, spent=spent):
         spent = done.spent
         pace.took(place, done)
+        if done.left_out:
+            league.store.event(
+                "too long", what="targets of the warm-up", count=done.left_out, context=bank.base.context
+            )
         checkpoint.offer(done, last=done.step == plan.steps)
         try:
             hear(pace.news(before + done.step, done))
@@ -117,6 +124,7 @@ class _Pace:
     began: float = field(default_factory=time.perf_counter)
     learned: int = 0
     taken: int = 0
+    left_out: int = 0
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +143,7 @@ class _Pace:
         self.left -= sum(self.plans[place].targets_at(step) for step in range(steps))
 
     def took(self, place: int, done: WarmupStep) -> None:
-        self.taken += 1
+        self.taken, self.left_out = self.taken + 1, self.left_out + done.left_out
         count = self.plans[place].targets_at(done.step - 1)
         self.learned, self.left = self.learned + count, self.left - count
 
@@ -149,6 +157,7 @@ class _Pace:
             self.steps,
             loss=fmean(losses) if losses else None,
             seconds_left=passed / max(1, self.learned) * self.left,
+            left_out=self.left_out,
             seconds_a_step=passed / self.taken,
         )
 
