@@ -41,17 +41,21 @@ def resume(
         done, began_with = reader.latest_round(), reader.config_text()
     with _last_words(run):
         from league.loop import resume as go_on
+        from league.reporting.write_schedule import WriteSchedule
         from league.round.report import LiveReport
         from league.runtime.assembly import read_config
         from league.store.environment import changes, differences
 
-        rounds = read_config(run).league.rounds
+        config = read_config(run)
+        rounds, every = config.league.rounds, config.evaluation.every
         for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
             typer.echo(f"note: config.yaml was edited: {line}", err=True)
         for line in changes(run):
             typer.echo(f"note: {line}; what follows may differ in the last bits", err=True)
         with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
             go_on(run, audience)
+            with RunReader.read(run) as reader:
+                audience.complete(reader, WriteSchedule(rounds, every))
     _say_how_it_ended(run, done, quiet)
 
 
