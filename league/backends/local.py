@@ -107,7 +107,10 @@ class LocalBackend:
         return self.engine.prefix_caching(self.cached_tokens)
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
-        """Answer every request with its `samples` replies, in order; one that does not fit gets a BackendError."""
+        """Answer every request with its `samples` replies, in order.
+
+        One whose prompt does not fit the context gets a BackendError.
+        """
         wall, cpu = time.perf_counter(), time.process_time()
         fitting = encoded(self.base, requests)
         prompts = [() if isinstance(prompt, BackendError) else prompt for prompt in fitting]

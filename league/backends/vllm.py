@@ -101,7 +101,10 @@ class VllmBackend:
         self._adapters: dict[tuple[Version, int], Adapter] = {}
 
     def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
-        """Answer every request with its `samples` replies, in order; one that does not fit gets a BackendError."""
+        """Answer every request with its `samples` replies, in order.
+
+        One whose prompt does not fit the context gets a BackendError.
+        """
         prompts = encoded(self.base, requests)
         asked = [request for request, prompt in zip(requests, prompts, strict=True) if isinstance(prompt, tuple)]
         answers = iter(self._answered(asked, [prompt for prompt in prompts if isinstance(prompt, tuple)]))

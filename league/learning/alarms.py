@@ -34,8 +34,9 @@ Action = Literal["warn", "roll back", "quarantine"]
 BELOW = frozenset({"entropy_low"})
 """Signs that are alarming when small; all others when large."""
 DETERMINISTIC = 0.01
-"""Nats a token. Where no earlier entropy is known, low entropy is judged as a share of this: hardly any agent that
-samples is born with less.
+"""Nats a token: where no earlier entropy is known, low entropy is a share of this.
+
+Hardly any agent that samples is born with less.
 """
 UNAIDED = frozenset({"answer", "control", "work", "probe"})
 """Tags of turns in which an agent answers a problem alone."""

@@ -118,9 +118,9 @@ class WarmupPlan:
         return sum(len(own[step]) for own in self.batches.values() if step < len(own))
 
     def digest(self, base: BaseModel, bank: AdapterBank, objective: Objective) -> str:
-        """sha256 of all that decides how the pass goes: the base, the agents as they are now, targets and objective.
+        """sha256 of all that decides how the pass goes.
 
-        Two passes of one digest go through the same weights, step by step.
+        That is the base, the agents as they are now, the targets and the objective. Two passes of one digest go through the same weights, step by step.
         """
         found = hashlib.sha256(f"{base.weight_hash} {objective} {dict(self.rates)}".encode())
         for agent, own in self.batches.items():

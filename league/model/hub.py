@@ -1,4 +1,4 @@
-"""Asking the model hub without waiting in vain: does it answer at all, and what goes wrong, each in one line.
+"""Asking the model hub without waiting in vain: whether it answers, and what goes wrong.
 
 Left to itself the hub's client tries five times, for 23 seconds, with an error of its own for every try; and where a
 network swallows packets, it waits for minutes.
@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from http.client import HTTPException
 
 PATIENCE = 2.0
-"""Seconds within which the hub must begin to answer; `HF_HUB_ETAG_TIMEOUT`, the client's own setting, may ask more."""
+"""Seconds within which the hub must begin to answer.
+
+`HF_HUB_ETAG_TIMEOUT`, the client's own setting, may ask for more.
+"""
 
 
 def unreachable() -> str | None:

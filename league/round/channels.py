@@ -117,7 +117,10 @@ def replayed(league: League, state: LeagueState, number: int, new: Sequence[Samp
 
 
 def fitting(league: League, samples: Sequence[Sample]) -> list[Sample]:
-    """Those that fit the context: a long system message of the learner may leave no room for a teacher's reply."""
+    """Those that fit the context.
+
+    A long system message of the learner may leave no room for a teacher's reply.
+    """
     return [each for each in samples if league.bank is not None and fits(league.bank.base, each)]
 
 
@@ -146,7 +149,7 @@ def remembered(league: League, state: LeagueState, number: int, learned: Iterabl
 
 
 def _encoder(league: League, state: LeagueState) -> Encode:
-    """(agent, prompt) → its tokens, with the agent's own instructions, whether or not they fit the context."""
+    """(agent, prompt) → its tokens with the agent's own instructions, whatever their number."""
     base, players = league.weights().base, state.players()
 
     def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:

@@ -45,7 +45,10 @@ def share_spent(config: Config, state: LeagueState) -> float:
 
 
 class StoppedInWarmup(Exception):
-    """The warm-up ends between two of its steps; says why. What was learned is kept, and the run can be resumed."""
+    """The warm-up ends between two of its steps; says why.
+
+    What was learned is kept, and the run can be resumed.
+    """
 
 
 def expected_seconds(config: Config, state: LeagueState, number: int) -> float | None:
@@ -64,9 +67,9 @@ def expected_seconds(config: Config, state: LeagueState, number: int) -> float |
 
 
 class Signals:
-    """Graceful shutdown: SIGTERM and SIGINT are answered and remembered, and what is under way is finished.
+    """Graceful shutdown: a first signal is answered, and what is under way is finished.
 
-    Use as a context manager around the rounds; `received` names the first signal, or is None. `under_way` says what
+    For SIGTERM and SIGINT. Use as a context manager around the rounds; `received` names the first signal, or is None. `under_way` says what
     the answer names. A second signal raises KeyboardInterrupt, which stops at once and loses at most what was not
     kept.
     """

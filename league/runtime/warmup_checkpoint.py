@@ -1,6 +1,6 @@
-"""The warm-up's weights and optimizers between the bank and the run folder, as it goes; exact both ways.
+"""The warm-up's weights and optimizers between the bank and the run folder, as it goes.
 
-How often they are written is decided by what it costs: at most SHARE of the warm-up's time.
+Exact both ways. How often they are written is decided by what it costs: at most SHARE of the warm-up's time.
 """
 
 import time

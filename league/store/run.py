@@ -221,7 +221,10 @@ class RunStore(RunReader):
         )
 
     def beat_again(self) -> None:
-        """Say that the writer is alive, where it last said it was. Any thread may; silent before the first `beat`."""
+        """Say that the writer is alive, where it last said it was.
+
+        Any thread may. Silent before the first `beat`.
+        """
         with self._beating:
             last = dict(self._beat)
         if last:

@@ -90,7 +90,7 @@ def steps_kept(folder: Path) -> tuple[int, int] | None:
 
 
 def _load(path: Path) -> list[WaveProgress]:
-    """The passes in the order in which they were done; none where the file says nothing that can be trusted."""
+    """The passes in the order in which they were done; none where the file cannot be trusted."""
     try:
         data = json.loads(path.read_bytes())
         if data["sum"] != _sum(data["waves"]):
