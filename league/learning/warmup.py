@@ -120,7 +120,8 @@ class WarmupPlan:
     def digest(self, base: BaseModel, bank: AdapterBank, objective: Objective) -> str:
         """sha256 of all that decides how the pass goes.
 
-        That is the base, the agents as they are now, the targets and the objective. Two passes of one digest go through the same weights, step by step.
+        That is the base, the agents as they are now, the targets and the objective. Two passes of one digest go
+        through the same weights, step by step.
         """
         found = hashlib.sha256(f"{base.weight_hash} {objective} {dict(self.rates)}".encode())
         for agent, own in self.batches.items():

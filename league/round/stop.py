@@ -69,9 +69,9 @@ def expected_seconds(config: Config, state: LeagueState, number: int) -> float |
 class Signals:
     """Graceful shutdown: a first signal is answered, and what is under way is finished.
 
-    For SIGTERM and SIGINT. Use as a context manager around the rounds; `received` names the first signal, or is None. `under_way` says what
-    the answer names. A second signal raises KeyboardInterrupt, which stops at once and loses at most what was not
-    kept.
+    For SIGTERM and SIGINT. Use as a context manager around the rounds; `received` names the first signal, or is None.
+    `under_way` says what the answer names. A second signal raises KeyboardInterrupt, which stops at once and loses at
+    most what was not kept.
     """
 
     def __init__(self) -> None:

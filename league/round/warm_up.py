@@ -56,7 +56,8 @@ class Warmed:
 def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNews], None]) -> Warmed:
     """The supervised warm-up of all agents, a fused pass per wave.
 
-    It goes on from the last step that was kept. `hear` may raise StoppedInWarmup to end it behind a step, which is then kept.
+    It goes on from the last step that was kept. `hear` may raise StoppedInWarmup to end it behind a step, which is
+    then kept.
     """
     bank, warmed = league.bank, Warmed()
     if bank is None:
