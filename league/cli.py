@@ -8,14 +8,12 @@ Commands import what they need when they run: `--help` and everything that needs
 
 import os
 import sys
-import tempfile
 import threading
-import traceback
 
 import typer
 
 from league import commands
-from league.errors import LeagueError, UserError
+from league.errors import Interrupted, LeagueError, UserError
 from league.store.schema import DAMAGE
 
 app = typer.Typer(
@@ -39,6 +37,8 @@ def main() -> None:
         app()
     except UserError as error:
         _fail(f"error: {error}", 2)
+    except Interrupted as error:
+        _fail(str(error), 130)
     except LeagueError as error:
         _fail(f"stopped: {error}", 1)
     except DAMAGE as error:
@@ -58,7 +58,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # which is how typer passes an interrupt on
             raise
-        _fail("interrupted; the last committed round is safe: `league resume RUN` continues", 130)
+        _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
         _fail(
             f"internal error: {type(error).__name__}: {error}\nthis is a fault in league; the details are in "
@@ -85,6 +85,9 @@ def _check_text(words: list[str]) -> None:
 
 def _logged(error: Exception) -> str:
     """Write the traceback where it can be found; returns the place."""
+    import tempfile
+    import traceback
+
     descriptor, name = tempfile.mkstemp(prefix="league-error-", suffix=".txt")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write("".join(traceback.format_exception(error)))

@@ -51,6 +51,10 @@ class BackendError(LeagueError):
     """A player could not answer for a reason that is not its own: the match is void, never a loss."""
 
 
+class PromptTooLong(UserError):
+    """A prompt that leaves no room for a reply in the model's context."""
+
+
 class TrainingDiverged(LeagueError):
     """A non-finite loss, gradient, log-probability or adapter.
 
@@ -60,6 +64,10 @@ class TrainingDiverged(LeagueError):
     def __init__(self, message: str, agent: str | None = None):
         self.agent = agent
         super().__init__(message)
+
+
+class Interrupted(LeagueError):
+    """A person ended the program at once (exit code 130); the message says what is safe."""
 
 
 class Foreign:

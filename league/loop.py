@@ -18,19 +18,20 @@ from league.config.fixed_settings import changed_fixed_settings
 from league.learning.accounting import Spent, all_scored
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
-from league.rollouts import play
+from league.rollouts import play, voids_of
 from league.rollouts.readings import read_likelihoods
 from league.round.commit import commit
 from league.round.competence import audit_scalars, examined, handed_on
 from league.round.evolve import evolve
 from league.round.guard import guard
+from league.round.heartbeats import Heartbeats
 from league.round.learn import learn
 from league.round.measure import measure
 from league.round.schedule import schedule_matches
-from league.round.stop import Signals, limit_reached, why_stop
+from league.round.stop import Signals, StoppedInWarmup, expected_seconds, limit_reached, why_stop
 from league.round.values import Audience, RoundDraft, base_row, metered, timed
 from league.round.versions import reconcile, snapshot
-from league.round.warm_up import beginning, in_order_of_beginning, warm_up_all
+from league.round.warm_up import WarmupNews, beginning, in_order_of_beginning, warm_up_all
 from league.runtime import assembly
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
@@ -41,7 +42,7 @@ from league.types import Episode
 def train(prepared: Prepared, audience: Audience) -> Path:
     """Start a run: round 0 is the warm-up and the first exam. Returns the run folder."""
     league, state = assembly.create(prepared)
-    with closing(league.store):
+    with closing(league.store), Heartbeats(league.store):
         run(league, state, audience)
     return prepared.config.folder
 
@@ -53,20 +54,20 @@ def resume(folder: Path, audience: Audience) -> Path:
     """
     config = assembly.read_config(folder)
     store = RunStore.open(folder, assembly.retention_of(config))
-    try:
+    with closing(store), Heartbeats(store):
+        newest = store.latest_round()
+        store.beat(0 if newest is None else newest, "opening")
         prepared = prepare(
             config, new_run=False, known=_changed_fixed_settings(store, config), source=str(folder / "config.yaml")
         )
         store.clear_stop()
-        if store.latest_round() is None:
+        if newest is None:
             league, state = assembly.begin_again(prepared, store)
         else:
             league, state = assembly.restore(prepared, store)
             state = reconcile(league, state)
         store.adopt_config((folder / "config.yaml").read_text(encoding="utf-8"))
         run(league, state, audience)
-    finally:
-        store.close()
     return folder
 
 
@@ -79,13 +80,18 @@ def _changed_fixed_settings(store: RunStore, config: Config) -> tuple[str, ...]:
 def run(league: League, state: LeagueState, audience: Audience) -> LeagueState:
     """Play rounds until the last one, a limit, or a request to stop.
 
-    A signal finishes the round, a second one stops at once.
+    A signal finishes the round, or the step of the warm-up; a second one stops at once.
     """
     with Signals() as signals:
-        if league.store.latest_round() is None:
-            state = open_round(league, state, audience)
-        while (reason := why_stop(league, state, signals)) is None:
-            state = play_round(league, state, (league.store.latest_round() or 0) + 1, audience)
+        try:
+            if league.store.latest_round() is None:
+                state = open_round(league, state, audience, signals)
+            while (reason := why_stop(league, state, signals)) is None:
+                number = (league.store.latest_round() or 0) + 1
+                signals.under_way("finishing the round", expected_seconds(league.config, state, number))
+                state = play_round(league, state, number, audience)
+        except StoppedInWarmup as stopped:
+            reason = str(stopped)
         league.store.event("stopped", reason=reason)
         league.store.beat(league.store.latest_round() or 0, f"stopped: {reason}")
     return state
@@ -106,7 +112,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
     with timed(store, draft, "update"):
         audience.phase(league, number, "updating")
         state, updates = learn(league, state, draft, episodes, scores)
-    with timed(store, draft, "evolve"):
+    with timed(store, draft, "rate"):
         state = _advance(league, state, draft, updates)
     ends = limit_reached(config, state.after(draft.clock), number) is not None
     if ends or number % config.evaluation.every == 0:
@@ -120,15 +126,26 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
     return _commit_and_report(league, state, draft, audience)
 
 
-def open_round(league: League, state: LeagueState, audience: Audience) -> LeagueState:
-    """Round 0: warm-up of all agents, a fused pass per wave, their first frozen snapshot, the first exam."""
+def open_round(league: League, state: LeagueState, audience: Audience, signals: Signals) -> LeagueState:
+    """Round 0: warm-up of all agents, a fused pass per wave, their first frozen snapshot, the first exam.
+
+    Raises StoppedInWarmup when it is asked to stop between two steps of the warm-up.
+    """
     store, draft = league.store, RoundDraft(0)
+    signals.under_way("finishing this step of the warm-up")
     with timed(store, draft, "warm-up"):
 
-        def progress(step: int, steps: int) -> None:
-            audience.phase(league, 0, f"warm-up, step {step} of {steps}")
+        def hear(news: WarmupNews) -> None:
+            store.beat(0, "warm-up", str(news))
+            audience.phase(league, 0, f"warm-up, {news}")
+            if (reason := why_stop(league, state, signals)) is not None:
+                raise StoppedInWarmup(reason)
+            signals.under_way("finishing this step of the warm-up", news.seconds_a_step)
 
-        spent = warm_up_all(league, state.population, progress)
+        warmed = warm_up_all(league, state.population, hear)
+    draft.began_earlier("warm-up", warmed.earlier)
+    spent = warmed.spent
+    signals.under_way("finishing the first exam (the warm-up is kept)")
     state = state.spent(spent)
     draft.scalars |= {f"warmup_tokens/{agent}": float(spent.trained_by(agent)) for agent in spent.trained}
     draft.scalars |= spent.scalars()
@@ -188,6 +205,9 @@ def _commit_and_report(league: League, state: LeagueState, draft: RoundDraft, au
     state = handed_on(state, draft.versions, league.config.learning.channels.half_life)
     state = state.measured(draft.measured)
     draft.scalars |= draft.measured.measured_scalars()
+    for task, reasons in voids_of(draft.matches).items():
+        draft.scalars[f"void/{task}"] = float(len(reasons))
+        league.store.event("void matches", round=draft.number, task=task, count=len(reasons), first=reasons[0])
     with timed(league.store, draft, "commit"):
         state = commit(league, state, draft)
     with timed(league.store, draft, "report"):

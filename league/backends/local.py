@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from league.errors import BackendError, UserError
+from league.errors import BackendError, PromptTooLong, UserError
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import Engine, Prompt
@@ -57,6 +57,17 @@ class _ReplyInProgress:
     reply: Reply | None = None
 
 
+def encoded(base: BaseModel, requests: Sequence[Request]) -> list[tuple[int, ...] | BackendError]:
+    """The tokens of every request's prompt, or why it cannot be answered: it leaves no room for a reply."""
+    found: list[tuple[int, ...] | BackendError] = []
+    for request in requests:
+        try:
+            found.append(base.encode(request.messages))
+        except PromptTooLong as error:
+            found.append(BackendError(str(error)))
+    return found
+
+
 class LocalBackend:
     """types.Backend over a BaseModel and its AdapterBank.
 
@@ -95,13 +106,18 @@ class LocalBackend:
         """
         return self.engine.prefix_caching(self.cached_tokens)
 
-    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
-        """Answer every request with its `samples` replies, in order."""
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
+        """Answer every request with its `samples` replies, in order.
+
+        One whose prompt does not fit the context gets a BackendError.
+        """
         wall, cpu = time.perf_counter(), time.process_time()
-        prompts = [self.base.encode(request.messages) for request in requests]
+        fitting = encoded(self.base, requests)
+        prompts = [() if isinstance(prompt, BackendError) else prompt for prompt in fitting]
         rows = [
             self._row(request, index, j, len(prompts[index]))
             for index, request in enumerate(requests)
+            if prompts[index]
             for j in request.draws
         ]
         for group in self._groups(requests, prompts, rows):
@@ -113,7 +129,10 @@ class LocalBackend:
         for row in rows:
             assert row.reply is not None
             replies[row.request].append(row.reply)
-        return [tuple(items) for items in replies]
+        return [
+            prompt if isinstance(prompt, BackendError) else tuple(items)
+            for prompt, items in zip(fitting, replies, strict=True)
+        ]
 
     def _row(self, request: Request, index: int, j: int, prompt: int) -> _ReplyInProgress:
         if request.version is not None and request.version not in self.bank:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from league.backends.local import encoded
 from league.errors import BackendError, UserError
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
@@ -99,11 +100,20 @@ class VllmBackend:
         self.drift = Drift()
         self._adapters: dict[tuple[Version, int], Adapter] = {}
 
-    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
-        """Answer every request with its `samples` replies, in order."""
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
+        """Answer every request with its `samples` replies, in order.
+
+        One whose prompt does not fit the context gets a BackendError.
+        """
+        prompts = encoded(self.base, requests)
+        asked = [request for request, prompt in zip(requests, prompts, strict=True) if isinstance(prompt, tuple)]
+        answers = iter(self._answered(asked, [prompt for prompt in prompts if isinstance(prompt, tuple)]))
+        return [prompt if isinstance(prompt, BackendError) else next(answers) for prompt in prompts]
+
+    def _answered(self, requests: Sequence[Request], prompts: Sequence[tuple[int, ...]]) -> list[tuple[Reply, ...]]:
+        """The replies to requests that fit, with the tokens of their prompts."""
         jobs = []
-        for request in requests:
-            prompt = self.base.encode(request.messages)
+        for request, prompt in zip(requests, prompts, strict=True):
             if request.sampling.grammar is not None:
                 raise UserError("grammar: the vLLM backend does not take grammars; use the local backend")
             jobs.append(

@@ -4,13 +4,13 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from league.sandbox.humaneval import Completion, read_problems, read_samples
-from league.sandbox.pool import Grader, Job
-from league.sandbox.values import Grade, Limits
+if TYPE_CHECKING:
+    from league.sandbox.humaneval import Completion
+    from league.sandbox.values import Grade
 
 
 def grade(
@@ -44,6 +44,10 @@ def grade(
 
     Prints pass, fail or infra for every sample.
     """
+    from league.sandbox.humaneval import read_problems, read_samples
+    from league.sandbox.pool import Grader, Job
+    from league.sandbox.values import Limits
+
     table = read_problems(problems)
     answers = read_samples(samples, table)
     limits = Limits(cpu_s=timeout, wall_s=wall, memory_mb=memory)
@@ -58,7 +62,7 @@ def grade(
         _print_table(answers, grades)
 
 
-def _line(index: int, answer: Completion, result: Grade) -> dict[str, object]:
+def _line(index: int, answer: "Completion", result: "Grade") -> dict[str, object]:
     return {
         "task_id": answer.task_id,
         "index": index,
@@ -69,7 +73,7 @@ def _line(index: int, answer: Completion, result: Grade) -> dict[str, object]:
     }
 
 
-def _print_table(answers: list[Completion], grades: list[Grade]) -> None:
+def _print_table(answers: "list[Completion]", grades: "list[Grade]") -> None:
     for index, (answer, result) in enumerate(zip(answers, grades, strict=True)):
         mark = "  suspect: " + "; ".join(result.signs) if result.suspect else ""
         name = "".join(c if c.isprintable() else "?" for c in answer.task_id)  # a terminal obeys control characters

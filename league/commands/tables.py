@@ -44,7 +44,8 @@ def status(
     if beat is not None:
         typer.echo(
             f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}"
-            + ("" if beat.alive else " (process ended)")
+            + (f", {beat.detail}" if beat.detail else "")
+            + (f", for {beat.at - beat.since:.0f} s" if beat.alive else " (process ended)")
         )
 
 

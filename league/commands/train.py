@@ -1,5 +1,7 @@
 """`league train`, `league resume`, `league pause`, `league stop`: the life of a run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,15 +16,18 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Start a run and train it to its end."""
-    from league.preflight.checks import prepare_file
+    with _last_words(None):
+        from league.preflight.checks import prepare_file
 
-    prepared = prepare_file(config, overrides or [])
+        prepared = prepare_file(config, overrides or [])
     checked = prepared.config
-    from league.loop import train as start
-    from league.round.report import LiveReport
+    with _last_words(checked.folder):
+        from league.loop import train as start
+        from league.round.report import LiveReport
 
-    with LiveReport(checked.folder, checked.league.rounds, quiet=quiet) as audience:
-        start(prepared, audience)
+        with LiveReport(checked.folder, checked.league.rounds, quiet=quiet) as audience:
+            start(prepared, audience)
+    _say_how_it_ended(checked.folder, None, quiet)
 
 
 def resume(
@@ -34,22 +39,72 @@ def resume(
 
     with RunReader.read(run) as reader:
         done, began_with = reader.latest_round(), reader.config_text()
-    from league.loop import resume as go_on
-    from league.round.report import LiveReport
-    from league.runtime.assembly import read_config
-    from league.store.environment import changes, differences
+    with _last_words(run):
+        from league.loop import resume as go_on
+        from league.reporting.write_schedule import WriteSchedule
+        from league.round.report import LiveReport
+        from league.runtime.assembly import read_config
+        from league.store.environment import changes, differences
 
-    rounds = read_config(run).league.rounds
-    for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
-        typer.echo(f"note: config.yaml was edited: {line}", err=True)
-    for line in changes(run):
-        typer.echo(f"note: {line}; what follows may differ in the last bits", err=True)
-    with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
-        go_on(run, audience)
+        config = read_config(run)
+        rounds, every = config.league.rounds, config.evaluation.every
+        for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
+            typer.echo(f"note: config.yaml was edited: {line}", err=True)
+        for line in changes(run):
+            typer.echo(f"note: {line}; what follows may differ in the last bits", err=True)
+        with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
+            go_on(run, audience)
+            with RunReader.read(run) as reader:
+                audience.complete(reader, WriteSchedule(rounds, every))
+    _say_how_it_ended(run, done, quiet)
+
+
+def _say_how_it_ended(run: Path, before: int | None, quiet: bool) -> None:
+    """One line where no round was played, or not all. `before`: the newest round when this process began."""
+    from league.store.reader import RunReader
+
     with RunReader.read(run) as reader:
-        beat = reader.heartbeat()
-        if reader.latest_round() == done and beat is not None and not quiet:
-            typer.echo(f"{run}: no round was played ({beat.phase})")
+        latest, beat = reader.latest_round(), reader.heartbeat()
+    if quiet or beat is None:
+        return
+    if before is not None and latest == before:
+        typer.echo(f"{run}: no round was played ({beat.phase})")
+    elif beat.phase.startswith(("stopped: signal", "stopped: stop")):
+        typer.echo(f"{beat.phase}; {_what_is_safe(run)}")
+
+
+@contextmanager
+def _last_words(run: Path | None) -> Iterator[None]:
+    """Whoever interrupts is told what is safe. `run`: the folder of the run, None before there is one."""
+    from league.errors import Interrupted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        safe = "nothing was written" if run is None else _what_is_safe(run)
+        raise Interrupted(f"interrupted; {safe}") from None
+
+
+def _what_is_safe(run: Path) -> str:
+    """What of a run a later process goes on from, and how."""
+    from league.errors import LeagueError
+    from league.store.opening import DATABASE
+    from league.store.reader import RunReader
+    from league.store.warmup_progress import steps_kept
+
+    if not (run / DATABASE).is_file():
+        return "no run folder was made yet"
+    try:
+        with RunReader.read(run) as reader:
+            latest = reader.latest_round()
+    except LeagueError as error:
+        return str(error)
+    go_on, kept = f"`league resume {run}` continues", steps_kept(run)
+    if latest is not None:
+        return f"round {latest} is safe: {go_on}"
+    if kept is not None:
+        return f"{kept[0]} of {kept[1]} steps of the warm-up are safe: {go_on}"
+    return f"nothing was learned yet: `league resume {run}` begins again"
 
 
 def stop(

@@ -8,12 +8,15 @@ Pure functions of a round's episodes and updates.
     length        mean tokens of a reply as a multiple of the first round's
     capped        share of replies that hit their token cap
     repetition    share of a reply's 4-grams of words that repeat an earlier one of the same reply, mean over replies
-    overfit       accuracy on training problems minus held-out accuracy (0…1), where both were measured
+    overfit       share of right answers, alone, to training problems minus held-out accuracy (0…1), where both were
+                  measured; rewards play no part, because a mix of them is no accuracy
     flat_groups   share of the agent's groups without variance
 
 Each has two thresholds: warn, and roll back. An agent is never rolled back for what it was born with: where its first
-round was already beyond the threshold, the alarm stays a warning. Nor is one that became sure because it became right:
-while its training accuracy is above its first round's, low entropy stays a warning.
+round was already beyond the threshold, the alarm stays a warning. What its first round did not measure it was not born
+with: a sign that appears later (the first exam, the first update) acts, and a relative one compares with the first time
+that its quantity was measured. Nor is one rolled back that became sure because it became right: while its training
+accuracy is above its first round's, low entropy stays a warning.
 
 Entropy is estimated per token from what was sampled, −Σ log π(t) / tokens: the same for every channel of learning,
 where that of an update's tokens would depend on whose replies were learned.
@@ -30,6 +33,11 @@ from league.types import Episode, Reply, Score
 Action = Literal["warn", "roll back", "quarantine"]
 BELOW = frozenset({"entropy_low"})
 """Signs that are alarming when small; all others when large."""
+DETERMINISTIC = 0.01
+"""Nats a token: where no earlier entropy is known, low entropy is a share of this.
+
+Hardly any agent that samples is born with less.
+"""
 UNAIDED = frozenset({"answer", "control", "work", "probe"})
 """Tags of turns in which an agent answers a problem alone."""
 RELATIVE = {"entropy_low": "entropy", "entropy_high": "entropy", "length": "length"}
@@ -67,10 +75,12 @@ def repeated_share(text: str, n: int = 4) -> float:
 def speech(
     episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]
 ) -> dict[str, dict[str, float]]:
-    """agent → length (tokens), capped, repetition, entropy, flat_groups and train_accuracy."""
+    """agent → length (tokens), capped, repetition, entropy, flat_groups and train_accuracy.
+
+    The last is the share of right answers among those the tasks count as unaided.
+    """
     said: dict[str, list[Reply]] = {}
     groups: dict[str, list[bool]] = {}
-    right: dict[str, list[float]] = {}
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
             continue
@@ -83,8 +93,6 @@ def speech(
                 rewards = [score.rewards.get(node.id, {}).get(seat, 0.0) for node in decision.nodes]
                 if len(replies) > 1:
                     groups.setdefault(agent, []).append(max(rewards) - min(rewards) < 1e-9)
-                if decision.turn.tag in UNAIDED:
-                    right.setdefault(agent, []).extend(rewards)
     found = {}
     for agent, replies_of in said.items():
         found[agent] = {
@@ -97,48 +105,85 @@ def speech(
             found[agent]["entropy"] = fmean(-value for value in surprise)
         if agent in groups:
             found[agent]["flat_groups"] = fmean(groups[agent])
-        if agent in right:
-            found[agent]["train_accuracy"] = fmean(right[agent])
+    for agent, by_domain in unaided_answers(episodes, scores, agents).items():
+        if agent in found:
+            right, answers = (sum(counts) for counts in zip(*by_domain.values(), strict=True))
+            found[agent]["train_accuracy"] = right / answers
     return found
 
 
-def signs(measured: Mapping[str, float], first: Mapping[str, float]) -> dict[str, float]:
+def unaided_answers(
+    episodes: Sequence[Episode], scores: Sequence[Score | None], agents: frozenset[str]
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """agent → domain → (right answers, answers), of those that the tasks count as unaided."""
+    found: dict[str, dict[str, tuple[float, int]]] = {}
+    for episode, score in zip(episodes, scores, strict=True):
+        for each in score.unaided if score is not None else ():
+            agent = episode.match.seats[each.seat].agent
+            if agent in agents and each.n:
+                right, answers = found.setdefault(agent, {}).get(each.domain, (0.0, 0))
+                found[agent][each.domain] = right + each.right, answers + each.n
+    return found
+
+
+def signs(
+    measured: Mapping[str, float], first: Mapping[str, float], later: Mapping[str, float] | None = None
+) -> dict[str, float]:
     """The table's signs from measured quantities and those of the agent's first round.
 
-    What cannot be known is left out.
+    `later`: quantities that the first round lacked, as they were when they were first measured. What cannot be known is
+    left out.
     """
     found = {sign: measured[sign] for sign in ("kl", "capped", "repetition", "flat_groups") if sign in measured}
+    reference = {**(later or {}), **first}
     for sign, quantity in RELATIVE.items():
-        if quantity in measured and first.get(quantity, 0.0) > 0:
-            found[sign] = measured[quantity] / first[quantity]
+        if quantity in measured and reference.get(quantity, 0.0) > 0:
+            found[sign] = measured[quantity] / reference[quantity]
+        elif quantity in measured and sign == "entropy_low" and quantity not in reference:
+            found[sign] = min(1.0, measured[quantity] / DETERMINISTIC)
     if "train_accuracy" in measured and "held_out" in measured:
         found["overfit"] = measured["train_accuracy"] - measured["held_out"]
     return found
 
 
+def not_known_before(measured: Mapping[str, float], *known: Mapping[str, float]) -> dict[str, float]:
+    """The quantities that later rounds are compared with and that were never measured before."""
+    wanted = (*dict.fromkeys(RELATIVE.values()), "train_accuracy")
+    return {name: measured[name] for name in wanted if name in measured and not any(name in each for each in known)}
+
+
 def alarms(
-    agent: str, measured: Mapping[str, float], first: Mapping[str, float], thresholds: Mapping[str, Thresholds]
+    agent: str,
+    measured: Mapping[str, float],
+    first: Mapping[str, float],
+    thresholds: Mapping[str, Thresholds],
+    later: Mapping[str, float] | None = None,
 ) -> list[Alarm]:
     """The alarms of one agent's round, each for the stronger threshold it crosses.
 
     A sign that is not a number is an alarm of its own.
     """
-    current, born = signs(measured, first), signs(first, first)
+    current, reference = signs(measured, first, later), {**(later or {}), **first}
+    born = signs(first, first)
     found = []
     for sign, value in current.items():
         limits = thresholds[sign]
+        sure = _sure_and_right(sign, measured, reference)
         if not math.isfinite(value):
             found.append(Alarm(agent, sign, value, limits.roll_back or limits.warn or 0.0, "roll back"))
-        elif _acts(sign, value, born.get(sign, value), limits.roll_back) and not _sure_and_right(sign, measured, first):
+        elif _acts(sign, value, born.get(sign), limits.roll_back) and not sure:
             found.append(Alarm(agent, sign, value, limits.roll_back or 0.0, "roll back"))
         elif _beyond(sign, value, limits.warn):
             found.append(Alarm(agent, sign, value, limits.warn or 0.0, "warn"))
     return found
 
 
-def _acts(sign: str, value: float, born: float, limit: float | None) -> bool:
-    """Whether a sign is beyond the limit now and was not in the agent's first round."""
-    return _beyond(sign, value, limit) and not _beyond(sign, born, limit)
+def _acts(sign: str, value: float, born: float | None, limit: float | None) -> bool:
+    """Whether a sign is beyond the limit now, and the agent was not born with that.
+
+    None: its first round did not show the sign.
+    """
+    return _beyond(sign, value, limit) and (born is None or not _beyond(sign, born, limit))
 
 
 def _sure_and_right(sign: str, measured: Mapping[str, float], first: Mapping[str, float]) -> bool:

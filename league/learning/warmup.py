@@ -9,6 +9,7 @@ Left out on purpose: the loss (league.learning.update; a target is a sample with
 number of problems is the config's.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,13 +75,18 @@ def _solution(domain: Domain, problem: Problem, phase: WarmupPhase) -> str:
 
 
 def supervised_sample(base: BaseModel, agent: str, target: Target) -> Sample:
-    """A target as a sample of advantage 1.
+    """A target as a sample of advantage 1, which need not fit the context (`fits`).
 
     The reply ends with the end token, as a sampled reply does.
     """
     reply = base.tokenizer.encode(target.text, add_special_tokens=False)
     end = base.tokenizer.eos_token_id
-    return Sample(agent, base.encode(target.messages), (*reply, int(end)), (), 1.0, channel="supervised")
+    return Sample(agent, base.tokens_of(target.messages), (*reply, int(end)), (), 1.0, channel="supervised")
+
+
+def fits(base: BaseModel, sample: Sample) -> bool:
+    """Whether prompt and reply fit the model's context together."""
+    return len(sample.prompt_tokens) + len(sample.tokens) <= base.context
 
 
 def given_solutions(curricula: Iterable[Curriculum]) -> frozenset[str]:
@@ -93,6 +99,95 @@ def given_solutions(curricula: Iterable[Curriculum]) -> frozenset[str]:
     )
 
 
+@dataclass(frozen=True)
+class WarmupPlan:
+    """What one fused pass does: every agent's targets, batch by batch. An agent without any is not in it."""
+
+    batches: Mapping[str, Sequence[Sequence[Target]]]
+    rates: Mapping[str, float]
+    """agent → its first learning rate."""
+    given: frozenset[str]
+    """Keys of the problems whose solutions are targets."""
+
+    @property
+    def steps(self) -> int:
+        return max(map(len, self.batches.values()), default=0)
+
+    def targets_at(self, step: int) -> int:
+        """How many targets are learned in a step, from 0."""
+        return sum(len(own[step]) for own in self.batches.values() if step < len(own))
+
+    def digest(self, base: BaseModel, bank: AdapterBank, objective: Objective) -> str:
+        """sha256 of all that decides how the pass goes.
+
+        That is the base, the agents as they are now, the targets and the objective. Two passes of one digest go
+        through the same weights, step by step.
+        """
+        found = hashlib.sha256(f"{base.weight_hash} {objective} {dict(self.rates)}".encode())
+        for agent, own in self.batches.items():
+            item = bank.slice(bank.live(agent))
+            found.update(f"{agent} {item.layout.spec}".encode())
+            found.update(item.params_P.numpy().tobytes())
+            found.update(repr([base.tokens_of(own[0][0].messages), *own]).encode())
+        return found.hexdigest()
+
+
+def plan_of(curricula: Sequence[Curriculum], seed: int) -> WarmupPlan:
+    """The pass in which these agents learn together."""
+    taking_part = [c for c in curricula if c.phase.problems or c.shown]
+    return WarmupPlan(
+        {c.agent: list(_batches(c, seed)) for c in taking_part},
+        {c.agent: c.phase.learning_rate for c in taking_part},
+        given_solutions(curricula),
+    )
+
+
+@dataclass(frozen=True)
+class WarmupStep:
+    """A pass after one of its steps."""
+
+    step: int
+    """From 1."""
+    spent: Spent
+    """What the pass took so far."""
+    report: Mapping[str, AgentUpdate]
+    left_out: int = 0
+    """Targets of this step that do not fit the model's context."""
+
+
+def warm_up_steps(
+    base: BaseModel,
+    bank: AdapterBank,
+    plan: WarmupPlan,
+    objective: Objective,
+    *,
+    after: int = 0,
+    spent: Spent | None = None,
+) -> Iterator[WarmupStep]:
+    """Fine-tune all agents together, a step at each turn of the iterator.
+
+    `after` steps were taken before: the bank holds the weights and moments they left, and `spent` is what they took.
+    The learning rate falls linearly to a tenth over each agent's own steps. The moments of AdamW end with the pass:
+    they describe the supervised loss, and would steer the first policy-gradient steps.
+    """
+    size, spent = model_size(bank), spent or Spent(given=plan.given)
+    for step in range(after, plan.steps):
+        samples: list[Sample] = []
+        hypers: dict[str, Hyper] = {}
+        left_out = 0
+        for agent, own in plan.batches.items():
+            if step < len(own):
+                every = [supervised_sample(base, agent, target) for target in own[step]]
+                samples += [sample for sample in every if fits(base, sample)]
+                left_out += sum(not fits(base, sample) for sample in every)
+                hypers[agent] = Hyper(plan.rates[agent] * (1 - 0.9 * step / len(own)))
+        report = update(base, bank, samples, hypers, objective)
+        spent += trained(samples, report, hypers, objective, size)
+        yield WarmupStep(step + 1, spent, report, left_out)
+    for agent in plan.batches:
+        bank.restart_optimizer(bank.live(agent))
+
+
 def warm_up(
     base: BaseModel,
     bank: AdapterBank,
@@ -102,38 +197,13 @@ def warm_up(
     *,
     progress: Callable[[int, int, Mapping[str, AgentUpdate]], None] = lambda step, steps, report: None,
 ) -> Spent:
-    """Fine-tune all agents together, `phase.batch` targets each per step.
-
-    Returns what it took.
-
-    The learning rate falls linearly to a tenth over each agent's own steps. `progress` hears (step, steps, report).
-    The moments of AdamW end with it: they describe the supervised loss, and would steer the first policy-gradient
-    steps.
-    """
-    plans = {c.agent: list(_batches(c, seed)) for c in curricula if c.phase.problems or c.shown}
-    phases = {c.agent: c.phase for c in curricula}
-    steps = max((len(plan) for plan in plans.values()), default=0)
-    size, spent = model_size(bank), Spent(given=given_solutions(curricula))
-    for step in range(steps):
-        samples: list[Sample] = []
-        hypers: dict[str, Hyper] = {}
-        for agent, plan in plans.items():
-            if step < len(plan):
-                samples += [supervised_sample(base, agent, target) for target in plan[step]]
-                hypers[agent] = Hyper(phases[agent].learning_rate * (1 - 0.9 * step / len(plan)))
-        report = update(base, bank, samples, hypers, objective)
-        spent += trained(samples, report, hypers, objective, size)
-        progress(step + 1, steps, report)
-    for agent in plans:
-        bank.restart_optimizer(bank.live(agent))
+    """Take all steps of one pass; returns what it took. `progress` hears (step, steps, report)."""
+    plan = plan_of(curricula, seed)
+    spent = Spent(given=plan.given)
+    for done in warm_up_steps(base, bank, plan, objective):
+        spent = done.spent
+        progress(done.step, plan.steps, done.report)
     return spent
-
-
-def steps_of(curriculum: Curriculum) -> int:
-    """Optimizer steps of one agent's warm-up."""
-    phase = curriculum.phase
-    count = len(curriculum.shown) + phase.problems * len(curriculum.domains)
-    return phase.epochs * -(-count // phase.batch)
 
 
 def _batches(curriculum: Curriculum, seed: int) -> Iterator[list[Target]]:

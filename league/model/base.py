@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from league.errors import ModelUnavailable, UserError
+from league.errors import ModelUnavailable, PromptTooLong, UserError
 from league.model.adapter_checks import BaseManifest
 from league.model.folder import check_model
 from league.types import Message
@@ -90,8 +90,19 @@ class BaseModel:
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of a conversation through the chat template, ending where the reply begins.
 
-        Raises UserError without a chat template and for prompts that leave no room for a reply in the context.
+        Raises UserError without a chat template, PromptTooLong for one that leaves no room for a reply.
         """
+        tokens = self.tokens_of(messages)
+        if len(tokens) >= self.context:
+            start = messages[-1].content[:60] if messages else ""
+            raise PromptTooLong(
+                f"prompt of {len(tokens)} tokens: expected fewer than the context of {self.context} of model "
+                f"{self.name} (last message starts {start!r}); shorten the prompt or use a model with a longer context"
+            )
+        return tokens
+
+    def tokens_of(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The same, whatever its length."""
         key = tuple(messages)
         if key in self._encoded:
             self._encoded.move_to_end(key)
@@ -111,12 +122,6 @@ class BaseModel:
             )
         turns = [{"role": message.role, "content": message.content} for message in messages]
         ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
-        if len(ids) >= self.context:
-            start = messages[-1].content[:60] if messages else ""
-            raise UserError(
-                f"prompt of {len(ids)} tokens: expected fewer than the context of {self.context} of model {self.name} "
-                f"(last message starts {start!r}); shorten the prompt or use a model with a longer context"
-            )
         return tuple(int(token) for token in ids)  # type: ignore[arg-type]
 
     def decode(self, tokens: Iterable[int]) -> str:

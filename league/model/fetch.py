@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from league.errors import ModelUnavailable
+from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -96,6 +97,9 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
     """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "switched off by HF_HUB_OFFLINE=1"
+    if (reason := hub.unreachable()) is not None:
+        progress(f"hub: {reason}")
+        return reason
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -109,7 +113,8 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
         *_network_errors(),
     )
     try:
-        snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
+        with hub.retries_in_one_line(progress):
+            snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
     except expected as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     shutil.rmtree(folder / ".cache", ignore_errors=True)

@@ -2,9 +2,10 @@
 
 A value, recomputable from stored outcomes in their order.
 
-The update is the `trueskill` package's (Herbrich, Minka, Graepel 2006), with its own constants and a 10% chance of a
-draw between equals. Its plain floats fail (FloatingPointError) at a mean gap of some hundred points; there its
-arbitrary-precision backend answers instead, up to a gap of `WIDEST`.
+The update is the `trueskill` package's (Herbrich, Minka, Graepel 2006) to the last bit, with its own constants and a
+10% chance of a draw between equals; `trueskill_game` computes it without the package's graph. Plain floats fail
+(FloatingPointError) at a mean gap of some hundred points; there the package's arbitrary-precision backend answers
+instead, up to a gap of `WIDEST`.
 
 Only contests are rated: a teaching Δ or a joint return is no game someone wins. Each task has its own ladder,
 "overall" pools the contests of all tasks by the same games. A rating belongs to an agent as it moves through its
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
+from league.payoffs.trueskill_game import rate_game
 from league.types import Outcome, Rating, Version
 
 MU, SIGMA = 25.0, 25.0 / 3.0
@@ -54,35 +56,41 @@ def trueskill(first: Belief, second: Belief, result: float) -> tuple[Belief, Bel
     if result == 0.0:
         new_second, new_first = trueskill(second, first, 1.0)
         return new_first, new_second
-    try:
-        new = _rated(None, first, second, result == 0.5)
-    except FloatingPointError:
-        new = _rated("mpmath", first, second, result == 0.5)
-    (mu, sigma), (mu2, sigma2) = new
+    (mu, sigma), (mu2, sigma2) = _rated(first, second, result == 0.5)
     return Belief(mu, sigma, first.games + 1), Belief(mu2, sigma2, second.games + 1)
 
 
-def _rated(backend: str | None, winner: Belief, loser: Belief, drawn: bool) -> list[tuple[float, float]]:
+def _rated(winner: Belief, loser: Belief, drawn: bool) -> tuple[tuple[float, float], tuple[float, float]]:
     """New (mu, sigma) of both.
 
     A gap beyond WIDEST is rated as WIDEST, and the change is added to the true means.
     """
-    environment = _environment(backend)
     gap = winner.mu - loser.mu
     shift = gap - min(max(gap, -WIDEST), WIDEST)
-    players = (
-        environment.create_rating(winner.mu - shift, winner.sigma),
-        environment.create_rating(loser.mu, loser.sigma),
-    )
+    before = (winner.mu - shift, winner.sigma), (loser.mu, loser.sigma)
+    try:
+        after = rate_game(*before, drawn=drawn, beta=BETA, tau=TAU, draw_probability=DRAWS)
+    except FloatingPointError:
+        after = _rated_precisely(*before, drawn=drawn)
+    (mu, sigma), second = after
+    return (mu + shift, sigma), second
+
+
+def _rated_precisely(
+    winner: tuple[float, float], loser: tuple[float, float], *, drawn: bool
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The same with arbitrary precision, two hundred times slower."""
+    environment = _precise_environment()
+    players = (environment.create_rating(*each) for each in (winner, loser))
     first, second = environment.rate_1vs1(*players, drawn=drawn)
-    return [(float(first.mu) + shift, float(first.sigma)), (float(second.mu), float(second.sigma))]
+    return (float(first.mu), float(first.sigma)), (float(second.mu), float(second.sigma))
 
 
 @cache
-def _environment(backend: str | None) -> Any:
+def _precise_environment() -> Any:
     import trueskill as package
 
-    return package.TrueSkill(MU, SIGMA, BETA, TAU, draw_probability=DRAWS, backend=backend)
+    return package.TrueSkill(MU, SIGMA, BETA, TAU, draw_probability=DRAWS, backend="mpmath")
 
 
 @dataclass(frozen=True)

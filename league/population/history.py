@@ -111,6 +111,8 @@ class AlarmHistory:
     """By agent: the first round's measurements, the last good version, roll-backs in a row."""
 
     first: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    later: Mapping[str, Mapping[str, float]] = field(default_factory=dict, kw_only=True)
+    """Quantities that the first round lacked, as they were when they were first measured."""
     good: Mapping[str, Version] = field(default_factory=dict)
     strikes: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[str, ...] = ()
@@ -122,6 +124,7 @@ class AlarmHistory:
         return replace(
             self,
             first=_without(self.first, names),
+            later=_without(self.later, names),
             good=_without(self.good, names),
             strikes=_without(self.strikes, names),
             quarantined=tuple(agent for agent in self.quarantined if agent not in names),
@@ -140,8 +143,24 @@ class AlarmHistory:
         """The measurements that later ones of the agent are compared with."""
         return replace(self, first={**self.first, agent: dict(measured)})
 
+    def with_later(self, agent: str, measured: Mapping[str, float]) -> "AlarmHistory":
+        """More of them, which its first round did not have."""
+        if not measured:
+            return self
+        return replace(self, later={**self.later, agent: {**self.later.get(agent, {}), **measured}})
+
+    def with_firsts_of(self, agent: str, other: str) -> "AlarmHistory":
+        """The agent goes on as a copy of the other, and is compared with what that one was."""
+        if other not in self.first:
+            return self
+        later = _without(self.later, frozenset({agent}))
+        return (
+            replace(self, later=later).with_first(agent, self.first[other]).with_later(agent, self.later.get(other, {}))
+        )
+
     def to_json(self) -> dict[str, Any]:
-        return {
+        later = {"later": {agent: dict(values) for agent, values in self.later.items()}} if self.later else {}
+        return later | {
             "first": {agent: dict(values) for agent, values in self.first.items()},
             "good": {agent: str(version) for agent, version in self.good.items()},
             "strikes": dict(self.strikes),
@@ -152,7 +171,14 @@ class AlarmHistory:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "AlarmHistory":
         good = {agent: Version.parse(name) for agent, name in data["good"].items()}
-        return cls(dict(data["first"]), good, dict(data["strikes"]), tuple(data["quarantined"]), tuple(data["raised"]))
+        return cls(
+            dict(data["first"]),
+            good,
+            dict(data["strikes"]),
+            tuple(data["quarantined"]),
+            tuple(data["raised"]),
+            later=dict(data.get("later", {})),
+        )
 
 
 def _without(table: Mapping[str, T], names: frozenset[str]) -> dict[str, T]:

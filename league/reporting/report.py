@@ -3,7 +3,8 @@
 Rebuilding a board makes the same calls for every round.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,16 +159,56 @@ def publish_round(
     defaults to those of the live members, right for the newest round; `schedule` to one that leaves nothing out.
     Returns the bytes of the figures.
     """
-    schedule = schedule or WriteSchedule(number)
-    scalars = {**reader.round_scalars(number), **(rating_now(reader) if ratings is None else ratings)}
-    board.scalars(number, schedule.scalars(number, scalars))
-    for at, name in reader.transcript_ids(number)[:1] if schedule.text(number) else ():
-        shown = reader.transcript(name)
-        if at == number and isinstance(shown, dict):
-            board.transcript(f"transcripts/{_tag(str(shown.get('task')))}", number, shown)
-    written = sum(board.figure(tag, number, figure) for tag, figure in board_figures(reader)) if figures else 0
-    board.flush()
+    schedule, written = schedule or WriteSchedule(number), 0
+    try:
+        for at, name in reader.transcript_ids(number)[:1] if schedule.text(number) else ():
+            shown = reader.transcript(name)
+            if at == number and isinstance(shown, dict):
+                board.transcript(f"transcripts/{_tag(str(shown.get('task')))}", number, shown)
+        written = sum(board.figure(tag, number, figure) for tag, figure in board_figures(reader)) if figures else 0
+    finally:  # scalars come last: where they are, the round is whole; and a figure that fails costs no scalar
+        scalars = {**reader.round_scalars(number), **(rating_now(reader) if ratings is None else ratings)}
+        board.scalars(number, schedule.scalars(number, scalars))
+        board.flush()
     return written
+
+
+def lacking(
+    rounds: Sequence[int], reader: RunReader, last: int, schedule: WriteSchedule
+) -> tuple[int, list[int]] | None:
+    """What a board that shows these rounds, in this order, lacks of the rounds up to `last`.
+
+    (the step from which to forget, the rounds to be written from there); None where it is whole and in order.
+    """
+    if last < 0 and not rounds:
+        return None
+    wanted = [
+        number
+        for number, _, _ in reader.round_times()
+        if number <= last and schedule.scalars(number, reader.round_scalars(number))
+    ]
+    if list(rounds) == wanted:
+        return None
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(wanted, rounds, strict=False)))
+    first = min([*wanted[same : same + 1], *rounds[same:]])
+    return first, [number for number in wanted if number >= first]
+
+
+def complete_board(board: Board, reader: RunReader, last: int, schedule: WriteSchedule) -> None:
+    """Write from the store what the board lacks of the rounds up to `last`, or shows out of order.
+
+    A process that was killed between a commit and the board, a full disk, a clock that went back: the board is whole
+    and in order afterwards. Pictures of earlier rounds cannot be drawn again.
+    """
+    found = lacking(board.rounds, reader, last, schedule)
+    if found is None:
+        return
+    first, numbers = found
+    board.forget(first)
+    ratings = history.ratings_by_round(reader)
+    for number in numbers:
+        publish_round(board, reader, number, figures=False, ratings=ratings[number], schedule=schedule)
+    board.flush()
 
 
 def rebuild_board(reader: RunReader, folder: Path) -> None:

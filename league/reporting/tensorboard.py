@@ -1,19 +1,19 @@
 """Writes figures, scalars and transcripts where TensorBoard reads them.
 
-A board is never a source of truth. No duplicated steps: on resume `Board(folder, purge_step=next round)` tells
-TensorBoard to forget what a killed run wrote beyond its last commit. Small files: a scalar costs about 45 bytes, a
-card's figure 5–25 kB, so the caller draws figures every k rounds. No histograms. Writes events directly, so that a
-board can be rebuilt from the store where torch is not loaded.
+A board is never a source of truth. No duplicated steps: `forget` tells TensorBoard to drop what an earlier process
+wrote from a round on. Small files: a scalar costs about 45 bytes, a card's figure 5–25 kB, so the caller draws figures
+every k rounds. No histograms. Writes events directly, so that a board can be rebuilt from the store where torch is not
+loaded.
 """
 
 import io
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from league.reporting.event_files import EventFile, shown_in
 from league.reporting.text.transcripts import transcript_markdown
 
 if TYPE_CHECKING:
@@ -47,28 +47,30 @@ LAYOUT: dict[str, dict[str, tuple[str, ...]]] = {
 class Board:
     """One run's event files in `folder`.
 
-    Use as a context manager, or close it: the last events are only then on disk. `purge_step` is the first step this
-    run will write: everything an earlier process wrote from there on is forgotten.
+    Use as a context manager, or close it: the last events are only then on disk. `purge_step` is the first step that
+    is written anew: everything an earlier process wrote from there on is forgotten.
     """
 
     def __init__(self, folder: Path | str, purge_step: int | None = None):
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self._events: Any = EventFileWriter(str(folder))
+        before = shown_in(Path(folder))
+        self._events = EventFile(Path(folder), before)
+        self.rounds = before.rounds
+        """Rounds whose scalars the folder showed before, in the order in which TensorBoard shows them."""
         if purge_step is not None:
-            self._forget(purge_step)
+            self.forget(purge_step)
         self._layout()
 
-    def _forget(self, step: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    def forget(self, step: int) -> None:
+        """What earlier processes wrote from this step on is shown no more."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
 
-        self._events.add_event(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
+        self._events.add(step=step, session_log=SessionLog(status=SessionLog.START))
+        if step <= 0:
+            self._layout()
 
     def _write(self, summary: Any, round: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        self._events.add_event(Event(wall_time=time.time(), step=round, summary=summary))
+        self._events.add(step=round, summary=summary)
 
     def scalars(self, round: int, values: Mapping[str, float | None]) -> None:
         """Write every value that is known, as one event.

@@ -363,7 +363,7 @@ class RoundLine:
     tokens_per_s: float | None = None
     seconds: float = 0.0
     shares: Mapping[str, float] = field(default_factory=dict)
-    """Share of the round's wall time by activity ("generate", "update", "other")."""
+    """Share of the round's wall time by activity ("generate", "update", …); "rest" is what is in no other."""
     used: float = 0.0
     """Share of the run's nearest limit in tokens or hours that is spent, 0…1.
 

@@ -12,7 +12,7 @@ from math import ceil
 
 POINTS, TEXTS, PICTURES = 2000, 200, 50
 """At most so many rounds with scalars, with a transcript, with figures."""
-RARE = ("accuracy/", "delta/", "gain/", "alarm/", "teaching/", "win_rate/")
+RARE = ("accuracy/", "delta/", "gain/", "alarm/", "teaching/", "win_rate/", "void/", "too_long/")
 """Tags of what is not measured every round: no point of theirs is left out."""
 
 

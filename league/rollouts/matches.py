@@ -61,3 +61,12 @@ def result_of(episode: Episode, score: Score | None, shown: object | None = None
 def outcomes_of(results: Iterable[MatchResult]) -> list[Outcome]:
     """What counts for payoffs and ratings: nothing of a void match."""
     return [outcome for result in results if result.void is None for outcome in result.outcomes]
+
+
+def voids_of(results: Iterable[MatchResult]) -> dict[str, list[str]]:
+    """task → why each match of it that does not count is void; without tasks all of whose matches count."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        if result.void is not None:
+            found.setdefault(result.match.task, []).append(result.void)
+    return found

@@ -32,8 +32,8 @@ def read_likelihoods(
     """Answer every reading in its episode's `likelihoods`, one batch for all.
 
     A player without an adapter here (scripted, remote) has no likelihoods: its readings stay without an answer. An
-    answer that is not finite makes its match void, so that it teaches nobody and the others go on. Returns what was
-    computed, for the accounts: each row once.
+    answer that is not finite, or a row that does not fit the context, makes its match void, so that it teaches nobody
+    and the others go on. Returns what was computed, for the accounts: each row once.
     """
     wanted = [
         (episode, reading)
@@ -44,7 +44,14 @@ def read_likelihoods(
     ]
     if bank is None or not wanted:
         return {}
-    rows = [_row(bank.base, episode, reading, players) for episode, reading in wanted]
+    tried = [(each, _row(bank.base, *each, players)) for each in wanted]
+    for (episode, reading), row in tried:
+        if episode.void is None and not _fits(bank.base, row):
+            episode.void = _too_long(bank.base, episode, reading, row)
+    tried = [((episode, reading), row) for (episode, reading), row in tried if episode.void is None]
+    if not tried:
+        return {}
+    wanted, rows = [each for each, _ in tried], [row for _, row in tried]
     distinct = list(dict.fromkeys(rows))
     values = score(
         bank, [row for _, row, _ in distinct], [who for who, _, _ in distinct], [how for _, _, how in distinct]
@@ -68,6 +75,19 @@ def _readable(bank: AdapterBank, version: Version) -> bool:
     return version == BASE or version in bank
 
 
+def _fits(base: BaseModel, asked: Asked) -> bool:
+    _, (prompt, completion), _ = asked
+    return len(prompt) + len(completion) <= base.context
+
+
+def _too_long(base: BaseModel, episode: Episode, reading: Reading, asked: Asked) -> str:
+    _, (prompt, completion), _ = asked
+    return (
+        f"match {episode.match.id}: a likelihood of seat '{reading.seat}' needs {len(prompt)} tokens of prompt and "
+        f"{len(completion)} of text, the context is {base.context}"
+    )
+
+
 def _not_finite(episode: Episode, reading: Reading) -> str:
     agent = episode.match.seats[reading.seat].agent
     return (
@@ -82,7 +102,7 @@ def _row(base: BaseModel, episode: Episode, reading: Reading, players: Mapping[s
     messages = with_instructions(reading.prompt, system)
     said = () if reading.reply is None else _beginning(base, reading.reply, reading.characters)
     completion = (*_encoded(base, reading.completion), int(base.tokenizer.eos_token_id))
-    return None if version == BASE else version, ((*base.encode(messages), *said), completion), reading.sampling
+    return None if version == BASE else version, ((*base.tokens_of(messages), *said), completion), reading.sampling
 
 
 def _beginning(base: BaseModel, reply: Reply, characters: int) -> tuple[int, ...]:

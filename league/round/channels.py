@@ -16,6 +16,7 @@ from league.learning.channels.gate import teachers_of
 from league.learning.channels.kept import KeptReply
 from league.learning.channels.lessons import lesson_samples
 from league.learning.channels.worked_replies import worked_reply_samples
+from league.learning.warmup import fits
 from league.population import Population
 from league.rollouts import with_instructions
 from league.round.candidates import able_teachers
@@ -74,7 +75,7 @@ def texts(
 ) -> tuple[LeagueState, list[Sample]]:
     """Replies that are learned as texts: worked replies, those that waited for the gate, and lessons.
 
-    Returns (state with who waits now, samples); nothing with both channels off.
+    Returns (state with who waits now, samples); nothing with both channels off. Not all need fit the context.
     """
     channels = league.config.learning.channels
     if league.bank is None or (channels.worked_replies is None and channels.lessons is None):
@@ -99,8 +100,7 @@ def texts(
         state = replace(state, waiting=waiting.held(held, number))
     if channels.lessons is not None:
         samples += lesson_samples(found, channels.lessons, encode)
-    # a long system message of the learner may leave no room for a teacher's reply
-    return state, [each for each in samples if len(each.prompt_tokens) + len(each.tokens) <= base.context]
+    return state, samples
 
 
 def replayed(league: League, state: LeagueState, number: int, new: Sequence[Sample]) -> list[Sample]:
@@ -113,7 +113,15 @@ def replayed(league: League, state: LeagueState, number: int, new: Sequence[Samp
         stream = generator(league.config.seed, "replay", number, learner)
         for row in state.replay.drawn(learner, count, channels.replay.share, stream):
             found.append(row.sample(league.domains[row.domain], row.weight, encode))
-    return [each for each in found if len(each.prompt_tokens) + len(each.tokens) <= league.bank.base.context]
+    return found
+
+
+def fitting(league: League, samples: Sequence[Sample]) -> list[Sample]:
+    """Those that fit the context.
+
+    A long system message of the learner may leave no room for a teacher's reply.
+    """
+    return [each for each in samples if league.bank is not None and fits(league.bank.base, each)]
 
 
 def remembered(league: League, state: LeagueState, number: int, learned: Iterable[Sample]) -> LeagueState:
@@ -141,11 +149,11 @@ def remembered(league: League, state: LeagueState, number: int, learned: Iterabl
 
 
 def _encoder(league: League, state: LeagueState) -> Encode:
-    """(agent, prompt) → its tokens, with the agent's own instructions."""
+    """(agent, prompt) → its tokens with the agent's own instructions, whatever their number."""
     base, players = league.weights().base, state.players()
 
     def encode(agent: str, prompt: tuple[Message, ...]) -> tuple[int, ...]:
-        return base.encode(with_instructions(prompt, players[agent].system))
+        return base.tokens_of(with_instructions(prompt, players[agent].system))
 
     return encode
 

@@ -10,7 +10,7 @@ from league.learning.alarms import Alarm
 from league.learning.update import AgentUpdate, update
 from league.population import Population
 from league.rollouts import result_of, transcript
-from league.round.channels import distilled, remembered, replayed, rescue_rate, texts
+from league.round.channels import distilled, fitting, remembered, replayed, rescue_rate, texts
 from league.round.competence import answered, paid
 from league.round.values import RoundDraft
 from league.runtime.league import League, LeagueState
@@ -34,8 +34,12 @@ def learn(
     samples, flat = _samples(league, state.population, draft, episodes, scores)
     channels = league.config.learning.channels
     own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
-    state, new_texts = texts(league, state, draft.number, episodes, scores)
-    old_texts = replayed(league, state, draft.number, new_texts)
+    state, found = texts(league, state, draft.number, episodes, scores)
+    new_texts = fitting(league, found)
+    found = [*found, *(recalled := replayed(league, state, draft.number, new_texts))]
+    old_texts = fitting(league, recalled)
+    if left_out := len(found) - len(new_texts) - len(old_texts):
+        draft.scalars["too_long/texts"] = float(left_out)
     hypers = {name: member.hyper for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)

@@ -34,9 +34,13 @@ class Measurement:
     matches: tuple[MatchResult, ...]
     spent: Spent = Spent()
     """What reading likelihoods took; what playing took is noted as it is played."""
+    live: frozenset[Version] = frozenset()
+    """The members as they were then: what is measured of them goes on under their names."""
 
     def scalars(self) -> dict[str, float]:
-        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT@STEP (the mean over domains); means over all pairs.
+        """accuracy/AGENT/DOMAIN, delta/TEACHER/STUDENT (the mean over domains); means over all pairs.
+
+        A frozen past as a student is named with its step, which stays.
 
         These are of Δ and of the lesson's own share. The two of log-probabilities, in nats per token of the true
         solution, are there only where they were measured.
@@ -44,7 +48,8 @@ class Measurement:
         found = {f"accuracy/{exam.version.agent}/{exam.domain}": exam.accuracy for exam in self.exams}
         deltas: dict[str, dict[str, float]] = {}
         for gain in self.gains:
-            deltas.setdefault(f"delta/{gain.teacher.agent}/{gain.student}", {})[gain.domain] = gain.improvement
+            student = gain.student.agent if gain.student in self.live else str(gain.student)
+            deltas.setdefault(f"delta/{gain.teacher.agent}/{student}", {})[gain.domain] = gain.improvement
         found |= {tag: fmean(by_domain.values()) for tag, by_domain in deltas.items()}
         if self.gains:
             found["teaching/delta"] = fmean(gain.improvement for gain in self.gains)
@@ -101,7 +106,8 @@ def measure(league: League, state: LeagueState, number: int, first_or_last: bool
             results += played
             spent += all_scored(read, league.size())
     results += _between_versions(league, state, number, split, last=first_or_last and number > 0)
-    return Measurement(tuple(exams), tuple(gains), tuple(results), spent)
+    live = frozenset(state.population.live().values())
+    return Measurement(tuple(exams), tuple(gains), tuple(results), spent, live)
 
 
 def _sittings(

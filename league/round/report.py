@@ -5,6 +5,8 @@ store, and a run goes on the same without them.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
@@ -12,26 +14,38 @@ from types import TracebackType
 from rich.console import Console
 
 from league.errors import LeagueError
-from league.reporting.report import publish_round
+from league.reporting.event_files import shown_in
+from league.reporting.report import complete_board, lacking, publish_round
 from league.reporting.tensorboard import Board
-from league.reporting.text.progress import Progress
+from league.reporting.text.progress import REST, Progress
 from league.reporting.time_budget import TimeBudget
 from league.reporting.views import RoundLine
 from league.reporting.write_schedule import WriteSchedule
+from league.rollouts import voids_of
 from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
 from league.runtime.league import League, LeagueState
+from league.store.reader import RunReader
+
+TIME_COLUMNS = {
+    "generate": ("generate",),
+    "score": ("score",),
+    "update": ("update", "warm-up"),
+    "measure": ("evaluate",),
+    "schedule": ("schedule",),
+    "ratings": ("rate",),
+}
+"""Column of the terminal → phases of the clock. Evolution, commit and report are the rest."""
 
 
 class LiveReport:
     """The audience of `league train` and `league resume`.
 
-    Use as a context manager around the run. `first` is the last committed round of a resumed run: TensorBoard forgets
-    what a killed process wrote beyond it.
+    Use as a context manager around the run. `first` is the last committed round of a resumed run.
     """
 
     def __init__(self, folder: Path, rounds: int, *, first: int | None = None, quiet: bool = False):
-        self._folder, self._first = folder, first
+        self._folder = folder
         self._progress = Progress(rounds, 0 if first is None else first + 1, Console(quiet=quiet))
         self._board: Board | None = None
         self._began, self._budget, self._behind = time.perf_counter(), TimeBudget(), False
@@ -45,10 +59,21 @@ class LiveReport:
     ) -> None:
         self._progress.__exit__(kind, error, trace)
         if self._board is not None:
-            self._board.close()
+            with suppress(OSError):
+                self._board.close()
 
     def phase(self, league: League, number: int, text: str) -> None:
         self._progress.stage(f"round {number}: {text}")
+
+    def complete(self, reader: RunReader, schedule: WriteSchedule) -> None:
+        """Where this process played no round: write what an earlier one could not tell TensorBoard."""
+        latest, folder = reader.latest_round(), self._folder / "tb"
+        if self._board is not None or latest is None:
+            return
+        if lacking(shown_in(folder).rounds, reader, latest, schedule) is not None:
+            with Board(folder) as board:
+                complete_board(board, reader, latest, schedule)
+            self._progress.note(f"TensorBoard has all rounds again, up to {latest}")
 
     def note(self, message: str) -> None:
         self._progress.note(message)
@@ -60,9 +85,10 @@ class LiveReport:
         """
         self._progress.round(round_line(league, report))
         try:
-            if self._board is None:
-                self._board = Board(self._folder / "tb", purge_step=None if self._first is None else self._first + 1)
             schedule = WriteSchedule(report.rounds, league.config.evaluation.every)
+            if self._board is None:
+                self._board = Board(self._folder / "tb")
+                complete_board(self._board, league.store, report.round - 1, schedule)
             self._behind = self._behind or ("evaluate" in report.clock and schedule.figures(report.round))
             drawn = limit_reached(league.config, report.state, report.round) is not None or (
                 self._behind and self._budget.allows(time.perf_counter() - self._began)
@@ -74,8 +100,12 @@ class LiveReport:
                 self._behind = False
         except (OSError, ValueError, LeagueError) as error:
             # a full disk, a figure that cannot be drawn: the round is committed all the same
+            if isinstance(error, OSError):
+                self._board = None  # its file may end in the middle of a record; the next one completes the board
             self._progress.note(f"TensorBoard has no picture of round {report.round}: {error}")
             league.store.event("report failed", round=report.round, reason=str(error))
+        for line in void_lines(report):
+            self._progress.note(line)
         for alarm in report.alarms:
             if alarm.action != "warn":
                 self._progress.note(str(alarm))
@@ -91,7 +121,6 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
     spent = clock.get("generate", 0.0) + clock.get("update", 0.0)
     tokens = report.scalars.get("tokens/sampled", 0.0) + report.scalars.get("tokens/trained", 0.0)
     deltas = [gain.improvement for gain in report.gains]
-    total = sum(clock.values()) or 1.0
     return RoundLine(
         round=report.round,
         rewards={
@@ -105,13 +134,24 @@ def round_line(league: League, report: RoundReport) -> RoundLine:
         delta=100 * fmean(deltas) if deltas else None,
         tokens_per_s=tokens / spent if spent > 0 and tokens else None,
         seconds=report.seconds,
-        shares={
-            "generate": clock.get("generate", 0.0) / total,
-            "update": (clock.get("update", 0.0) + clock.get("warm-up", 0.0)) / total,
-            "measure": clock.get("evaluate", 0.0) / total,
-        },
+        shares=time_shares(report),
         used=share_spent(league.config, report.state),
     )
+
+
+def void_lines(report: RoundReport) -> Iterator[str]:
+    """One line for each task with matches that do not count, and the first reason."""
+    for task, reasons in voids_of(report.matches).items():
+        yield f"{task}: {len(reasons)} void match{'es' * (len(reasons) > 1)} in round {report.round}: {reasons[0]}"
+
+
+def time_shares(report: RoundReport) -> dict[str, float]:
+    """Share of the round's wall time by column; together they are 1."""
+    total = report.seconds or 1.0
+    found = {
+        name: sum(report.clock.get(phase, 0.0) for phase in phases) / total for name, phases in TIME_COLUMNS.items()
+    }
+    return found | {REST: max(0.0, 1.0 - sum(found.values()))}
 
 
 def _alone(state: LeagueState) -> float | None:

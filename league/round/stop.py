@@ -1,11 +1,13 @@
 """When a run ends: its limits in rounds, tokens and hours, a signal, or a request.
 
-Requests come from `league stop` and `league pause`.
+Requests come from `league stop` and `league pause`. A signal is answered at once, and the round is finished.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from league.config import Config
@@ -42,16 +44,45 @@ def share_spent(config: Config, state: LeagueState) -> float:
     return min(1.0, max(shares))
 
 
-class Signals:
-    """Graceful shutdown: SIGTERM and SIGINT are remembered, and the round is finished.
+class StoppedInWarmup(Exception):
+    """The warm-up ends between two of its steps; says why.
 
-    Use as a context manager around the rounds; `received` names the first signal, or is None. A second signal raises
-    KeyboardInterrupt, which stops at once and loses at most the uncommitted round.
+    What was learned is kept, and the run can be resumed.
+    """
+
+
+def expected_seconds(config: Config, state: LeagueState, number: int) -> float | None:
+    """How long round `number` will take, by the rounds before it; None where that is not known.
+
+    The mean of each phase over the rounds that had it. Of the measurements the first is the longest, so a round that
+    measures may well be quicker.
+    """
+    played, every = number - 1, config.evaluation.every
+    if played < 1:
+        return None
+    usual = {phase: seconds / played for phase, seconds in state.clock.items() if phase not in ("warm-up", "evaluate")}
+    measured = 1 + played // every
+    exam = state.clock.get("evaluate", 0.0) / measured if number % every == 0 or number == config.league.rounds else 0.0
+    return sum(usual.values()) + exam
+
+
+class Signals:
+    """Graceful shutdown: a first signal is answered, and what is under way is finished.
+
+    For SIGTERM and SIGINT. Use as a context manager around the rounds; `received` names the first signal, or is None.
+    `under_way` says what the answer names. A second signal raises KeyboardInterrupt, which stops at once and loses at
+    most what was not kept.
     """
 
     def __init__(self) -> None:
         self.received: str | None = None
+        self._what = "finishing the round"
+        self._until: float | None = None
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def under_way(self, what: str, seconds: float | None = None) -> None:
+        """What a first signal waits for, and for about how long from now; None where nobody knows."""
+        self._what, self._until = what, None if seconds is None else time.monotonic() + seconds
 
     def __enter__(self) -> "Signals":
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -66,6 +97,9 @@ class Signals:
         if self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+        left = "" if self._until is None else f" (about {max(1, round(self._until - time.monotonic()))} s)"
+        with suppress(OSError):  # whoever listened may be gone; a print could be inside another one
+            os.write(2, f"\n{self._what}{left}; again to stop now\n".encode())
 
 
 def why_stop(league: League, state: LeagueState, signals: Signals) -> str | None:
@@ -77,6 +111,7 @@ def why_stop(league: League, state: LeagueState, signals: Signals) -> str | None
     if (limit := limit_reached(league.config, state, number)) is not None and "end" in state.exams:
         return limit
     while (request := league.store.stop_requested()) == "pause" and not signals.received:
+        signals.under_way("ending the pause")
         league.store.beat(number, "paused")
         time.sleep(1.0)
     if signals.received:

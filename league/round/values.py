@@ -69,6 +69,11 @@ class RoundDraft:
     measured: Spent = Spent()
     """What measuring took so far."""
 
+    def began_earlier(self, phase: str, seconds: float) -> None:
+        """A process before this one spent so many seconds in the phase, and this one went on from there."""
+        self.started -= seconds
+        self.clock[phase] = self.clock.get(phase, 0.0) + seconds
+
     def report(self, rounds: int, state: LeagueState) -> RoundReport:
         """For people, after the commit."""
         return RoundReport(

@@ -55,8 +55,7 @@ def take_over(
     bank.clone(theirs, successor, trainable=True)
     state = replace(state, population=state.population.moved({name: successor}).changed(name, hyper=hyper))
     state = _begin_again(state, successor)
-    if donor in state.alarms.first:
-        state = replace(state, alarms=state.alarms.with_first(name, state.alarms.first[donor]))
+    state = replace(state, alarms=state.alarms.with_firsts_of(name, donor))
     draft.made(state.population, successor, (mine, theirs), "exploit")
     return state
 

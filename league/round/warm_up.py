@@ -4,47 +4,163 @@ Domains are learned from worked solutions. Agents that branch from another one w
 warmed-up weights, so the warm-up runs in waves: each is one fused pass.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from league.learning.accounting import Spent
-from league.learning.update import AgentUpdate
-from league.learning.warmup import Curriculum, Target, steps_of, warm_up
+from league.learning.warmup import Curriculum, Target, WarmupPlan, WarmupStep, plan_of, warm_up_steps
+from league.model.bank import AdapterBank
 from league.population import Member, Population
+from league.reporting.text.tables import duration
 from league.round.schedule import open_to
+from league.round.stop import StoppedInWarmup
 from league.runtime.league import League
+from league.runtime.warmup_checkpoint import WarmupCheckpoint
 from league.seeds import derive
 from league.types import Version
 
 
-def warm_up_all(league: League, population: Population, progress: Callable[[int, int], None]) -> Spent:
-    """The supervised warm-up of all agents, a fused pass per wave; returns what it took.
+@dataclass(frozen=True)
+class WarmupNews:
+    """How far the warm-up has come, over all of its passes."""
 
-    `progress` hears (step, steps).
+    step: int
+    steps: int
+    loss: float | None = None
+    """Mean over the agents of this step; None before the first."""
+    seconds_left: float | None = None
+    """By the targets that were learned so far in this process; None before the first."""
+    left_out: int = 0
+    """Targets so far in this process that do not fit the model's context, and were not learned."""
+    seconds_a_step: float | None = None
+    """The mean so far in this process."""
+
+    def __str__(self) -> str:
+        loss = "" if self.loss is None else f", loss {self.loss:.3f}"
+        left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
+        out = f", {self.left_out} targets too long for the model" if self.left_out else ""
+        return f"step {self.step} of {self.steps}{loss}{left}{out}"
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """What the warm-up took."""
+
+    spent: Spent = Spent()
+    earlier: float = 0.0
+    """Seconds of it that passed in processes before this one."""
+
+
+def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNews], None]) -> Warmed:
+    """The supervised warm-up of all agents, a fused pass per wave.
+
+    It goes on from the last step that was kept. `hear` may raise StoppedInWarmup to end it behind a step, which is
+    then kept.
     """
-    bank, spent = league.bank, Spent()
+    bank, warmed = league.bank, Warmed()
     if bank is None:
-        return spent
-    supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
+        return warmed
     origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
-    planned = [[_curriculum(league, population, population.members[name]) for name in wave] for wave in waves(origins)]
-    steps = [max(map(steps_of, curricula)) for curricula in planned]
-    for place, curricula in enumerate(planned):
-        for member in (population.members[curriculum.agent] for curriculum in curricula):
+    planned = waves(origins)
+    plans = [
+        plan_of([_curriculum(league, population, population.members[name]) for name in wave], league.config.seed)
+        for wave in planned
+    ]
+    pace = _Pace(plans)
+    for place, wave in enumerate(planned):
+        for member in (population.members[name] for name in wave):
             if (origin := origins[member.name]) is not None:
                 bank.drop(member.version)
                 bank.clone(population.members[origin].version, member.version, trainable=True)
                 bank.restart_optimizer(member.version)
-        heard = _part_of(progress, sum(steps[:place]), sum(steps))
-        spent += warm_up(bank.base, bank, curricula, supervised, league.config.seed, progress=heard)
-    return spent
+        found = _one_pass(league, bank, pace, place, hear)
+        warmed = Warmed(warmed.spent + found.spent, warmed.earlier + found.earlier)
+    return warmed
 
 
-def _part_of(
-    progress: Callable[[int, int], None], before: int, steps: int
-) -> Callable[[int, int, Mapping[str, AgentUpdate]], None]:
-    """Hears a wave's steps and tells `progress` of them as some of all steps."""
-    return lambda step, _, report: progress(before + step, steps)
+def _one_pass(
+    league: League, bank: AdapterBank, pace: "_Pace", place: int, hear: Callable[[WarmupNews], None]
+) -> Warmed:
+    """The `place`-th wave."""
+    plan, before = pace.plans[place], pace.steps_before(place)
+    if not plan.steps:
+        return Warmed(Spent(given=plan.given))
+    supervised = replace(league.objective(), aggregation="token", entropy=0.0, clip=None)
+    checkpoint = WarmupCheckpoint(
+        league.store,
+        bank,
+        [bank.live(agent) for agent in plan.batches],
+        plan.digest(bank.base, bank, supervised),
+        before=before,
+        steps=pace.steps,
+    )
+    kept = checkpoint.restore()
+    pace.skip(place, kept.step)
+    if kept.step:
+        hear(pace.news(before + kept.step))
+    spent = kept.spent or Spent(given=plan.given)
+    for done in warm_up_steps(bank.base, bank, plan, supervised, after=kept.step, spent=spent):
+        spent = done.spent
+        pace.took(place, done)
+        if done.left_out:
+            league.store.event(
+                "too long", what="targets of the warm-up", count=done.left_out, context=bank.base.context
+            )
+        checkpoint.offer(done, last=done.step == plan.steps)
+        try:
+            hear(pace.news(before + done.step, done))
+        except StoppedInWarmup:
+            checkpoint.keep(done)
+            raise
+    return Warmed(spent, kept.seconds)
+
+
+@dataclass
+class _Pace:
+    """How fast the warm-up goes, by the targets that it learns."""
+
+    plans: Sequence[WarmupPlan]
+    began: float = field(default_factory=time.perf_counter)
+    learned: int = 0
+    taken: int = 0
+    left_out: int = 0
+    left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = sum(plan.targets_at(step) for plan in self.plans for step in range(plan.steps))
+
+    @property
+    def steps(self) -> int:
+        return self.steps_before(len(self.plans))
+
+    def steps_before(self, place: int) -> int:
+        """Steps of the waves before this one."""
+        return sum(plan.steps for plan in self.plans[:place])
+
+    def skip(self, place: int, steps: int) -> None:
+        """The first steps of a wave were taken by a process before this one."""
+        self.left -= sum(self.plans[place].targets_at(step) for step in range(steps))
+
+    def took(self, place: int, done: WarmupStep) -> None:
+        self.taken, self.left_out = self.taken + 1, self.left_out + done.left_out
+        count = self.plans[place].targets_at(done.step - 1)
+        self.learned, self.left = self.learned + count, self.left - count
+
+    def news(self, step: int, done: WarmupStep | None = None) -> WarmupNews:
+        """After so many steps of all, of which `done` is the newest."""
+        if done is None:
+            return WarmupNews(step, self.steps)
+        passed, losses = time.perf_counter() - self.began, [report.loss for report in done.report.values()]
+        return WarmupNews(
+            step,
+            self.steps,
+            loss=fmean(losses) if losses else None,
+            seconds_left=passed / max(1, self.learned) * self.left,
+            left_out=self.left_out,
+            seconds_a_step=passed / self.taken,
+        )
 
 
 def waves(origins: Mapping[str, str | None]) -> list[list[str]]:

@@ -362,7 +362,7 @@ class RunReader(PayoffQueries):
     def heartbeat(self) -> Heartbeat | None:
         """The writer's last sign of life.
 
-        Alive with an old heartbeat is stalled, or in a slow phase (see `phase`).
+        A live run gives one every few seconds. Where it has been for long, by `since`, it is stalled or slow.
         """
         owner = read_owner(self.folder / "lock")
         try:
@@ -370,7 +370,14 @@ class RunReader(PayoffQueries):
             alive = owner_alive(self.folder / "lock") and owner is not None and owner["pid"] == beat["pid"]
             age = time.time() - beat["at"]
             return Heartbeat(
-                pid=beat["pid"], round=beat["round"], phase=beat["phase"], at=beat["at"], alive=alive, age=age
+                pid=beat["pid"],
+                round=beat["round"],
+                phase=beat["phase"],
+                detail=str(beat.get("detail", "")),
+                at=beat["at"],
+                alive=alive,
+                age=age,
+                since=float(beat.get("since", beat["at"])),
             )
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None

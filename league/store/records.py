@@ -139,6 +139,10 @@ class Heartbeat:
     alive: bool
     age: float
     """Seconds since `at`."""
+    since: float
+    """Unix time at which it came to where it is: the phase, or the step that `detail` tells."""
+    detail: str = ""
+    """Where it is within the phase, in words."""
 
 
 @dataclass(frozen=True)

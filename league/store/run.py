@@ -1,7 +1,7 @@
 """The run folder and its one writer.
 
 runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  pin-*.json
-              and, written by others: tb/, exports/
+              warm-up.json (until the first commit), and, written by others: tb/, exports/
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from league.store.lock import RunInUse, RunLock
 from league.store.opening import DATABASE, require_run
 from league.store.reader import RunReader
 from league.store.records import Collected, Retention, RoundRecord
+from league.store.warmup_progress import WarmupProgress
 from league.types import Version
 
 __all__ = ["Retention", "RoundRecord", "RunReader", "RunStore", "request_stop"]
@@ -41,6 +43,9 @@ class RunStore(RunReader):
         self.retention = retention
         self._lock = lock
         self.journal = ReplyJournal(folder / "journal", self._under_way)
+        self.warmup = WarmupProgress(folder, self.blobs)
+        self._beating = threading.Lock()
+        self._beat: dict[str, object] = {}
 
     @classmethod
     def create(cls, folder: Path, config_yaml: str, retention: Retention | None = None) -> "RunStore":
@@ -161,6 +166,7 @@ class RunStore(RunReader):
         self._grant_pins()
         with _disk(self.folder):
             self.journal.trim(self._under_way() - max(2, self.retention.rounds))
+            self.warmup.forget()
             return collect(self.db, self.blobs)
 
     def adopt_config(self, text: str) -> None:
@@ -207,11 +213,29 @@ class RunStore(RunReader):
                 request.path.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------ signs of life
-    def beat(self, number: int, phase: str) -> None:
-        """Say that the writer is alive, and in which phase of which round."""
-        text = json.dumps({"pid": os.getpid(), "round": number, "phase": phase, "at": time.time()})
-        with _disk(self.folder):
-            fs.replace_file(self.folder / "heartbeat.json", text.encode())
+    def beat(self, number: int, phase: str, detail: str = "") -> None:
+        """Say that the writer has come to a phase of a round, and to what `detail` says within it."""
+        now = time.time()
+        self._write_beat(
+            {"pid": os.getpid(), "round": number, "phase": phase, "detail": detail, "since": now, "at": now}
+        )
+
+    def beat_again(self) -> None:
+        """Say that the writer is alive, where it last said it was.
+
+        Any thread may. Silent before the first `beat`.
+        """
+        with self._beating:
+            last = dict(self._beat)
+        if last:
+            self._write_beat(last | {"at": time.time()}, only_if=last)
+
+    def _write_beat(self, beat: dict[str, object], only_if: dict[str, object] | None = None) -> None:
+        """Write it, unless another than `only_if` has been written meanwhile."""
+        with self._beating, _disk(self.folder):
+            if only_if is None or only_if == self._beat:
+                fs.replace_file(self.folder / "heartbeat.json", json.dumps(beat).encode())
+                self._beat = beat
 
     def event(self, kind: str, **fields: object) -> None:
         """Append one line to events.jsonl, for machines.

@@ -4,7 +4,7 @@ import torch
 
 from league.config import WarmupPhase
 from league.learning.objective import Objective
-from league.learning.warmup import Curriculum, steps_of, supervised_sample, targets, warm_up
+from league.learning.warmup import Curriculum, plan_of, supervised_sample, targets, warm_up
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.types import Version
@@ -76,8 +76,10 @@ def test_steps_are_those_that_the_warm_up_takes(tiny: BaseModel) -> None:
     bank.add(Version("ada", 0), LoraSpec(), seed=1, trainable=True)
     curriculum = Curriculum("ada", domains, WarmupPhase(problems=5, epochs=2, batch=4))
     warm_up(tiny, bank, [curriculum], Objective(), 1, progress=lambda step, steps, _: heard.append((step, steps)))
-    assert steps_of(curriculum) == 6 and heard == [(step, 6) for step in range(1, 7)]
-    assert steps_of(Curriculum("ada", domains, WarmupPhase(problems=0))) == 0
+    plan = plan_of([curriculum], 1)
+    assert plan.steps == 6 and heard == [(step, 6) for step in range(1, 7)]
+    assert [plan.targets_at(step) for step in range(7)] == [4, 4, 2, 4, 4, 2, 0]
+    assert plan_of([Curriculum("ada", domains, WarmupPhase(problems=0))], 1).steps == 0
 
 
 def test_targets_are_the_same_for_the_same_seed_and_end_with_the_end_token(tiny: BaseModel) -> None:

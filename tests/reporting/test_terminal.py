@@ -101,6 +101,26 @@ def test_narrow_terminals_lose_the_least_important_columns() -> None:
         assert ("update" in rows[0]) == (width == 140)
 
 
+@pytest.mark.parametrize("width", [90, 110, 130, 200])
+def test_the_time_columns_that_are_shown_are_all_of_the_round(width: int) -> None:
+    out = io.StringIO()
+    shares = {
+        "generate": 0.4,
+        "score": 0.1,
+        "update": 0.2,
+        "measure": 0.0,
+        "schedule": 0.05,
+        "ratings": 0.15,
+        "rest": 0.1,
+    }
+    with Progress(8, console=Console(file=out, force_terminal=True, width=width, color_system=None)) as progress:
+        progress.round(RoundLine(1, {}, seconds=10.0, shares=shares))
+    head, row = (line for line in out.getvalue().splitlines() if "generate" in line or "1/8" in line)
+    assert head.split()[-1] == "left"
+    shown = [int(word.rstrip("%")) for word in row.split() if word.endswith("%")]
+    assert sum(shown) == 100 and len(shown) >= 2, "10% of it is in no column of its own"
+
+
 def test_a_new_role_gets_a_new_header() -> None:
     out = io.StringIO()
     progress = Progress(10, console=Console(file=out, width=120))

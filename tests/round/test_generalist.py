@@ -86,7 +86,7 @@ def warmed_up(chosen: Config) -> tuple[AdapterBank, dict[str, int], list[tuple[i
     """(the bank after the warm-up, tokens, the steps that people heard of, the league)."""
     league, state = assembly.create(prepare(chosen))
     heard: list[tuple[int, int]] = []
-    spent = warm_up_all(league, state.population, lambda step, steps: heard.append((step, steps)))
+    spent = warm_up_all(league, state.population, lambda news: heard.append((news.step, news.steps))).spent
     trained = {agent: spent.trained_by(agent) for agent in spent.trained}
     league.store.close()
     return league.weights(), trained, heard, (league, state)
@@ -153,7 +153,7 @@ def test_a_stopped_and_resumed_run_is_the_same_run(model: Path, run: Path, tmp_p
 
     class Killed(Nobody):
         def phase(self, league, number: int, text: str) -> None:
-            if text == "warm-up, step 2 of 3":
+            if text.startswith("warm-up, step 2 of 3, loss "):
                 raise KeyboardInterrupt
 
     class StopAfterOne(Nobody):

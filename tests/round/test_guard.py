@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from league.evaluation.exams import ExamResult
-from league.learning.alarms import Thresholds, alarms, repeated_share, signs, speech
+from league.learning.alarms import Thresholds, alarms, not_known_before, repeated_share, signs, speech
 from league.loop import resume, train
 from league.population import Member, Population
 from league.preflight.checks import prepare
@@ -21,7 +21,20 @@ from league.runtime.league import LeagueState
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.run import request_stop
-from league.types import Decision, Episode, Hyper, Match, Message, Node, Reply, Sampling, Score, Turn, Version
+from league.types import (
+    Decision,
+    Episode,
+    Hyper,
+    Match,
+    Message,
+    Node,
+    Reply,
+    Sampling,
+    Score,
+    Turn,
+    UnaidedAnswers,
+    Version,
+)
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
@@ -85,6 +98,31 @@ def test_an_agent_that_became_sure_because_it_became_right_is_only_watched() -> 
     assert alarms("a", unknown, FIRST, LEVELS)[0].action == "roll back"
 
 
+@pytest.mark.parametrize(
+    ("quantity", "value", "sign"),
+    [("kl", 9.0, "kl"), ("held_out", 0.0, "overfit"), ("capped", 0.9, "capped"), ("entropy", 1e-6, "entropy_low")],
+)
+def test_what_the_first_round_did_not_measure_an_agent_was_not_born_with(
+    quantity: str, value: float, sign: str
+) -> None:
+    first = {name: each for name, each in FIRST.items() if name != quantity}
+    measured = {**FIRST, "train_accuracy": 0.3, quantity: value}
+    assert alarms("a", {**FIRST}, first, LEVELS) == [], "an ordinary value, seen for the first time"
+    (found,) = alarms("a", measured, first, LEVELS)
+    assert (found.sign, found.action) == (sign, "roll back")
+
+
+def test_a_relative_sign_compares_with_the_first_time_its_quantity_was_measured() -> None:
+    """An agent whose first round had no replies of its own: 2 nats a token later, then a twentieth of that."""
+    first = {"kl": 0.0}
+    later = not_known_before({**FIRST, "entropy": 2.0}, first)
+    assert later == {"entropy": 2.0, "length": 10.0, "train_accuracy": 0.3}
+    assert not_known_before({"entropy": 9.0, "kl": 0.1}, first, later) == {}
+    assert alarms("a", {"entropy": 1.5, "length": 12.0}, first, LEVELS, later) == []
+    found = alarms("a", {"entropy": 0.1, "length": 31.0}, first, LEVELS, later)
+    assert [(each.sign, each.action) for each in found] == [("entropy_low", "roll back"), ("length", "roll back")]
+
+
 def test_a_sign_that_is_not_a_number_is_an_alarm() -> None:
     (found,) = alarms("a", {**FIRST, "kl": math.nan}, FIRST, LEVELS)
     assert found.action == "roll back"
@@ -108,7 +146,9 @@ def test_speech_counts_what_was_said() -> None:
         Match("m", "t", round=1, seats={"p": Version("ann", 0)}, problems=(), seed=0),
         [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])],
     )
-    found = speech([episode], [Score({0: {"p": 1.0}, 1: {"p": 0.0}}, {})], frozenset({"ann"}))
+    # one of two is right, whatever a mix of rewards paid for them
+    score = Score({0: {"p": 1.4}, 1: {"p": 0.9}}, {}, unaided=(UnaidedAnswers("p", "sums", 1.0, 2),))
+    found = speech([episode], [score], frozenset({"ann"}))
     assert found["ann"] == {
         "length": 3.0,
         "capped": 0.5,
@@ -143,6 +183,35 @@ def test_a_specialist_is_judged_by_its_own_domain_and_by_enough_answers(
     state = LeagueState(Population({"ann": member}, {}))
     found = alarm_quantities(state, draft, [episode], [Score({0: {"p": 1.0}, 1: {"p": 1.0}}, {})], {})
     assert found["ann"].get("held_out") == held_out
+
+
+@pytest.mark.parametrize(("answers", "overfit"), [((30, 30), 0.0), ((10, 0), None), ((60, 0), -0.25)])
+def test_overfitting_compares_right_answers_domain_by_domain(answers: tuple[int, int], overfit: float | None) -> None:
+    """Right in half of the sums and in no text, in training as held out: whatever the round asks more of.
+
+    With a reward mix that pays three for any answer. Ten answers say nothing; sums alone are compared with sums.
+    """
+    ann = Version("ann", 0)
+    member = Member("ann", "student", ann, trains=True, hyper=Hyper(1e-4))
+    turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
+    replies = (Reply("x", "end", (1,), (2,), (-0.1,)),) * 2
+    match = Match("m", "t", round=1, seats={"p": ann}, problems=(), seed=0)
+    episode = Episode(match, [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])])
+    draft = RoundDraft(1)
+    sums = (True, False) if answers[1] else (True, True, True, False)
+    draft.exams = [
+        ExamResult(ann, "sums", "validation", sums * (60 // len(sums))),
+        ExamResult(ann, "texts", "validation", (False,) * 60),
+    ]
+    unaided = tuple(
+        UnaidedAnswers("p", domain, right * n, n)
+        for domain, right, n in (("sums", 0.5, answers[0]), ("texts", 0.0, answers[1]))
+        if n
+    )
+    state = LeagueState(Population({"ann": member}, {}))
+    score = Score({0: {"p": 3.0}, 1: {"p": 3.0}}, {}, unaided=unaided)
+    found = alarm_quantities(state, draft, [episode], [score], {})
+    assert signs(found["ann"], {}).get("overfit") == overfit
 
 
 # ------------------------------------------------------------------------------------------------ in the league
@@ -233,3 +302,24 @@ def test_a_non_finite_update_leaves_the_agent_as_it_was_and_the_others_go_on(
         assert [row for row in reader.versions("max") if row.reason == "update"]
         assert "alarm/ada/non_finite" in reader.scalar_names()
         assert reader.state()["guards"]["quarantined"] == ["ada"]
+
+
+def test_overfitting_acts_where_exams_are_held_every_other_round(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first round has no exam, as in every shipped config; in round 2 the agent turns out to overfit."""
+    measured = guard_module.alarm_quantities
+
+    def overfitting(state, draft, *arguments):
+        found = measured(state, draft, *arguments)
+        assert "held_out" not in found.get("ada", {}), "three answers are too few"
+        if draft.number == 2:
+            found["ada"] |= {"train_accuracy": 0.9, "held_out": 0.5}
+        return found
+
+    monkeypatch.setattr(guard_module, "alarm_quantities", overfitting)
+    config = tiny(model, tmp_path, league__rounds=3, league__snapshot_every=10)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert [row.round for row in reader.versions("ada") if row.reason == "rollback"] == [2]
+        assert reader.round_scalars(2)["alarm/ada/overfit"] == pytest.approx(0.4)

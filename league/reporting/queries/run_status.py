@@ -3,6 +3,7 @@
 Needs no pandas, so that `league status`, `ladder` and `lineage` start at once.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +15,7 @@ from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
 from league.store.reader import RunReader
 from league.store.records import Heartbeat
+from league.store.warmup_progress import steps_kept
 from league.types import BASE, Rating, Version
 
 TIMES_SLOWER, SHORTEST, SLOWEST = 10.0, 120.0, 3600.0
@@ -68,6 +70,10 @@ def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:
     if beat is not None and beat.alive:
         return _alive(reader, beat, latest)
     if latest is None:
+        kept = steps_kept(reader.folder)
+        if kept is not None:
+            how = "stopped" if beat is not None and beat.phase.startswith("stopped") else "interrupted"
+            return f"{how} in round 0: {kept[0]} of {kept[1]} steps of the warm-up are kept"
         return "not started: no round was committed"
     if rounds is not None and latest >= rounds:
         return "finished"
@@ -88,11 +94,13 @@ def _alive(reader: RunReader, beat: Heartbeat, latest: int | None) -> str:
     usual = reader.state().get("clock", {}).get(beat.phase)
     usual = None if usual is None or latest is None else usual / (latest + 1)
     patience = SLOWEST if usual is None else max(SHORTEST, TIMES_SLOWER * usual)
-    if beat.age <= patience:
-        return f"running ({beat.phase}, round {beat.round})"
+    lasting = time.time() - beat.since
+    detail = f", {beat.detail}" if beat.detail else ""
+    if lasting <= patience:
+        return f"running ({beat.phase}{detail}, round {beat.round})"
     known = "" if usual is None else f", which takes {usual:.1f} s on average"
-    where = f"'{beat.phase}' of round {beat.round}"
-    return f"stalled? (process {beat.pid} is alive, but has been in {where} for {beat.age:.0f} s{known})"
+    where = f"'{beat.phase}{detail}' of round {beat.round}"
+    return f"stalled? (process {beat.pid} is alive, but has been in {where} for {lasting:.0f} s{known})"
 
 
 def newest_accuracies(reader: RunReader) -> dict[str, float]:

@@ -21,6 +21,8 @@ from league.reporting.views import RoundLine
 HEADER_EVERY = 25
 QUIET = 30.0
 """Seconds between two lines about what is happening now, where there is no terminal."""
+REST = "rest"
+"""The time column of what no other one shows."""
 Column = tuple[str, int, Callable[[RoundLine], str]]
 
 
@@ -128,10 +130,19 @@ class Progress:
         columns.append((0, ("Δ points", 8, lambda r: "" if r.delta is None else f"{r.delta:+.1f}")))
         columns.append((2, ("tok/s", 6, lambda r: "" if r.tokens_per_s is None else f"{r.tokens_per_s:,.0f}")))
         for place, name in enumerate(line.shares):
-            columns.append((5 + place, (name[:8], max(4, len(name[:8])), _share(name))))
+            if name == REST:
+                columns.append((5, (REST, 4, self._rest)))
+            else:
+                columns.append((5 + place, (name[:8], max(4, len(name[:8])), _share(name))))
         columns.append((4, ("took", 7, lambda r: duration(r.seconds))))
         columns.append((0, ("left", 7, self._left)))
         return columns
+
+    def _rest(self, line: RoundLine) -> str:
+        """What the time columns that are shown leave of the round: together they are all of it."""
+        shown = {title for title, _, _ in self._columns}
+        whole = [round(100 * share) for name, share in line.shares.items() if name[:8] in shown - {REST}]
+        return f"{max(0, 100 - sum(whole))}%"
 
     def _fit(self, columns: list[tuple[int, Column]]) -> list[Column]:
         """Drop the least important columns until the line fits the terminal; a file takes them all."""
