@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from league.errors import ModelUnavailable, UserError
 from league.model.adapter_checks import BaseManifest
 from league.model.folder import check_model
+from league.model.head import OutputHead, read_head
+from league.model.linear_layers import layer_shape, linear_layers
 from league.types import Message
 
 ENCODED = 200_000
@@ -83,9 +85,14 @@ class BaseModel:
         return self.model.dtype
 
     @property
+    def head(self) -> OutputHead:
+        """From hidden states to logits."""
+        return read_head(self.model)
+
+    @property
     def head_VH(self) -> Tensor:
         """Output embedding."""
-        return self.model.get_output_embeddings().weight
+        return self.head.weight_VH
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of a conversation through the chat template, ending where the reply begins.
@@ -126,23 +133,17 @@ class BaseModel:
     def manifest(self) -> BaseManifest:
         """What an adapter must fit; see `league.model.adapter_checks`."""
         if self._manifest is None:
-            linears = {path: layer for path, layer in self.model.named_modules() if isinstance(layer, nn.Linear)}
-            self._manifest = BaseManifest(
-                self.weight_hash, {p: (m.out_features, m.in_features) for p, m in linears.items()}
-            )
+            shapes = {path: layer_shape(layer) for path, layer in linear_layers(self.model).items()}
+            self._manifest = BaseManifest(self.weight_hash, shapes)
         return self._manifest
 
-    def linears(self, targets: Sequence[str]) -> dict[str, nn.Linear]:
-        """Path → linear layer for every layer whose last name is in `targets`.
+    def linears(self, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Path → (outputs, inputs) of every linear layer whose last name is in `targets`.
 
         In the model's own order.
         """
         wanted = set(targets)
-        return {
-            path: module
-            for path, module in self.model.named_modules()
-            if isinstance(module, nn.Linear) and path.rsplit(".", 1)[-1] in wanted
-        }
+        return {path: shape for path, shape in self.manifest().linears.items() if path.rsplit(".", 1)[-1] in wanted}
 
 
 def _own(model: PreTrainedModel) -> None:
