@@ -7,19 +7,22 @@ The only place that decides device, dtype and the number of threads. It knows no
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from league.errors import ModelUnavailable, UserError
+from league.errors import Foreign, ModelUnavailable, UserError
 from league.model.adapter_checks import BaseManifest
+from league.model.chat import Chat, open_chat
 from league.model.folder import check_model
 from league.model.head import OutputHead, read_head
 from league.model.linear_layers import layer_shape, linear_layers
+from league.model.trial import load_tokenizer
 from league.types import Message
 
 ENCODED = 200_000
@@ -65,16 +68,25 @@ class BaseModel:
         disable_progress_bar()
         where = torch.device(pick_device() if device == "auto" else device)
         kind = pick_dtype(where) if dtype == "auto" else DTYPES[dtype]
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path)
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=kind)
-        except (OSError, ValueError, KeyError) as error:
+        tokenizer = load_tokenizer(Path(path), Path(path).name)
+        with Foreign(f"model folder {path}: expected a causal LM that transformers can load, found"):
+            loaded: tuple[PreTrainedModel, Mapping[str, Collection[str]]] = AutoModelForCausalLM.from_pretrained(
+                path, dtype=kind, trust_remote_code=False, output_loading_info=True
+            )  # type: ignore[assignment]
+        model, found = loaded
+        if absent := sorted(found["missing_keys"]):
             raise ModelUnavailable(
-                f"model folder {path}: expected a causal LM that transformers can load, found: {error}"
-            ) from error
+                f"model folder {path}: {len(absent)} weights of a {facts.architecture} are missing, e.g. {absent[0]}; "
+                "expected a whole causal LM (fetch the model again, or choose its causal LM)"
+            )
         torch.nn.Module.to(model, where)
         _own(model)
         return cls(model, tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Its chat template, tried."""
+        return open_chat(self.tokenizer, self.name)
 
     @property
     def device(self) -> torch.device:
@@ -111,20 +123,14 @@ class BaseModel:
         return tokens
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        if not self.tokenizer.chat_template:
-            raise UserError(
-                f"model {self.name}: expected a tokenizer with a chat template, found none (use an "
-                "instruction-tuned model)"
-            )
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
+        ids = self.chat.encode(messages)
         if len(ids) >= self.context:
             start = messages[-1].content[:60] if messages else ""
             raise UserError(
                 f"prompt of {len(ids)} tokens: expected fewer than the context of {self.context} of model {self.name} "
                 f"(last message starts {start!r}); shorten the prompt or use a model with a longer context"
             )
-        return tuple(int(token) for token in ids)  # type: ignore[arg-type]
+        return tuple(ids)
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Text of token ids without special tokens."""

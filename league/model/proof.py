@@ -104,9 +104,7 @@ def _hooked(bank: AdapterBank, version: Version | None) -> Iterator[None]:
         for path in layout.entries:
             a_ZI, b_OZ = layout.a(flat_P, path), layout.b(flat_P, path)
 
-            def add(
-                module: nn.Module, inputs: Any, output: Tensor, a_ZI: Tensor = a_ZI, b_OZ: Tensor = b_OZ
-            ) -> Tensor:
+            def add(module: nn.Module, inputs: Any, output: Tensor, a_ZI: Tensor = a_ZI, b_OZ: Tensor = b_OZ) -> Tensor:
                 return output + (inputs[0] @ a_ZI.T) @ b_OZ.T
 
             handles.append(bank.base.model.get_submodule(path).register_forward_hook(add))
