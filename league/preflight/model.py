@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from league.config import Config
 from league.errors import UserError, nearest
 from league.model.fetch import is_path, locate_model
-from league.model.folder import ModelFacts, check_model
+from league.model.adapter_checks import named_adapters
+from league.model.folder import ModelFacts, check_model, weight_files
 from league.model.trial import TriedModel, try_model
 
 
@@ -60,8 +62,24 @@ def _checkpoints(config: Config) -> list[str]:
         if missing:
             problems.append(
                 f"agents.{name}.checkpoint: expected a PEFT folder, {folder} has no {' and no '.join(missing)}"
+                f"{named_adapters(Path(folder or ''))}"
             )
     return problems
+
+
+def targets_by_files(config: Config, facts: ModelFacts) -> list[str]:
+    """Targets held against the weight files' headers: for a config in which something else is wrong anyway.
+
+    Says nothing of families whose blocks are not called layers.
+    """
+    from safetensors import safe_open
+
+    layers: set[str] = set()
+    for file in weight_files(facts.path):
+        with safe_open(file, framework="numpy") as opened:
+            inner = [name for name in opened.keys() if name.endswith(".weight") and ".layers." in name]
+            layers |= {name.split(".")[-2] for name in inner if len(opened.get_slice(name).get_shape()) == 2}
+    return targets_lacking(config, layers) if layers else []
 
 
 def targets_lacking(config: Config, layers: Collection[str]) -> list[str]:

@@ -83,7 +83,7 @@ MORE: dict[str, Family] = {
         ),
         ("query_key_value", "dense"),
     ),
-    "BLOOM": Family("bloom", dict(hidden_size=32, n_layer=2, n_head=4), ("query_key_value", "dense")),
+    "BLOOM": Family("bloom", dict(hidden_size=32, n_layer=2, n_head=4, seq_length=1024), ("query_key_value", "dense")),
 }  # fmt: skip
 """Families beyond those that were asked for."""
 
