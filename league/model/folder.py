@@ -13,7 +13,6 @@ from typing import Any
 
 from league.errors import Foreign, ModelUnavailable
 
-
 FLOATS = ("F64", "F32", "F16", "BF16")
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length", "n_ctx")
 """What families call their context."""

@@ -74,7 +74,9 @@ def _compare(bank: AdapterBank, engine: Engine, who: Sequence[Version | None]) -
     ours = base.head.logits(hidden_NH).split([length - 1 for length in LENGTHS])
     for ours_TV, theirs_TV in zip(ours, alone, strict=True):
         _require(base, ours_TV, theirs_TV[:-1], limit=limit, what="rows of one batch disturb one another")
-    prompts = [Prompt(version, row[: CUT + place % 2], 1) for place, (version, row) in enumerate(zip(who, whole))]
+    prompts = [
+        Prompt(version, row[: CUT + place % 2], 1) for place, (version, row) in enumerate(zip(who, whole, strict=True))
+    ]
     session = engine.open(prompts, max(LENGTHS))
     places = [len(prompt.tokens) for prompt in prompts]
     rows = list(range(len(whole)))

@@ -40,8 +40,13 @@ def try_model(path: Path, name: str) -> TriedModel:
     last, token = max(((number, token) for token, number in tokenizer.get_vocab().items()), default=(0, ""))
     if last >= rows:
         raise ModelUnavailable(
-            f"model {name}: its tokenizer has {last + 1:,} tokens (the last is {token!r}), its embedding {rows:,} rows; "
-            "fetch the tokenizer that belongs to these weights, or resize the embedding and save the model again"
+            f"model {name}: its tokenizer has {last + 1:,} tokens (the last is {token!r}), its embedding {rows:,} "
+            "rows; fetch the tokenizer that belongs to these weights, or resize the embedding and save the model again"
+        )
+    if tokenizer.eos_token_id is None:
+        raise ModelUnavailable(
+            f"model {name}: its tokenizer names no end token, so no reply could end; write the one that its chat "
+            "template ends a turn with into tokenizer_config.json as eos_token"
         )
     layers = linear_layers(skeleton)
     return TriedModel(chat, frozenset(path.rsplit(".", 1)[-1] for path, layer in layers.items() if layer is not head))

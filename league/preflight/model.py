@@ -12,8 +12,8 @@ from pathlib import Path
 
 from league.config import Config
 from league.errors import UserError, nearest
-from league.model.fetch import is_path, locate_model
 from league.model.adapter_checks import named_adapters
+from league.model.fetch import is_path, locate_model
 from league.model.folder import ModelFacts, check_model, weight_files
 from league.model.trial import TriedModel, try_model
 
