@@ -143,7 +143,10 @@ def _said(choice: object, *, first: bool) -> str | None:
 
 
 def _content(content: object) -> str | None:
-    """Text of a string or of parts; parts that are no text (thoughts, references) say nothing. None: neither."""
+    """Text of a string or of parts; None where it is neither.
+
+    Parts that are no text (thoughts, references) say nothing.
+    """
     if content is None:
         return ""
     if isinstance(content, str):

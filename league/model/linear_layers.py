@@ -1,4 +1,7 @@
-"""The layers that can take an adapter: torch's Linear, and GPT-2's Conv1D, which stores its weight the other way."""
+"""The layers that can take an adapter.
+
+They are torch's Linear, and GPT-2's Conv1D, which stores its weight the other way round.
+"""
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D

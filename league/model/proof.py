@@ -20,11 +20,11 @@ from league.types import Version
 
 HEAD = {torch.float32: 1e-4, torch.bfloat16: 0.02, torch.float16: 0.005}
 ROWS = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
-"""Largest accepted difference of logits, relative to their norm; roundings of bf16 add up over layers."""
+"""Largest accepted difference relative to the norm; roundings of bf16 add up over layers."""
 LENGTHS, CUT = (9, 6, 9), 4
 """Tokens of the rows that are tried, and how many of them are prompt."""
 SCALE = 0.3
-"""Standard deviation of the trial adapters' weights times √rank: enough to show, too little to drown the base."""
+"""Standard deviation of trial weights times √rank: it shows, and does not drown the base."""
 
 
 def prove_head(base: BaseModel) -> None:

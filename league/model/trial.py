@@ -1,4 +1,4 @@
-"""A model's folder tried without its weights: what loading it would run into, found in a second or two.
+"""A model's folder tried without its weights, in a second or two: what would loading it run into?
 
 The configuration is read by transformers' own class, the architecture built without memory, the tokenizer loaded and
 its chat template rendered. What only the weights can tell is `league.model.proof`'s.
@@ -53,7 +53,7 @@ def try_model(path: Path, name: str) -> TriedModel:
 
 
 def load_tokenizer(path: Path, name: str) -> Any:
-    """The tokenizer of a model's folder. Raises UserError, naming the file, where there is none to be read."""
+    """The tokenizer of a model's folder. Raises UserError, naming the file, where none can be read."""
     from transformers import AutoTokenizer
 
     with Foreign(

@@ -176,7 +176,10 @@ def _beyond_one(names: Sequence[str], values_NN: FloatArray, numbers: Numbers) -
 
 
 def _wins(names: Sequence[str], numbers: Numbers) -> FloatArray:
-    """Wins (N, N) of row against column; a pair of which one cell is blank is an error, both: never played."""
+    """Wins (N, N) of row against column.
+
+    A pair that never met has two blank cells; one alone is an error.
+    """
     size = len(names)
     wins_NN = np.zeros((size, size))
     for i in range(size):

@@ -15,7 +15,10 @@ _JOINERS = ("\u200c", "\u200d")
 
 
 def clean_name(name: str) -> str:
-    """NFC; every kind of space a plain one, once; no marks without width. Raises DataError on control characters."""
+    """NFC, with plain single spaces and no marks without width.
+
+    Raises DataError on control characters.
+    """
     for char in name:
         if unicodedata.category(char) == "Cc" and char not in "\t":
             raise DataError(f"has the control character U+{ord(char):04X} in its name: take it out")

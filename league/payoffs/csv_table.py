@@ -124,7 +124,10 @@ def _named(table: Table) -> str:
 
 
 def _separators(header: str) -> list[str]:
-    """The marks that stand outside quotes in the header, the most frequent first; a comma where there is none."""
+    """The marks outside quotes in the header, the most frequent first.
+
+    A comma where there is none.
+    """
     bare = _QUOTED.sub("", header)
     return sorted((mark for mark in SEPARATORS if mark in bare), key=lambda mark: -bare.count(mark)) or [","]
 

@@ -41,7 +41,7 @@ def model_problems(config: Config, facts: ModelFacts) -> list[str]:
 
 
 def tried_model(config: Config, facts: ModelFacts) -> tuple[TriedModel | None, list[str]]:
-    """(the model tried without its weights, what is wrong with it or with the layers that adapters name)."""
+    """(the model tried without weights, what is wrong with it or with the adapters' targets)."""
     try:
         tried = try_model(facts.path, config.model.name)
     except UserError as error:
@@ -68,7 +68,7 @@ def _checkpoints(config: Config) -> list[str]:
 
 
 def targets_by_files(config: Config, facts: ModelFacts) -> list[str]:
-    """Targets held against the weight files' headers: for a config in which something else is wrong anyway.
+    """Targets held against the weight files' headers: where something else is wrong anyway.
 
     Says nothing of families whose blocks are not called layers.
     """
