@@ -6,10 +6,11 @@ The server is not trusted: only an event stream with status 200 is read, at most
 redirect (which could carry the prompt elsewhere) and never compressed (a small answer could unfold into a huge one).
 What it says is made safe for tokenizers, terminals and the database.
 
-Left out on purpose: when to try again, deadlines and the circuit breaker (`league.backends.remote`).
+How a stream may be spelt is `event_stream`'s. Left out on purpose: when to try again, deadlines and the circuit breaker
+(`league.backends.remote`).
 """
 
-import json
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,28 +19,20 @@ from typing import Any
 import httpx2
 import openai
 
+from league.backends.event_stream import EventStream, Failed
 from league.config import RemoteConfig
 from league.types import Reply, Request
 
 CONNECT_SECONDS = 10.0
 AGAIN = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which another attempt makes sense."""
+LINGER = 2.0
+"""Seconds to wait for the end of a stream whose reply is complete: not every server closes it."""
 CHARS_PER_TOKEN = 6
 """A reply is cut at so many characters per token asked for.
 
 A server that ignores the limit must not fill the next player's context.
 """
-
-
-class Failed(Exception):
-    """One attempt failed.
-
-    `again`: another may succeed; `after`: seconds the server asked to wait, if it did.
-    """
-
-    def __init__(self, reason: str, *, again: bool, after: float | None = None):
-        self.again, self.after = again, after
-        super().__init__(reason)
 
 
 def open_client(config: RemoteConfig, key: str) -> openai.AsyncOpenAI:
@@ -154,47 +147,29 @@ def _cause(error: BaseException) -> str:
 async def _read(chunks: AsyncIterator[bytes], request: Request, most: int) -> Reply:
     """Put the pieces of a stream together.
 
-    Raises Failed when it is no chat stream, ends before its end, or goes beyond `most` bytes.
+    Raises Failed when it is no chat stream, ends before its end, or goes beyond `most` bytes. Once the server has said
+    why the reply ends, nothing that happens to the connection afterwards can take the reply away.
     """
-    size, rest, finish = 0, b"", None
-    pieces: list[str] = []
-    async for chunk in chunks:
+    size, stream = 0, EventStream()
+    while not stream.done:
+        try:
+            async with asyncio.timeout(LINGER if stream.complete else None):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            stream.close()
+            break
+        except (TimeoutError, httpx2.HTTPError):
+            if not stream.complete:
+                raise
+            break
         size += len(chunk)
         if size > most:
             raise Failed(f"sent more than {most // 1000} kB for one reply", again=False)
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
-            if data == b"[DONE]":
-                return _reply("".join(pieces), finish or "stop", request)
-            text, ended = _piece(data)
-            pieces.append(text)
-            finish = ended or finish
-    if finish is None:
-        raise Failed("the stream was cut off before its end", again=True)
-    return _reply("".join(pieces), finish, request)
-
-
-def _piece(data: bytes) -> tuple[str, str | None]:
-    """(text, why it ends or None) of one event."""
-    try:
-        event = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Failed(f"sent an event that is not JSON ({type(error).__name__})", again=True) from error
-    if isinstance(event, dict) and event.get("error") is not None:
-        raise Failed(f"reported an error: {json.dumps(event['error'])[:300]}", again=True)
-    choices = event.get("choices") if isinstance(event, dict) else None
-    if choices == []:
-        return "", None
-    choice = choices[0] if isinstance(choices, list) else None
-    delta = choice.get("delta", {}) if isinstance(choice, dict) else None
-    text = delta.get("content") if isinstance(delta, dict) else 0
-    ended = choice.get("finish_reason") if isinstance(choice, dict) else None
-    if not isinstance(text, str | None) or not isinstance(ended, str | None):
-        raise Failed("sent an event that is not a chat completion chunk (choices[0].delta.content)", again=True)
-    return text or "", ended
+        stream.feed(chunk)
+    if not stream.complete:
+        what = "ended without a reply (no choices)" if stream.done else "was cut off before its end"
+        raise Failed(f"the stream {what}", again=True)
+    return _reply(stream.text, stream.finish or "stop", request)
 
 
 def _reply(text: str, finish: str, request: Request) -> Reply:

@@ -33,6 +33,7 @@ from league.learning.channels.distillation import distillation_term
 from league.learning.channels.lessons import clipped_surrogate, shaped_surrogate
 from league.learning.loss_positions import CLIP, DISTILLATION, POLICY_GRADIENT, SHAPED, LossPositions
 from league.model.grammar import unpack_mask
+from league.model.head import OutputHead
 from league.model.sampling import BLOCK, RowSampling, log_total, truncate
 from league.types import Hyper
 
@@ -93,7 +94,7 @@ there is one.
 
 def head_gradient(
     hidden_NH: Tensor,
-    head_VH: Tensor,
+    head: OutputHead,
     positions: LossPositions,
     objective: Objective,
     reference_N: Tensor | None,
@@ -111,23 +112,24 @@ def head_gradient(
     logprobs_N = torch.empty(len(hidden_NH), dtype=torch.float32, device=hidden_NH.device)
     size = BLOCK if hidden_NH.device.type == "cpu" else chunk
     for at in range(0, len(hidden_NH), chunk):
-        logits_nV = torch.nn.functional.linear(hidden_NH[at : at + chunk], head_VH)
+        logits_nV = head.logits(hidden_NH[at : at + chunk])
+        slope_nV = head.slope(logits_nV)
         for start in range(0, len(logits_nV), size):
             block_nV = logits_nV[start : start + size]
             part = slice(at + start, at + start + len(block_nV))
             known = None if reference_N is None else reference_N[part]
             dscores_nV, logprobs_N[part] = _slope(
-                block_nV.float(), positions.part(part), head_VH, objective, reference_N=known, sums=sums
+                block_nV.float(), positions.part(part), head, objective, reference_N=known, sums=sums
             )
             block_nV.copy_(dscores_nV)
-        grad_NH[at : at + chunk] = logits_nV @ head_VH
+        grad_NH[at : at + chunk] = head.at_hidden(logits_nV, slope_nV)
     return grad_NH, sums, logprobs_N
 
 
 def _slope(
     scores_NV: Tensor,
     positions: LossPositions,
-    head_VH: Tensor,
+    head: OutputHead,
     objective: Objective,
     *,
     reference_N: Tensor | None,
@@ -160,7 +162,7 @@ def _slope(
         coefficient_N = coefficient_N + positions.kl_N * kl_slope_N
     coefficient_N = coefficient_N * positions.weight_N / sampling.temperature_R
     entropy_N = total_N - _expectation(probability_NV, scores_NV, bounded)
-    distilled = distillation_term(scores_NV, total_N, positions, head_VH, objective.log_ratio_limit)
+    distilled = distillation_term(scores_NV, total_N, positions, head, objective.log_ratio_limit)
     teacher_kl_N, taught_N = torch.zeros_like(loss_N), torch.zeros_like(loss_N)
     if distilled is not None:
         teacher_kl_N[distilled.rows], taught_N[distilled.rows] = distilled.kl_n, 1.0
@@ -234,13 +236,13 @@ def _expectation(probability_NV: Tensor, scores_NV: Tensor, bounded: bool) -> Te
 
 
 def reference_logprobs(
-    hidden_NH: Tensor, head_VH: Tensor, tokens_N: Tensor, sampling: RowSampling, *, chunk: int = 256
+    hidden_NH: Tensor, head: OutputHead, tokens_N: Tensor, sampling: RowSampling, *, chunk: int = 256
 ) -> Tensor:
     """log π_base(token) [N] at the positions' temperature, without truncation."""
     found_N = torch.empty(len(hidden_NH), dtype=torch.float32, device=hidden_NH.device)
     size = BLOCK if hidden_NH.device.type == "cpu" else chunk
     for at in range(0, len(hidden_NH), chunk):
-        logits_nV = torch.nn.functional.linear(hidden_NH[at : at + chunk], head_VH)
+        logits_nV = head.logits(hidden_NH[at : at + chunk])
         for start in range(0, len(logits_nV), size):
             scores_nV = logits_nV[start : start + size].float()
             part = slice(at + start, at + start + len(scores_nV))

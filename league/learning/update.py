@@ -218,13 +218,11 @@ def _accumulate(
         if any(hypers[item.owner].kl for item in items):
             with torch.no_grad():
                 of_base = engine.run(rows, [None] * len(items), None, False)
-                reference_N = reference_logprobs(
-                    of_base.hidden_NH, base.head_VH, positions.tokens_N, positions.sampling
-                )
+                reference_N = reference_logprobs(of_base.hidden_NH, base.head, positions.tokens_N, positions.sampling)
         forward = engine.run(rows, who, sink, objective.checkpointing)
         with torch.no_grad():
             grad_NH, part, logprobs_N = head_gradient(
-                forward.hidden_NH, base.head_VH, positions, objective, reference_N, agents=len(versions)
+                forward.hidden_NH, base.head, positions, objective, reference_N, agents=len(versions)
             )
         _require_finite(part, versions, logprobs_N, positions.owner_N)
         forward.backward(grad_NH)

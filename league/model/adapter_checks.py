@@ -5,8 +5,10 @@ There is no other way for a file to become an adapter.
 PEFT loads adapters with NaN, `lora_alpha=1e30` or another base's shapes without complaint, and evaluates
 `target_modules` as a regular expression, which can take exponential time. Here: safetensors only, no links, no code
 files, settings from a list of allowed ones, patterns refused unread, and names, shapes, dtypes and finiteness as the
-base demands. Every refusal is one line naming agent, file and reason (AdapterRefused). Torch is not needed: what
-passes comes out as numpy arrays, read once, so that what was checked is what is used.
+base demands. An adapter that sits on some of the layers of a name (by a dotted target, or `exclude_modules`) gets
+zeros on the others: they add nothing and, A and B both being zero, never learn. Every refusal is one line naming agent,
+file and reason (AdapterRefused). Torch is not needed: what passes comes out as numpy arrays, read once, so that what
+was checked is what is used.
 
 Left out on purpose: where adapters come from (`peft_io` imports folders, `league.runtime.checkpoint` reads a run's
 blobs).
@@ -18,7 +20,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ ALLOWED: dict[str, tuple[object, ...]] = {
     "peft_type": ("LORA",),
     "task_type": ("CAUSAL_LM", None),
     "bias": ("none", None),
-    "init_lora_weights": (True, False, None, "gaussian"),
+    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),
+    "fan_in_fan_out": (True, False),
     "inference_mode": (True, False),
     "runtime_config": (None, {}, {"ephemeral_gpu_offload": False}),
     "qalora_group_size": (16, None),
@@ -51,7 +54,18 @@ Any other setting must be inert.
 """
 SPEC_TERMS, PEFT_TERMS = ("rank", "alpha", "targets"), ("r", "lora_alpha", "target_modules")
 """What a run's blob and PEFT's settings call rank, alpha and targets."""
-FREE = {"r", "lora_alpha", "target_modules", "base_model_name_or_path", "revision", "peft_version", "lora_dropout"}
+FREE = {
+    "r",
+    "lora_alpha",
+    "target_modules",
+    "exclude_modules",
+    "base_model_name_or_path",
+    "auto_mapping",
+    "revision",
+    "peft_version",
+    "lora_dropout",
+}
+"""Settings of any value: read below, or saying only where an adapter comes from."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,10 @@ class CheckedAdapter:
     rank: int
     alpha: float
     targets: tuple[str, ...]
-    """Last parts of the layer names, in the base's order."""
+    """Last parts of the layer names, in the base's order.
+
+    Layers of these names that the adapter does not sit on have tensors of zeros.
+    """
     sha256: str
     """Of the weights file."""
     base_weight_hash: str | None
@@ -90,7 +107,7 @@ def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | Non
         raise AdapterRefused(f"agent {agent!r}: {folder}: the name does not match {NAME_PATTERN}")
     _check_files(agent, folder)
     config = _read_json(agent, folder / CONFIG)
-    rank, alpha, targets = _check_config(agent, folder / CONFIG, config, base)
+    rank, alpha, layers = _check_config(agent, folder / CONFIG, config, base)
     claimed = _check_manifest(agent, folder / MANIFEST, base)
     data = _read_weights(agent, folder / WEIGHTS, base, rank)
     found = hashlib.sha256(data).hexdigest()
@@ -98,7 +115,11 @@ def check_folder(agent: str, folder: Path, base: BaseManifest, sha256: str | Non
         raise AdapterRefused(
             f"{agent}: {folder / WEIGHTS}: expected sha256 {sha256[:12]}…, found {found[:12]}… (the file was changed)"
         )
-    tensors = _read_tensors(agent, folder / WEIGHTS, data, base, rank=rank, targets=targets)
+    tensors = _read_tensors(agent, folder / WEIGHTS, data, base, rank=rank, layers=layers)
+    targets = {_last(layer) for layer in layers}
+    for layer in base.linears.keys() - layers:
+        if _last(layer) in targets:
+            tensors |= {name: np.zeros(shape, np.float32) for name, shape in _pair(layer, base, rank)}
     return CheckedAdapter(
         rank=rank,
         alpha=alpha,
@@ -137,7 +158,8 @@ def check_stored(
         raise AdapterRefused(f"{agent}: {path}: its spec is {_short(spec)}; expected an object")
     rank, alpha, targets = _check_spec(agent, path, spec, base, terms=SPEC_TERMS)
     shapes = {name: (_dtype(array), array.shape) for name, array in tensors.items()}
-    _check_shapes(agent, path, shapes, base, rank=rank, targets=targets)
+    layers = frozenset(layer for layer in base.linears if _last(layer) in targets)
+    _check_shapes(agent, path, shapes, base, rank=rank, layers=layers)
     for name, array in tensors.items():
         _check_values(agent, path, name, array)
     return rank, alpha, targets
@@ -163,9 +185,20 @@ def _check_files(agent: str, folder: Path) -> None:
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.exists():
-            raise AdapterRefused(f"{agent}: {path}: is missing")
+            raise AdapterRefused(f"{agent}: {path}: is missing{named_adapters(folder)}")
         if not stat.S_ISREG(path.lstat().st_mode):
             raise AdapterRefused(f"{agent}: {path}: is not a plain file")
+
+
+def named_adapters(folder: Path) -> str:
+    """A hint where a folder holds adapters in folders of their own, as PEFT saves those with a name."""
+    if not folder.is_dir() or (folder / CONFIG).exists():
+        return ""
+    found = sorted(entry.name for entry in folder.iterdir() if (entry / CONFIG).is_file())
+    if not found:
+        return ""
+    names = ", ".join(found[:8]) + (" …" if len(found) > 8 else "")
+    return f" (adapters lie in the folders {names}: name {folder / found[0]})"
 
 
 def _open(agent: str, path: Path, limit: int) -> bytes:
@@ -209,16 +242,31 @@ def _check_manifest(agent: str, path: Path, base: BaseManifest) -> str | None:
 # -------------------------------------------------------------------------------------------------- settings
 def _check_config(
     agent: str, path: Path, config: dict[str, Any], base: BaseManifest
-) -> tuple[int, float, tuple[str, ...]]:
+) -> tuple[int, float, frozenset[str]]:
+    """Rank, alpha, and the paths of the layers that the adapter sits on."""
     if config.get("peft_type") != "LORA":
         raise AdapterRefused(f"{agent}: {path}: peft_type is {_short(config.get('peft_type'))}; expected 'LORA'")
     for key, value in config.items():
         if key not in FREE and not any(value is good or value == good for good in (*ALLOWED.get(key, INERT), None)):
             raise AdapterRefused(
-                f"{agent}: {path}: {_short(key)} is {_short(value)}, which is not allowed (it "
-                "changes what the adapter computes)"
+                f"{agent}: {path}: {_short(key)} is {_short(value)}, which is not on the list of settings we support; "
+                "train or convert it to a plain LoRA adapter"
             )
-    return _check_spec(agent, path, config, base, terms=PEFT_TERMS)
+    excluded = config.get("exclude_modules")
+    if excluded is not None and not (isinstance(excluded, list) and all(isinstance(name, str) for name in excluded)):
+        raise AdapterRefused(
+            f"{agent}: {path}: exclude_modules is {_short(excluded)}; expected a list of layer names, or null"
+        )
+    rank, alpha, targets = _check_spec(agent, path, config, base, terms=PEFT_TERMS)
+    layers = frozenset(layer for layer in base.linears if _ends(layer, targets) and not _ends(layer, excluded or ()))
+    if not layers:
+        raise AdapterRefused(f"{agent}: {path}: exclude_modules leaves no layer of target_modules")
+    return rank, alpha, layers
+
+
+def _ends(layer: str, names: Sequence[str]) -> bool:
+    """Whether a layer's path is one of the names, or ends in one behind a dot; as PEFT reads a list."""
+    return any(layer == name or layer.endswith(f".{name}") for name in names)
 
 
 def _check_spec(
@@ -245,16 +293,25 @@ def _check_spec(
         )
     if not isinstance(targets, list) or not targets or not all(isinstance(name, str) for name in targets):
         raise AdapterRefused(f"{agent}: {path}: {terms[2]} is {_short(targets)}; expected a list of layer names")
-    known = _names(base)
     for name in targets:
-        if name not in known:
+        if not any(_ends(layer, (name,)) for layer in base.linears):
             raise AdapterRefused(f"{agent}: {path}: {terms[2]} names {_short(name)}, which the base does not have")
     return rank, float(alpha), tuple(targets)
 
 
 def _names(base: BaseManifest) -> list[str]:
     """Last parts of the base's layer names, in its order."""
-    return list(dict.fromkeys(layer.rsplit(".", 1)[-1] for layer in base.linears))
+    return list(dict.fromkeys(map(_last, base.linears)))
+
+
+def _last(layer: str) -> str:
+    return layer.rsplit(".", 1)[-1]
+
+
+def _pair(layer: str, base: BaseManifest, rank: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a layer's A and B."""
+    outputs, inputs = base.linears[layer]
+    return [(f"{PREFIX}{layer}.lora_A.weight", (rank, inputs)), (f"{PREFIX}{layer}.lora_B.weight", (outputs, rank))]
 
 
 def _short(value: object) -> str:
@@ -269,7 +326,7 @@ def _read_weights(agent: str, path: Path, base: BaseManifest, rank: int) -> byte
 
 
 def _read_tensors(
-    agent: str, path: Path, data: bytes, base: BaseManifest, *, rank: int, targets: tuple[str, ...]
+    agent: str, path: Path, data: bytes, base: BaseManifest, *, rank: int, layers: Collection[str]
 ) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError, deserialize
 
@@ -280,7 +337,7 @@ def _read_tensors(
     except (SafetensorError, ValueError, UnicodeDecodeError) as error:
         raise AdapterRefused(f"{agent}: {path}: is not a readable safetensors file ({_short(str(error))})") from error
     shapes = {name: (item["dtype"], tuple(item["shape"])) for name, item in found}
-    _check_shapes(agent, path, shapes, base, rank=rank, targets=targets)
+    _check_shapes(agent, path, shapes, base, rank=rank, layers=layers)
     tensors = {name: _numbers(item["dtype"], item["data"]).reshape(item["shape"]) for name, item in found}
     for name, array in tensors.items():
         _check_values(agent, path, name, array)
@@ -300,13 +357,9 @@ def _check_shapes(
     base: BaseManifest,
     *,
     rank: int,
-    targets: tuple[str, ...],
+    layers: Collection[str],
 ) -> None:
-    expected: dict[str, tuple[int, ...]] = {}
-    for layer, (outputs, inputs) in base.linears.items():
-        if layer.rsplit(".", 1)[-1] in targets:
-            expected[f"{PREFIX}{layer}.lora_A.weight"] = (rank, inputs)
-            expected[f"{PREFIX}{layer}.lora_B.weight"] = (outputs, rank)
+    expected = {name: shape for layer in base.linears if layer in layers for name, shape in _pair(layer, base, rank)}
     for name in expected:
         if name not in found:
             raise AdapterRefused(f"{agent}: {path}: tensor {name} is missing")

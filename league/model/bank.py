@@ -118,6 +118,10 @@ class AdapterBank:
     def spec(self, version: Version) -> LoraSpec:
         return self.slice(version).layout.spec
 
+    def specs(self) -> list[LoraSpec]:
+        """The shapes of adapters it has held."""
+        return list(self._layouts)
+
     def live(self, agent: str) -> Version:
         """The agent's one trainable version."""
         found = [version for version in self.trainable() if version.agent == agent]
@@ -279,25 +283,19 @@ def _build_layout(base: BaseModel, spec: LoraSpec) -> Layout:
     present = {path.rsplit(".", 1)[-1] for path in linears}
     missing = [name for name in spec.targets if name not in present]
     if missing or not linears:
-        every = sorted({path.rsplit(".", 1)[-1] for path in base.linears(list(_linear_names(base)))} - {"lm_head"})
+        every = sorted({path.rsplit(".", 1)[-1] for path in base.manifest().linears} - {"lm_head"})
         raise ConfigError(
             "lora",
             [f"targets: {base.name} has no linear layer named {name!r}{nearest(name, every)}" for name in missing],
         )
     entries: dict[str, Entry] = {}
-    a_size = sum(spec.rank * linear.in_features for linear in linears.values())
+    a_size = sum(spec.rank * inputs for _, inputs in linears.values())
     a, b = 0, a_size
-    for path, linear in linears.items():
-        entries[path] = Entry(path, linear.in_features, linear.out_features, a, b)
-        a += spec.rank * linear.in_features
-        b += spec.rank * linear.out_features
+    for path, (outputs, inputs) in linears.items():
+        entries[path] = Entry(path, inputs, outputs, a, b)
+        a += spec.rank * inputs
+        b += spec.rank * outputs
     return Layout(spec, entries, a_size, b)
-
-
-def _linear_names(base: BaseModel) -> set[str]:
-    return {
-        path.rsplit(".", 1)[-1] for path, module in base.model.named_modules() if isinstance(module, torch.nn.Linear)
-    }
 
 
 def _require_names(version: Version, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

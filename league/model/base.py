@@ -7,17 +7,22 @@ The only place that decides device, dtype and the number of threads. It knows no
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from league.errors import ModelUnavailable, PromptTooLong, UserError
+from league.errors import Foreign, ModelUnavailable, PromptTooLong, UserError
 from league.model.adapter_checks import BaseManifest
+from league.model.chat import Chat, open_chat
 from league.model.folder import check_model
+from league.model.head import OutputHead, read_head
+from league.model.linear_layers import layer_shape, linear_layers
+from league.model.trial import load_tokenizer
 from league.types import Message
 
 ENCODED = 200_000
@@ -63,16 +68,25 @@ class BaseModel:
         disable_progress_bar()
         where = torch.device(pick_device() if device == "auto" else device)
         kind = pick_dtype(where) if dtype == "auto" else DTYPES[dtype]
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path)
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=kind)
-        except (OSError, ValueError, KeyError) as error:
+        tokenizer = load_tokenizer(Path(path), Path(path).name)
+        with Foreign(f"model folder {path}: expected a causal LM that transformers can load, found"):
+            loaded: tuple[PreTrainedModel, Mapping[str, Collection[str]]] = AutoModelForCausalLM.from_pretrained(
+                path, dtype=kind, trust_remote_code=False, output_loading_info=True
+            )  # type: ignore[assignment]
+        model, found = loaded
+        if absent := sorted(found["missing_keys"]):
             raise ModelUnavailable(
-                f"model folder {path}: expected a causal LM that transformers can load, found: {error}"
-            ) from error
+                f"model folder {path}: {len(absent)} weights of a {facts.architecture} are missing, e.g. {absent[0]}; "
+                "expected a whole causal LM (fetch the model again, or choose its causal LM)"
+            )
         torch.nn.Module.to(model, where)
         _own(model)
         return cls(model, tokenizer, context=facts.context, weight_hash=facts.weight_hash, name=Path(path).name)
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Its chat template, tried."""
+        return open_chat(self.tokenizer, self.name)
 
     @property
     def device(self) -> torch.device:
@@ -83,9 +97,14 @@ class BaseModel:
         return self.model.dtype
 
     @property
+    def head(self) -> OutputHead:
+        """From hidden states to logits."""
+        return read_head(self.model)
+
+    @property
     def head_VH(self) -> Tensor:
         """Output embedding."""
-        return self.model.get_output_embeddings().weight
+        return self.head.weight_VH
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of a conversation through the chat template, ending where the reply begins.
@@ -115,14 +134,7 @@ class BaseModel:
         return tokens
 
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        if not self.tokenizer.chat_template:
-            raise UserError(
-                f"model {self.name}: expected a tokenizer with a chat template, found none (use an "
-                "instruction-tuned model)"
-            )
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        ids = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
-        return tuple(int(token) for token in ids)  # type: ignore[arg-type]
+        return tuple(self.chat.encode(messages))
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Text of token ids without special tokens."""
@@ -131,23 +143,17 @@ class BaseModel:
     def manifest(self) -> BaseManifest:
         """What an adapter must fit; see `league.model.adapter_checks`."""
         if self._manifest is None:
-            linears = {path: layer for path, layer in self.model.named_modules() if isinstance(layer, nn.Linear)}
-            self._manifest = BaseManifest(
-                self.weight_hash, {p: (m.out_features, m.in_features) for p, m in linears.items()}
-            )
+            shapes = {path: layer_shape(layer) for path, layer in linear_layers(self.model).items()}
+            self._manifest = BaseManifest(self.weight_hash, shapes)
         return self._manifest
 
-    def linears(self, targets: Sequence[str]) -> dict[str, nn.Linear]:
-        """Path → linear layer for every layer whose last name is in `targets`.
+    def linears(self, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Path → (outputs, inputs) of every linear layer whose last name is in `targets`.
 
         In the model's own order.
         """
         wanted = set(targets)
-        return {
-            path: module
-            for path, module in self.model.named_modules()
-            if isinstance(module, nn.Linear) and path.rsplit(".", 1)[-1] in wanted
-        }
+        return {path: shape for path, shape in self.manifest().linears.items() if path.rsplit(".", 1)[-1] in wanted}
 
 
 def _own(model: PreTrainedModel) -> None:

@@ -96,6 +96,8 @@ class Decoder:
         activation = getattr(config, "hidden_act", None) or getattr(config, "hidden_activation", None)
         if activation not in ("silu", "gelu_pytorch_tanh"):
             raise Unsupported(f"activation {activation!r}")
+        if not base.head.plain:
+            raise Unsupported("it scales or caps its logits")
         gemma = family == "gemma3_text"
         body: Any = base.model.base_model
         packed = base.device.type == "cpu" and base.dtype == torch.bfloat16

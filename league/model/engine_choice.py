@@ -14,6 +14,7 @@ from league.model.decoder_weights import Decoder, Unsupported
 from league.model.engine import Engine
 from league.model.fused_engine import FusedEngine
 from league.model.generic_engine import GenericEngine
+from league.model.proof import prove_adapters, prove_head
 
 log = logging.getLogger("league.engine")
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.02}
@@ -26,8 +27,20 @@ bf16 keeps 8 bits, and roundings add up over layers.
 def engine_for(bank: AdapterBank) -> Engine:
     """The bank's engine, made on first use."""
     if bank.engine is None:
+        prove_head(bank.base)
         bank.engine = _choose(bank)
     return bank.engine
+
+
+def prove(bank: AdapterBank) -> None:
+    """Try the engine with the shapes of adapters that the bank has seen, before anything is trained.
+
+    The fused engine has its own proof (`mismatch`). Raises ModelUnavailable.
+    """
+    engine = engine_for(bank)
+    if isinstance(engine, GenericEngine):
+        for spec in bank.specs():
+            prove_adapters(bank, engine, spec)
 
 
 def _choose(bank: AdapterBank) -> Engine:

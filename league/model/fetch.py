@@ -33,6 +33,8 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PACKAGED = frozenset({DEFAULT_MODEL, "SmolLM2-135M-Instruct", "smollm2-135m-instruct"})
+SECOND_COPIES = ["consolidated*.safetensors"]
+"""Mistral's own layout of the weights that lie beside it in transformers'."""
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 
 Progress = Callable[[str], None]
@@ -114,7 +116,14 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
     )
     try:
         with hub.retries_in_one_line(progress):
-            snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=HUB_FILES, etag_timeout=5)
+            snapshot_download(
+                repository,
+                revision=revision,
+                local_dir=folder,
+                allow_patterns=HUB_FILES,
+                ignore_patterns=SECOND_COPIES,
+                etag_timeout=5,
+            )
     except expected as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     shutil.rmtree(folder / ".cache", ignore_errors=True)

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from league.errors import ModelUnavailable
+from league.errors import Foreign, ModelUnavailable
+
+FLOATS = ("F64", "F32", "F16", "BF16")
+CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length", "n_ctx")
+"""What families call their context."""
+OTHER_WEIGHTS = ("consolidated*.safetensors", "*.bin", "*.pth", "*.gguf")
+LONGEST = 100_000_000
+"""Tokens; tokenizers without a limit state 10³⁰."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,11 @@ def check_model(path: Path) -> ModelFacts:
     Raises ModelUnavailable naming the file that is missing or damaged.
     """
     require_model_folder(path)
-    config = _json_object(path / "config.json")
+    config = read_json(path / "config.json")
     text = config.get("text_config", config)
     try:
         architecture = str((config.get("architectures") or [config.get("model_type", "unknown")])[0])
-        context, vocabulary = int(text.get("max_position_embeddings", 0)), int(text.get("vocab_size", 0))
+        stated, vocabulary = int(text.get("max_position_embeddings") or 0), int(text.get("vocab_size", 0))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelUnavailable(
             f"model file {path / 'config.json'}: expected architectures, max_position_embeddings "
@@ -52,7 +59,7 @@ def check_model(path: Path) -> ModelFacts:
     return ModelFacts(
         path=path,
         architecture=architecture,
-        context=context,
+        context=stated if stated > 0 else _context(path),
         vocabulary=vocabulary,
         parameters=sum(_elements(file) for file in weight_files(path)),
         chat_template=_has_chat_template(path),
@@ -91,7 +98,59 @@ def cache_root() -> Path:
 
 
 def weight_files(path: Path) -> list[Path]:
-    return sorted(path.glob("*.safetensors"))
+    """The files that transformers loads: one model, or the parts of its index.
+
+    What lies beside them (Mistral's `consolidated.safetensors`, an adapter) is no part of it. Where there is neither,
+    every safetensors file that holds no copy of the others under another layout.
+    """
+    whole, index = path / "model.safetensors", path / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        parts = read_json(index).get("weight_map")
+        names = sorted({str(name) for name in parts.values()}) if isinstance(parts, dict) else []
+        missing = [name for name in names if "/" in name or not (path / name).is_file()]
+        if missing or not names:
+            what = f"{len(missing)} of its {len(names)} files are missing, e.g. {missing[0]}" if names else "no files"
+            raise ModelUnavailable(f"model file {index}: {what}; fetch the model again")
+        return [path / name for name in names]
+    return sorted(file for file in path.glob("*.safetensors") if not file.name.startswith("consolidated"))
+
+
+def require_floats(path: Path, name: str) -> None:
+    """Raises ModelUnavailable where matrices are stored as integers or in 8 bits: a quantised model."""
+    from safetensors import safe_open
+
+    for file in weight_files(path):
+        with safe_open(file, framework="numpy") as opened:
+            for key in opened.keys():
+                part = opened.get_slice(key)
+                if key.endswith(("weight", "weight_packed")) and part.get_dtype() not in FLOATS:
+                    raise ModelUnavailable(
+                        f"model {name}: {file}: {key} is stored as {part.get_dtype()}; expected plain weights "
+                        f"({', '.join(FLOATS)}): choose the model's unquantised checkpoint"
+                    )
+
+
+def _context(path: Path) -> int:
+    """The context, in tokens, of a model whose configuration does not give it under the usual name.
+
+    It comes through transformers' own class, which knows the family's name and default; then as families without
+    positions write it; then as the tokenizer has it. Raises ModelUnavailable where it stands nowhere.
+    """
+    from transformers import AutoConfig
+
+    with Foreign(f"model file {path / 'config.json'}: expected the configuration of a model that transformers knows"):
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False).get_text_config(decoder=True).to_dict()
+    tokenizer = path / "tokenizer_config.json"
+    most = read_json(tokenizer).get("model_max_length") if tokenizer.is_file() else None
+    for value in (*(config.get(name) for name in CONTEXT_NAMES), most):
+        if isinstance(value, int) and 0 < value <= LONGEST:
+            return value
+    raise ModelUnavailable(
+        f"model file {path / 'config.json'}: says nowhere how long the model's context is; write it there, in tokens, "
+        "as max_position_embeddings"
+    )
 
 
 def is_model_folder(path: Path) -> bool:
@@ -105,14 +164,16 @@ def require_model_folder(path: Path) -> None:
         if not there
     ]
     if missing:
+        other = [file.name for kind in OTHER_WEIGHTS for file in sorted(path.glob(kind))[:1]]
+        hint = f" (found {', '.join(other)}: load it with transformers and save it again)" if other else ""
         raise ModelUnavailable(
-            f"model folder {path}: expected config.json and *.safetensors, missing {' and '.join(missing)}"
+            f"model folder {path}: expected config.json and *.safetensors, missing {' and '.join(missing)}{hint}"
         )
 
 
 def _has_chat_template(path: Path) -> bool:
     file = path / "tokenizer_config.json"
-    settings = _json_object(file) if file.is_file() else {}
+    settings = read_json(file) if file.is_file() else {}
     beside = (path / name for name in ("chat_template.jinja", "chat_template.json"))
     return bool(settings.get("chat_template")) or any(template.is_file() for template in beside)
 
@@ -126,7 +187,7 @@ def _remembered(place: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _json_object(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON file of the model. Raises ModelUnavailable naming it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ Prompts are left-padded and prefilled once each; the cache is then copied per sa
 so padding changes nothing but cost.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -73,9 +74,15 @@ class GenericEngine(Engine):
         ):
             embedded_RTH = base.model.get_input_embeddings()(ids_RT.to(base.device)).detach()
             embedded_RTH.requires_grad_(sink is not None)
-            out = base.model.base_model(inputs_embeds=embedded_RTH, position_ids=positions_RT, use_cache=False)
+            at = {"position_ids": positions_RT} if takes_positions(base.model) else {}
+            out = base.model.base_model(inputs_embeds=embedded_RTH, use_cache=False, **at)
             hidden_NH = out.last_hidden_state[pick_RT.to(base.device)]  # [R, T, H] → [N, H]
         return Pass(hidden_NH.detach(), lambda grad_NH: hidden_NH.backward(grad_NH))
+
+
+def takes_positions(model: PreTrainedModel) -> bool:
+    """Whether the model is told positions; those without (ALiBi) count them from the attention mask."""
+    return "position_ids" in inspect.signature(model.forward).parameters
 
 
 @contextmanager
@@ -127,14 +134,15 @@ class GenericSession(Session):
 
     def _forward(self, ids_RT: Tensor, positions_RT: Tensor) -> Tensor:
         """Logits of the next token [R, V]."""
+        at = {"position_ids": positions_RT} if takes_positions(self.base.model) else {}
         with torch.no_grad(), self.router.using(self.mix):
             out = self.base.model(
                 input_ids=ids_RT,
                 attention_mask=self.mask_RT,
-                position_ids=positions_RT,
                 past_key_values=self.cache,
                 use_cache=True,
                 logits_to_keep=1,
+                **at,
             )
         return out.logits[:, -1]  # [R, 1, V] → [R, V]
 

@@ -9,15 +9,17 @@ while the backward pass runs, which makes accumulation over micro-batches exact 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from league.errors import UserError
 from league.model.bank import AdapterBank
 from league.model.base import BaseModel
 from league.model.engine import GradientSink
+from league.model.linear_layers import linear_layers
 from league.types import Version
 
 
@@ -64,6 +66,7 @@ class Mix:
 
     def __init__(self, bank: AdapterBank, rows: Sequence[Version | None], sink: GradientSink | None = None):
         self._pieces: dict[str, list[Piece]] = {}
+        self.rows = len(rows)
         for run in row_ranges(rows):
             layout, flat_P = bank.slice(run.version).layout, bank.compute(run.version)
             grad_P = sink[run.version] if sink is not None else None
@@ -88,16 +91,15 @@ class Router:
 
     def __init__(self, base: BaseModel):
         self.mix: Mix | None = None
-        for path, module in base.model.named_modules():
-            if isinstance(module, nn.Linear):
-                module.register_forward_hook(self._hook(path))
+        for path, module in linear_layers(base.model).items():
+            module.register_forward_hook(self._hook(path))
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Tensor], Tensor | None]:
         def add(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
             pieces = self.mix.pieces(path) if self.mix is not None else []
-            if not pieces:
+            if self.mix is None or not pieces:
                 return None
-            return add_pieces(output, inputs[0], pieces)
+            return add_pieces(output, inputs[0], _of_flat(pieces, inputs[0], self.mix.rows, path))
 
         return add
 
@@ -118,6 +120,19 @@ def add_pieces(y: Tensor, x: Tensor, pieces: Sequence[Piece]) -> Tensor:
         y_nO, x_nI = _flat(y, piece), _flat(x, piece)
         y_nO.addmm_(x_nI @ piece.a_ZI.T, piece.b_OZ.T)
     return y
+
+
+def _of_flat(pieces: list[Piece], x: Tensor, rows: int, path: str) -> Sequence[Piece]:
+    """The pieces' places in x, which some families (OPT) pass on flat, as [R·T, I]."""
+    if len(x) == rows:
+        return pieces
+    if x.dim() != 2 or len(x) % rows:
+        raise UserError(
+            f"layer {path} sees {list(x.shape)} for a batch of {rows} rows (tokens of several rows, mixed?), so rows "
+            "cannot have adapters of their own there; take it out of adapter.targets"
+        )
+    each = len(x) // rows  # [R·T, I]: T places a row
+    return [replace(piece, start=piece.start * each, end=piece.end * each) for piece in pieces]
 
 
 def _flat(x: Tensor, piece: Piece) -> Tensor:

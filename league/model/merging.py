@@ -24,6 +24,7 @@ from torch import nn
 
 from league.errors import ConfigError, LeagueError
 from league.model.bank import AdapterBank, LoraSpec
+from league.model.linear_layers import layer_shape, linear_layers, weight_view
 from league.types import Version
 
 METHODS = ("cat", "svd", "ties_svd", "dare_linear_svd", "dare_ties_svd")
@@ -84,11 +85,12 @@ def _hung(bank: AdapterBank, parents: Sequence[Version], paths: Sequence[str]) -
     """
     from peft import LoraConfig, PeftModel
 
-    linears = {path: module for path, module in bank.base.model.named_modules() if isinstance(module, nn.Linear)}
+    linears = linear_layers(bank.base.model)
     skeleton = nn.ModuleDict()
     for i, path in enumerate(paths):
-        skeleton[str(i)] = nn.Linear(linears[path].in_features, linears[path].out_features, bias=False, device="meta")
-        skeleton[str(i)].weight = nn.Parameter(linears[path].weight.detach(), requires_grad=False)
+        outputs, inputs = layer_shape(linears[path])
+        skeleton[str(i)] = nn.Linear(inputs, outputs, bias=False, device="meta")
+        skeleton[str(i)].weight = nn.Parameter(weight_view(linears[path]).detach(), requires_grad=False)
     model: Any = None
     for place, parent in enumerate(parents):
         spec, layout, flat = bank.spec(parent), bank.slice(parent).layout, bank.slice(parent).params_P

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from transformers.pytorch_utils import Conv1D
 
 from league.model.adapter_checks import CONFIG, MANIFEST, WEIGHTS, check_folder
 from league.model.bank import AdapterBank, LoraSpec
+from league.model.linear_layers import linear_layers
 from league.types import Version
 
 
@@ -31,7 +33,7 @@ def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: st
     """
     from peft import LoraConfig
 
-    spec = bank.spec(version)
+    spec, layers = bank.spec(version), linear_layers(bank.base.model)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: value.contiguous() for name, value in bank.state(version).items()},
@@ -43,6 +45,7 @@ def export_peft(bank: AdapterBank, version: Version, folder: Path, base_name: st
         lora_alpha=int(spec.alpha) if float(spec.alpha).is_integer() else spec.alpha,  # type: ignore[arg-type]
         lora_dropout=0.0,
         target_modules=sorted(spec.targets),
+        fan_in_fan_out=any(isinstance(layers[path], Conv1D) for path in bank.layout(spec).entries),
         task_type="CAUSAL_LM",
         base_model_name_or_path=base_name,
         inference_mode=True,
@@ -83,11 +86,13 @@ def merge(bank: AdapterBank, version: Version, folder: Path) -> None:
     Summed in fp32 and rounded once to the base's dtype.
     """
     item = bank.slice(version)
-    layout, scale = item.layout, item.layout.spec.scale
+    layout, scale, layers = item.layout, item.layout.spec.scale, linear_layers(bank.base.model)
     weights = {name: value.detach() for name, value in bank.base.model.state_dict().items()}
     for path in layout.entries:
         name = f"{path}.weight"
         delta = scale * (layout.b(item.params_P, path).float() @ layout.a(item.params_P, path).float())
+        if isinstance(layers[path], Conv1D):
+            delta = delta.T
         weights[name] = (weights[name].float().cpu() + delta.cpu()).to(weights[name].dtype)
     folder.mkdir(parents=True, exist_ok=True)
     bank.base.model.save_pretrained(folder, state_dict=weights)

@@ -42,7 +42,7 @@ def score(
         for at in range(0, len(tokens_N), chunk):
             index = torch.arange(at, min(at + chunk, len(tokens_N)), device=device)
             own = sampling.rows(index)
-            scores_nV = (hidden_NH[index] @ bank.base.head_VH.T).float() / own.temperature_R[:, None]
+            scores_nV = bank.base.head.logits(hidden_NH[index]).float() / own.temperature_R[:, None]
             scores_nV = truncate(scores_nV, own, forced_R=tokens_N[index])
             values_N[index] = scores_nV.gather(1, tokens_N[index, None]).squeeze(1) - scores_nV.logsumexp(1)
         lengths = [len(completion) for _, completion in part]

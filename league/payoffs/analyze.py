@@ -153,17 +153,20 @@ def analyze_matrix(matrix: PayoffMatrix, alpha: float = ALPHA, seed: int = 0) ->
     )
 
 
-def analyze_file(path: str | Path, mode: Mode = "probability", alpha: float = ALPHA) -> AnalysisResult:
+def analyze_file(
+    path: str | Path, mode: Mode = "probability", alpha: float = ALPHA, encoding: str = "utf-8"
+) -> AnalysisResult:
     """Read and analyse a CSV file. Raises DataError (a UserError) on anything that is not such a matrix."""
-    return analyze_matrix(read_matrix(path, mode), alpha)
+    return analyze_matrix(read_matrix(path, mode, encoding), alpha)
 
 
 def _notes(matrix: PayoffMatrix) -> tuple[str, ...]:
     missing = matrix.missing_pairs()
     if not missing:
-        return ()
+        return matrix.notes
     first, second = missing[0]
     return (
+        *matrix.notes,
         f"alpha_rank, nash, exploitability and effective_diversity are undefined: {len(missing)} pair(s) never met, "
         f"first '{first}' and '{second}'; play them, or leave one of the two out",
     )

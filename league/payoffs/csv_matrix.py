@@ -1,43 +1,45 @@
 """Read a payoff matrix from a CSV file: first row and first column are names, cells are payoffs.
 
-No pandas, because `league analyze` must answer quickly. Understands a byte-order mark, quoted names, comma, semicolon
-or tab between cells, a decimal comma where the separator is not the comma, blank lines and trailing empty columns.
-Rows may come in another order than the columns. It never guesses a value: what is missing or contradictory raises
-DataError with its place.
+No pandas, because `league analyze` must answer quickly. Understands a byte-order mark, quoted names and cells, comma,
+semicolon or tab between cells (also as `sep=;`), decimal commas, percents, comment lines, blank lines, trailing empty
+columns, one half of a table, and rows in another order than the columns. It never guesses a value: what is missing,
+contradictory or can be read in two ways raises DataError with its place and the remedy.
+
+What files leave open is `csv_table`'s, cells are `csv_cells`', names `csv_names`', lists of matches `match_list`'s.
 """
 
-import csv
-import io
-import unicodedata
-from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from league.errors import DataError
+from league.payoffs.csv_cells import BLANK, Numbers, counts_of, numbers_of
+from league.payoffs.csv_names import clean_names, unmatched
+from league.payoffs.csv_table import MAX_NAMES, Table, read_text, the_one_reading
+from league.payoffs.match_list import looks_like_matches, parse_matches
 from league.payoffs.matrix import FloatArray, PayoffMatrix, from_counts, from_margin, from_probabilities
 
-Mode = Literal["probability", "antisymmetric", "counts"]
-MAX_NAMES = 5000
-"""More names than this are a file of another kind; a table of them would have 25 million cells."""
-MISSING = {"", "nan", "na", "n/a", "-", "none", "null"}
+Mode = Literal["probability", "antisymmetric", "counts", "wins", "matches"]
+ROUNDED = (1e-5, 0.01)
+"""A last decimal of this size: pairs may miss the sum 1 by it, both cells having been rounded.
+
+Coarser tables must fit exactly; finer ones have the tolerance of `from_probabilities`.
+"""
 
 
-def read_matrix(path: str | Path, mode: Mode) -> PayoffMatrix:
+def read_matrix(path: str | Path, mode: Mode, encoding: str = "utf-8") -> PayoffMatrix:
     """Read `path`.
 
-    Cells by mode: win probability in [0, 1]; margin in [−1, 1]; `w:l` or `w:d:l` (blank: never played).
+    Cells by mode: win probability in [0, 1]; margin in [−1, 1]; counts `w:l` or `w:d:l` (blank: never played); wins of
+    row against column. Or a list of matches.
 
     Raises DataError (file, row and column in the message).
     """
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a readable UTF-8 text file; {error}") from error
+    text = read_text(path, encoding)
     try:
         return parse_matrix(text, mode)
     except DataError as error:
@@ -46,100 +48,87 @@ def read_matrix(path: str | Path, mode: Mode) -> PayoffMatrix:
 
 def parse_matrix(text: str, mode: Mode) -> PayoffMatrix:
     """Like `read_matrix`, from text."""
-    if mode not in ("probability", "antisymmetric", "counts"):
-        raise DataError(f"unknown cell mode '{mode}'; expected probability, antisymmetric or counts")
-    names, cells, decimal_comma = _table(text)
+    if mode not in get_args(Mode):
+        raise DataError(f"unknown cell mode '{mode}'; expected {', '.join(get_args(Mode))}")
+    if mode == "matches":
+        return parse_matches(text.removeprefix("\ufeff"))
+    return the_one_reading(text.removeprefix("\ufeff"), lambda table: _matrix(table, mode))
+
+
+def _matrix(table: Table, mode: Mode) -> PayoffMatrix:
+    names, cells = _square(table)
     if mode == "counts":
-        wins_NN, draws_NN = _count_cells(names, cells)
-        return from_counts(names, wins_NN, draws_NN)
-    neutral = 0.5 if mode == "probability" else 0.0
-    values_NN = np.empty((len(names), len(names)))
-    for i, row in enumerate(cells):
-        for j, cell in enumerate(row):
-            if i == j and cell.lower() in MISSING:
-                values_NN[i, j] = neutral
-            else:
-                values_NN[i, j] = _number(cell, names[i], names[j], decimal_comma)
-    return from_probabilities(names, values_NN) if mode == "probability" else from_margin(names, values_NN)
+        return from_counts(names, *_count_cells(names, cells))
+    numbers = numbers_of(names, cells)
+    if mode == "wins":
+        return from_counts(names, _wins(names, numbers))
+    values_NN = _completed(names, cells, numbers, mode)
+    if mode == "antisymmetric":
+        return from_margin(names, values_NN)
+    if np.nanmax(values_NN, initial=0.0) > 1 and np.isfinite(values_NN).all():
+        raise DataError(_beyond_one(names, values_NN, numbers))
+    rounded = ROUNDED[0] <= numbers.unit <= ROUNDED[1] * 1.001
+    if not rounded:
+        return from_probabilities(names, values_NN)
+    matrix = from_probabilities(names, values_NN, numbers.unit * 1.001)
+    worst = float(np.abs(values_NN + values_NN.T - 1).max())
+    if worst <= numbers.unit / 2:
+        return matrix
+    note = (
+        f"the cells are rounded: pairs add up to 1 within {worst:.2g} only, and each was given half of what is missing"
+    )
+    return replace(matrix, notes=(note,))
 
 
-def _table(text: str) -> tuple[list[str], list[list[str]], bool]:
-    """Names, cells [N][N] in the order of the columns, and whether a comma may be a decimal mark.
-
-    Cells are stripped text.
-    """
-    if "\x00" in text:
-        raise DataError("expected a text file; found zero bytes")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise DataError("the file is empty; expected a first row of names and one row per agent")
-    separator = max(",;\t", key=lambda mark: lines[0].count(mark))
-    try:
-        rows = [
-            [cell.strip() for cell in row]
-            for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=separator, strict=True)
-        ]
-    except csv.Error as error:
-        raise DataError(f"not a readable CSV table: {error}") from error
-    rows = [row for row in rows if any(row)]
-    if max(_named(rows), len(rows) - 1) > MAX_NAMES:
+# ---------------------------------------------------------------------------------------------------- the square
+def _square(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Names, and cells [N][N] in the order of the columns."""
+    named = max((place for place, cell in enumerate(table.rows[0]) if cell), default=0)
+    if max(named, len(table.rows) - 1) > MAX_NAMES:
         raise DataError(
-            f"{_named(rows)} named columns and {max(0, len(rows) - 1)} rows; at most {MAX_NAMES} names can be analysed"
+            f"{named} named columns and {len(table.rows) - 1} rows; at most {MAX_NAMES} names can be analysed"
         )
-    rows = _trim(rows)
-    if not rows or len(rows[0]) < 2:
-        raise DataError("no agents: expected a first row of names (after one corner cell) and one row per agent")
-    columns, labels = rows[0][1:], [row[0] for row in rows[1:]]
-    _check_names(rows[0][0], columns, labels)
-    by_name = {row[0]: row[1:] for row in rows[1:]}
-    return columns, [by_name[name] for name in columns], separator != ","
+    rows = _trim(table.rows, named + 1)
+    if len(rows[0]) < 2:
+        raise DataError(
+            "no agents: expected a first row of names (after one corner cell) and one row per agent, with commas, "
+            "semicolons or tabs between cells"
+        )
+    _require_names(rows)
+    columns, labels = clean_names("column", rows[0][1:]), clean_names("row", [row[0] for row in rows[1:]])
+    if len(columns) != len(labels):
+        odd = sorted({*columns} ^ {*labels})[:1]
+        hint = f"; '{odd[0]}' has only one of them (its cells may stay blank where one half is given)" if odd else ""
+        raise DataError(f"the matrix is not square: {len(labels)} named rows and {len(columns)} named columns{hint}")
+    if {*columns} != {*labels}:
+        hint = " (are the names of the rows missing?)" if all(_is_number(label) for label in labels) else ""
+        raise DataError(unmatched(columns, labels) + hint)
+    by_name = {label: row[1:] for label, row in zip(labels, rows[1:], strict=True)}
+    return columns, [by_name[name] for name in columns]
 
 
-def _named(rows: list[list[str]]) -> int:
-    """Number of named columns: the last non-empty cell of the first row."""
-    return max((i for i, cell in enumerate(rows[0]) if cell), default=0) if rows else 0
-
-
-def _trim(rows: list[list[str]]) -> list[list[str]]:
-    """Drop empty cells past the named columns, fill short rows.
+def _trim(rows: list[list[str]], named: int) -> list[list[str]]:
+    """Drop empty cells past the first `named` columns, fill short rows.
 
     A value past the named columns is an error.
     """
-    named = 1 + _named(rows)
     out = []
     for number, row in enumerate(rows, start=1):
         extra = [cell for cell in row[named:] if cell]
         if extra:
             raise DataError(
-                f"row {number} ('{row[0]}') has more cells than there are names in the first row: '{extra[0]}'"
+                f"row {number} ('{row[0]}') has more cells than there are names in the first row: '{extra[0]}' "
+                "(a comma within a name or a number needs quotes around the cell)"
             )
         out.append(row[:named] + [""] * (named - len(row)))
     return out
 
 
-def _check_names(corner: str, columns: list[str], labels: list[str]) -> None:
-    if _is_number(corner) and all(_is_number(cell) for cell in columns):
+def _require_names(rows: list[list[str]]) -> None:
+    if looks_like_matches(rows[0]) and {*rows[0][1:]} != {row[0] for row in rows[1:]}:
+        raise DataError("this is a list of matches, one a line; read it with --matches")
+    if _is_number(rows[0][0]) and all(_is_number(cell) for cell in rows[0][1:]):
         raise DataError("the names are missing: expected names in the first row and first column; found numbers")
-    for kind, names in (("column", columns), ("row", labels)):
-        if "" in names:
-            raise DataError(f"{kind} {names.index('') + 1} has no name")
-        times = Counter(names)
-        for name in names:
-            if control := [char for char in name if unicodedata.category(char) == "Cc"]:
-                raise DataError(
-                    f"{kind} {names.index(name) + 1} has the control character U+{ord(control[0]):04X} in its name: "
-                    "take it out"
-                )
-            if times[name] > 1:
-                raise DataError(
-                    f"names must be unique; {kind} '{name}' appears {times[name]} times: rename one of them"
-                )
-    if len(columns) != len(labels):
-        raise DataError(f"the matrix is not square: {len(labels)} named rows and {len(columns)} named columns")
-    if set(columns) != set(labels):
-        odd = sorted(set(columns) ^ set(labels))[0]
-        hint = " (are the names of the rows missing?)" if all(_is_number(label) for label in labels) else ""
-        raise DataError(f"rows and columns must carry the same names; '{odd}' is in only one of them{hint}")
 
 
 def _is_number(cell: str) -> bool:
@@ -150,18 +139,67 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _number(cell: str, row: str, column: str, decimal_comma: bool) -> float:
-    where = f"row '{row}', column '{column}'"
-    if cell.lower() in MISSING:
-        raise DataError(f"{where} has no value ('{cell}'); pairs that never met can only be given with --counts")
-    try:
-        return float(cell.replace(",", ".") if decimal_comma else cell)
-    except ValueError:
-        hint = "; cells like w:l need --counts" if ":" in cell else ""
-        raise DataError(f"{where}: expected a number; found '{cell}'{hint}") from None
+# ----------------------------------------------------------------------------------------------------- the values
+def _completed(names: Sequence[str], cells: Sequence[Sequence[str]], numbers: Numbers, mode: Mode) -> FloatArray:
+    """Values (N, N), with the diagonal and, where one half of the table is blank, that half."""
+    size, whole, neutral = len(names), 1.0 if mode == "probability" else 0.0, 0.5 if mode == "probability" else 0.0
+    values_NN = np.array([[np.nan if value is None else value for value in row] for row in numbers.values])
+    blank_NN = np.array([[cell in BLANK for cell in row] for row in cells])
+    apart_NN = ~np.eye(size, dtype=bool)
+    if size > 1 and bool((blank_NN ^ blank_NN.T)[apart_NN].all()):
+        values_NN = np.where(blank_NN & apart_NN, whole - values_NN.T, values_NN)
+    for i in range(size):
+        if numbers.values[i][i] is None:
+            values_NN[i, i] = neutral
+    missing = np.argwhere(np.isnan(values_NN))
+    if len(missing):
+        i, j = missing[0]
+        half = "; leave all of one half blank, or none" if blank_NN[i, j] and not blank_NN[j, i] else ""
+        raise DataError(
+            f"row '{names[i]}', column '{names[j]}' has no value ('{cells[i][j]}'); pairs that never met can only be "
+            f"given with --counts{half}"
+        )
+    return values_NN
 
 
-def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, FloatArray]:
+def _beyond_one(names: Sequence[str], values_NN: FloatArray, numbers: Numbers) -> str:
+    """What values above 1 may be, and the remedy."""
+    i, j = np.argwhere(values_NN > 1)[0]
+    sums_NN = (values_NN + values_NN.T)[~np.eye(len(names), dtype=bool)]
+    if len(sums_NN) and np.abs(sums_NN - 100).max() <= 1:
+        hint = "; these are percents: write them with %, or divide by 100"
+    elif numbers.whole:
+        hint = "; whole numbers of wins need --wins"
+    else:
+        hint = ""
+    return f"expected a number in [0, 1]; found {values_NN[i, j]:g} in row '{names[i]}', column '{names[j]}'{hint}"
+
+
+def _wins(names: Sequence[str], numbers: Numbers) -> FloatArray:
+    """Wins (N, N) of row against column.
+
+    A pair that never met has two blank cells; one alone is an error.
+    """
+    size = len(names)
+    wins_NN = np.zeros((size, size))
+    for i in range(size):
+        for j in range(size):
+            value, other = numbers.values[i][j], numbers.values[j][i]
+            if i == j or (value is None and other is None):
+                continue
+            where = f"row '{names[i]}', column '{names[j]}'"
+            if value is None:
+                raise DataError(f"{where} is blank, its opposite is not; wins of both sides are needed (0 for none)")
+            if value < 0 or not float(value).is_integer() or value >= 1e12 or numbers.unit < 1 and not numbers.whole:
+                raise DataError(
+                    f"{where}: expected a whole number of wins; found {value:g} (half points for draws? give them "
+                    "with --counts as w:d:l)"
+                )
+            wins_NN[i, j] = value
+    return wins_NN
+
+
+def _count_cells(names: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[FloatArray, FloatArray]:
     """wins (N, N) of row against column and draws (N, N).
 
     One blank side of a pair is filled from the other.
@@ -170,8 +208,8 @@ def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, 
     wins_NN, draws_NN = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):
         for j in range(i + 1, size):
-            upper = _count(cells[i][j], names[i], names[j])
-            lower = _count(cells[j][i], names[j], names[i])
+            upper = counts_of(cells[i][j], f"row '{names[i]}', column '{names[j]}'")
+            lower = counts_of(cells[j][i], f"row '{names[j]}', column '{names[i]}'")
             if upper and lower and upper != lower[::-1]:
                 raise DataError(
                     f"the two cells of '{names[i]}' and '{names[j]}' disagree: '{cells[i][j]}' and '{cells[j][i]}'; "
@@ -181,18 +219,3 @@ def _count_cells(names: list[str], cells: list[list[str]]) -> tuple[FloatArray, 
             wins_NN[i, j], wins_NN[j, i] = won, lost
             draws_NN[i, j] = draws_NN[j, i] = drawn
     return wins_NN, draws_NN
-
-
-def _count(cell: str, row: str, column: str) -> tuple[int, ...] | None:
-    if cell.lower() in MISSING:
-        return None
-    parts = cell.split(":")
-    digits = [part.strip() for part in parts]
-    if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in digits):
-        raise DataError(
-            f"row '{row}', column '{column}': expected counts w:l or w:d:l (whole numbers, 0 or more); found '{cell}'"
-        )
-    if any(len(part) > 12 for part in digits):
-        raise DataError(f"row '{row}', column '{column}': counts beyond 10¹² are not believable; found '{cell}'")
-    values = tuple(int(part) for part in digits)
-    return values if len(values) == 3 else (values[0], 0, values[1])

@@ -52,6 +52,8 @@ class PayoffMatrix:
     names: tuple[str, ...]
     margin: FloatArray
     counts: Counts | None = None
+    notes: tuple[str, ...] = ()
+    """What had to be done to read it, for people."""
 
     def __len__(self) -> int:
         return len(self.names)

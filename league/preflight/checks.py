@@ -19,7 +19,7 @@ from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
-from league.preflight.model import device_problems, facts_of, model_problems
+from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
 from league.preflight.warm_up import warm_up_problems
 from league.registry import add_code_folders
@@ -104,10 +104,15 @@ def prepare(
                 raise
             problems.append(f"model.name: {error}")
         problems += model_problems(config, facts) if facts is not None else []
+        if problems and facts is not None:
+            problems += targets_by_files(config, facts)
     if not problems:
         problems += _generators(config, domains)
     if not problems and facts is not None:
-        problems += too_long(config, facts, domains, tasks)
+        tried, found = tried_model(config, facts)
+        problems += found
+        if tried is not None and not found:
+            problems += too_long(config, facts.context, tried.chat.encode, domains=domains, tasks=tasks)
     if problems:
         raise ConfigError(
             source or f"{config.name}" + (f" with model {config.model.name}" if facts else ""),

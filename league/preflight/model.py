@@ -1,17 +1,21 @@
 """What a run's model must be, told from its folder alone.
 
-Chat template, layers that adapters name, checkpoints, the device.
+Chat template, layers that adapters name, checkpoints, the device. What can be tried is tried (`league.model.trial`),
+once nothing else is wrong: that takes the tensor library.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from league.config import Config
 from league.errors import UserError, nearest
+from league.model.adapter_checks import named_adapters
 from league.model.fetch import is_path, locate_model
 from league.model.folder import ModelFacts, check_model, weight_files
+from league.model.trial import TriedModel, try_model
 
 
 def facts_of(model: str, only_here: bool, progress: Callable[[str], None]) -> ModelFacts | None:
@@ -29,11 +33,20 @@ def facts_of(model: str, only_here: bool, progress: Callable[[str], None]) -> Mo
 
 
 def model_problems(config: Config, facts: ModelFacts) -> list[str]:
-    """What the model or its adapters lack."""
+    """What the model or its adapters lack, as far as files say it without the tensor library."""
     problems = []
     if not facts.chat_template:
         problems.append(f"model.name: {config.model.name} has no chat template; choose an instruction-tuned model")
-    return problems + _targets(config, facts) + _checkpoints(config)
+    return problems + _checkpoints(config)
+
+
+def tried_model(config: Config, facts: ModelFacts) -> tuple[TriedModel | None, list[str]]:
+    """(the model tried without weights, what is wrong with it or with the adapters' targets)."""
+    try:
+        tried = try_model(facts.path, config.model.name)
+    except UserError as error:
+        return None, [f"model.name: {error}"]
+    return tried, targets_lacking(config, tried.targets)
 
 
 def _checkpoints(config: Config) -> list[str]:
@@ -49,14 +62,15 @@ def _checkpoints(config: Config) -> list[str]:
         if missing:
             problems.append(
                 f"agents.{name}.checkpoint: expected a PEFT folder, {folder} has no {' and no '.join(missing)}"
+                f"{named_adapters(Path(folder or ''))}"
             )
     return problems
 
 
-def _targets(config: Config, facts: ModelFacts) -> list[str]:
-    """Adapter targets must name linear layers of the model.
+def targets_by_files(config: Config, facts: ModelFacts) -> list[str]:
+    """Targets held against the weight files' headers: where something else is wrong anyway.
 
-    That is, layers of its blocks with a matrix, from the weight files' headers.
+    Says nothing of families whose blocks are not called layers.
     """
     from safetensors import safe_open
 
@@ -65,14 +79,20 @@ def _targets(config: Config, facts: ModelFacts) -> list[str]:
         with safe_open(file, framework="numpy") as opened:
             inner = [name for name in opened.keys() if name.endswith(".weight") and ".layers." in name]
             layers |= {name.split(".")[-2] for name in inner if len(opened.get_slice(name).get_shape()) == 2}
+    return targets_lacking(config, layers) if layers else []
+
+
+def targets_lacking(config: Config, layers: Collection[str]) -> list[str]:
+    """Adapter targets must name linear layers of the model."""
     sections = {"adapter": config.adapter} | {
         f"agents.{n}.adapter": a.adapter for n, a in config.agents.items() if a.adapter
     }
     return [
-        f"{place}.targets: the model has no linear layer '{target}'{nearest(target, sorted(layers))}"
+        f"{place}.targets: the model has no linear layer '{target}'{nearest(target, sorted(layers))} "
+        f"(its layers: {', '.join(sorted(layers))})"
         for place, adapter in sections.items()
         for target in adapter.targets
-        if layers and target not in layers
+        if target not in layers
     ]
 
 

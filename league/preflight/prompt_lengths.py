@@ -9,65 +9,55 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from league.config import Config
 from league.errors import Foreign, UserError
-from league.model.folder import ModelFacts
-from league.rollouts import make_match
+from league.rollouts import make_match, with_instructions
 from league.types import Decision, Match, Message, Node, Reply, TreePath, Turn, Version
 from tasks import Task
 from tasks.domains import Domain
 
-TURN_OVERHEAD = 12
-"""Tokens that a chat template adds around one message, at most."""
 SETS, TURNS = 3, 64
 """Problem sets looked at per task and domain, and decision points of each."""
 
+Encode = Callable[[Sequence[Message]], Sequence[int]]
+"""A conversation's token ids, through the model's chat template."""
 PromptAndRoom = tuple[tuple[Message, ...], int]
 """What a seat sees, and the tokens of its longest reply."""
 
 
-def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], tasks: Mapping[str, Task]) -> list[str]:
-    """One line for the longest prompt with reply, where it exceeds the context.
+def too_long(
+    config: Config,
+    context: int,
+    encode: Encode,
+    *,
+    domains: Mapping[str, Domain],
+    tasks: Mapping[str, Task],
+) -> list[str]:
+    """One line for the longest prompt with reply, where it exceeds the context (tokens).
 
-    And one for each task whose rules fail on the way.
+    And one for each task whose rules fail on the way, or whose conversations the chat template refuses.
     """
-    file = facts.path / "tokenizer.json"
-    if not file.exists():
-        return []
-    from tokenizers import Tokenizer
-
-    with Foreign(f"model file {file}: expected a tokenizer, found another; fetch the model again"):
-        tokenizer = Tokenizer.from_file(str(file))
-
-    def tokens(text: str) -> int:
-        return len(tokenizer.encode(text).ids)
-
-    system = max((tokens(agent.system) for agent in config.agents.values() if agent.system), default=0)
+    system = max((agent.system or "" for agent in config.agents.values()), key=len, default="")
     longest, where, problems = 0, "", []
     places: dict[str, Callable[[], Iterator[PromptAndRoom]]] = {
         f"domain '{name}' with a worked example": lambda domain=domain: _worked(domain)  # type: ignore[misc]
         for name, domain in domains.items()
     }
-    filler = _filler(tokens)
+    filler = _filler(lambda text: len(encode((Message("user", text),))))
     for name, task in tasks.items():
         places[f"task '{name}'"] = lambda task=task: _of_task(task, filler)  # type: ignore[misc]
     for place, prompts in places.items():
         try:
             with Foreign(f"{place}: its rules fail"):
-                needed = max(
-                    (
-                        sum(tokens(m.content) + TURN_OVERHEAD for m in prompt) + reply
-                        for prompt, reply in set(prompts())
-                    ),
-                    default=0,
-                )
+                rooms = set(prompts())
+            needed = max((len(encode(with_instructions(prompt, system))) + reply for prompt, reply in rooms), default=0)
         except UserError as error:
             problems.append(str(error))
             continue
-        if needed + system > longest:
-            longest, where = needed + system, place
-    if longest > facts.context:
+        if needed > longest:
+            longest, where = needed, place
+    if longest > context:
         problems.append(
             f"model.name: the longest prompt and reply ({where}) need about {longest} tokens, the context is "
-            f"{facts.context}; "
+            f"{context}; "
             "lower the level or the tokens of a reply, or choose a model with a longer context"
         )
     return problems
@@ -75,7 +65,7 @@ def too_long(config: Config, facts: ModelFacts, domains: Mapping[str, Domain], t
 
 def _filler(tokens: Callable[[str], int]) -> Callable[[int], str]:
     """count → a text of about so many tokens."""
-    each = max(1.0, tokens(" word" * 16) / 16)
+    each = max(1.0, (tokens(" word" * 17) - tokens(" word")) / 16)
     return lambda count: " word" * max(1, int(count / each))
 
 

@@ -16,6 +16,7 @@ from league.errors import RunFolderError
 from league.matchmaking import make_mixture
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
+from league.model.engine_choice import prove
 from league.model.peft_io import import_peft
 from league.model.score import score
 from league.payoffs.ratings import Ratings
@@ -41,6 +42,8 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
     """
     bank = load_bank(prepared)
     population = _new_population(prepared.config, bank)
+    if bank is not None:
+        prove(bank)
     config = prepared.config
     store = RunStore.create(config.folder, config.dump(), retention_of(config))
     if prepared.code is not None:
@@ -52,6 +55,8 @@ def begin_again(prepared: Prepared, store: RunStore) -> tuple[League, LeagueStat
     """A run that was killed before its first commit: the same as a new one, in the folder that exists."""
     bank = load_bank(prepared)
     population = _new_population(prepared.config, bank)
+    if bank is not None:
+        prove(bank)
     return _league(prepared, bank, store), LeagueState(population)
 
 

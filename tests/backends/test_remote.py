@@ -4,6 +4,7 @@ A match becomes void, never a loss, and nobody sees a traceback.
 """
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -19,6 +20,7 @@ from werkzeug import Request as Asked
 from werkzeug import Response
 
 from league.backends import chat_stream
+from league.backends.event_stream import EventStream
 from league.errors import BackendError
 from league.types import Reply
 from tests.helpers.remote_server import DONE, PATH, answer, chunk, player, refused_port, request, says, stream
@@ -64,6 +66,102 @@ def test_the_length_field_and_the_number_under_way_are_the_players() -> None:
         body = json.loads(server.log[0][0].data)
     assert most[0] == 2
     assert body["max_completion_tokens"] == 8 and "max_tokens" not in body
+
+
+def sse(*events: str, end: str = "\n\n") -> bytes:
+    return "".join(f"data: {event}{end}" for event in events).encode()
+
+
+NOTHING = {
+    "choices null": '{"choices": null, "usage": {"total_tokens": 5}}',
+    "choices missing": '{"usage": {"total_tokens": 5}}',
+    "choices empty": '{"choices": []}',
+    "a choice null": '{"choices": [null]}',
+    "an event null": "null",
+    "an event empty": "{}",
+    "an event blank": "",
+    "delta null": '{"choices": [{"delta": null, "finish_reason": null}]}',
+    "delta missing": '{"choices": [{"index": 0}]}',
+    "content null": '{"choices": [{"delta": {"role": "assistant", "content": null}}]}',
+    "content missing": '{"choices": [{"delta": {"role": "assistant"}}]}',
+    "content no parts": '{"choices": [{"delta": {"content": []}}]}',
+    "a part null": '{"choices": [{"delta": {"content": [null]}}]}',
+    "a part without text": '{"choices": [{"delta": {"content": [{"type": "text", "text": null}]}}]}',
+    "a thought": '{"choices": [{"delta": {"content": [{"type": "thinking", "thinking": "hm"}]}}]}',
+    "finish empty": '{"choices": [{"delta": {}, "finish_reason": ""}]}',
+    "error null": '{"error": null, "choices": []}',
+    "error empty": '{"error": {}, "choices": []}',
+    "a ping": '{"type": "ping"}',
+}
+FO, UR = '{"choices": [{"delta": {"content": "fo"}}]}', '{"choices": [{"delta": {"content": "ur"}}]}'
+STOP = '{"choices": [{"delta": {}, "finish_reason": "stop"}]}'
+SPELLINGS: dict[str, tuple[bytes, ...]] = {
+    **{f"{what}, between": (sse(FO, event, UR, STOP, "[DONE]"),) for what, event in NOTHING.items()},
+    **{f"{what}, first": (sse(event, FO, UR, STOP, "[DONE]"),) for what, event in NOTHING.items()},
+    **{f"{what}, last": (sse(FO, UR, STOP, event),) for what, event in NOTHING.items()},
+    "delta null with the finish": (sse(FO, UR, '{"choices": [{"delta": null, "finish_reason": "stop"}]}', "[DONE]"),),
+    "no final newline": (sse(FO, UR) + b"data: " + STOP.encode(),),
+    "DONE without a newline": (sse(FO, UR) + b"data: [DONE]",),
+    "DONE as JSON": (sse(FO, UR, '"[DONE]"'),),
+    "bare carriage returns": (sse(FO, UR, STOP, "[DONE]", end="\r\r"),),
+    "one carriage return at the very end": (sse(FO, UR) + b"data: " + STOP.encode() + b"\r",),
+    "one newline an event": (sse(FO, UR, STOP, "[DONE]", end="\n"),),
+    "split within a line end": (sse(FO, UR, STOP, end="\r\n\r\n")[:48], sse(FO, UR, STOP, end="\r\n\r\n")[48:]),
+    "byte by byte": tuple(bytes([each]) for each in sse(FO, UR, STOP, end="\r\n\r\n")),
+    "a byte-order mark": (b"\xef\xbb\xbf" + sse(FO, UR, STOP),),
+    "an event of several lines": (sse(*(FO.replace(", ", ",").replace(": ", ":\ndata: "), UR, STOP)),),
+    "content as parts": (sse('{"choices": [{"delta": {"content": [{"type": "text", "text": "fo"}, "ur"]}}]}', STOP),),
+    "a whole message": (sse('{"choices": [{"message": {"content": "four"}, "finish_reason": "stop"}]}'),),
+    "the message again at the end": (
+        sse(FO, UR, '{"choices": [{"delta": {}, "message": {"content": "four"}, "finish_reason": "stop"}]}'),
+    ),
+    "no space after data": (sse(FO, UR, STOP, "[DONE]").replace(b"data: ", b"data:"),),
+    "something after DONE": (sse(FO, UR, "[DONE]", "{oops"),),
+}
+
+
+@pytest.mark.parametrize("kind", SPELLINGS)
+def test_however_nothing_is_spelt_the_reply_comes_after_one_request(httpserver: HTTPServer, kind: str) -> None:
+    httpserver.expect_request(PATH).respond_with_handler(lambda asked: stream(*SPELLINGS[kind]))
+    assert answer(player(httpserver)) == [(Reply("four", "end"),)] and len(httpserver.log) == 1
+
+
+def test_reading_is_linear_whatever_comes() -> None:
+    """A megabyte of line ends, of events without end, and of single bytes: a second at most, not hours."""
+    for piece in (b"\n" * 2**20, b"\r" * 2**20, b"data: [\n" * 2**17, b"data: null\n" * 2**16):
+        began = time.process_time()
+        reader = EventStream()
+        with contextlib.suppress(chat_stream.Failed):
+            reader.feed(piece)
+            reader.close()
+        assert time.process_time() - began < 5
+
+
+@settings(max_examples=100)
+@given(st.lists(st.integers(1, 30), max_size=20), st.sampled_from(["\n", "\r", "\r\n"]))
+def test_where_the_network_cuts_changes_nothing(cuts: list[int], end: str) -> None:
+    whole, reader = sse(FO, "null", UR, STOP, "[DONE]", end=end * 2), EventStream()
+    for cut in cuts:
+        reader.feed(whole[:cut])
+        whole = whole[cut:]
+    reader.feed(whole)
+    reader.close()
+    assert (reader.text, reader.finish, reader.done) == ("four", "stop", True)
+
+
+def test_a_complete_reply_outlives_its_connection(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that breaks, or is never closed, after the server has said why the reply ends."""
+    whole = sse(FO, UR, STOP)
+    cut = Response(iter([whole]), content_type="text/event-stream", headers={"Content-Length": "5000"})
+    httpserver.expect_request(PATH).respond_with_handler(lambda asked: cut)
+    assert answer(player(httpserver)) == [(Reply("four", "end"),)] and len(httpserver.log) == 1
+    monkeypatch.setattr(chat_stream, "LINGER", 0.05)
+
+    async def open_ended():
+        yield whole
+        await asyncio.sleep(60)
+
+    assert asyncio.run(chat_stream._read(open_ended(), request(), 10**6)) == Reply("four", "end")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +283,26 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Asked], Response], dict, str, int | None
     ),
     "a list": (lambda a: stream(b"data: [1, 2]\n\n", DONE), {}, "chat completion chunk", 3),
     "an error inside": (lambda a: stream(b'data: {"error": {"message": "overloaded"}}\n\n'), {}, "overloaded", 3),
+    "no reply at all": (lambda a: stream(sse("{}", "[DONE]")), {}, "ended without a reply", 3),
+    "an error as an object": (
+        lambda a: stream(sse('{"object": "error", "message": "overloaded"}', "[DONE]")),
+        {},
+        "overloaded",
+        3,
+    ),
+    "a delta of another kind": (
+        lambda a: stream(sse('{"choices": [{"delta": "fo"}]}')),
+        {},
+        "chat completion chunk",
+        3,
+    ),
+    "parts of another kind": (
+        lambda a: stream(sse('{"choices": [{"delta": {"content": [{"type": "text", "text": 5}]}}]}')),
+        {},
+        "chat completion chunk",
+        3,
+    ),
+    "half an event at the end": (lambda a: stream(sse(FO) + b'data: {"choices": [{"del'), {}, "not JSON", 3),
     "cut stream": (lambda a: stream(chunk("fo")), {}, "cut off", 3),
     "empty stream": (lambda a: stream(), {}, "cut off", 3),
     "cut connection": (

@@ -83,6 +83,49 @@ def test_what_peft_writes_passes(tmp_path: Path) -> None:
     assert check_folder("ada", folder, BASE).rank == 2
 
 
+HARMLESS: dict[str, dict[str, object]] = {
+    "plain PEFT without a task": {
+        "task_type": None,
+        "auto_mapping": {"base_model_class": "LlamaForCausalLM", "parent_library": "transformers.models.llama"},
+    },
+    "exclusions that exclude nothing": {"exclude_modules": ["lm_head", "gate_proj"]},
+    "orthogonal start": {"init_lora_weights": "orthogonal"},
+    "how GPT-2 stores its base": {"fan_in_fan_out": True},
+    "dotted suffixes": {"target_modules": ["self_attn.q_proj", "self_attn.v_proj"]},
+    "whole paths": {"target_modules": list(BASE.linears)},
+}
+
+
+@pytest.mark.parametrize("what", HARMLESS)
+def test_settings_that_change_nothing_pass(tmp_path: Path, what: str) -> None:
+    plain = check_folder("ada", write(tmp_path / "plain"), BASE)
+    found = check_folder("ada", write(tmp_path / "adapter", **HARMLESS[what]), BASE)
+    assert found == plain and all(np.array_equal(found.tensors[name], plain.tensors[name]) for name in plain.tensors)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"target_modules": ["layers.1.self_attn.q_proj"]},
+        {"target_modules": ["q_proj"], "exclude_modules": ["layers.0.self_attn.q_proj"]},
+    ],
+)
+def test_some_layers_of_a_name_leave_zeros_on_the_others(tmp_path: Path, chosen: dict) -> None:
+    here = "base_model.model.model.layers.1.self_attn.q_proj."
+    own = {name: np.full_like(array, 0.25) for name, array in tensors().items() if name.startswith(here)}
+    found = check_folder("ada", write(tmp_path / "adapter", own, **chosen), BASE)
+    assert found.targets == ("q_proj",) and len(found.tensors) == 4
+    for name, array in found.tensors.items():
+        assert (array == (0.25 if name.startswith(here) else 0.0)).all()
+
+
+def test_a_parent_of_named_adapters_says_which_folder(tmp_path: Path) -> None:
+    for name in ("max", "ada"):
+        write(tmp_path / name)
+    with pytest.raises(AdapterRefused, match=rf"folders ada, max: name {tmp_path / 'ada'}"):
+        check_folder("ada", tmp_path, BASE)
+
+
 def with_tensor(name: str, value: np.ndarray) -> Callable[[Path], None]:
     return lambda folder: save_file({**tensors(), name: value}, folder / WEIGHTS)
 
@@ -134,15 +177,18 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong target": (with_setting(target_modules=["q_proj", "c_attn"]), "c_attn"),
     "exponential pattern": (with_setting(target_modules="(a+)+$" * 20), "is a pattern"),
     "pattern in the list": (with_setting(target_modules=["(.*)*q_proj"]), "does not have"),
-    "layers pattern": (with_setting(layers_pattern="(x+x+)+y"), "not allowed"),
-    "rank pattern": (with_setting(rank_pattern={".*": 8}), "not allowed"),
-    "alpha pattern": (with_setting(alpha_pattern={"(a+)+": 8}), "not allowed"),
-    "saved modules": (with_setting(modules_to_save=["lm_head"]), "not allowed"),
-    "dora": (with_setting(use_dora=True), "not allowed"),
-    "rslora": (with_setting(use_rslora=True), "not allowed"),
-    "bias": (with_setting(bias="all"), "not allowed"),
-    "unknown setting": (with_setting(run_this="rm -rf /"), "not allowed"),
-    "auto mapping": (with_setting(auto_mapping={"parent_library": "os"}), "not allowed"),
+    "layers pattern": (with_setting(layers_pattern="(x+x+)+y"), "not on the list"),
+    "rank pattern": (with_setting(rank_pattern={".*": 8}), "not on the list"),
+    "alpha pattern": (with_setting(alpha_pattern={"(a+)+": 8}), "not on the list"),
+    "saved modules": (with_setting(modules_to_save=["lm_head"]), "not on the list"),
+    "dora": (with_setting(use_dora=True), "not on the list"),
+    "rslora": (with_setting(use_rslora=True), "not on the list"),
+    "bias": (with_setting(bias="all"), "not on the list"),
+    "unknown setting": (with_setting(run_this="rm -rf /"), "not on the list"),
+    "everything excluded": (with_setting(exclude_modules=["q_proj", "self_attn.v_proj"]), "leaves no layer"),
+    "excluded by a pattern": (with_setting(exclude_modules="(a+)+$"), "exclude_modules is"),
+    "fewer layers than tensors": (with_setting(target_modules=["layers.0.self_attn.q_proj"]), "no targeted layer"),
+    "a suffix of a word": (with_setting(target_modules=["roj"]), "does not have"),
     "another method": (with_setting(peft_type="IA3"), "peft_type"),
     "no targets": (with_setting(target_modules=[]), "target_modules"),
     "settings no JSON": (lambda f: (f / CONFIG).write_text("{"), "not JSON"),

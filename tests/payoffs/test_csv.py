@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from league.errors import DataError, UserError
 from league.payoffs.analyze import analyze_file, analyze_matrix, text_view
-from league.payoffs.csv_matrix import MAX_NAMES, parse_matrix, read_matrix
+from league.payoffs.csv_matrix import parse_matrix, read_matrix
+from league.payoffs.csv_table import MAX_NAMES
 from league.payoffs.matrix import from_counts, from_margin, from_probabilities
+from tests.helpers.csv_dialects import fuzz
 from tests.helpers.payoff_cases import RPS, names, reordered
 
 PLAIN = ",rock,paper,scissors\nrock,0.5,0,1\npaper,1,0.5,0\nscissors,0,1,0.5\n"
@@ -29,6 +31,20 @@ ACCEPTED = {
     "nan diagonal": PLAIN.replace("0.5", "nan"),
     "rows in another order": ",rock,paper,scissors\nscissors,0,1,0.5\nrock,0.5,0,1\npaper,1,0.5,0\n",
     "trailing separators": PLAIN.replace("\n", ",\n"),
+    "a sep line": "sep=;\n" + PLAIN.replace(",", ";").replace("0.5", "0,5"),
+    "a quoted sep line with a mark": '"sep=\t"\t\n' + PLAIN.replace(",", "\t"),
+    "percents": PLAIN.replace("0.5", "50 %").replace(",1", ",100%").replace(",0", ",0%"),
+    "percents with a bare 0": PLAIN.replace("0.5", "50%").replace(",1", ",100%"),
+    "decimal commas in quotes": PLAIN.replace("0.5", '"0,5"'),
+    "the upper half": ",rock,paper,scissors\nrock,,0,1\npaper,,,0\nscissors,,,\n",
+    "the lower half, dashed": ",rock,paper,scissors\nrock,-,–,—\npaper,1,-,\nscissors,0,1,-\n",
+    "halves of both sides": ",rock,paper,scissors\nrock,0.5,0,\npaper,,0.5,0\nscissors,0,,0.5\n",
+    "comments": "# measured in May, by me\n" + PLAIN + "  # 3 agents\n",
+    "a corner that is no comment": "#" + PLAIN,
+    "spaces before quotes": PLAIN.replace(",paper", ', "paper"'),
+    "a no-break space and a mark without width": PLAIN.replace("paper,1", "\u00a0pa\u200bper\u202f,1"),
+    "a typographer's minus": PLAIN.replace(",0,", ",\u22120,"),
+    "old Mac lines": PLAIN.replace("\n", "\r"),
 }
 
 
@@ -55,7 +71,11 @@ REFUSED = {
     "not antisymmetric": (",a,b\na,0,.7\nb,.7,0\n", "antisymmetric", "off by 1.4"),
     "diagonal": (",a,b\na,.9,.7\nb,.3,.5\n", "probability", "'a' and itself"),
     "nan": (",a,b\na,.5,nan\nb,.3,.5\n", "probability", "row 'a', column 'b' has no value"),
-    "missing": (",a,b\na,.5,\nb,.3,.5\n", "probability", "row 'a', column 'b' has no value"),
+    "missing": (
+        ",a,b,c\na,.5,,.5\nb,.3,.5,.5\nc,.5,.5,.5\n",
+        "probability",
+        "row 'a', column 'b' has no value.*--counts; leave all of one half blank, or none",
+    ),
     "infinite": (",a,b\na,.5,inf\nb,.3,.5\n", "probability", "found inf in row 'a', column 'b'"),
     "out of range": (",a,b\na,.5,1.2\nb,-.2,.5\n", "probability", r"in \[0, 1\]; found 1.2"),
     "out of margins": (",a,b\na,0,1.2\nb,-1.2,0\n", "antisymmetric", r"in \[-1, 1\]"),
@@ -76,6 +96,33 @@ REFUSED = {
         "probability",
         r"column 2 has the control character U\+001B",
     ),
+    "a time of counts": (",a,b\na,,70:30:00\nb,,\n", "counts", "'70:30:00' looks like a time.*as text"),
+    "a padded time": (",a,b\na,,07:05\nb,,\n", "counts", "'07:05' looks like a time"),
+    "a date of counts": (
+        ",a,b\na,,12-Mar\nb,,\n",
+        "counts",
+        "found '12-Mar'; write counts as w:l or w:d:l, with colons",
+    ),
+    "dashed counts": (",a,b\na,,7-5\nb,,\n", "counts", "with colons"),
+    "wins under --counts": (",a,b\na,,7\nb,5,\n", "counts", "need --wins"),
+    "wins without the flag": (",a,b\na,,7\nb,5,\n", "probability", "found 7 in row 'a', column 'b'.*need --wins"),
+    "bare percents": (",a,b\na,50,48.3\nb,51.7,50\n", "probability", "write them with %, or divide by 100"),
+    "some percents": (",a,b\na,50%,0.48\nb,52%,50%\n", "probability", "is a percent, row 'a', column 'b' is none"),
+    "two decimal marks": (',a,b\na,0.5,"0,4"\nb,0.6,0.5\n', "probability", "a decimal comma, .* a decimal point"),
+    "thousands": (',a,b\na,0,"1,000"\nb,900,0\n', "wins", "expected a whole number of wins"),
+    "half points": (",a,b\na,0,1.5\nb,0.5,0\n", "wins", "half points for draws.*w:d:l"),
+    "one side of the wins": (",a,b\na,,7\nb,,\n", "wins", "row 'b', column 'a' is blank"),
+    "negative wins": (",a,b\na,,-7\nb,5,\n", "wins", "whole number of wins"),
+    "underscores": (",a,b\na,.5,0_7\nb,.3,.5\n", "probability", "found '0_7'"),
+    "another script's digits": (",a,b\na,.5,٠.٧\nb,.3,.5\n", "probability", "expected a number"),
+    "off by more than rounding": (",a,b\na,.50,.72\nb,.30,.50\n", "probability", "off by 0.02"),
+    "off by one decimal of one": (",a,b\na,.5,.7\nb,.4,.5\n", "probability", "off by 0.1"),
+    "a look-alike": (",ada,Воb\nada,.5,.6\nBob,.4,.5\n", "probability", r"'Bob' looks like it, but is U\+0042"),
+    "one name, spelt twice": (",é,e\u0301\né,.5,.5\ne\u0301,.5,.5\n", "probability", r"U\+0065 U\+0301 and U\+00E9"),
+    "a missing row": (",a,b,c\na,.5,.6,.7\nb,,.5,.8\n", "probability", "not square.*'c' has only one"),
+    "an odd separator": ("sep=x\nxaxb\nax.5x.6\nbx.4x.5\n", "probability", "expected one of , ; | or a tab"),
+    "a match list": ("player_a,player_b,winner\na,b,a\n", "probability", "list of matches.*--matches"),
+    "only comments": ("# nothing\n# here\n", "probability", "no agents|no name"),
     "unclosed quote": (',a,b\na,.5,"0.5\nb,.5,.5\n', "probability", "CSV"),
 }
 
@@ -84,6 +131,93 @@ REFUSED = {
 def test_refused_with_place_and_reason(text: str, mode: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         parse_matrix(text, mode)  # type: ignore[arg-type]
+
+
+def test_rounded_cells_are_met_in_the_middle_and_said() -> None:
+    """0.335 and 0.665 rounded to two decimals may both go up; the middle, 0.335, is what fits both."""
+    matrix = parse_matrix(",a,b,c\na,.5,.34,.50\nb,.67,.5,.5\nc,.50,.5,.5\n", "probability")
+    assert matrix.margin[0, 1] == pytest.approx(-0.33) and matrix.margin[0, 2] == 0
+    assert "within 0.01" in matrix.notes[0] and analyze_matrix(matrix).notes == matrix.notes
+    assert parse_matrix(",a,b\na,50%,33%\nb,68%,50%\n", "probability").margin[0, 1] == pytest.approx(-0.35)
+    assert parse_matrix(",a,b\na,.50,.33\nb,.67,.50\n", "probability").notes == ()
+
+
+def test_margins_come_in_halves_and_percents_too() -> None:
+    for cells in (",a,b\na,,40%\nb,,\n", ',a,b\na,0,"0,4"\nb,"-0,4",0\n', ",a,b\na,,\nb,-.4,\n"):
+        assert parse_matrix(cells, "antisymmetric").margin[0, 1] == pytest.approx(0.4)
+
+
+def test_names_of_any_spelling_are_one() -> None:
+    matrix = parse_matrix(",Jose\u0301,Bo Li\nJos\u00e9,.5,.6\nBo\u00a0 Li,.4,.5\n", "probability")
+    assert matrix.names == ("Jos\u00e9", "Bo Li") and matrix.margin[0, 1] == pytest.approx(0.2)
+
+
+def test_wins_are_counts() -> None:
+    matrix = parse_matrix(",a,b,c\na,,7,3\nb,5,,\nc,0,,\n", "wins")
+    assert matrix.counts is not None and matrix.counts.wins.tolist() == [[0, 7, 3], [5, 0, 0], [0, 0, 0]]
+    assert matrix.missing_pairs() == [("b", "c")]
+
+
+LISTED = "player_a,player_b,winner\nada,max,ada\nmax,eva,max\nada,eva,draw\neva,ada,eva\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LISTED,
+        LISTED.replace(",", ";"),
+        "id,white,black,result\n1,ada,max,1-0\n2,max,eva,1-0\n3,ada,eva,1/2-1/2\n4,eva,ada,1-0\n",
+        "home,away,score\nada,max,3:1\nmax,eva,2:0\nada,eva,1:1\neva,ada,10:9\n",
+        "# chess\na,b,winner\nada,max,ada\nmax,eva,max\nada,eva,½\neva, a\u200bda ,eva\n",
+    ],
+)
+def test_match_lists_are_counted(text: str) -> None:
+    matrix = parse_matrix(text, "matches")
+    assert matrix.names == ("ada", "max", "eva") and matrix.counts is not None
+    assert matrix.counts.wins.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]] and matrix.counts.draws[0, 2] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("one,two,winner\na,b,a\n", "expected columns named player_a, player_b and winner"),
+        ("player_a,player_b,when\na,b,May\n", "expected columns named"),
+        ("a,b,home,away,winner\na,b,c,d,a\n", "two pairs of players"),
+        ("player_a,player_b,winner,winner\na,b,a,b\n", "two columns are named 'winner'"),
+        ("player_a,player_b,result,score\na,b,1-0,0:1\n", "both say how a match ended"),
+        ("player_a,player_b,winner\na,b,c\n", "match 1: the result 'c' is neither 'a' nor 'b'"),
+        ("player_a,player_b,winner\na,b,\n", "match 1: the result '' is neither"),
+        ("player_a,player_b,winner\na,a,a\n", "'a' plays itself"),
+        ("player_a,player_b,winner\na,,a\n", "a player has no name"),
+        ("player_a,player_b,winner\na,b\n", "match 1 has 2 cells"),
+        ("player_a,player_b,winner\na,b,a,x\n", "more cells"),
+        ("player_a,player_b,winner\n", "no match is listed"),
+        ("player_a,player_b,winner\ndraw,b,draw\n", "means two things"),
+        ("player_a,player_b,score\na,b,03:01\n", "looks like a date or time"),
+        ("player_a,player_b,winner\na,\x07b,a\n", "control character"),
+    ],
+)
+def test_match_lists_that_are_refused(text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        parse_matrix(text, "matches")
+
+
+def test_code_pages_are_said_not_guessed(tmp_path) -> None:
+    path = tmp_path / "page.csv"
+    text = PLAIN.replace("rock", "Jos\u00e9")
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(DataError, match=r"byte 0xE9 in line 1\); save it as 'CSV UTF-8', or say.*--encoding cp1252"):
+        read_matrix(path, "probability")
+    assert read_matrix(path, "probability", "cp1252").names[0] == "Jos\u00e9"
+    for encoding in ("utf-16", "utf-8-sig"):
+        path.write_bytes(text.encode(encoding))
+        assert read_matrix(path, "probability").names[0] == "Jos\u00e9"
+    path.write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(DataError, match="--encoding utf-16-le"):
+        read_matrix(path, "probability")
+    assert read_matrix(path, "probability", "utf-16-le").names[0] == "Jos\u00e9"
+    with pytest.raises(DataError, match="'latin-99' is unknown"):
+        read_matrix(path, "probability", "latin-99")
 
 
 @pytest.mark.parametrize("rows", ["a,1,2\n", "".join(f"n{i},1\n" for i in range(60_000))], ids=["wide", "square"])
@@ -103,6 +237,12 @@ def test_names_are_compared_in_linear_time() -> None:
     with pytest.raises(DataError, match="the same names"):
         parse_matrix(text, "probability")
     assert time.process_time() - start < 10
+
+
+def test_a_file_in_another_dialect_is_read_alike_or_refused() -> None:
+    """Of 300 files, written and spoilt at random, none is read as another matrix (tests/helpers/csv_dialects.py)."""
+    tally = fuzz(300, seed=1)
+    assert tally.other == [] and tally.same > 100 and tally.refused > 40
 
 
 def test_files_that_cannot_be_read(tmp_path) -> None:

@@ -30,6 +30,7 @@ from torch import Tensor
 from league.config import DistillationConfig
 from league.learning.channels.gate import Gate
 from league.learning.loss_positions import DISTILLATION, LossPositions
+from league.model.head import OutputHead
 from league.types import Reply, Sample, Sampling, Version
 
 
@@ -93,7 +94,7 @@ class DistillationTerm:
 
 
 def distillation_term(
-    scores_NV: Tensor, total_N: Tensor, positions: LossPositions, head_VH: Tensor, limit: float
+    scores_NV: Tensor, total_N: Tensor, positions: LossPositions, head: OutputHead, limit: float
 ) -> DistillationTerm | None:
     """The KL to the teacher at the positions that distil; None where there are none.
 
@@ -104,7 +105,7 @@ def distillation_term(
     if positions.teacher_NH is None or not len(rows):
         return None
     temperature_n = positions.sampling.temperature_R[rows]
-    logq_nV = torch.nn.functional.linear(positions.teacher_NH[rows], head_VH).float() / temperature_n[:, None]
+    logq_nV = head.logits(positions.teacher_NH[rows]).float() / temperature_n[:, None]
     logq_nV = logq_nV.log_softmax(1)
     sound_n = torch.isfinite(logq_nV).all(1)
     rows, logq_nV, temperature_n = rows[sound_n], logq_nV[sound_n], temperature_n[sound_n]
