@@ -49,6 +49,12 @@ def is_path(model: str) -> bool:
     return model.startswith((".", "/", "~"))
 
 
+def is_here(model: str) -> bool:
+    """Whether a model needs no hub: a folder, one in the cache, or the packaged one, whose bytes are pinned."""
+    home = cache_root() / "models" / model.replace("/", "--")
+    return is_path(model) or model in PACKAGED or Path(model).expanduser().is_dir() or is_model_folder(home)
+
+
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
     """The folder of `model` (a path, a hub id, or a packaged name), fetched if it must be.
 

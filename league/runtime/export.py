@@ -18,7 +18,7 @@ from league.reporting.queries.run_status import current_ratings
 from league.reporting.text.model_card import base_name, model_card
 from league.store.reader import RunReader
 from league.store.run import keep_versions
-from league.types import Version
+from league.types import Version, is_name
 
 log = logging.getLogger("league.export")
 
@@ -88,6 +88,7 @@ def export_agents(
     from league.model.fetch import locate_model
     from league.model.peft_io import export_peft
     from league.model.peft_io import merge as merge_adapter
+    from league.preflight.trust import foreign_uses
     from league.runtime.assembly import read_config
     from league.runtime.checkpoint import load_adapter
 
@@ -95,8 +96,11 @@ def export_agents(
         keep_versions(run, list(targets), "export")
     except RunFolderError as error:
         log.warning("the exported versions are not pinned, so later rounds may delete their weights: %s", error)
-    config = read_config(run)
-    base = BaseModel.load(locate_model(config.model.name), device="cpu", dtype=config.model.dtype)
+    config = read_config(run, trusted=False)  # of what it names only the model is used, and a stranger's not fetched
+    own = not foreign_uses(run, config)
+    base = BaseModel.load(
+        locate_model(config.model.name, allow_download=own), device="cpu", dtype=config.model.dtype
+    )
     bank = AdapterBank(base)
     name = base_name(config.model.name)
     made = not out.exists()
@@ -123,6 +127,9 @@ def export_agents(
 
 def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
     """The folder of each version. Raises UserError where something is in the way."""
+    for choice in chosen:
+        if not is_name(choice.version.agent):
+            raise UserError(f"{choice.version.agent!r} is no agent's name, and no folder is named so")
     targets = {choice.version: out / choice.version.agent for choice in chosen}
     for target in targets.values():
         if target.is_symlink() or target.exists():

@@ -20,7 +20,7 @@ from league.store.blobs import BlobStore
 from league.store.commit import rebuild_payoffs, seal
 from league.store.digests import rating_sum
 from league.store.lock import RunLock
-from league.store.opening import DATABASE, require_run
+from league.store.opening import DATABASE, refuse_links, require_run
 from league.store.reader import RunReader
 from league.store.records import VerifyReport
 from league.store.run import connect
@@ -46,6 +46,7 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
     """
     folder = Path(folder)
     path = require_run(folder)
+    refuse_links(folder)
     lock = RunLock(folder / "lock")
     try:
         before = verify(folder, rate)

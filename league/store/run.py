@@ -7,6 +7,7 @@ runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartb
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import tempfile
 import threading
@@ -23,7 +24,7 @@ from league.store.environment import describe, differences
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
 from league.store.lock import RunInUse, RunLock
-from league.store.opening import DATABASE, require_run
+from league.store.opening import DATABASE, check_names, refuse_links, require_run
 from league.store.reader import RunReader
 from league.store.records import Collected, Retention, RoundRecord
 from league.store.warmup_progress import WarmupProgress
@@ -97,6 +98,7 @@ class RunStore(RunReader):
             raise LeagueError(
                 f"Retention.rounds is {retention.rounds}; at least 2 rounds are kept, to have one to fall back to"
             )
+        refuse_links(folder)
         lock = RunLock(folder / "lock")
         try:
             connection = connect(path)
@@ -106,6 +108,7 @@ class RunStore(RunReader):
         try:
             with _disk(folder):
                 schema.migrate(connection, path)
+                check_names(connection, path)
                 store = cls(folder, connection, lock, retention)
                 store.blobs.sweep()
                 fs.sweep(folder)
@@ -326,6 +329,7 @@ def _furnish(staging: Path, config_yaml: str) -> None:
             "config": config_yaml,
             "config_sha256": hashlib.sha256(config_yaml.encode()).hexdigest(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "id": secrets.token_hex(16),
             "league": __version__,
         }
         with schema.tables(connection).atomic():
@@ -339,6 +343,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """The one read-write connection of a run. WAL; every commit waits for the disk."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA page_size = 8192")  # of a new database: a round's row fills a third of it
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise RunFolderError(f"{path.parent} does not support SQLite's write-ahead log; use a local disk")
