@@ -98,9 +98,7 @@ def export_agents(
         log.warning("the exported versions are not pinned, so later rounds may delete their weights: %s", error)
     config = read_config(run, trusted=False)  # of what it names only the model is used, and a stranger's not fetched
     own = not foreign_uses(run, config)
-    base = BaseModel.load(
-        locate_model(config.model.name, allow_download=own), device="cpu", dtype=config.model.dtype
-    )
+    base = BaseModel.load(locate_model(config.model.name, allow_download=own), device="cpu", dtype=config.model.dtype)
     bank = AdapterBank(base)
     name = base_name(config.model.name)
     made = not out.exists()

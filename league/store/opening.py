@@ -56,7 +56,9 @@ def check_names(connection: sqlite3.Connection, path: Path) -> None:
                 f"{path} names an agent {str(name)[:80]!r}; expected lower-case letters, digits, '-' and '_' (changed by "
                 f"hand, or damaged: `league verify {path.parent} --repair`)"
             )
-    odd = "typeof(step) <> 'integer' OR typeof(blob) NOT IN ('blob', 'null') OR typeof(optimizer) NOT IN ('blob', 'null')"
+    odd = (
+        "typeof(step) <> 'integer' OR typeof(blob) NOT IN ('blob', 'null') OR typeof(optimizer) NOT IN ('blob', 'null')"
+    )
     row = connection.execute(f"SELECT id FROM versions WHERE {odd} LIMIT 1").fetchone()
     if row is not None:
         raise RunFolderError(

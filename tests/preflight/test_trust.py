@@ -4,18 +4,18 @@ The stranger of these tests has another state folder, as another user or a fresh
 """
 
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from pytest_httpserver import HTTPServer
 
+from league import cli
 from league.config import parse_config
 from league.errors import LeagueError, RunFolderError, UserError
 from league.evaluation.on_demand import exam_now, play_once
@@ -30,6 +30,7 @@ from league.store.run import RunStore
 from league.store.trusted import Use, trust, trusted_uses
 from league.store.verify import verify
 from league.types import Version
+from tests.conftest import write_tiny_model
 from tests.helpers.remote_server import DONE, PATH, chunk, stream
 from tests.leagues import Nobody, tiny
 
@@ -62,16 +63,31 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
 
 
-def league(*words: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "league", *map(str, words)],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "200"} | env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+League = Callable[..., Done]
+
+
+@pytest.fixture
+def league(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[League]:
+    """The program in this process, in the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def call(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["league", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        shown = capsys.readouterr()
+        return Done(int(end.value.code or 0), shown.out, shown.err)
+
+    yield call
+    sys.modules.pop("baitcode", None)
 
 
 @pytest.fixture
@@ -104,22 +120,23 @@ def test_no_key_leaves_with_a_strangers_run(baited: Path, elsewhere: None, https
     assert not httpserver.log
 
 
-def test_reading_needs_no_trust_and_trust_lets_it_play(baited: Path, elsewhere: None, httpserver: HTTPServer) -> None:
-    place = baited.parent
+def test_reading_needs_no_trust_and_trust_lets_it_play(
+    league: League, baited: Path, elsewhere: None, httpserver: HTTPServer
+) -> None:
     for command in READING:
-        done = league(command, baited, cwd=place)
+        done = league(command, baited)
         assert done.returncode == 0, (command, done.stderr)
-    refused = league("play", baited, "pat", "kim", cwd=place)
+    refused = league("play", baited, "pat", "kim")
     assert refused.returncode == 2 and f"league trust {baited}" in refused.stderr and not httpserver.log
-    shown = league("trust", baited, "--show", cwd=place)
+    shown = league("trust", baited, "--show")
     assert shown.returncode == 0 and "$PLANTED_KEY" in shown.stdout and httpserver.url_for("/v1") in shown.stdout
-    assert league("play", baited, "pat", "kim", cwd=place).returncode == 2, "to show is not to trust"
+    assert league("play", baited, "pat", "kim").returncode == 2, "to show is not to trust"
     before = {path: path.read_bytes() for path in baited.rglob("*") if path.is_file() and path.suffix != ".db-shm"}
-    assert league("trust", baited, cwd=place).returncode == 0
+    assert league("trust", baited).returncode == 0
     assert all(path.read_bytes() == content for path, content in before.items()), "trust leaves the run as it is"
-    assert league("play", baited, "pat", "kim", cwd=place).returncode == 0 and httpserver.log
-    assert "no longer" in league("trust", baited, "--off", cwd=place).stdout
-    assert league("play", baited, "pat", "kim", cwd=place).returncode == 2
+    assert league("play", baited, "pat", "kim").returncode == 0 and httpserver.log
+    assert "no longer" in league("trust", baited, "--off").stdout
+    assert league("play", baited, "pat", "kim").returncode == 2
 
 
 def test_a_run_begun_here_is_trusted_wherever_it_is_moved(tmp_path: Path, httpserver: HTTPServer) -> None:
@@ -135,14 +152,14 @@ def test_a_run_begun_here_is_trusted_wherever_it_is_moved(tmp_path: Path, httpse
         assert play_once(run, ["gpt", "kim"], task=None, domain=None, index=0)["seats"]
 
 
-def test_a_run_of_an_older_version_needs_one_line(baited: Path) -> None:
+def test_a_run_of_an_older_version_needs_one_line(league: League, baited: Path) -> None:
     """It has no id. The second in which it was created stands for one."""
     with sqlite3.connect(baited / "league.db") as connection:
         connection.execute("DELETE FROM meta WHERE key = 'id'")
     connection.close()
     with pytest.raises(RunFolderError, match="league trust"):
         read_config(baited)
-    assert league("trust", baited, cwd=baited.parent).returncode == 0
+    assert league("trust", baited).returncode == 0
     assert read_config(baited).agents["pat"].remote is not None
 
 
@@ -177,29 +194,29 @@ CODE = {
 
 
 @pytest.mark.parametrize("what", CODE)
-def test_no_code_of_a_strangers_run_is_imported(tmp_path: Path, elsewhere: None, what: str) -> None:
+def test_no_code_of_a_strangers_run_is_imported(league: League, tmp_path: Path, elsewhere: None, what: str) -> None:
     mark = tmp_path / "executed"
     (tmp_path / "baitcode.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
     config = scripted(tmp_path / "runs")
     train(prepare(config), Nobody())
     rewritten(config.folder, CODE[what])
     for words in (["resume"], ["play", "pat", "kim"], ["evaluate"], ["crossplay"], *([each] for each in READING)):
-        done = league(words[0], config.folder, *words[1:], cwd=tmp_path)
+        done = league(words[0], config.folder, *words[1:])
         assert done.returncode == (0 if words[0] in READING else 2), (words, done.stderr)
         assert words[0] in READING or "baitcode" in done.stderr and "league trust" in done.stderr, done.stderr
-    shown = league("trust", config.folder, "--show", cwd=tmp_path)
+    shown = league("trust", config.folder, "--show")
     assert shown.returncode == 0 and f"found in {tmp_path / 'baitcode.py'}" in shown.stdout, shown.stdout + shown.stderr
     assert not mark.exists()
-    assert league("trust", config.folder, cwd=tmp_path).returncode == 0 and not mark.exists()
-    assert league("play", config.folder, "pat", "kim", cwd=tmp_path).returncode == 2
+    assert league("trust", config.folder).returncode == 0 and not mark.exists()
+    assert league("play", config.folder, "pat", "kim").returncode == 2
     assert mark.exists(), "allowed, it is imported (and found wanting)"
 
 
-def test_a_plain_run_of_a_stranger_needs_no_trust(tmp_path: Path, elsewhere: None) -> None:
+def test_a_plain_run_of_a_stranger_needs_no_trust(league: League, tmp_path: Path, elsewhere: None) -> None:
     config = scripted(tmp_path)
     train(prepare(config), Nobody())
     assert not uses_of(config) and not (tmp_path / "another").exists()
-    assert "nothing to trust" in league("trust", config.folder, cwd=tmp_path).stdout
+    assert "nothing to trust" in league("trust", config.folder).stdout
     assert play_once(config.folder, ["pat", "kim"], task=None, domain=None, index=0)["seats"]
 
 
@@ -219,7 +236,11 @@ def test_texts_are_no_code_and_models_of_the_hub_are_named(tmp_path: Path, monke
 
 
 def test_a_state_folder_that_cannot_be_written_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, httpserver: HTTPServer
+    league: League,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    httpserver: HTTPServer,
 ) -> None:
     """As in a container whose user has no home: the run begins, and the way on is named."""
     (tmp_path / "file").write_text("")
@@ -229,11 +250,11 @@ def test_a_state_folder_that_cannot_be_written_is_told(
     config = scripted(tmp_path / "runs", gpt=remote)
     train(prepare(config), Nobody())
     assert "LEAGUE_STATE" in caplog.text and f"league trust {config.folder}" in caplog.text
-    done = league("trust", config.folder, cwd=tmp_path)
+    done = league("trust", config.folder)
     assert done.returncode == 2 and "LEAGUE_STATE" in done.stderr and "Traceback" not in done.stderr
-    fresh = {"LEAGUE_STATE": str(tmp_path / "state")}
-    assert league("trust", config.folder, cwd=tmp_path, **fresh).returncode == 0
-    assert league("resume", config.folder, "--quiet", cwd=tmp_path, **fresh).returncode == 0
+    monkeypatch.setenv("LEAGUE_STATE", str(tmp_path / "state"))
+    assert league("trust", config.folder).returncode == 0
+    assert league("resume", config.folder, "--quiet").returncode == 0
 
 
 @pytest.mark.parametrize("rubbish", ["", "[]", "{", '{"uses": 3}', '{"uses": [[1, 2, 3, 4]]}', "[" * 9999])
@@ -260,7 +281,7 @@ def unchecked(run: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_doctored_name_is_refused_at_every_door(tmp_path: Path, name: str) -> None:
+def test_a_doctored_name_is_refused_at_every_door(league: League, tmp_path: Path, name: str) -> None:
     config = scripted(tmp_path / "runs")
     train(prepare(config), Nobody())
     unchecked(config.folder, name)
@@ -273,14 +294,15 @@ def test_a_doctored_name_is_refused_at_every_door(tmp_path: Path, name: str) -> 
             act()
     assert not verify(config.folder).sound
     for words in (["status"], ["export", "--out", tmp_path / "out"], ["report"], ["verify"]):
-        done = league(words[0], config.folder, *words[1:], cwd=tmp_path)
+        done = league(words[0], config.folder, *words[1:])
         assert done.returncode in (1, 2) and "Traceback" not in done.stderr and "internal" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
 
 
-def test_nothing_is_exported_outside_of_out(tmp_path: Path, tiny_path: Path) -> None:
+def test_nothing_is_exported_outside_of_out(tmp_path: Path) -> None:
     """Also by who holds a reader that was opened before."""
-    config = tiny(tiny_path, tmp_path / "runs", league__rounds=0)
+    model = write_tiny_model(tmp_path / "model", max_position_embeddings=1024)
+    config = tiny(model, tmp_path / "runs", league__rounds=1)
     run = train(prepare(config), Nobody())
     with RunReader.read(run) as reader:
         (choice,) = choose(reader, 1, "accuracy", [])
