@@ -42,6 +42,6 @@ def trust(
             typer.echo(f"{run} is trusted: it may do this when it is resumed, played or evaluated by you")
     except OSError as error:
         raise UserError(
-            f"{error.filename or 'your state folder'}: {error.strerror}, so nothing can be noted there; set LEAGUE_STATE "
-            "to a folder you may write"
+            f"{error.filename or 'your state folder'}: {error.strerror}, so nothing can be noted there; set "
+            "LEAGUE_STATE to a folder you may write"
         ) from error

@@ -45,6 +45,7 @@ def _as_dict(report: "VerifyReport") -> dict[str, object]:
     return {
         "run": report.folder,
         "sound": report.sound,
+        "digest": report.digest,
         "round": report.round,
         "checked": report.checked,
         "problems": report.problems,

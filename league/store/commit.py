@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 
 from league.errors import LeagueError
-from league.store import codec, fs
+from league.store import codec, fs, table_sums
 from league.store.digests import SIZE, checkpoint_digest, part_digest, rating_sum, sealed_digest, stored_digest
 from league.store.garbage import versions_in
 from league.store.reader import RunReader
@@ -51,7 +51,8 @@ class RoundWriter:
         fs.execute(self.db, "UPDATE rounds SET block = ? WHERE round = ?", (block, record.round))
         self._write_details(record)
         self._write_payoffs(record)
-        self._write_ratings(record)
+        with table_sums.changing(self.db, "ladders"):
+            self._write_ratings(record)
         self._write_checkpoint(record)
         seal(self.reader, record.round)
         self._trim(record.round)

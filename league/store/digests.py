@@ -64,7 +64,9 @@ def part_digest(reader: RunReader, part: str, number: int) -> bytes:
         query = "SELECT match, block FROM transcripts WHERE round = ? ORDER BY id"
         rows = [(match, _sum(block)) for match, block in reader.db.execute(query, (number,))]
     else:
-        rows = [(_sum(block),) for (block,) in reader.db.execute(f"SELECT block FROM {part} WHERE round = ?", (number,))]
+        rows = [
+            (_sum(block),) for (block,) in reader.db.execute(f"SELECT block FROM {part} WHERE round = ?", (number,))
+        ]
     return hashlib.sha256(_canonical(rows)).digest() if rows else NOTHING
 
 

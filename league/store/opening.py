@@ -53,8 +53,8 @@ def check_names(connection: sqlite3.Connection, path: Path) -> None:
     for (name,) in connection.execute("SELECT name FROM agents"):
         if not is_name(name):
             raise RunFolderError(
-                f"{path} names an agent {str(name)[:80]!r}; expected lower-case letters, digits, '-' and '_' (changed by "
-                f"hand, or damaged: `league verify {path.parent} --repair`)"
+                f"{path} names an agent {str(name)[:80]!r}; expected lower-case letters, digits, '-' and '_' (changed "
+                f"by hand, or damaged: `league verify {path.parent} --repair`)"
             )
     odd = (
         "typeof(step) <> 'integer' OR typeof(blob) NOT IN ('blob', 'null') OR typeof(optimizer) NOT IN ('blob', 'null')"

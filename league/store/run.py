@@ -18,7 +18,7 @@ from pathlib import Path
 
 from league import __version__
 from league.errors import LeagueError, RunFolderError
-from league.store import fs, pin_requests, schema
+from league.store import fs, pin_requests, schema, table_sums
 from league.store.commit import RoundWriter
 from league.store.environment import describe, differences
 from league.store.garbage import collect
@@ -109,6 +109,9 @@ class RunStore(RunReader):
             with _disk(folder):
                 schema.migrate(connection, path)
                 check_names(connection, path)
+                if not table_sums.all_there(connection):
+                    with schema.atomic(connection):
+                        table_sums.add_sums(connection)
                 store = cls(folder, connection, lock, retention)
                 store.blobs.sweep()
                 fs.sweep(folder)
@@ -181,9 +184,8 @@ class RunStore(RunReader):
             return
         self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
         new = {"config": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()}
-        with _disk(self.folder):
-            rows = [{"key": key, "value": value} for key, value in new.items()]
-            schema.tables(self.db).table("meta").insert_all(rows, replace=True)
+        with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
+            fs.executemany(self.db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)", sorted(new.items()))
 
     def _under_way(self) -> int:
         latest = self.latest_round()
@@ -200,7 +202,7 @@ class RunStore(RunReader):
                 f"{version} cannot be kept: its weights are gone (only the last {self.retention.rounds} rounds' "
                 f"stay by themselves)"
             )
-        with _disk(self.folder):
+        with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "pins"):
             fs.execute(self.db, "INSERT OR IGNORE INTO pins VALUES (?,?)", (self.version_id(version), why))
 
     def _grant_pins(self) -> None:
@@ -334,6 +336,7 @@ def _furnish(staging: Path, config_yaml: str) -> None:
         }
         with schema.tables(connection).atomic():
             fs.executemany(connection, "INSERT INTO meta VALUES (?,?)", sorted(meta.items()))
+            table_sums.add_sums(connection)
     finally:
         connection.close()
     fs.fsync_folder(staging)

@@ -1,8 +1,8 @@
 """Sums over the small tables that no round's digest covers, kept in the table `meta`.
 
-`meta` itself (who the run is, and its configuration), the pins, and the names of ladders. Runs of older versions have
-no sums until a writer opens them. A sum is a sha256 over the table's rows; a row in which one bit flipped is found
-again by trying every bit.
+`meta` itself (who the run is; its configuration has a sum of its own there), the pins, and the names of ladders. Runs
+of older versions have no sums until a writer opens them. A sum is a sha256 over the table's rows; where one bit
+flipped, the row is found again by trying every bit.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from league.store import fs
 
 SUM = "sum/"
 TABLES = {
-    "meta": f"SELECT key, value FROM meta WHERE key NOT LIKE '{SUM}%' ORDER BY key",
+    "meta": f"SELECT key, value FROM meta WHERE key NOT LIKE '{SUM}%' AND key <> 'config' ORDER BY key",
     "pins": "SELECT version, why FROM pins ORDER BY version, why",
     "ladders": "SELECT id, name FROM ladders ORDER BY id",
 }
@@ -41,6 +41,11 @@ def stored_sum(connection: sqlite3.Connection, table: str) -> str | None:
 def is_whole(connection: sqlite3.Connection, table: str) -> bool:
     """Whether a table is as it was written, as far as anybody can tell."""
     return stored_sum(connection, table) in (None, row_sum(rows_of(connection, table)))
+
+
+def all_there(connection: sqlite3.Connection) -> bool:
+    """Whether every table has its sum."""
+    return all(stored_sum(connection, table) is not None for table in TABLES)
 
 
 def add_sums(connection: sqlite3.Connection, *, anew: bool = False) -> None:
