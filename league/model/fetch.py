@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from league.errors import ModelUnavailable
 from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
+from league.model.staging import staging, sweep
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
@@ -35,6 +35,8 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PACKAGED = frozenset({DEFAULT_MODEL, "SmolLM2-135M-Instruct", "smollm2-135m-instruct"})
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 
+STAGING = ".fetch-"
+"""How the names of folders begin in which a model is fetched."""
 Progress = Callable[[str], None]
 
 
@@ -71,6 +73,7 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         )
     tried: list[str] = [f"path: no folder {path}"]
     home = cache_root() / "models" / model.replace("/", "--")
+    sweep(home.parent, STAGING)
     if is_model_folder(home):
         return home
     tried.append(f"cache: {home} does not exist")
@@ -83,8 +86,8 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         if is_model_folder(home):  # another process fetched it while this one waited
             return home
         for name, fetch in (("hub", _from_hub), ("package index", _from_wheel)):
-            with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
-                folder = Path(scratch) / "model"
+            with staging(home.parent, STAGING) as scratch:
+                folder = scratch / "model"
                 problem = fetch(model, folder, progress)
                 if problem is None:
                     require_model_folder(folder)

@@ -11,23 +11,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from league.errors import LeagueError
-from league.store import table_sums
+from league.store import codec, table_sums
 from league.store.digests import SIZE, round_digest, stored_digest
 from league.store.reader import RunReader
 from league.store.verify import UNREADABLE, check_round
 
 Value = int | float | str | bytes
 TRIES = 20_000
-"""Values tried for one round; a name has at most 512."""
+"""Values tried for one round, at the cost of a digest each; a name has at most 512."""
 
 
 def flip_back(reader: RunReader) -> list[str]:
     """Put single flipped bits right, in the order in which one repair needs another. Returns what was done."""
     done = _small_tables(reader)
     for number in [number for number, *_ in reader.round_times()][::-1]:
-        if check_round(reader, number) is not None:
-            done += _search(reader, number)
+        if check_round(reader, number) is not None and _decodes(reader, number):
+            found = _search(reader, number)
+            if not found:  # more than one bit, or one that no search finds: it would cost as much for every round
+                return done
+            done += found
     return done
+
+
+def _decodes(reader: RunReader, number: int) -> bool:
+    """Whether a round's matches can be unpacked. Where they cannot, a bit of the block flipped."""
+    row = reader.db.execute("SELECT block FROM rounds WHERE round = ?", (number,)).fetchone()
+    try:
+        codec.unpack_rows(row[0], "matches")
+    except (*UNREADABLE, LeagueError):
+        return False
+    return True
 
 
 def _small_tables(reader: RunReader) -> list[str]:
@@ -96,16 +109,16 @@ class Cell:
 
 
 def _candidates(db: sqlite3.Connection, number: int) -> Iterator[tuple[Cell, Value]]:
-    """Single flips of what a round's digest covers outside of its blocks."""
+    """Single flips of what a round's digest covers outside of its compressed block."""
     here = f"WHERE round = {number}"
     places: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str], ...] = (
         ("agents", ("id",), ("name",), ""),
         ("versions", ("id",), ("step", "role", "reason", "blob", "optimizer", "agent"), here),
-        ("versions", ("id",), ("round",), ""),
-        ("rounds", ("round",), ("matches", "seconds", "at"), here),
+        ("rounds", ("round",), ("matches", "seconds", "at", "scalars"), here),
         ("parents", ("child", "position"), ("parent",), f"WHERE child IN (SELECT id FROM versions {here})"),
         ("slots", ("id",), ("relation", "task", "situation", "domain"), ""),
         ("scalar_names", ("id",), ("name",), ""),
+        ("versions", ("id",), ("round",), ""),
     )
     for table, keys, columns, where in places:
         for column in columns:
