@@ -83,8 +83,8 @@ def fresh_weight_hash(path: Path) -> str:
     elif known != found:
         raise ModelUnavailable(
             f"model folder {path}: its weights hash to {found[:12]}…, expected {known[:12]}… as when they were first "
-            "read, and neither their sizes nor their times changed: they are damaged. Fetch the model again or restore it "
-            f"from a copy (if they were exchanged on purpose, delete {' and '.join(str(n) for n in _notes(path))})"
+            "read, and neither their sizes nor their times changed: they are damaged. Fetch the model again or restore "
+            f"it from a copy (if they were exchanged on purpose, delete {' and '.join(str(n) for n in _notes(path))})"
         )
     return found
 

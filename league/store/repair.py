@@ -93,10 +93,10 @@ def _without_flips(folder: Path, work: Path) -> list[str] | None:
     with closing(connect(work)) as connection:
         connection.text_factory = _any_text
         connection.execute("PRAGMA ignore_check_constraints = ON")
-        with schema.atomic(connection):
-            done = flip_back(RunReader(folder, connection))
         try:
-            connection.execute("REINDEX")
+            connection.execute("REINDEX")  # else a value whose index entry has the other bit cannot be changed
+            with schema.atomic(connection):
+                done = flip_back(RunReader(folder, connection))
         except schema.DAMAGE:
             return None
         return None if check_structure(connection) else done

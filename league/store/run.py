@@ -108,6 +108,8 @@ class RunStore(RunReader):
         try:
             with _disk(folder):
                 schema.migrate(connection, path)
+                if problems := schema.check_objects(connection):
+                    raise RunFolderError(f"{folder}: {problems[0]} (run `league verify {folder} --repair`)")
                 check_names(connection, path)
                 if not table_sums.all_there(connection):
                     with schema.atomic(connection):
