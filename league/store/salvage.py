@@ -12,10 +12,9 @@ from pathlib import Path
 
 from league.errors import RunFolderError
 from league.store import schema
+from league.store.page_bits import PAGE, put_structure_right
 from league.store.run import connect
 
-PAGE = 8192
-"""Bytes of a page. `run.connect` sets it for every new database."""
 COUNTERS = ((24, 40), (92, 100))
 """Bytes of the header that differ from run to run: counters of changes and pages, and the list of free pages."""
 
@@ -38,6 +37,9 @@ def copy_pages(path: Path, work: Path, dropped: list[str]) -> bool:
             if _copied(mended, work):
                 dropped.append("(the schema or the header was damaged; it is this code's again)")
                 return True
+        if put_structure_right(_in_one_file(mended), _sound_pages) and _copied(mended, work):
+            dropped.append("(a flipped bit of a page was put right)")
+            return True
         return False
     finally:
         _remove(mended)
@@ -76,10 +78,7 @@ def _copied(source: Path, work: Path) -> bool:
     """Copy a database by pages, where its pages and its schema are sound; else False, and nothing is left."""
     try:
         with closing(_open(source)) as found:
-            lines = [row[0] for row in found.execute("PRAGMA integrity_check(1000)")]
-            if lines != ["ok"] and not all(any(shallow in line for shallow in SHALLOW) for line in lines):
-                return False
-            if not _ours(found):
+            if not _sound_pages(found) or not _ours(found):
                 return False
             with closing(connect(work)) as target:
                 found.backup(target)
@@ -87,6 +86,12 @@ def _copied(source: Path, work: Path) -> bool:
     except (*schema.DAMAGE, RunFolderError):
         _remove(work)
         return False
+
+
+def _sound_pages(connection: sqlite3.Connection) -> bool:
+    """Whether SQLite finds nothing wrong with pages, whatever it says of rows."""
+    lines = [row[0] for row in connection.execute("PRAGMA integrity_check(1000)")]
+    return lines == ["ok"] or all(any(shallow in line for shallow in SHALLOW) for line in lines)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -113,16 +118,21 @@ def _put_first_page_back(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     page = bytearray(new.read_bytes()[:PAGE])
     new.unlink()
-    raw = path.read_bytes()
-    log = path.with_name(path.name + "-wal")
-    if log.exists():
-        raw = _with_log(raw, log.read_bytes())
-        log.unlink()
+    raw = _in_one_file(path).read_bytes()
     for start, end in COUNTERS:
         page[start:end] = raw[start:end]
     page[28:32] = (len(raw) // PAGE).to_bytes(4, "big")
     page[92:96] = page[24:28]
     path.write_bytes(bytes(page) + raw[PAGE:])
+
+
+def _in_one_file(path: Path) -> Path:
+    """The same database with nothing left in its write-ahead log."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists():
+        path.write_bytes(_with_log(path.read_bytes(), log.read_bytes()))
+        log.unlink()
+    return path
 
 
 def _with_log(raw: bytes, log: bytes) -> bytes:
