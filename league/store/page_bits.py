@@ -15,6 +15,8 @@ PAGE = 8192
 """Bytes of a page. `run.connect` sets it for every new database."""
 SECONDS = 60.0
 """How long is searched. A try costs a check of the whole database."""
+INTERIOR, LEAF = (2, 5), (10, 13)
+"""First bytes of pages that lead to other pages, and of those that hold the rest."""
 CELL_HEAD = 24
 """Bytes at the start of a cell that may say how long it is, and what is in it."""
 _NUMBER = re.compile(r"[Pp]age (\d+)")
@@ -45,29 +47,37 @@ def _put(path: Path, place: int, byte: int) -> None:
 
 
 def _places(path: Path, raw: bytes) -> Iterator[int]:
-    """Offsets in the file: of each page that the check names, its header, its list of cells, the heads of its cells."""
-    seen: set[int] = set()
-    for number in _named(path):
+    """Offsets in the file: headers of pages, then of suspicious ones the list of cells and the heads of cells."""
+    suspicious = _named(path, raw)
+    leaves = [number for number in range(2, len(raw) // PAGE + 1) if raw[(number - 1) * PAGE] in LEAF]
+    for number in dict.fromkeys([*suspicious, *leaves]):
+        yield from range((number - 1) * PAGE, (number - 1) * PAGE + 12)
+    for number in suspicious:
         start = (number - 1) * PAGE
         page = raw[start : start + PAGE]
-        if len(page) < PAGE or number == 1:
-            continue
-        head = 12 if page[0] in (2, 5) or page[0] & 0x08 == 0 else 8
+        head = 12 if page[0] in INTERIOR else 8
         count = min(int.from_bytes(page[3:5], "big"), (PAGE - head) // 2)
         pointers = [int.from_bytes(page[head + 2 * i : head + 2 * i + 2], "big") for i in range(count)]
         heads = [pointer + at for pointer in pointers for at in range(CELL_HEAD) if pointer + at < PAGE]
         free = int.from_bytes(page[1:3], "big")
-        for place in (*range(12), *range(head, head + 2 * count), *range(free, min(free + 4, PAGE)), *heads):
-            if start + place not in seen:
-                seen.add(start + place)
-                yield start + place
+        for place in dict.fromkeys((*range(head, head + 2 * count), *range(free, min(free + 4, PAGE)), *heads)):
+            yield start + place
 
 
-def _named(path: Path) -> list[int]:
-    """Pages that the check complains of."""
+def _named(path: Path, raw: bytes) -> list[int]:
+    """Pages to look at: those that the check complains of, of no kind that there is, then all that lead to others.
+
+    The check may end in an error, before or after its first lines.
+    """
+    lines: list[str] = []
     try:
         with closing(sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True)) as connection:
-            lines = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
+            for row in connection.execute("PRAGMA integrity_check(100)"):
+                lines.append(str(row[0]))
     except (sqlite3.DatabaseError, UnicodeDecodeError):
-        return []
-    return list(dict.fromkeys(int(number) for line in lines for number in _NUMBER.findall(line) if int(number) < 2**31))
+        pass
+    told = [int(number) for line in lines if "never used" not in line for number in _NUMBER.findall(line)]
+    kinds = {number: raw[(number - 1) * PAGE] for number in range(2, len(raw) // PAGE + 1)}
+    odd = [number for number, kind in kinds.items() if kind and kind not in (*INTERIOR, *LEAF)]
+    inner = [number for number, kind in kinds.items() if kind in INTERIOR]
+    return [number for number in dict.fromkeys([*told, *odd, *inner]) if number in kinds]
