@@ -52,7 +52,7 @@ def is_path(model: str) -> bool:
 
 
 def is_here(model: str) -> bool:
-    """Whether a model needs no hub: a folder, one in the cache, or the packaged one, whose bytes are pinned."""
+    """Whether a model needs no hub: a folder, in the cache, or the packaged one with pinned bytes."""
     home = cache_root() / "models" / model.replace("/", "--")
     return is_path(model) or model in PACKAGED or Path(model).expanduser().is_dir() or is_model_folder(home)
 

@@ -49,9 +49,9 @@ def _held(place: Path, prefix: str) -> tuple[Path, int]:
 
 
 def sweep(place: Path, prefix: str) -> int:
-    """Delete folders in `place` that begin with `prefix` and that no living process holds; returns how many.
+    """Delete folders in `place` that begin with `prefix` and that no living process holds.
 
-    A folder this process may not write is left alone.
+    Returns how many. A folder this process may not write is left alone.
     """
     swept = 0
     try:

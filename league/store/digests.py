@@ -48,7 +48,10 @@ SIZE = 32
 """Bytes of a sha256."""
 KEPT = ("details", "figures", "transcripts")
 PARTS = (*KEPT, "leavers")
-"""What stands behind the digest of a round's content, SIZE bytes each; zeros where the round has none of it."""
+"""What stands behind the digest of a round's content, SIZE bytes each.
+
+Zeros where the round has none of it.
+"""
 NOTHING = bytes(SIZE)
 
 
@@ -141,11 +144,12 @@ PLACES = ("name", "runs")
 
 
 def future_digest(folder: Path) -> str:
-    """One sha256 over all that determines a run's results and its future: what `league verify --json` prints.
+    """One sha256 over all that determines a run's results and its future.
 
-    `run_digest`, the settings, who left when, and seeds, problems and metrics of the matches that still have them. Left
-    out, besides clocks: the run's name and place, the model's place (its weights enter by the hash that every adapter
-    names), the place of checkpoints that agents began from, pins, transcripts and figures.
+    `league verify --json` prints it. It covers `run_digest`, the settings, who left when, and seeds, problems and
+    metrics of the matches that still have them. Left out, besides clocks: the run's name and place, the model's place
+    (its weights enter by the hash that every adapter names), the place of checkpoints that agents began from, pins,
+    transcripts and figures.
     """
     whole = hashlib.sha256(run_digest(folder).encode())
     with RunReader.read(folder) as reader:

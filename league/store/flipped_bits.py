@@ -22,7 +22,7 @@ TRIES = 20_000
 
 
 def flip_back(reader: RunReader) -> list[str]:
-    """Put single flipped bits right, in the order in which one repair needs another. Returns what was done."""
+    """Put single flipped bits right; returns what was done."""
     done = _small_tables(reader)
     for number in [number for number, *_ in reader.round_times()][::-1]:
         if check_round(reader, number) is not None and _decodes(reader, number):

@@ -23,7 +23,10 @@ _NUMBER = re.compile(r"[Pp]age (\d+)")
 
 
 def put_structure_right(path: Path, sound: Callable[[sqlite3.Connection], bool]) -> bool:
-    """Flip the one bit of the database's file after which it is `sound`; False, and nothing changed, without one."""
+    """Flip the one bit of the database's file after which it is `sound`.
+
+    False, and nothing changed, where there is none.
+    """
     raw, until = path.read_bytes(), time.monotonic() + SECONDS
     for place in _places(path, raw):
         for bit in range(8):
@@ -47,7 +50,7 @@ def _put(path: Path, place: int, byte: int) -> None:
 
 
 def _places(path: Path, raw: bytes) -> Iterator[int]:
-    """Offsets in the file: headers of pages, then of suspicious ones the list of cells and the heads of cells."""
+    """Offsets in the file: headers of pages, then lists of cells and heads of cells of odd ones."""
     suspicious = _named(path, raw)
     leaves = [number for number in range(2, len(raw) // PAGE + 1) if raw[(number - 1) * PAGE] in LEAF]
     for number in dict.fromkeys([*suspicious, *leaves]):
@@ -65,9 +68,10 @@ def _places(path: Path, raw: bytes) -> Iterator[int]:
 
 
 def _named(path: Path, raw: bytes) -> list[int]:
-    """Pages to look at: those that the check complains of, of no kind that there is, then all that lead to others.
+    """Pages to look at, the most suspicious first.
 
-    The check may end in an error, before or after its first lines.
+    Those that the check complains of, those of no kind that there is, then all that lead to
+    others. The check may end in an error, before or after its first lines.
     """
     lines: list[str] = []
     try:

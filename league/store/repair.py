@@ -200,7 +200,7 @@ def _drop_damaged_extras(reader: RunReader, db: "Database", dropped: list[str]) 
 
 
 def _repair_leavers(reader: RunReader, dropped: list[str]) -> None:
-    """Who left when, where that is not what was committed: from each agent's next version, and from who is live."""
+    """Who left when, where that is not what was committed: from the next versions and the members."""
     wrong = [number for number, *_ in reader.round_times() if "leavers" in check_parts(reader, number)]
     if not wrong:
         return

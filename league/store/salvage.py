@@ -16,15 +16,13 @@ from league.store.page_bits import PAGE, put_structure_right
 from league.store.run import connect
 
 COUNTERS = ((24, 40), (92, 100))
-"""Bytes of the header that differ from run to run: counters of changes and pages, and the list of free pages."""
-
-
+"""Bytes of the header that differ from run to run: counters, and the list of free pages."""
 SHALLOW = ("CHECK constraint failed", "NULL value in", "missing from index", "wrong # of entries", "non-unique entry")
 """What SQLite says of rows in sound pages."""
 
 
 def copy_pages(path: Path, work: Path, dropped: list[str]) -> bool:
-    """Copy the database at `path` to `work` by pages, with this code's first page where its own is damaged.
+    """Copy the database at `path` to `work` by pages, with what can be put right in them.
 
     False, and nothing left, where pages are damaged beyond that. Single rows may still be impossible.
     """

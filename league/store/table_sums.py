@@ -68,7 +68,7 @@ def changing(connection: sqlite3.Connection, table: str) -> Iterator[None]:
 
 
 def flipped_back(rows: list[Row], wanted: str) -> list[Row] | None:
-    """The rows whose sum is `wanted` and that differ from these in one bit of one value; None where there are none."""
+    """The rows whose sum is `wanted`, one flipped bit away from these; None where there are none."""
     for place, row in enumerate(rows):
         for column, value in enumerate(row):
             for other in one_bit_away(value):
@@ -79,7 +79,7 @@ def flipped_back(rows: list[Row], wanted: str) -> list[Row] | None:
 
 
 def one_bit_away(value: int | str) -> Iterator[int | str]:
-    """Every value that one flipped bit away is this one: of a whole number below 2^48, or of a text."""
+    """Every value that is one flipped bit away: of a whole number below 2^48, or of a text."""
     if isinstance(value, int):
         yield from (value ^ (1 << bit) for bit in range(48))
         return

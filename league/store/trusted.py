@@ -1,4 +1,4 @@
-"""Which runs this user trusts: begun here, or told so by `league trust`. Kept outside every run folder.
+"""Which runs this user trusts: begun here, or allowed by `league trust`. Kept outside of runs.
 
 A run folder may come from a stranger, so nothing inside it can say that it is ours. This user's own state folder
 remembers, for each run by its id, the uses it was allowed: addresses, keys, code, models. A run that is moved, renamed
@@ -39,7 +39,10 @@ class Use:
 
 
 def state_root() -> Path:
-    """$LEAGUE_STATE, else league/ in $XDG_STATE_HOME or ~/.local/state. Raises OSError where there is no home."""
+    """$LEAGUE_STATE, else league/ in $XDG_STATE_HOME or ~/.local/state.
+
+    Raises OSError where there is no home.
+    """
     if given := os.environ.get("LEAGUE_STATE"):
         return Path(given).expanduser()
     if base := os.environ.get("XDG_STATE_HOME"):
