@@ -19,7 +19,7 @@ from pathlib import Path
 from league.errors import ModelUnavailable
 from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
-from league.model.staging import staging, sweep
+from league.model.staging import staging, sweep_staging
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
@@ -73,7 +73,7 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         )
     tried: list[str] = [f"path: no folder {path}"]
     home = cache_root() / "models" / model.replace("/", "--")
-    sweep(home.parent, STAGING)
+    sweep_staging(home.parent, STAGING)
     if is_model_folder(home):
         return home
     tried.append(f"cache: {home} does not exist")

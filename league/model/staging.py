@@ -16,7 +16,7 @@ from pathlib import Path
 @contextmanager
 def staging(place: Path, prefix: str) -> Iterator[Path]:
     """A new empty folder in `place`, removed at the end. Raises OSError where it cannot be made."""
-    sweep(place, prefix)
+    sweep_staging(place, prefix)
     folder, descriptor = _held(place, prefix)
     try:
         yield folder
@@ -48,7 +48,7 @@ def _held(place: Path, prefix: str) -> tuple[Path, int]:
         os.close(descriptor)
 
 
-def sweep(place: Path, prefix: str) -> int:
+def sweep_staging(place: Path, prefix: str) -> int:
     """Delete folders in `place` that begin with `prefix` and that no living process holds.
 
     Returns how many. A folder this process may not write is left alone.

@@ -12,27 +12,27 @@ from league.config import Config
 from league.errors import RunFolderError
 from league.model.fetch import is_here
 from league.registry import names_code
-from league.store.trusted import Use, trust, trusted_uses
+from league.store.trusted import Access, trust, trusted_uses
 
 log = logging.getLogger("league.trust")
 TEXT = ("system", "says", "remote")
 """Settings of an agent that hold words or addresses, never code."""
 
 
-def uses_of(config: Config) -> tuple[Use, ...]:
+def uses_of(config: Config) -> tuple[Access, ...]:
     """Everything that a configuration names and trust is needed for, in its order, each once."""
     found = [
-        Use("address", agent.remote.base_url, agent.remote.key or "")
+        Access("address", agent.remote.base_url, agent.remote.key or "")
         for agent in config.agents.values()
         if agent.remote is not None
     ]
-    found += [Use("code", path) for path in _code(config.model_dump(mode="json"))]
+    found += [Access("code", path) for path in _code(config.model_dump(mode="json"))]
     if any(agent.can.has_weights for agent in config.agents.values()) and not is_here(config.model.name):
-        found.append(Use("model", config.model.name))
+        found.append(Access("model", config.model.name))
     return tuple(dict.fromkeys(found))
 
 
-def foreign_uses(folder: Path, config: Config) -> tuple[Use, ...]:
+def foreign_uses(folder: Path, config: Config) -> tuple[Access, ...]:
     """What the run in `folder` names and was not allowed."""
     uses = uses_of(config)
     return tuple(use for use in uses if use not in trusted_uses(folder)) if uses else ()

@@ -19,7 +19,7 @@ from league.store.reader import RunReader
 
 
 @dataclass(frozen=True)
-class Use:
+class Access:
     """Something that a configuration names and a stranger could misuse.
 
     `value`: an address, a dotted path of code, or a model's hub id. `key`: the environment variable whose value an
@@ -53,16 +53,16 @@ def state_root() -> Path:
         raise OSError(2, "this user has no home folder") from error
 
 
-def trusted_uses(folder: Path) -> frozenset[Use]:
+def trusted_uses(folder: Path) -> frozenset[Access]:
     """What the run in `folder` was allowed by this user; nothing for a foreign one."""
     try:
         noted = json.loads(_place(folder).read_text(encoding="utf-8"))
-        return frozenset(Use(*(str(part) for part in parts)) for parts in noted["uses"])  # type: ignore[arg-type]
+        return frozenset(Access(*(str(part) for part in parts)) for parts in noted["uses"])  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return frozenset()
 
 
-def trust(folder: Path, uses: Iterable[Use]) -> None:
+def trust(folder: Path, uses: Iterable[Access]) -> None:
     """Allow the run in `folder` these uses, besides those it was allowed before. Raises OSError."""
     place = _place(folder)
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

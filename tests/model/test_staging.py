@@ -11,7 +11,7 @@ from league.errors import ModelUnavailable
 from league.model import fetch
 from league.model.fetch import locate_model
 from league.model.folder import check_model, weight_hash
-from league.model.staging import staging, sweep
+from league.model.staging import staging, sweep_staging
 from tests.chaos.damage import flip
 from tests.chaos.faults import in_child
 from tests.conftest import write_tiny_model
@@ -41,15 +41,15 @@ def test_what_a_killed_process_left_is_swept_by_the_next_one(tmp_path: Path) -> 
 
 def test_what_is_in_use_is_left_alone(tmp_path: Path) -> None:
     with staging(tmp_path, ".x-") as first, staging(tmp_path, ".x-") as second:
-        assert first.is_dir() and second.is_dir() and sweep(tmp_path, ".x-") == 0
+        assert first.is_dir() and second.is_dir() and sweep_staging(tmp_path, ".x-") == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / ".x-link").symlink_to(tmp_path / "kept")
-    assert sweep(tmp_path, ".x-") == 0 and (tmp_path / "kept").is_dir()
-    assert sweep(tmp_path / "nowhere", ".x-") == 0
+    assert sweep_staging(tmp_path, ".x-") == 0 and (tmp_path / "kept").is_dir()
+    assert sweep_staging(tmp_path / "nowhere", ".x-") == 0
 
 
 def test_many_at_once_do_not_sweep_one_another(tmp_path: Path) -> None:

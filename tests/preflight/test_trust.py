@@ -27,7 +27,7 @@ from league.runtime.export import choose, export_agents
 from league.store.reader import RunReader
 from league.store.repair import repair
 from league.store.run import RunStore
-from league.store.trusted import Use, trust, trusted_uses
+from league.store.trusted import Access, trust, trusted_uses
 from league.store.verify import verify
 from league.types import Version
 from tests.conftest import write_tiny_model
@@ -227,7 +227,7 @@ def test_texts_are_no_code_and_models_of_the_hub_are_named(tmp_path: Path, monke
     raw["agents"]["pat"] |= {"says": {"note:this": 1.0}}
     raw["agents"]["ada"] = {"role": "co-player", "system": "remember:it"}
     for name, expected in (
-        ("org/model", (Use("model", "org/model"),)),
+        ("org/model", (Access("model", "org/model"),)),
         (str(tmp_path), ()),
         ("HuggingFaceTB/SmolLM2-135M-Instruct", ()),
     ):
@@ -261,8 +261,8 @@ def test_a_state_folder_that_cannot_be_written_is_told(
 def test_a_damaged_note_trusts_nothing(tmp_path: Path, elsewhere: None, rubbish: str) -> None:
     config = scripted(tmp_path)
     train(prepare(config), Nobody())
-    trust(config.folder, [Use("code", "a:b")])
-    assert trusted_uses(config.folder) == {Use("code", "a:b")}
+    trust(config.folder, [Access("code", "a:b")])
+    assert trusted_uses(config.folder) == {Access("code", "a:b")}
     (note,) = (tmp_path / "another").rglob("*.json")
     note.write_text(rubbish)
     assert trusted_uses(config.folder) == frozenset()
