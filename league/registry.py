@@ -7,6 +7,7 @@ any of them. Settings are validated by pydantic in lax mode, for YAML reads `1e-
 """
 
 import importlib
+import importlib.util
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -157,9 +158,9 @@ def find(path: str, what: str) -> Any:
     Raises UserError for a path of another shape, for a module that is not there (with where it was looked for), and
     for one that cannot be imported, whatever it raises.
     """
-    module, _, name = path.partition(":")
-    if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+    if not names_code(path):
         raise UserError(f"{what} '{path}': expected 'package.module:name'")
+    module, _, name = path.partition(":")
     with Foreign(f"{what} '{path}' cannot be imported"):
         try:
             return getattr(importlib.import_module(module), name)
@@ -170,6 +171,24 @@ def find(path: str, what: str) -> Any:
                 f"{what} '{path}' cannot be imported: ModuleNotFoundError: {missing}; looked beside the config, in the "
                 "current folder and in what is installed: start from the folder that holds it"
             ) from missing
+
+
+def names_code(text: str) -> bool:
+    """Whether a text has the form "package.module:name"."""
+    module, _, name = text.partition(":")
+    return name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def whereabouts(path: str) -> str:
+    """The file or folder in which "package.module:name" would be found, for people. Nothing of it is run."""
+    try:
+        found = importlib.util.find_spec(path.partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError, AttributeError):
+        found = None
+    if found is None:
+        return "not found on this machine"
+    places = list(found.submodule_search_locations or ()) or [str(found.origin)]
+    return f"found in {places[0]}"
 
 
 def add_code_folders(*folders: Path) -> None:

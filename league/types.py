@@ -7,12 +7,13 @@ and learning folds rewards into returns and advantages per seat.
     Match ──task.open──▶ Turn ──backend──▶ Decision(replies, nodes) ──task.follow──▶ Turn … ──task.score──▶ Score
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from league.errors import BackendError
+from league.errors import BackendError, UserError
 
 PlayerRole = Literal["expert", "generalist", "student", "co-player", "exploiter", "scripted", "remote"]
 """Roles that a config may give an agent."""
@@ -23,6 +24,11 @@ Channel = Literal["own_samples", "worked_replies", "lessons", "distillation", "s
 """Ways in which an agent learns; every gradient names its own."""
 Relation = Literal["contest", "teaching", "cooperation"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+def is_name(text: object) -> bool:
+    """Whether an agent, a domain or a task may be called so: such names become keys and folders."""
+    return isinstance(text, str) and re.fullmatch(NAME_PATTERN, text) is not None
 
 
 @dataclass(frozen=True, order=True)
@@ -37,7 +43,10 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> "Version":
+        """The version that `name@step` says. Raises UserError for a name or a step that no league gives."""
         agent, _, step = text.rpartition("@")
+        if not is_name(agent) or not re.fullmatch("[0-9]{1,18}", step):
+            raise UserError(f"{text[:80]!r} is no version; expected name@step, as `league lineage` shows them")
         return cls(agent, int(step))
 
 

@@ -6,6 +6,7 @@ is the folder of SmolLM2-135M-Instruct, skipped only where it truly cannot be ha
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 ROOT = Path(__file__).resolve().parents[1]
+_state = tempfile.TemporaryDirectory(prefix="league-tests-")
+os.environ["LEAGUE_STATE"] = _state.name
+# what runs may do is noted there, and nowhere in the home of who runs the tests
 # programs that tests start run this checkout's code, wherever they are started and whatever is installed
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 

@@ -15,6 +15,7 @@ from league.commands.play import play, show_match
 from league.commands.report import report
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
 from league.commands.train import pause, resume, stop, train
+from league.commands.trust import trust
 from league.commands.verify import verify
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "compare": compare,
     "verify": verify,
+    "trust": trust,
     "grade": grade,
     "fetch-model": fetch_model,
 }

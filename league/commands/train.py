@@ -41,6 +41,7 @@ def resume(
         done, began_with = reader.latest_round(), reader.config_text()
     with _last_words(run):
         from league.loop import resume as go_on
+        from league.reporting.text.transcripts import clean
         from league.reporting.write_schedule import WriteSchedule
         from league.round.report import LiveReport
         from league.runtime.assembly import read_config
@@ -49,9 +50,9 @@ def resume(
         config = read_config(run)
         rounds, every = config.league.rounds, config.evaluation.every
         for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
-            typer.echo(f"note: config.yaml was edited: {line}", err=True)
+            typer.echo(clean(f"note: config.yaml was edited: {line}"), err=True)
         for line in changes(run):
-            typer.echo(f"note: {line}; what follows may differ in the last bits", err=True)
+            typer.echo(clean(f"note: {line}; what follows may differ in the last bits"), err=True)
         with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
             go_on(run, audience)
             with RunReader.read(run) as reader:

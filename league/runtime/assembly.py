@@ -23,6 +23,7 @@ from league.payoffs.ratings import Ratings
 from league.payoffs.view import HISTORY, PayoffView
 from league.population import Member, Population
 from league.preflight.checks import Prepared
+from league.preflight.trust import require_trust, trust_own
 from league.runtime.checkpoint import load_adapter
 from league.runtime.code_folders import look_for_code, remember_code
 from league.runtime.league import League, LeagueState
@@ -48,6 +49,7 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
     store = RunStore.create(config.folder, config.dump(), retention_of(config))
     if prepared.code is not None:
         remember_code(config.folder, prepared.code)
+    trust_own(config.folder, config)
     return _league(prepared, bank, store), LeagueState(population)
 
 
@@ -94,16 +96,22 @@ def _begun_before(prepared: Prepared, rounds: int) -> dict[tuple[str, str], int]
     }
 
 
-def read_config(folder: Path) -> Config:
-    """The resolved config of a run folder, which may have been moved since."""
+def read_config(folder: Path, *, trusted: bool = True) -> Config:
+    """The resolved config of a run folder, which may have been moved since.
+
+    Who acts on the addresses, code and models that it names leaves `trusted` on: a stranger's is refused then.
+    """
     path = folder / "config.yaml"
     if not path.is_file():
         raise RunFolderError(
             f"{folder} is not a run folder: no config.yaml in it; `league status` without a folder lists the runs"
         )
-    look_for_code(folder)
     place = folder.resolve()
-    return load_config(path).model_copy(update={"name": place.name, "runs": place.parent})
+    config = load_config(path).model_copy(update={"name": place.name, "runs": place.parent})
+    if trusted:
+        require_trust(folder, config)
+        look_for_code(folder)
+    return config
 
 
 def retention_of(config: Config) -> Retention:

@@ -4,21 +4,21 @@ They are staged beside the target, then renamed.
 """
 
 import logging
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
 from league.errors import RunFolderError, UserError, nearest
+from league.model.staging import staging
 from league.reporting.queries.model_card_facts import card_exam, card_of
 from league.reporting.queries.run_status import current_ratings
 from league.reporting.text.model_card import base_name, model_card
 from league.store.reader import RunReader
 from league.store.run import keep_versions
-from league.types import Version
+from league.types import Version, is_name
 
 log = logging.getLogger("league.export")
 
@@ -88,6 +88,7 @@ def export_agents(
     from league.model.fetch import locate_model
     from league.model.peft_io import export_peft
     from league.model.peft_io import merge as merge_adapter
+    from league.preflight.trust import foreign_uses
     from league.runtime.assembly import read_config
     from league.runtime.checkpoint import load_adapter
 
@@ -95,34 +96,37 @@ def export_agents(
         keep_versions(run, list(targets), "export")
     except RunFolderError as error:
         log.warning("the exported versions are not pinned, so later rounds may delete their weights: %s", error)
-    config = read_config(run)
-    base = BaseModel.load(locate_model(config.model.name), device="cpu", dtype=config.model.dtype)
+    config = read_config(run, trusted=False)  # of what it names only the model is used, and a stranger's not fetched
+    own = not foreign_uses(run, config)
+    base = BaseModel.load(locate_model(config.model.name, allow_download=own), device="cpu", dtype=config.model.dtype)
     bank = AdapterBank(base)
     name = base_name(config.model.name)
     made = not out.exists()
-    staging = _staging(out)
     try:
-        for choice in chosen:
-            version, folder = choice.version, staging / choice.version.agent
-            load_adapter(reader, bank, reader.version_row(version), trainable=False)
-            if merge:
-                merge_adapter(bank, version, folder)
-            else:
-                export_peft(bank, version, folder, name)
-            base.tokenizer.save_pretrained(folder)
-            card = model_card(card_of(reader, version, name, run.resolve().name, merge))
-            (folder / "README.md").write_text(card, encoding="utf-8")
-        for choice in chosen:
-            (staging / choice.version.agent).rename(targets[choice.version])
+        with _staging(out) as scratch:
+            for choice in chosen:
+                version, folder = choice.version, scratch / choice.version.agent
+                load_adapter(reader, bank, reader.version_row(version), trainable=False)
+                if merge:
+                    merge_adapter(bank, version, folder)
+                else:
+                    export_peft(bank, version, folder, name)
+                base.tokenizer.save_pretrained(folder)
+                card = model_card(card_of(reader, version, name, run.resolve().name, merge))
+                (folder / "README.md").write_text(card, encoding="utf-8")
+            for choice in chosen:
+                (scratch / choice.version.agent).rename(targets[choice.version])
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if made and not any(out.iterdir()):
+        if made and out.is_dir() and not any(out.iterdir()):
             out.rmdir()
     return [Exported(choice.version.agent, choice.version, targets[choice.version], choice.score) for choice in chosen]
 
 
 def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
     """The folder of each version. Raises UserError where something is in the way."""
+    for choice in chosen:
+        if not is_name(choice.version.agent):
+            raise UserError(f"{choice.version.agent!r} is no agent's name, and no folder is named so")
     targets = {choice.version: out / choice.version.agent for choice in chosen}
     for target in targets.values():
         if target.is_symlink() or target.exists():
@@ -134,13 +138,16 @@ def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
     return targets
 
 
-def _staging(out: Path) -> Path:
-    """An empty folder beside the targets, on the same disk.
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """An empty folder beside the targets, on the same disk, removed at the end.
 
-    Raises UserError where `out` cannot be written.
+    What a killed export left there is swept. Raises UserError where `out` cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".export-", dir=out))
-    except OSError as error:
-        raise UserError(f"cannot write into {out}: {error.strerror}; name another folder with --out") from error
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(staging(out, ".export-"))
+        except OSError as error:
+            raise UserError(f"cannot write into {out}: {error.strerror}; name another folder with --out") from error
+        yield folder

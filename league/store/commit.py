@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable
 
 from league.errors import LeagueError
-from league.store import codec, fs
-from league.store.digests import checkpoint_digest, rating_sum, round_digest
+from league.store import codec, fs, table_sums
+from league.store.digests import SIZE, checkpoint_digest, part_digest, rating_sum, sealed_digest, stored_digest
 from league.store.garbage import versions_in
 from league.store.reader import RunReader
 from league.store.records import Retention, RoundRecord
@@ -51,7 +51,8 @@ class RoundWriter:
         fs.execute(self.db, "UPDATE rounds SET block = ? WHERE round = ?", (block, record.round))
         self._write_details(record)
         self._write_payoffs(record)
-        self._write_ratings(record)
+        with table_sums.changing(self.db, "ladders"):
+            self._write_ratings(record)
         self._write_checkpoint(record)
         seal(self.reader, record.round)
         self._trim(record.round)
@@ -195,7 +196,11 @@ class RoundWriter:
         back = "retired IS NOT NULL AND id IN (SELECT version FROM live WHERE round = ?)"
         oldest = self.db.execute(f"SELECT min(retired) FROM versions WHERE {back}", (now,)).fetchone()[0]
         if oldest is not None:
+            query = f"SELECT DISTINCT retired FROM versions WHERE {back}"
+            left = [row[0] for row in self.db.execute(query, (now,)).fetchall()]
             fs.execute(self.db, f"UPDATE versions SET retired = NULL WHERE {back}", (now,))
+            for number in left:
+                seal_leavers(self.reader, number)
             if oldest <= payoff_horizon(now - 1, self.retention):
                 rebuild_payoffs(self.reader)
                 trim_payoffs(self.reader, now, self.retention)
@@ -228,11 +233,19 @@ class RoundWriter:
 
 def seal(reader: RunReader, number: int) -> None:
     """Store the digests of a round and its checkpoint, computed from what the database now says."""
-    fs.execute(reader.db, "UPDATE rounds SET digest = ? WHERE round = ?", (round_digest(reader, number), number))
+    fs.execute(reader.db, "UPDATE rounds SET digest = ? WHERE round = ?", (sealed_digest(reader, number), number))
     if number in reader.kept_rounds():
         fs.execute(
             reader.db, "UPDATE checkpoints SET digest = ? WHERE round = ?", (checkpoint_digest(reader, number), number)
         )
+
+
+def seal_leavers(reader: RunReader, number: int) -> None:
+    """Store anew who left in a round. Rounds of older versions say nothing about it."""
+    if stored_digest(reader, number)[1]:
+        row = reader.db.execute("SELECT digest FROM rounds WHERE round = ?", (number,)).fetchone()
+        digest = row[0][:-SIZE] + part_digest(reader, "leavers", number)
+        fs.execute(reader.db, "UPDATE rounds SET digest = ? WHERE round = ?", (digest, number))
 
 
 def counted(matches: Iterable[MatchResult]) -> Iterable[Outcome]:

@@ -1,9 +1,10 @@
 """What a round says, as canonical JSON with every name spelled out, and digests over it.
 
 SQLite has no checksums: a flipped bit in a number or a name passes its own integrity check. So each round carries the
-sha256 of its content as it was committed; names are spelled out, so damage to the tables of names shows too.
-`run_digest` joins the same contents into one value for a whole run, without clocks: two runs that did the same have
-the same digest.
+sha256 of its content as it was committed; names are spelled out, so damage to the tables of names shows too. Behind it
+stand sums of what the round keeps for a while, and of who left in it (`PARTS`); runs of older versions lack them.
+`run_digest` joins the contents into one value for a whole run, without clocks: two runs that did the same have the
+same digest. `future_digest` adds the settings by which a run goes on.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from league.config.yaml_values import parse_yaml
 from league.store import codec
 from league.store.reader import RunReader
 from league.store.records import CLOCK
@@ -40,6 +42,49 @@ def round_content(reader: RunReader, number: int) -> dict[str, Any]:
             for v in reader.versions(since=number, until=number)
         ],
     }
+
+
+SIZE = 32
+"""Bytes of a sha256."""
+KEPT = ("details", "figures", "transcripts")
+PARTS = (*KEPT, "leavers")
+"""What stands behind the digest of a round's content, SIZE bytes each.
+
+Zeros where the round has none of it.
+"""
+NOTHING = bytes(SIZE)
+
+
+def part_digest(reader: RunReader, part: str, number: int) -> bytes:
+    """sha256 of one part of a round as the database has it now."""
+    rows: list[tuple[Any, ...]]
+    if part == "leavers":
+        query = (
+            "SELECT a.name, v.step FROM versions v JOIN agents a ON a.id = v.agent WHERE v.retired = ? ORDER BY 1, 2"
+        )
+        rows = reader.db.execute(query, (number,)).fetchall()
+    elif part == "transcripts":
+        query = "SELECT match, block FROM transcripts WHERE round = ? ORDER BY id"
+        rows = [(match, _sum(block)) for match, block in reader.db.execute(query, (number,))]
+    else:
+        rows = [
+            (_sum(block),) for (block,) in reader.db.execute(f"SELECT block FROM {part} WHERE round = ?", (number,))
+        ]
+    return hashlib.sha256(_canonical(rows)).digest() if rows else NOTHING
+
+
+def sealed_digest(reader: RunReader, number: int) -> bytes:
+    """What a round is stored with: the digest of its content, then its PARTS."""
+    return round_digest(reader, number) + b"".join(part_digest(reader, part, number) for part in PARTS)
+
+
+def stored_digest(reader: RunReader, number: int) -> tuple[bytes, dict[str, bytes]]:
+    """(digest of the content, part → digest) as committed; no parts in rounds of older versions."""
+    stored = reader.db.execute("SELECT digest FROM rounds WHERE round = ?", (number,)).fetchone()[0]
+    if not isinstance(stored, bytes) or len(stored) not in (SIZE, SIZE * (1 + len(PARTS))):
+        return b"", {}
+    parts = [stored[place : place + SIZE] for place in range(SIZE, len(stored), SIZE)]
+    return stored[:SIZE], dict(zip(PARTS, parts, strict=False))
 
 
 def round_digest(reader: RunReader, number: int) -> bytes:
@@ -92,6 +137,53 @@ def run_digest(folder: Path) -> str:
         ratings = [[r.ladder, str(r.version), r.mu, r.sigma, r.games] for r in reader.ratings()]
         whole.update(_canonical([latest, members, state, cells, ratings]))
         return whole.hexdigest()
+
+
+PLACES = ("name", "runs")
+"""Settings that say where a run lies, not what it does."""
+
+
+def future_digest(folder: Path) -> str:
+    """One sha256 over all that determines a run's results and its future.
+
+    `league verify --json` prints it. It covers `run_digest`, the settings, who left when, and seeds, problems and
+    metrics of the matches that still have them. Left out, besides clocks: the run's name and place, the model's place
+    (its weights enter by the hash that every adapter names), the place of checkpoints that agents began from, pins,
+    transcripts and figures.
+    """
+    whole = hashlib.sha256(run_digest(folder).encode())
+    with RunReader.read(folder) as reader:
+        whole.update(_canonical(settled(reader.config_text())))
+        query = (
+            "SELECT a.name, v.step, v.retired FROM versions v JOIN agents a ON a.id = v.agent "
+            "WHERE v.retired IS NOT NULL ORDER BY 1, 2"
+        )
+        whole.update(_canonical(reader.db.execute(query).fetchall()))
+        for number, block in reader.db.execute("SELECT round, block FROM details ORDER BY round"):
+            whole.update(_canonical([number, codec.unpack_json(block, f"details of round {number}")]))
+    return whole.hexdigest()
+
+
+def settled(config: str) -> object:
+    """The settings of a configuration (YAML) without the places that it names."""
+    data = parse_yaml(config)
+    if not isinstance(data, dict):
+        return data
+    model, agents = data.get("model"), data.get("agents")
+    without = {key: value for key, value in data.items() if key not in PLACES}
+    if isinstance(model, dict):
+        without["model"] = {key: value for key, value in model.items() if key != "name"}
+    if isinstance(agents, dict):
+        without["agents"] = {name: _without_checkpoint(agent) for name, agent in agents.items()}
+    return without
+
+
+def _without_checkpoint(agent: object) -> object:
+    return {key: value for key, value in agent.items() if key != "checkpoint"} if isinstance(agent, dict) else agent
+
+
+def _sum(block: bytes) -> str:
+    return hashlib.sha256(block).hexdigest()
 
 
 def _canonical(value: object) -> bytes:

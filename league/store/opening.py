@@ -12,8 +12,11 @@ from urllib.parse import quote
 
 from league.errors import RunFolderError
 from league.store import schema
+from league.types import is_name
 
 DATABASE = "league.db"
+OWN = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "blobs", "journal", "tb")
+"""What a writer opens by name. None of it may be a link, which could lead out of the run folder."""
 
 
 def require_run(folder: Path) -> Path:
@@ -31,6 +34,37 @@ def require_run(folder: Path) -> Path:
     if not whole:
         raise RunFolderError(f"{folder} is not a run folder: it holds no {DATABASE}")
     return folder / DATABASE
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises RunFolderError where a writer would be led out of the run folder."""
+    for name in OWN:
+        if (folder / name).is_symlink():
+            raise RunFolderError(
+                f"{folder / name} is a link; a run is never written through one: put what it leads to in its place"
+            )
+
+
+def check_names(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises RunFolderError for a database with a name or a step that no league gives.
+
+    Names become names of folders and keys, and a database may come from a stranger.
+    """
+    for (name,) in connection.execute("SELECT name FROM agents"):
+        if not is_name(name):
+            raise RunFolderError(
+                f"{path} names an agent {str(name)[:80]!r}; expected lower-case letters, digits, '-' and '_' (changed "
+                f"by hand, or damaged: `league verify {path.parent} --repair`)"
+            )
+    odd = (
+        "typeof(step) <> 'integer' OR typeof(blob) NOT IN ('blob', 'null') OR typeof(optimizer) NOT IN ('blob', 'null')"
+    )
+    row = connection.execute(f"SELECT id FROM versions WHERE {odd} LIMIT 1").fetchone()
+    if row is not None:
+        raise RunFolderError(
+            f"{path} has no step or hash in version {row[0]!r} (changed by hand, or damaged: "
+            f"`league verify {path.parent} --repair`)"
+        )
 
 
 def open_read_only(path: Path) -> tuple[sqlite3.Connection, Path | None]:
@@ -78,6 +112,7 @@ def migrated_copy(connection: sqlite3.Connection, scratch: Path | None) -> tuple
 def _connect(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")  # nothing in a stranger's schema may call what acts
         with closing(connection.execute("SELECT count(*) FROM sqlite_master")) as probe:
             probe.fetchone()
     except schema.DAMAGE:

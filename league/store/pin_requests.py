@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from league.errors import RunFolderError
+from league.errors import RunFolderError, UserError
 from league.store import fs
 from league.types import Version
 
@@ -46,5 +46,5 @@ def waiting(folder: Path) -> Iterator[PinRequest]:
         try:
             text = json.loads(path.read_bytes())
             yield PinRequest(path, tuple(Version.parse(name) for name in text["versions"]), str(text["why"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
             yield PinRequest(path, (), "")

@@ -21,7 +21,7 @@ from league.errors import LeagueError, RunFolderError
 from league.store import codec, schema
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
-from league.store.opening import DATABASE, migrated_copy, open_read_only, require_run
+from league.store.opening import DATABASE, check_names, migrated_copy, open_read_only, require_run
 from league.store.payoff_table import PayoffQueries
 from league.store.records import AgentRow, Heartbeat, PlayedOutcome, StoredMatch
 from league.types import Rating, Role, Version, VersionRow
@@ -56,6 +56,7 @@ class RunReader(PayoffQueries):
                 raise RunFolderError(f"{path} holds no league; expected a run folder made by `league train`")
             if schema.user_version(connection) < len(schema.MIGRATIONS):
                 connection, scratch = migrated_copy(connection, scratch)
+            check_names(connection, path)
         except BaseException:
             connection.close()
             raise

@@ -163,6 +163,8 @@ class VerifyReport:
     checked: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    digest: str | None = None
+    """Over all that determines the run's results and future; None for a damaged run."""
 
     @property
     def sound(self) -> bool:

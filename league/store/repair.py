@@ -1,32 +1,35 @@
 """`league verify --repair`: back to the newest kept round that is whole, saying what was dropped.
 
-The damaged database stays beside the repaired one as `league.db.damaged-<time>`. A database whose pages are broken is
-first copied row by row into a fresh one, as far as it can be read. Older rounds whose matches are damaged lose those
-matches, and payoffs are summed again without them. When no kept round is whole, nothing is changed and RunFolderError
-says so.
+The damaged database stays beside the repaired one as `league.db.damaged-<time>`. What can be had again is: the schema
+from this code, the configuration from whichever copy is whole, what is computed from the matches, and a name, number
+or hash in which one bit flipped (`flipped_bits.py`). Older rounds whose matches are damaged lose those matches, and
+payoffs are summed again without them. When no kept round is whole, nothing is changed and RunFolderError says so.
 """
 
 import hashlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from league.errors import RunFolderError
-from league.store import codec, fs, schema
+from league.store import codec, fs, schema, table_sums
 from league.store.blobs import BlobStore
-from league.store.commit import rebuild_payoffs, seal
-from league.store.digests import rating_sum
+from league.store.commit import rebuild_payoffs, seal, seal_leavers
+from league.store.digests import KEPT, rating_sum
+from league.store.flipped_bits import flip_back
 from league.store.lock import RunLock
-from league.store.opening import DATABASE, require_run
+from league.store.opening import DATABASE, refuse_links, require_run
 from league.store.reader import RunReader
 from league.store.records import VerifyReport
 from league.store.run import connect
+from league.store.salvage import copy_pages, copy_rows
 from league.store.verify import (
     Rate,
     check_checkpoint,
+    check_parts,
     check_rating_rows,
     check_ratings,
     check_round,
@@ -46,6 +49,7 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
     """
     folder = Path(folder)
     path = require_run(folder)
+    refuse_links(folder)
     lock = RunLock(folder / "lock")
     try:
         before = verify(folder, rate)
@@ -54,7 +58,7 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
         work = folder / f".{DATABASE}.repairing"
         dropped: list[str] = []
         try:
-            _copy(path, work, dropped)
+            _readable_copy(folder, path, work, dropped)
             _rebuild(folder, work, rate, dropped)
             _swap(folder, path, work, dropped)
         except schema.DAMAGE as error:
@@ -71,63 +75,41 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
     return after
 
 
-def _copy(path: Path, work: Path, dropped: list[str]) -> None:
-    """A copy to work on: by pages when SQLite finds them sound, else row by row."""
-    try:
-        source = sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True, isolation_level=None)
-        sound = not check_structure(source)
-    except schema.DAMAGE as error:
-        raise RunFolderError(f"{path} cannot be read at all: {error}; restore {path.parent} from a copy") from error
-    target = connect(work)
-    try:
-        if sound:
-            source.backup(target)
-        else:
-            schema.migrate(target, work)
-            _salvage(source, target, dropped)
-    except schema.DAMAGE as error:
-        raise RunFolderError(f"{path} cannot be read: {error}; restore {path.parent} from a copy") from error
-    finally:
-        source.close()
-        target.close()
-
-
-def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, dropped: list[str]) -> None:
-    """Copy every row that can be read and is possible into a fresh database."""
-    db = schema.tables(target)
-    target.execute("PRAGMA foreign_keys = OFF")
-    with db.atomic():
-        for name in db.table_names():
-            table = db.table(name)
-            insert = f"INSERT OR IGNORE INTO {name} VALUES ({','.join('?' * len(table.columns))})"
-            for row in _readable_rows(source, name, table.pks):
-                try:
-                    target.execute(insert, row)
-                except (sqlite3.IntegrityError, sqlite3.InterfaceError):
-                    dropped.append(f"an impossible row of table {name}")
-        while broken := target.execute("PRAGMA foreign_key_check").fetchall():
-            for name, rowid, _, _ in broken:
-                dropped.append(f"a row of table {name} that refers to a lost one")
-                if rowid is None:  # a table without row ids: only those derived or listed again below
-                    db.table(name).delete_where()
-                else:
-                    db.table(name).delete_where("rowid = ?", [rowid])
-    target.execute("PRAGMA foreign_keys = ON")
-
-
-def _readable_rows(source: sqlite3.Connection, table: str, keys: list[str]) -> Iterator[tuple]:
-    """Rows from the front until a broken page, then from the back until one."""
-    for direction in ("", " DESC"):
-        order = ", ".join(f"{key}{direction}" for key in keys)
-        try:
-            yield from source.execute(f"SELECT * FROM {table} NOT INDEXED ORDER BY {order}")
+def _readable_copy(folder: Path, path: Path, work: Path, dropped: list[str]) -> None:
+    """A sound copy of the database, without flipped bits that can be found."""
+    if copy_pages(path, work, dropped):
+        done = _without_flips(folder, work)
+        if done is not None:
+            dropped += done
             return
+        for leftover in folder.glob(f"{work.name}*"):
+            leftover.unlink()
+    copy_rows(path, work, dropped)
+    dropped += _without_flips(folder, work) or []
+
+
+def _without_flips(folder: Path, work: Path) -> list[str] | None:
+    """Put flipped bits right in the copy; what was done, or None where the copy is not sound after it."""
+    with closing(connect(work)) as connection:
+        connection.text_factory = _any_text
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        try:
+            connection.execute("REINDEX")  # else a value whose index entry has the other bit cannot be changed
+            with schema.atomic(connection):
+                done = flip_back(RunReader(folder, connection))
         except schema.DAMAGE:
-            continue
+            return None
+        return None if check_structure(connection) else done
+
+
+def _any_text(raw: bytes) -> str:
+    """Text as it is, damaged or not."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _rebuild(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) -> None:
     connection = connect(work)
+    connection.text_factory = _any_text
     try:
         reader = RunReader(folder, connection)
         db = schema.tables(connection)
@@ -145,7 +127,15 @@ def _rebuild(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) ->
             _drop_lost_blobs(reader, db, dropped)
             rebuild_payoffs(reader)
             _repair_ratings(reader, db, rate, dropped)
-            _repair_config(reader, db, folder)
+            _repair_leavers(reader, dropped)
+            db.execute("UPDATE transcripts SET bytes = length(block)")
+            _repair_config(reader, folder)
+            dropped += [
+                f"(the table {t} was changed, and is taken as it is)"
+                for t in table_sums.TABLES
+                if not table_sums.is_whole(reader.db, t)
+            ]
+            table_sums.add_sums(reader.db, anew=True)
     finally:
         connection.close()
 
@@ -187,6 +177,7 @@ def _drop_damaged_history(reader: RunReader, db: "Database", dropped: list[str])
 
 
 def _drop_damaged_extras(reader: RunReader, db: "Database", dropped: list[str]) -> None:
+    """Details, figures and transcripts that are damaged, and kept rounds that are not whole."""
     for name, label in (("details", "round"), ("figures", "round"), ("transcripts", "match")):
         table = db.table(name)
         for row in list(table.rows_where(select=f"{label}, block")):
@@ -195,10 +186,36 @@ def _drop_damaged_extras(reader: RunReader, db: "Database", dropped: list[str]) 
             except RunFolderError:
                 dropped.append(f"{name} of {label} {row[label]}")
                 table.delete_where(f"{label} = ?", [row[label]])
+    for number in [number for number, *_ in reader.round_times()]:
+        for part in check_parts(reader, number):
+            if part in KEPT:
+                found = next(db.query(f"SELECT count(*) AS n FROM {part} WHERE round = ?", [number]))["n"]
+                dropped += [f"{part} of round {number}"] if found else []
+                db.table(part).delete_where("round = ?", [number])
+                seal(reader, number)
     for number in [n for n in reader.kept_rounds() if check_checkpoint(reader, n)]:
         dropped.append(f"round {number} as a round to fall back to")
         db.table("live").delete_where("round = ?", [number])
         db.table("checkpoints").delete_where("round = ?", [number])
+
+
+def _repair_leavers(reader: RunReader, dropped: list[str]) -> None:
+    """Who left when, where that is not what was committed: from the next versions and the members."""
+    wrong = [number for number, *_ in reader.round_times() if "leavers" in check_parts(reader, number)]
+    if not wrong:
+        return
+    dropped.append("when versions left (taken from the versions that followed them)")
+    latest, live = reader.latest_round(), set(reader.live().values())
+    query = (
+        "SELECT v.id, (SELECT min(w.round) FROM versions w WHERE w.agent = v.agent AND w.step > v.step), v.retired "
+        "FROM versions v"
+    )
+    for key, followed, retired in reader.db.execute(query).fetchall():
+        named = reader.version_name(key)
+        left = None if named in live else followed if followed is not None else min(retired or latest or 0, latest or 0)
+        reader.db.execute("UPDATE versions SET retired = ? WHERE id = ?", (left, key))
+    for number, *_ in reader.round_times():
+        seal_leavers(reader, number)
 
 
 def _drop_lost_blobs(reader: RunReader, db: "Database", dropped: list[str]) -> None:
@@ -242,25 +259,35 @@ def _insert_rating(reader: RunReader, db: "Database", number: int, rating: Ratin
     db.table("ratings").insert(row | {"crc": crc}, replace=True)
 
 
-def _repair_config(reader: RunReader, db: "Database", folder: Path) -> None:
-    """Put config.yaml back as the database has it, when the database's own copy is sound."""
-    text = reader.config_text()
-    if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
-        try:
-            text = (folder / "config.yaml").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            text = ""
-        if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):
-            raise RunFolderError(
-                f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy"
-            )
-        db.table("meta").update("config", {"value": text})
+def _repair_config(reader: RunReader, folder: Path) -> None:
+    """Put both copies of the configuration back from the one that is whole.
+
+    The hash in the database says which; where it is damaged itself, two equal copies do.
+    """
+    text, wanted = reader.config_text(), reader.meta("config_sha256")
     try:
-        fs.replace_file(folder / "config.yaml", text.encode())
+        file = (folder / "config.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        file = ""
+    whole = next((copy for copy in (text, file) if _sha256(copy) == wanted), None)
+    if whole is None and text == file:
+        whole = text
+    if whole is None and table_sums.bits_apart(_sha256(text), wanted) == 1:
+        whole = text
+    if whole is None:
+        raise RunFolderError(f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy")
+    rows = sorted({"config": whole, "config_sha256": _sha256(whole)}.items())
+    reader.db.executemany("UPDATE meta SET value = ?2 WHERE key = ?1", rows)
+    try:
+        fs.replace_file(folder / "config.yaml", whole.encode())
     except OSError as error:
         raise RunFolderError(
             f"{folder} cannot be repaired: config.yaml: {error.strerror}; nothing was changed; move it away"
         ) from error
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _swap(folder: Path, path: Path, work: Path, dropped: list[str]) -> None:

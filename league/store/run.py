@@ -7,6 +7,7 @@ runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartb
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import tempfile
 import threading
@@ -17,13 +18,13 @@ from pathlib import Path
 
 from league import __version__
 from league.errors import LeagueError, RunFolderError
-from league.store import fs, pin_requests, schema
+from league.store import fs, pin_requests, schema, table_sums
 from league.store.commit import RoundWriter
 from league.store.environment import describe, differences
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
 from league.store.lock import RunInUse, RunLock
-from league.store.opening import DATABASE, require_run
+from league.store.opening import DATABASE, check_names, refuse_links, require_run
 from league.store.reader import RunReader
 from league.store.records import Collected, Retention, RoundRecord
 from league.store.warmup_progress import WarmupProgress
@@ -97,6 +98,7 @@ class RunStore(RunReader):
             raise LeagueError(
                 f"Retention.rounds is {retention.rounds}; at least 2 rounds are kept, to have one to fall back to"
             )
+        refuse_links(folder)
         lock = RunLock(folder / "lock")
         try:
             connection = connect(path)
@@ -106,6 +108,12 @@ class RunStore(RunReader):
         try:
             with _disk(folder):
                 schema.migrate(connection, path)
+                if problems := schema.check_objects(connection):
+                    raise RunFolderError(f"{folder}: {problems[0]} (run `league verify {folder} --repair`)")
+                check_names(connection, path)
+                if not table_sums.all_there(connection):
+                    with schema.atomic(connection):
+                        table_sums.add_sums(connection)
                 store = cls(folder, connection, lock, retention)
                 store.blobs.sweep()
                 fs.sweep(folder)
@@ -178,9 +186,8 @@ class RunStore(RunReader):
             return
         self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
         new = {"config": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()}
-        with _disk(self.folder):
-            rows = [{"key": key, "value": value} for key, value in new.items()]
-            schema.tables(self.db).table("meta").insert_all(rows, replace=True)
+        with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
+            fs.executemany(self.db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)", sorted(new.items()))
 
     def _under_way(self) -> int:
         latest = self.latest_round()
@@ -197,7 +204,7 @@ class RunStore(RunReader):
                 f"{version} cannot be kept: its weights are gone (only the last {self.retention.rounds} rounds' "
                 f"stay by themselves)"
             )
-        with _disk(self.folder):
+        with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "pins"):
             fs.execute(self.db, "INSERT OR IGNORE INTO pins VALUES (?,?)", (self.version_id(version), why))
 
     def _grant_pins(self) -> None:
@@ -326,10 +333,12 @@ def _furnish(staging: Path, config_yaml: str) -> None:
             "config": config_yaml,
             "config_sha256": hashlib.sha256(config_yaml.encode()).hexdigest(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "id": secrets.token_hex(16),
             "league": __version__,
         }
         with schema.tables(connection).atomic():
             fs.executemany(connection, "INSERT INTO meta VALUES (?,?)", sorted(meta.items()))
+            table_sums.add_sums(connection)
     finally:
         connection.close()
     fs.fsync_folder(staging)
@@ -339,6 +348,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """The one read-write connection of a run. WAL; every commit waits for the disk."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA page_size = 8192")  # of a new database: a round's row fills a third of it
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise RunFolderError(f"{path.parent} does not support SQLite's write-ahead log; use a local disk")

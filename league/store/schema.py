@@ -11,7 +11,9 @@ versions and slots inside; `league verify` checks those references, as SQLite ch
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What reading a damaged database raises; the second when SQLite's own message quotes the damage."""
+
+
+class NewerSchema(RunFolderError):
+    """A database that newer code wrote."""
+
 
 _FINITE = "CHECK({0} BETWEEN -1e300 AND 1e300)"
 _NAME = "CHECK(length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^a-z0-9_-]*' AND name NOT GLOB '[_-]*')"
@@ -147,16 +154,74 @@ def tables(connection: sqlite3.Connection) -> "Database":
     return Database(connection, recursive_triggers=False, execute_plugins=False)
 
 
+@contextmanager
+def atomic(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction of a writer: all of it, or on any error nothing."""
+    fs.execute(connection, "BEGIN IMMEDIATE")
+    try:
+        yield
+        fs.execute(connection, "COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def objects(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """(type, name) → (table, SQL) of every table, index, view and trigger, as the database has them."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return {(kind, name): (table, sql) for kind, name, table, sql in rows}
+
+
+@cache
+def own_objects(count: int) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """`objects` of a new database after `count` migrations."""
+    with closing(fresh(":memory:", count)) as connection:
+        return objects(connection)
+
+
+def fresh(place: str | Path, count: int) -> sqlite3.Connection:
+    """An empty database after `count` migrations. The first one is a script, and needs no sqlite-utils."""
+    connection = sqlite3.connect(place, isolation_level=None)
+    connection.execute("PRAGMA page_size = 8192")
+    if MIGRATIONS[0] is create_tables:
+        connection.executescript(V1)
+    for migration in MIGRATIONS[1 if MIGRATIONS[0] is create_tables else 0 : count]:
+        migration(tables(connection))
+    connection.execute(f"PRAGMA user_version = {count}")
+    return connection
+
+
+def check_objects(connection: sqlite3.Connection) -> list[str]:
+    """What differs from the tables and indexes that this code makes. SQLite's own statistics do not count."""
+    try:
+        found, own = objects(connection), own_objects(len(MIGRATIONS))
+    except DAMAGE as error:
+        return [f"database: its schema cannot be read: {error}"]
+    lost = [f"{kind} {name}" for (kind, name) in own if found.get((kind, name)) != own[kind, name]]
+    more = [
+        f"{kind} {name}" for (kind, name) in found if (kind, name) not in own and not name.startswith("sqlite_stat")
+    ]
+    return [f"database: {each} is not as this code makes it" for each in lost] + [
+        f"database: {each} is none of this code's" for each in more if not lost
+    ]
+
+
 def user_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The database's version; refuses one written by newer code."""
-    found = user_version(connection)
-    if found > len(MIGRATIONS):
+    found, own = user_version(connection), len(MIGRATIONS)
+    if found not in range(own + 2) and objects(connection) == own_objects(own):  # no later schema is the same as ours
         raise RunFolderError(
-            f"{path} has schema {found}, newer than this code's {len(MIGRATIONS)}; use the newer `league` that wrote it"
+            f"{path} says that its schema is {found}, but it is {own}: damaged (run `league verify {path.parent} "
+            "--repair`)"
+        )
+    if found > own:
+        raise NewerSchema(
+            f"{path} has schema {found}, newer than this code's {own}; use the newer `league` that wrote it"
         )
     return found
 

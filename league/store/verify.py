@@ -13,13 +13,25 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
-from league.store import codec, schema
-from league.store.digests import checkpoint_digest, rating_sum, round_digest
+from league.store import codec, schema, table_sums
+from league.store.digests import (
+    KEPT,
+    NOTHING,
+    checkpoint_digest,
+    future_digest,
+    part_digest,
+    rating_sum,
+    round_digest,
+    stored_digest,
+)
 from league.store.garbage import named_in
+from league.store.opening import require_run
 from league.store.reader import RunReader
 from league.store.records import PlayedOutcome, VerifyReport
 from league.types import Rating
 
+UNREADABLE = (*schema.DAMAGE, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
+"""What comes of decoding rows in which a bit flipped."""
 Rate = Callable[[Iterable[PlayedOutcome]], Iterable[Rating]]
 """Ratings recomputed from all outcomes in order: the last rating of each (ladder, version)."""
 
@@ -27,18 +39,18 @@ Rate = Callable[[Iterable[PlayedOutcome]], Iterable[Rating]]
 def verify(folder: Path, rate: Rate | None = None) -> VerifyReport:
     """Check a run folder. Raises RunFolderError only when there is no run to check."""
     report = VerifyReport(str(folder), None)
+    require_run(Path(folder))
     try:
-        reader = RunReader.read(folder)
-    except RunFolderError as error:
-        if not (Path(folder) / "league.db").is_file() or "newer than" in str(error) or "older" in str(error):
-            raise
-        report.problems.append(str(error))
-        return report
-    with reader:
-        try:
+        with RunReader.read(folder) as reader:
             _verify(reader, report, rate)
-        except (*schema.DAMAGE, RunFolderError) as error:
-            report.problems.append(f"database: {error}")
+    except schema.NewerSchema:
+        raise
+    except RunFolderError as error:
+        report.problems.append(str(error))
+    except UNREADABLE as error:
+        report.problems.append(f"database: {error}")
+    if not report.problems:
+        report.digest = future_digest(Path(folder))
     return report
 
 
@@ -71,7 +83,9 @@ def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
 
 
 def check_structure(connection: sqlite3.Connection) -> list[str]:
-    """SQLite's own checks: pages, indexes, NOT NULL, CHECK and foreign keys."""
+    """The schema, and SQLite's own checks: pages, indexes, NOT NULL, CHECK and foreign keys."""
+    if problems := schema.check_objects(connection):
+        return problems
     try:
         lines = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
         if lines != ["ok"]:
@@ -85,12 +99,27 @@ def check_structure(connection: sqlite3.Connection) -> list[str]:
 def check_round(reader: RunReader, number: int) -> str | None:
     """Whether a round is as it was committed."""
     try:
-        stored = reader.db.execute("SELECT digest FROM rounds WHERE round = ?", (number,)).fetchone()[0]
-        if stored != round_digest(reader, number):
+        if stored_digest(reader, number)[0] != round_digest(reader, number):
             return f"round {number}: its matches, scalars or versions are not what was committed"
-    except (*schema.DAMAGE, LeagueError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+    except (*UNREADABLE, LeagueError) as error:
         return f"round {number}: cannot be decoded ({error})"
     return None
+
+
+def check_parts(reader: RunReader, number: int) -> list[str]:
+    """Which PARTS of a round are not as they were committed.
+
+    Details, figures and transcripts may be gone: the oldest rounds lose them first.
+    """
+    changed = []
+    for part, digest in stored_digest(reader, number)[1].items():
+        if part in KEPT and reader.db.execute(f"SELECT 1 FROM {part} WHERE round = ?", (number,)).fetchone() is None:
+            older = reader.db.execute(f"SELECT 1 FROM {part} WHERE round < ?", (number,)).fetchone() is not None
+            if older and digest != NOTHING:
+                changed.append(part)
+        elif part_digest(reader, part, number) != digest:
+            changed.append(part)
+    return changed
 
 
 def check_checkpoint(reader: RunReader, number: int) -> list[str]:
@@ -111,7 +140,7 @@ def check_checkpoint(reader: RunReader, number: int) -> list[str]:
             if sha in listed and (problem := reader.blobs.problem(sha)):
                 problems.append(f"kept round {number}: {name}: {problem}")
         return problems
-    except (*schema.DAMAGE, LeagueError, ValueError, TypeError, AttributeError) as error:
+    except (*UNREADABLE, LeagueError) as error:
         return [f"kept round {number}: cannot be decoded ({error})"]
 
 
@@ -122,6 +151,9 @@ def check_blobs(reader: RunReader, report: VerifyReport) -> list[str]:
     """
     known = {row[0].hex() for row in reader.db.execute("SELECT sha FROM blobs")}
     problems = [problem for sha in sorted(known) if (problem := reader.blobs.problem(sha))]
+    for sha, size in reader.db.execute("SELECT sha, bytes FROM blobs ORDER BY sha").fetchall():
+        if reader.blobs.has(sha.hex()) and size != reader.blobs.size(sha.hex()):
+            problems.append(f"blob {sha.hex()[:12]}…: the database says {size} bytes, which is not its size")
     query = (
         "SELECT a.name, v.step, v.blob, v.optimizer FROM versions v JOIN agents a ON a.id = v.agent "
         "WHERE v.id IN (SELECT version FROM live UNION SELECT version FROM pins)"
@@ -215,4 +247,12 @@ def _check_extras(reader: RunReader) -> list[str]:
                 codec.unpack_json(block, f"{table} of {label} {key}")
             except RunFolderError as error:
                 problems.append(str(error))
-    return problems
+    for number, *_ in reader.round_times():
+        problems += [f"round {number}: its {part} are not what was committed" for part in check_parts(reader, number)]
+    for (match,) in reader.db.execute("SELECT match FROM transcripts WHERE bytes <> length(block)"):
+        problems.append(f"transcript of match {match}: the database says another size")
+    return problems + [
+        f"database: the table {table} was changed"
+        for table in table_sums.TABLES
+        if not table_sums.is_whole(reader.db, table)
+    ]

@@ -48,7 +48,7 @@ def flip_blobs(scratch: Path, seed: int, per_file: int) -> dict[str, object]:
     for kind, file in blob_files(base):
         size = file.stat().st_size
         for offset in {0, size - 1, *(rng.randrange(size) for _ in range(per_file))}:
-            folder = _fresh(base, scratch / "try")
+            folder = fresh_copy(base, scratch / "try")
             flip(folder / file.relative_to(base), offset, rng.randrange(8))
             kinds[kind] += 1
             if verify(folder, rate).sound:
@@ -65,7 +65,7 @@ def flip_database(scratch: Path, seed: int, count: int) -> dict[str, object]:
     rng, outcome, wrong, repaired = random.Random(seed), Counter[str](), [], Counter[str]()
     for _ in range(count):
         offset, bit = rng.randrange(size), rng.randrange(8)
-        folder = _fresh(base, scratch / "dtry")
+        folder = fresh_copy(base, scratch / "dtry")
         flip(folder / "league.db", offset, bit)
         try:
             sound = verify(folder, rate).sound
@@ -96,7 +96,8 @@ def _repair(folder: Path) -> str:
     return "repaired" if verify(folder).sound else "UNSOUND after going on"
 
 
-def _fresh(base: Path, folder: Path) -> Path:
+def fresh_copy(base: Path, folder: Path) -> Path:
+    """A copy of a run in place of whatever was there."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(base, folder)
     return folder

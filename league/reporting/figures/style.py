@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from league.errors import UserError
 from league.types import Version
 
 INK = "#1f2328"
@@ -100,7 +101,7 @@ def agent_of(name: str) -> str:
     """`name@step` → `name`: every version of an agent has its agent's colour."""
     try:
         return Version.parse(name).agent
-    except ValueError:
+    except UserError:
         return name  # an agent's own name, or whatever a table of payoffs calls a player
 
 
