@@ -132,6 +132,7 @@ def open_round(league: League, state: LeagueState, audience: Audience, signals: 
     Raises StoppedInWarmup when it is asked to stop between two steps of the warm-up.
     """
     store, draft = league.store, RoundDraft(0)
+    audience.opens(league, state)
     signals.under_way("finishing this step of the warm-up")
     with timed(store, draft, "warm-up"):
 

@@ -54,7 +54,7 @@ from league.payoffs.nash import max_entropy_nash
 from league.preflight.checks import prepare
 from league.reporting.queries.cycles import cycles
 from league.round.values import RoundReport
-from league.runtime.league import League
+from league.runtime.league import League, LeagueState
 from league.store.reader import RunReader
 from league.types import Match, Sampling, Turn, Version
 from tasks.games.matrix_games import MatrixGame
@@ -120,6 +120,8 @@ class Curve:
     def __init__(self) -> None:
         self.points: list[dict[str, Any]] = []
         self.policies: dict[Version, np.ndarray] = {}
+
+    def opens(self, league: League, state: LeagueState) -> None: ...
 
     def phase(self, league: League, number: int, text: str) -> None: ...
 

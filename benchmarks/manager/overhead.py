@@ -47,6 +47,8 @@ class Clock:
         self.cpu: list[float] = []
         self._at = time.process_time()
 
+    def opens(self, league: League, state: LeagueState) -> None: ...
+
     def phase(self, league: League, number: int, text: str) -> None: ...
 
     def round(self, league: League, report: RoundReport) -> None:

@@ -22,6 +22,7 @@ from league.reporting.time_budget import TimeBudget
 from league.reporting.views import RoundLine
 from league.reporting.write_schedule import WriteSchedule
 from league.rollouts import voids_of
+from league.round.forecast import forecast
 from league.round.stop import limit_reached, share_spent
 from league.round.values import RoundReport
 from league.runtime.league import League, LeagueState
@@ -45,7 +46,7 @@ class LiveReport:
     """
 
     def __init__(self, folder: Path, rounds: int, *, first: int | None = None, quiet: bool = False):
-        self._folder = folder
+        self._folder, self._quiet = folder, quiet
         self._progress = Progress(rounds, 0 if first is None else first + 1, Console(quiet=quiet))
         self._board: Board | None = None
         self._began, self._budget, self._behind = time.perf_counter(), TimeBudget(), False
@@ -61,6 +62,14 @@ class LiveReport:
         if self._board is not None:
             with suppress(OSError):
                 self._board.close()
+
+    def opens(self, league: League, state: LeagueState) -> None:
+        """What the run will take on this machine, unless nobody reads it."""
+        if not self._quiet:
+            self._progress.stage("trying out how fast this machine is")
+            expected = forecast(league, state)
+            for line in str(expected).splitlines() if expected is not None else ():
+                self._progress.note(line, "dim")
 
     def phase(self, league: League, number: int, text: str) -> None:
         self._progress.stage(f"round {number}: {text}")

@@ -41,6 +41,9 @@ class RoundReport:
 class Audience(Protocol):
     """Who is told: the terminal, TensorBoard, or nobody in tests."""
 
+    def opens(self, league: League, state: LeagueState) -> None:
+        """A run is about to begin its warm-up."""
+
     def phase(self, league: League, number: int, text: str) -> None:
         """Round `number` has come to what `text` says."""
 

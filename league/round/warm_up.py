@@ -63,13 +63,8 @@ def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNe
     if bank is None:
         return warmed
     origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
-    planned = waves(origins)
-    plans = [
-        plan_of([_curriculum(league, population, population.members[name]) for name in wave], league.config.seed)
-        for wave in planned
-    ]
-    pace = _Pace(plans)
-    for place, wave in enumerate(planned):
+    pace = _Pace(warm_up_plans(league, population))
+    for place, wave in enumerate(waves(origins)):
         for member in (population.members[name] for name in wave):
             if (origin := origins[member.name]) is not None:
                 bank.drop(member.version)
@@ -78,6 +73,15 @@ def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNe
         found = _one_pass(league, bank, pace, place, hear)
         warmed = Warmed(warmed.spent + found.spent, warmed.earlier + found.earlier)
     return warmed
+
+
+def warm_up_plans(league: League, population: Population) -> list[WarmupPlan]:
+    """What each wave learns, in order."""
+    origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
+    return [
+        plan_of([_curriculum(league, population, population.members[name]) for name in wave], league.config.seed)
+        for wave in waves(origins)
+    ]
 
 
 def _one_pass(
