@@ -50,7 +50,10 @@ class Work:
     drawn: float = 0.0
     learned: float = 0.0
     trained: float = 0.0
-    """Of those learned from, the replies: what `trained_tokens` limits and, with those drawn, `token_budget`."""
+    """Of those learned from, the replies.
+
+    `trained_tokens` limits them; `token_budget` limits them and those drawn.
+    """
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
@@ -122,7 +125,10 @@ def _about(seconds: float) -> str:
 
 
 class Rehearsal:
-    """A backend that says as many tokens as a model is expected to. What it was asked first is kept for the probe."""
+    """A backend that says as many tokens as a model is expected to.
+
+    What it was asked first is kept for the probe.
+    """
 
     def __init__(self, bank: AdapterBank, length: float | None):
         """`length`: expected tokens of a reply; None expects half of what is allowed."""
