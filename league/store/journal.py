@@ -56,7 +56,7 @@ class ReplyJournal:
         except OSError as error:
             raise RunFolderError(
                 f"a reply could not be stored in {path}: {error.strerror} "
-                f"(free space or repair the disk, then `league resume {self.folder.parent}`)"
+                f"({fs.remedy(self.folder.parent)})"
             ) from error
 
     def trim(self, oldest: int) -> None:
