@@ -424,6 +424,8 @@ class Report:
 
     status: Status
     _: KW_ONLY
+    identity: str = ""
+    """What tells the run from every other, so that no page takes another run's place."""
     headline: Gain | None = None
     """All students and domains together; None when the run measured nothing held out."""
     gains: Sequence[Gain] = ()

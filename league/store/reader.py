@@ -6,6 +6,7 @@ Each query is one short read, so a reader never holds the write-ahead log back. 
 same queries on its own connection.
 """
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -79,6 +80,12 @@ class RunReader(PayoffQueries):
     def config_text(self) -> str:
         """The resolved configuration as the run was created with it."""
         return self.meta("config")
+
+    def identity(self) -> str:
+        """What tells the run from every other, of other names or other beginnings: 32 hex digits."""
+        keys = "SELECT value FROM meta WHERE key IN ('id', 'created') ORDER BY key DESC LIMIT 1"  # an id says more than a time
+        (beginning,) = self.db.execute(keys).fetchone() or ("",)
+        return hashlib.sha256(f"{self.folder.resolve().name}\0{beginning}".encode()).hexdigest()[:32]
 
     def meta(self, key: str) -> str:
         row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
