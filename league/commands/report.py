@@ -19,8 +19,8 @@ def report(
     from league.errors import UserError
     from league.reporting.report import build_report, rebuild_board
     from league.reporting.text.html import render
-    from league.store.opening import DATABASE
     from league.store.fs import replace_file
+    from league.store.opening import DATABASE
     from league.store.reader import RunReader
 
     target = out or Path("report.html")

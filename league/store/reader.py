@@ -83,8 +83,9 @@ class RunReader(PayoffQueries):
 
     def identity(self) -> str:
         """What tells the run from every other, of other names or other beginnings: 32 hex digits."""
-        keys = "SELECT value FROM meta WHERE key IN ('id', 'created') ORDER BY key DESC LIMIT 1"  # an id says more than a time
-        (beginning,) = self.db.execute(keys).fetchone() or ("",)
+        # older runs have no id, only the time at which they were created
+        query = "SELECT value FROM meta WHERE key IN ('id', 'created') ORDER BY key DESC LIMIT 1"
+        (beginning,) = self.db.execute(query).fetchone() or ("",)
         return hashlib.sha256(f"{self.folder.resolve().name}\0{beginning}".encode()).hexdigest()[:32]
 
     def meta(self, key: str) -> str:

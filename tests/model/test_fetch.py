@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from league.errors import ModelUnavailable
 from league import hub
+from league.errors import ModelUnavailable
 from league.model import fetch
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.folder import check_model, weight_hash
