@@ -317,9 +317,7 @@ def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        raise RunFolderError(
-            f"{folder} cannot be written: {error} ({fs.remedy(folder)})"
-        ) from error
+        raise RunFolderError(f"{folder} cannot be written: {error} ({fs.remedy(folder)})") from error
 
 
 def _furnish(staging: Path, config_yaml: str) -> None:

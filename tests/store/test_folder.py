@@ -147,9 +147,7 @@ def test_a_renamed_live_run_says_so_and_leaves_the_run_in_its_place_alone(tmp_pa
         writer.blobs.write_blob({"w": np.zeros(2, np.float32)}, {})
     run_to(old, 2, Script(agents=2))
     other = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
-    empty = RoundRecord(
-        round=2, versions=(), matches=(), ratings=(), scalars={}, live=writer.live(), state={}
-    )
+    empty = RoundRecord(round=2, versions=(), matches=(), ratings=(), scalars={}, live=writer.live(), state={})
     for write in (lambda: writer.beat(2, "generate"), lambda: writer.commit(empty), writer.collect_garbage):
         with pytest.raises(RunFolderError, match=f"{old} was moved to {new} .*`league resume {new}`"):
             write()

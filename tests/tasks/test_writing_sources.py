@@ -109,7 +109,6 @@ def test_an_error_of_the_http_library_is_a_hub_out_of_reach(monkeypatch):
     """The hub's client lets them pass; they are no OSError, and were an internal error."""
     import socket
 
-
     monkeypatch.setattr(hub, "unreachable", lambda: None)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
