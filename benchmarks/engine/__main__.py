@@ -30,6 +30,7 @@ from benchmarks.engine.setup import cpu, interleaved, load, prompts_for, samples
 from league.backends.local import LocalBackend
 from league.learning.objective import Objective
 from league.learning.update import update
+from league.model.base import pick_dtype
 from league.model.fetch import DEFAULT_MODEL
 from league.model.memory import release_freed_memory
 from league.types import Hyper, Message, Reply, Request, Sample, Sampling
@@ -148,20 +149,28 @@ def peak(args: argparse.Namespace) -> dict:
 def roofline(args: argparse.Namespace) -> dict:
     """The machine: its best matrix rate and read bandwidth, and the ideal step they imply.
 
-    With this many threads.
+    With this many threads, and in the dtype in which the engine runs on this processor: bf16 where it multiplies
+    bf16, else fp32 (a processor without such instructions multiplies bf16 at a fifth of its rate).
 
     ideal tokens/s at R rows = R / max(2 · P · R / rate, bytes(P) / bandwidth), P the parameters a token multiplies
-    with.
+    with. Both are the best of some tries, because nothing may lie above an ideal.
     """
     torch.set_num_threads(args.threads)
-    x, w = torch.randn(2048, 1536).bfloat16(), torch.randn(576, 1536).bfloat16()
+    dtype = pick_dtype(torch.device("cpu"))
+    x, w = torch.randn(2048, 1536).to(dtype), torch.randn(576, 1536).to(dtype)
     flops = 2 * 2048 * 1536 * 576
-    rate = flops / statistics.median(cpu(lambda: (torch.nn.functional.linear(x, w), 1)[1]) for _ in range(30))
+    rate = flops / min(cpu(lambda: (torch.nn.functional.linear(x, w), 1)[1]) for _ in range(30))
     big = torch.ones(64 << 20, dtype=torch.float32)
-    bandwidth = big.numel() * 4 / statistics.median(cpu(lambda: (big.sum(), 1)[1]) for _ in range(7))
+    bandwidth = big.numel() * 4 / min(cpu(lambda: (big.sum(), 1)[1]) for _ in range(7))
     parameters = 134_515_008
-    ideal = {rows: rows / max(2 * parameters * rows / rate, 2 * parameters / bandwidth) for rows in (8, 32, 64)}
-    found = {"gflops": rate / 1e9, "read_gb_per_s": bandwidth / 1e9, "ideal_tokens_per_s": ideal}
+    read = parameters * dtype.itemsize
+    ideal = {rows: rows / max(2 * parameters * rows / rate, read / bandwidth) for rows in (8, 32, 64)}
+    found = {
+        "dtype": str(dtype).removeprefix("torch."),
+        "gflops": rate / 1e9,
+        "read_gb_per_s": bandwidth / 1e9,
+        "ideal_tokens_per_s": ideal,
+    }
     print(json.dumps(found))
     return found
 

@@ -1,5 +1,7 @@
 """`league train`, `league resume`, `league pause`, `league stop`: the life of a run."""
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,18 +10,44 @@ from typing import Annotated
 import typer
 
 
+def _hush(context: typer.Context, quiet: bool) -> bool:
+    """Warnings are no errors, a library's no more than our own: none is printed until the command ends."""
+    if quiet:
+        context.with_resource(_errors_only())
+    return quiet
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.showwarning = _ignore  # whatever filters a library may set
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def _ignore(*_: object, **__: object) -> None: ...
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.", callback=_hush)]
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="YAML configuration, e.g. configs/quickstart.yaml.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Settings as key.sub=value, applied after the file.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Start a run and train it to its end."""
     with _last_words(None):
+        from league.model.fetch import to_stderr
         from league.preflight.checks import prepare_file
 
-        prepared = prepare_file(config, overrides or [])
+        prepared = prepare_file(config, overrides or [], progress=_ignore if quiet else to_stderr)
     checked = prepared.config
     with _last_words(checked.folder):
         from league.loop import train as start
@@ -32,7 +60,7 @@ def train(
 
 def resume(
     run: Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")],
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Continue a run from its last committed round."""
     from league.store.reader import RunReader

@@ -25,9 +25,9 @@ def references(data: Mapping[str, Any]) -> list[str]:
             continue
         domain = agent.get("domain")
         problems += _role(name, agent, list(domains))
-        if domain is not None and domain not in domains:
+        if isinstance(domain, str) and domain not in domains:
             problems.append(
-                f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(str(domain), list(domains))}"
+                f"agents.{name}.domain: '{domain}' is not a domain of this run{nearest(domain, list(domains))}"
             )
         problems += _targets(name, agent, agents)
         problems += _branch(name, agent, agents)

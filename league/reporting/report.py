@@ -35,6 +35,7 @@ def build_report(reader: RunReader) -> Report:
     versions = reader.folder / "versions.txt"
     return Report(
         status=run_status.status(reader),
+        identity=reader.identity(),
         headline=overall_gain(state) if known else None,
         gains=gains(state) if known else (),
         teaching=teaching.get("live_end") or teaching_gains.teaching_now(reader),

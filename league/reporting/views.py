@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from league.errors import DataError
+from league.types import Version
 
 Scale = Literal["signed", "winrate", "share", "points", "count"]
 """How a matrix is coloured.
@@ -275,6 +276,16 @@ class LineageEdge:
     retired: int | None = None
     """The round in which the league stopped meeting it."""
 
+    @property
+    def how(self) -> str:
+        """The reason, or "3 updates" where one line stands for a chain of updates: each is one step of its agent."""
+        child = Version.parse(self.child)
+        parents = [Version.parse(parent) for parent in self.parents]
+        if self.reason != "update" or len(parents) != 1 or parents[0].agent != child.agent:
+            return self.reason
+        count = child.step - parents[0].step
+        return "update" if count == 1 else f"{count} updates"
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -413,6 +424,8 @@ class Report:
 
     status: Status
     _: KW_ONLY
+    identity: str = ""
+    """What tells the run from every other, so that no page takes another run's place."""
     headline: Gain | None = None
     """All students and domains together; None when the run measured nothing held out."""
     gains: Sequence[Gain] = ()

@@ -98,7 +98,7 @@ class BlobStore:
             fs.remove_tree(temporary)
             raise RunFolderError(
                 f"weights could not be stored in {self.folder}: {error.strerror}; nothing of the round was kept "
-                f"(free space or repair the disk, then `league resume {self.folder.parent}`)"
+                f"({fs.remedy(self.folder.parent)})"
             ) from error
         fs.fsync_folder(self.folder)
         return sha

@@ -84,6 +84,13 @@ def replace_file(path: Path, data: bytes) -> None:
         raise
 
 
+def remedy(run: Path) -> str:
+    """What to do about a run folder that could not be written."""
+    if not run.exists():
+        return "it was moved, renamed or deleted meanwhile; `league resume` continues it where it is now"
+    return f"free space or repair the disk, then `league resume {run}`"
+
+
 def sweep(folder: Path) -> None:
     """Delete what `replace_file` left where a process was killed in it.
 

@@ -55,8 +55,7 @@ class ReplyJournal:
                 fs.fsync_folder(self.folder.parent)
         except OSError as error:
             raise RunFolderError(
-                f"a reply could not be stored in {path}: {error.strerror} "
-                f"(free space or repair the disk, then `league resume {self.folder.parent}`)"
+                f"a reply could not be stored in {path}: {error.strerror} ({fs.remedy(self.folder.parent)})"
             ) from error
 
     def trim(self, oldest: int) -> None:

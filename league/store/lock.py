@@ -61,6 +61,36 @@ class RunLock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
 
+    def require_place(self) -> None:
+        """Raises RunFolderError where the folder is no longer at its path: moved, renamed or deleted.
+
+        Another run may stand there by now, and what this process writes by path would go into it.
+        """
+        try:
+            if os.path.samestat(os.stat(self.path, follow_symlinks=False), os.fstat(self._descriptor)):
+                return
+        except OSError:
+            pass  # nothing there, or nothing that may be looked at
+        folder, new = self.path.parent, self._moved_to()
+        if new is None:
+            raise RunFolderError(
+                f"{folder} or its lock was moved or deleted while process {os.getpid()} was writing the run; what was "
+                "committed is where the folder is now, and `league resume` continues it there"
+            )
+        raise RunFolderError(
+            f"{folder} was moved to {new} while process {os.getpid()} was writing the run; nothing that was "
+            f"committed is lost, and `league resume {new}` continues it"
+        )
+
+    def _moved_to(self) -> Path | None:
+        """Where the kernel says that the folder of the open lock file is; None where it is gone, or nobody says."""
+        try:
+            path = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+            moved = path.name == self.path.name and os.path.samestat(os.stat(path), os.fstat(self._descriptor))
+        except OSError:
+            return None
+        return path.parent if moved and path.parent != self.path.parent.absolute() else None
+
     def release(self) -> None:
         if self._descriptor >= 0 and os.getpid() == self._pid:
             os.ftruncate(self._descriptor, 0)

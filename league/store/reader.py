@@ -6,6 +6,7 @@ Each query is one short read, so a reader never holds the write-ahead log back. 
 same queries on its own connection.
 """
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -79,6 +80,13 @@ class RunReader(PayoffQueries):
     def config_text(self) -> str:
         """The resolved configuration as the run was created with it."""
         return self.meta("config")
+
+    def identity(self) -> str:
+        """What tells the run from every other, of other names or other beginnings: 32 hex digits."""
+        # older runs have no id, only the time at which they were created
+        query = "SELECT value FROM meta WHERE key IN ('id', 'created') ORDER BY key DESC LIMIT 1"
+        (beginning,) = self.db.execute(query).fetchone() or ("",)
+        return hashlib.sha256(f"{self.folder.resolve().name}\0{beginning}".encode()).hexdigest()[:32]
 
     def meta(self, key: str) -> str:
         row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

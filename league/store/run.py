@@ -138,6 +138,7 @@ class RunStore(RunReader):
 
         On any error nothing has changed.
         """
+        self._lock.require_place()
         latest = self.latest_round()
         if record.round != (0 if latest is None else latest + 1) and not (latest is None and record.round == 1):
             raise LeagueError(f"round {record.round} cannot follow round {latest}")
@@ -150,7 +151,7 @@ class RunStore(RunReader):
             self._roll_back()
             raise RunFolderError(
                 f"round {record.round} could not be stored in {self.folder}: {error}; nothing of it was kept "
-                f"(free space or repair the disk, then `league resume {self.folder}`)"
+                f"({fs.remedy(self.folder)})"
             ) from error
         except sqlite3.IntegrityError as error:
             self._roll_back()
@@ -171,6 +172,7 @@ class RunStore(RunReader):
 
         Pins that other processes asked for are set first, so nothing they name is deleted.
         """
+        self._lock.require_place()  # another run's blobs would be nothing that this one refers to
         self._grant_pins()
         with _disk(self.folder):
             self.journal.trim(self._under_way() - max(2, self.retention.rounds))
@@ -239,6 +241,7 @@ class RunStore(RunReader):
 
     def _write_beat(self, beat: dict[str, object], only_if: dict[str, object] | None = None) -> None:
         """Write it, unless another than `only_if` has been written meanwhile."""
+        self._lock.require_place()
         with self._beating, _disk(self.folder):
             if only_if is None or only_if == self._beat:
                 fs.replace_file(self.folder / "heartbeat.json", json.dumps(beat).encode())
@@ -310,13 +313,11 @@ def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> None:
 
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
-    """Say in words that the disk is full or fails."""
+    """Say in words that the disk is full or fails, or that the folder is gone."""
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        raise RunFolderError(
-            f"{folder} cannot be written: {error} (free space or repair the disk, then `league resume {folder}`)"
-        ) from error
+        raise RunFolderError(f"{folder} cannot be written: {error} ({fs.remedy(folder)})") from error
 
 
 def _furnish(staging: Path, config_yaml: str) -> None:

@@ -60,7 +60,7 @@ def _humaneval() -> Iterator[Item]:
 
 def _coophumaneval() -> Iterator[Item]:
     columns = ("task_id", "prompt", "entry_point", "test")
-    rows = hub_rows("OpenMLRL/CoopHumanEval", "test", columns)
+    rows = hub_rows("OpenMLRL/CoopHumanEval", "test", columns, instead=f"'humaneval' or 'local-{min(LEVELS)}'")
     yield from _clustered((CodeProblem(*(str(row[key]) for key in columns)), None) for row in rows)
 
 

@@ -27,6 +27,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
+from league import hub
 from league.errors import DataError, UserError, nearest
 from league.types import Problem, Split
 from tasks.writing.clusters import clusters
@@ -114,17 +115,20 @@ def _topics() -> Iterator[Passage]:
 
 
 # -------------------------------------------------------------------------------------------------- hub texts
-def hub_rows(repository: str, split: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def hub_rows(
+    repository: str, split: str, columns: Sequence[str], *, instead: str = "'docstrings' or 'topics'"
+) -> Iterator[dict[str, Any]]:
     """Rows of a hub data set's Parquet copy (branch `refs/convert/parquet`).
 
-    Raises DataError when there is no hub, no such split, or no Parquet reader. Not exercised where there is no
-    network.
+    Raises DataError when there is no hub, no such split, or no Parquet reader; `instead` names sources that need none.
+    Without a network only the refusals are exercised.
     """
     import pandas as pd
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     kind, branch = "dataset", "refs/convert/parquet"
+    if (reason := hub.unreachable()) is not None:
+        raise DataError(f"data set '{repository}' is out of reach: {reason}; use source {instead}")
     try:
         names = [
             name
@@ -132,9 +136,9 @@ def hub_rows(repository: str, split: str, columns: Sequence[str]) -> Iterator[di
             if f"/{split}/" in name and name.endswith(".parquet")
         ]
         files = [hf_hub_download(repository, name, repo_type=kind, revision=branch) for name in sorted(names)]
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+    except hub.client_errors() as error:
         raise DataError(
-            f"data set '{repository}' is out of reach ({type(error).__name__}): use source 'docstrings' or 'topics'"
+            f"data set '{repository}' is out of reach ({type(error).__name__}): use source {instead}"
         ) from error
     if not files:
         raise DataError(f"data set '{repository}' has no split '{split}' in its Parquet copy")

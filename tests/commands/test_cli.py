@@ -4,13 +4,17 @@ Exit codes, start-up without torch, JSON, and that every command is documented.
 """
 
 import json
+import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
+from league import cli
 from league.commands import COMMANDS
+from league.errors import UserError
 from league.loop import train
 from league.preflight.checks import prepare
 from tests.leagues import Nobody, tiny
@@ -152,3 +156,31 @@ league: {rounds: 6}
     assert again.returncode == 2 and "league resume" in again.stderr
     assert league("report", "words", "--out", "page.html", cwd=tmp_path).returncode == 0
     assert (tmp_path / "page.html").read_text().lower().startswith("<!doctype html")
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_quiet_prints_nothing_but_errors(
+    quiet: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def noisy(path: Path, overrides: list[str], *, progress) -> None:
+        progress("looking for a model ...")
+        warnings.simplefilter("always")  # as some libraries do
+        warnings.warn("this will change", FutureWarning, stacklevel=1)
+        logging.getLogger("league.engine").warning("using the slower engine")
+        raise UserError("this is wrong")
+
+    monkeypatch.setattr("league.preflight.checks.prepare_file", noisy)
+    monkeypatch.setattr(sys, "argv", ["league", "train", "x.yaml", *["--quiet"] * quiet])
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    log = logging.StreamHandler(sys.stderr)
+    logging.getLogger("league").addHandler(log)
+    try:
+        with warnings.catch_warnings(), pytest.raises(SystemExit):
+            warnings.showwarning = lambda message, *_, **__: print(message, file=sys.stderr)
+            cli.main()
+    finally:
+        logging.getLogger("league").removeHandler(log)
+    told = capsys.readouterr().err.splitlines()
+    others = [] if quiet else ["looking for a model ...", "this will change", "using the slower engine"]
+    assert told == [*others, "error: this is wrong"]
+    assert logging.getLogger("league.engine").isEnabledFor(logging.WARNING), "quiet must end with the command"

@@ -4,6 +4,7 @@ Each line has the dotted path and the nearest valid name.
 """
 
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from league.config import Config, load_config, parse_config, yaml_values
+from league.config.reading import try_parse_config
 from league.errors import ConfigError, UserError
 from league.preflight.channels import channel_problems
 from league.preflight.checks import prepare
@@ -261,6 +263,26 @@ def test_any_override_is_taken_or_refused(key: str, value: str) -> None:
         parse_config(GOOD, "fuzz", [f"{key}={value}"])
     except ConfigError as error:
         assert error.problems
+
+
+def _places(section: dict[str, object], parents: tuple[str, ...] = ()) -> Iterator[str]:
+    """Dotted paths of every key of a config, sections before what they hold."""
+    for key, value in section.items():
+        yield ".".join((*parents, key))
+        if isinstance(value, dict):
+            yield from _places(value, (*parents, key))
+
+
+def test_a_value_of_any_shape_at_any_place_is_taken_or_refused() -> None:
+    """`agents.ada.domain.x=1` makes a mapping of what should be a name, and a mapping cannot be looked up."""
+    whole = yaml.safe_load(parse_config(GOOD, "test").dump())
+    for place in _places(whole):
+        for override in (f"{place}=[1]", f"{place}={{a: {{b: 1}}}}"):
+            read = try_parse_config(GOOD, "test", [override])
+            assert read.problems or read.config is not None, override
+    assert problems_of(GOOD, "agents.ada.domain.x=1") == (
+        "agents.ada.domain: input should be a valid string, found {'x': 1}",
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- preflight

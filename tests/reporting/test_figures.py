@@ -85,6 +85,48 @@ def test_unknown_is_blank_and_certain_is_bold() -> None:
     assert image is not None and np.ma.getmaskarray(image).tolist() == [[True, False], [False, True]]
 
 
+def test_colours_fade_with_uncertainty() -> None:
+    """+77 ± 77 must not look like the finding +77 ± 7.
+
+    (e² / (e² + h²))² of its colour stays: ¼ at h = e, (100/101)² at h = e/10; a cell without an interval keeps UNSURE.
+    """
+    values = np.array([[77.0, 77.0, 77.0, np.nan, 0.0]])
+    half = np.array([[7.7, 77.0, np.nan, np.nan, 5.0]])
+    names = ("sure", "touching", "one item", "unknown", "nothing")
+    view = Matrix(
+        "t", "u", rows=("r",), cols=names, values=values, scale="points", low=values - half, high=values + half
+    )
+    kept = heatmaps.sureness(view)[0]
+    assert kept[:3].tolist() == pytest.approx([(100 / 101) ** 2, 0.25, heatmaps.UNSURE]) and kept[4] == 0
+    exact = Matrix("t", "u", rows=("r",), cols=names, values=values, scale="points")
+    drawn, plain = heatmaps.heatmap(view), heatmaps.heatmap(exact)
+    box = drawn.axes[0]
+
+    def seen(figure: Figure, col: int) -> np.ndarray:
+        """The colour near a corner of a cell, 0…255, where no number stands."""
+        pixels = draw(figure)
+        x, y = figure.axes[0].transData.transform((col - 0.4, 0.4))
+        return pixels[pixels.shape[0] - int(y), int(x), :3].astype(float)
+
+    full, nothing = seen(plain, 0), seen(plain, 4)
+    np.testing.assert_allclose(seen(plain, 1), full)
+    for col, share in enumerate(kept[:3]):
+        np.testing.assert_allclose(seen(drawn, col), share * full + (1 - share) * nothing, atol=2)
+    np.testing.assert_allclose(seen(drawn, 4), nothing, atol=2)
+    texts_by_name = {round(text.get_position()[0]): text.get_color() for text in box.texts}
+    assert texts_by_name[0] == "white" and texts_by_name[1] == heatmaps.INK, "a number is read on the colour it has"
+
+
+def test_a_share_fades_to_the_grey_of_the_unknown_not_to_a_lower_share() -> None:
+    values, half = np.array([[0.8, 0.8]]), np.array([[0.01, 0.5]])
+    view = Matrix(
+        "t", "u", rows=("r",), cols=("a", "b"), values=values, scale="share", low=values - half, high=values + half
+    )
+    assert heatmaps.sureness(view)[0].tolist() == pytest.approx([(1 / 1.0004) ** 2, 0.25])
+    veil = heatmaps.heatmap(view).axes[0].images[1].get_array()
+    assert veil is not None and veil[0, 1, :3].tolist() == pytest.approx([0xEC / 255, 0xEE / 255, 0xF1 / 255])
+
+
 def test_scales_are_centred() -> None:
     for scale, centre in (("signed", 0.0), ("winrate", 0.5), ("points", 0.0)):
         image = heatmaps.heatmap(matrix(4, scale)).axes[0].images[0]

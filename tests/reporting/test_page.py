@@ -193,6 +193,19 @@ def test_model_card_says_what_was_measured_and_how_to_load() -> None:
     assert "from alice@0" in text and "````text" in text
 
 
+def test_a_card_says_how_many_updates_lie_between_two_versions() -> None:
+    """`ada@4 (update from ada@1)` would say that three updates were one."""
+    steps = [
+        LineageEdge("ada@1", (), 0, "created"),
+        LineageEdge("ada@4", ("ada@1",), 3, "update"),
+        LineageEdge("ada@5", ("ada@4",), 3, "snapshot"),
+        LineageEdge("ada@6", ("ada@5",), 4, "update"),
+    ]
+    text = model_card(replace(CARD, lineage=steps))
+    assert "ada@4 (3 updates from ada@1)" in text and "ada@5 (snapshot from ada@4)" in text
+    assert "ada@6 (update from ada@5)" in text
+
+
 def test_model_card_names_no_local_path(tmp_path: Path) -> None:
     for base in (
         str(tmp_path / "SmolLM2-135M-Instruct"),

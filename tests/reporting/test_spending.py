@@ -144,6 +144,7 @@ def test_status_and_report_show_it(runs: tuple[str, str, str], tmp_path: Path) -
     assert json.loads(said("status", one, "--json"))["spending"]["read"] == 300
     assert json.loads(said("status", old, "--json"))["spending"]["read"] is None
     for run, words in ((one, "<td>2e+12</td>"), (old, "<td>unknown</td>")):
-        said("report", run, "--out", str(tmp_path / "page.html"))
-        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        shown = tmp_path / f"{Path(run).name}.html"
+        said("report", run, "--out", str(shown))
+        page = shown.read_text(encoding="utf-8")
         assert words in page and ("own samples" in page) == (run == one)

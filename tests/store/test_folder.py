@@ -15,12 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from league.errors import RunFolderError
 from league.store import environment, fs, schema
 from league.store.digests import run_digest
 from league.store.lock import RunLock
+from league.store.records import RoundRecord
 from league.store.run import RunStore, request_stop
 from league.store.verify import verify
 from tests.chaos.faults import in_child
@@ -130,6 +132,36 @@ def test_the_lock_dies_with_its_owner_not_with_its_children(run: Path) -> None:
         except RunFolderError:  # the orphan may not have closed its copy yet
             time.sleep(0.05)
     pytest.fail("the lock outlived its owner")
+
+
+def test_a_renamed_live_run_says_so_and_leaves_the_run_in_its_place_alone(tmp_path: Path) -> None:
+    """`mv runs/a runs/b` and a new run `a`, while the old one trains: paths now lead into the new one."""
+    old, new = tmp_path / "a", tmp_path / "b"
+    run_to(old, 2, Script())
+    writer = RunStore.open(old)
+    kept = run_digest(old)
+    old.rename(new)
+    with pytest.raises(RunFolderError, match="a cannot be written: .* moved, renamed or deleted meanwhile"):
+        writer.event("nothing there")
+    with pytest.raises(RunFolderError, match="moved, renamed or deleted meanwhile"):
+        writer.blobs.write_blob({"w": np.zeros(2, np.float32)}, {})
+    run_to(old, 2, Script(agents=2))
+    other = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    empty = RoundRecord(round=2, versions=(), matches=(), ratings=(), scalars={}, live=writer.live(), state={})
+    for write in (lambda: writer.beat(2, "generate"), lambda: writer.commit(empty), writer.collect_garbage):
+        with pytest.raises(RunFolderError, match=f"{old} was moved to {new} .*`league resume {new}`"):
+            write()
+    writer.close()
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == other
+    assert run_digest(new) == kept and not verify(new).problems and not verify(old).problems
+    run_to(new, 3, Script())
+
+
+def test_a_deleted_live_run_says_so(tmp_path: Path) -> None:
+    with RunStore.create(tmp_path / "run", CONFIG) as writer:
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(RunFolderError, match="moved or deleted while process"):
+            writer.beat(1, "generate")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become nobody")

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from league import hub
 from league.errors import DataError, UserError
+from tasks.coding import problems as coding
 from tasks.writing import sources
 from tasks.writing.clusters import clusters, shingles
 from tasks.writing.sources import Passage, divide, hub_rows, problems_of, prose
@@ -88,12 +90,32 @@ def test_a_hub_out_of_reach_is_a_data_error_that_names_the_remedy(monkeypatch):
     def unreachable(*args, **kwargs):
         raise ConnectionError("no route")
 
+    monkeypatch.setattr(hub, "unreachable", lambda: "no hub")
+    with pytest.raises(DataError, match="'trl-lib/tldr' is out of reach: no hub; use source 'docstrings' or 'topics'"):
+        list(hub_rows("trl-lib/tldr", "train", ("prompt",)))
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
     monkeypatch.setattr(HfApi, "list_repo_files", unreachable)
     with pytest.raises(DataError, match="use source 'docstrings' or 'topics'"):
         list(hub_rows("trl-lib/tldr", "train", ("prompt",)))
+    with pytest.raises(DataError, match=r"\(ConnectionError\): use source 'humaneval' or 'local-1'"):
+        coding.problems_of("coophumaneval")
     monkeypatch.setattr(HfApi, "list_repo_files", lambda *args, **kwargs: ["default/test/0000.parquet"])
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *args, **kwargs: "nowhere")
     with pytest.raises(DataError, match="no split 'train'"):
+        list(hub_rows("trl-lib/tldr", "train", ("prompt",)))
+
+
+def test_an_error_of_the_http_library_is_a_hub_out_of_reach(monkeypatch):
+    """The hub's client lets them pass; they are no OSError, and were an internal error."""
+    import socket
+
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    for name in ("huggingface_hub.constants", "huggingface_hub.hf_api"):
+        monkeypatch.setattr(f"{name}.ENDPOINT", address, raising=False)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    with pytest.raises(DataError, match=r"out of reach \(ConnectError\): use source 'docstrings' or 'topics'"):
         list(hub_rows("trl-lib/tldr", "train", ("prompt",)))
 
 

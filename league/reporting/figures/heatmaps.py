@@ -2,7 +2,8 @@
 
 Numbers stand in the cells while they fit, names while they fit, and beyond that only heat, strongest first. An unknown
 cell is hatched, never coloured. Bold means that the 95% interval leaves out the value that would mean "nothing" (0, or
-½ for win rates).
+½ for win rates). Colours fade as the interval grows against the effect, so that what may be chance does not look like a
+finding (after the value-suppressing palettes of Correll, Moritz & Heer 2018).
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
+from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,6 +20,10 @@ from league.reporting.figures.style import CARD, INK, UNKNOWN, Canvas, new_figur
 from league.reporting.views import Floats, Matrix
 
 DIVERGING, SEQUENTIAL = "RdBu", "YlGnBu"
+CENTRED = ("signed", "winrate", "points")
+"""Scales on which one value means "nothing"."""
+UNSURE = 0.15
+"""What a cell keeps of its colour whose interval is unknown: one item, or items that are all equal."""
 
 
 @styled
@@ -35,10 +40,12 @@ def heatmap(matrix: Matrix, canvas: Canvas = CARD) -> Figure:
     norm, colours = _scale(matrix)
     axes.patch.set(facecolor=UNKNOWN, hatch="////", edgecolor="#c9ced4", linewidth=0)
     axes.imshow(np.ma.masked_invalid(matrix.values), norm=norm, cmap=colours, aspect="auto", interpolation="none")
+    veil_RC4 = _veil(matrix, norm, colours)
+    axes.imshow(veil_RC4, aspect="auto", interpolation="none")
     _label(axes, matrix, size, canvas)
     if size <= canvas.numbers:
         spacious = size * 6 <= canvas.width * 7  # 5 agents on a card, 7 on a page
-        _number(axes, matrix, norm, colours, spacious)
+        _number(axes, matrix, _painted(matrix, norm, colours, veil_RC4), spacious)
     elif size <= canvas.names:
         axes.set_xticks(np.arange(len(matrix.cols) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(matrix.rows) + 1) - 0.5, minor=True)
@@ -102,6 +109,42 @@ def _scale(matrix: Matrix) -> tuple[Normalize, Colormap]:
     return Normalize(0.0, top), mpl.colormaps[SEQUENTIAL]
 
 
+def sureness(matrix: Matrix) -> Floats:
+    """How much of its colour each cell keeps, 0…1 (rows, cols); 1 everywhere in a matrix without intervals.
+
+    (e² / (e² + h²))², where h is the interval's half that points towards "nothing" and e the cell's distance from it:
+    0.92 where the interval is a fifth of the effect, ¼ where it just touches "nothing", 0.01 where it is three times
+    as wide. On the scale "share", where no value means "nothing", e is half of the scale. A cell without an interval,
+    among others with one, keeps UNSURE.
+    """
+    if matrix.low is None or matrix.high is None:
+        return np.ones(matrix.values.shape)
+    if matrix.scale in CENTRED:
+        effect_RC = np.abs(matrix.values - matrix.centre)
+        half_RC = np.where(matrix.values >= matrix.centre, matrix.values - matrix.low, matrix.high - matrix.values)
+    else:
+        effect_RC, half_RC = np.full(matrix.values.shape, 0.5), (matrix.high - matrix.low) / 2
+    squares_RC = effect_RC**2 + half_RC**2
+    kept_RC = np.divide(effect_RC**2, squares_RC, out=np.ones_like(squares_RC), where=squares_RC > 0)
+    return np.where(np.isnan(half_RC), UNSURE, kept_RC**2)
+
+
+def _veil(matrix: Matrix, norm: Normalize, colours: Colormap) -> Floats:
+    """What lies over the colours, (rows, cols, RGBA): the colour of "nothing", opaque where nothing is sure."""
+    centred = matrix.scale in CENTRED
+    veil_RC4 = np.empty((*matrix.values.shape, 4))
+    veil_RC4[...] = colours(norm(matrix.centre)) if centred else to_rgba(UNKNOWN)
+    veil_RC4[..., 3] = np.where(np.isnan(matrix.values), 0.0, 1.0 - sureness(matrix))
+    return veil_RC4
+
+
+def _painted(matrix: Matrix, norm: Normalize, colours: Colormap, veil_RC4: Floats) -> Floats:
+    """The colours as they are seen through the veil, (rows, cols, RGB)."""
+    full_RC3, over_RC1 = colours(norm(matrix.values))[..., :3], veil_RC4[..., 3:]
+    painted_RC3: Floats = (1 - over_RC1) * full_RC3 + over_RC1 * veil_RC4[..., :3]
+    return painted_RC3
+
+
 def _label(axes: Axes, matrix: Matrix, size: int, canvas: Canvas) -> None:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -132,7 +175,7 @@ def _label_columns(axes: Axes, matrix: Matrix, limit: int, canvas: Canvas) -> No
     axes.set_xlabel(matrix.col_axis)
 
 
-def _number(axes: Axes, matrix: Matrix, norm: Normalize, colours: Colormap, spacious: bool) -> None:
+def _number(axes: Axes, matrix: Matrix, painted_RC3: Floats, spacious: bool) -> None:
     certain = matrix.certain
     for row in range(len(matrix.rows)):
         for col in range(len(matrix.cols)):
@@ -142,9 +185,9 @@ def _number(axes: Axes, matrix: Matrix, norm: Normalize, colours: Colormap, spac
             text = number(cell.value, matrix.scale, spacious)
             if spacious and cell.low is not None and cell.high is not None:
                 text += "\n±" + number((cell.high - cell.low) / 2, matrix.scale, spacious).lstrip("+")
-            red, green, blue, _ = colours(norm(cell.value))
+            red, green, blue = painted_RC3[row, col]
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            weight = "bold" if certain[row, col] and matrix.scale in ("signed", "winrate", "points") else "normal"
+            weight = "bold" if certain[row, col] and matrix.scale in CENTRED else "normal"
             text = text.replace("-", "\N{MINUS SIGN}")  # a hyphen is lost at the size of a card
             axes.text(
                 col,

@@ -21,6 +21,9 @@ from league.reporting.views import CertifiedCycles, Estimate, Gain, Report
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HEAD = 4096
+"""Bytes of a page within which it says whose it is."""
+
 Verdict = tuple[str, str]
 """(tone, sentence); the tone is "good", "bad" or "open"."""
 
@@ -59,6 +62,12 @@ def render(report: Report) -> str:
         heading=heading,
         caption=caption,
     )
+
+
+def run_of(page: bytes) -> str | None:
+    """The identity of the run that a page reports, from its first HEAD bytes; None where it is no such page."""
+    found = re.search(rb'<meta name="league-run" content="([0-9a-f]+)">', page[:HEAD])
+    return found[1].decode() if found else None
 
 
 # --------------------------------------------------------------------------------------------------------- words

@@ -121,7 +121,7 @@ def _exam(exam: CardExam) -> list[str]:
 
 def _step(edge: LineageEdge) -> str:
     source = f" from {inline(', '.join(edge.parents))}" if edge.parents else ""
-    return f"- round {edge.round}: {inline(edge.child)} ({inline(edge.reason)}{source})"
+    return f"- round {edge.round}: {inline(edge.child)} ({inline(edge.how)}{source})"
 
 
 def _loading(card: Card, base: str) -> str:

@@ -224,7 +224,7 @@ def lineage_view(edges: Sequence[LineageEdge], all_updates: bool = False) -> Ren
     for edge in kept:
         parent = next((nodes[p] for p in edge.parents if p in nodes), root)
         label = Text.assemble(
-            text(edge.child, "bold"), f"  round {edge.round}  {clean(edge.reason)}  ", (clean(edge.role), "dim")
+            text(edge.child, "bold"), f"  round {edge.round}  {clean(edge.how)}  ", (clean(edge.role), "dim")
         )
         if len(edge.parents) > 1:
             label.append(f"  from {clean(', '.join(edge.parents))}")

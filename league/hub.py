@@ -4,6 +4,8 @@ Left to itself the hub's client tries five times, for 23 seconds, with an error 
 network swallows packets, it waits for minutes.
 """
 
+import importlib
+import importlib.util
 import logging
 import os
 import ssl
@@ -52,6 +54,18 @@ def _patience() -> float:
         return max(PATIENCE, float(os.environ.get("HF_HUB_ETAG_TIMEOUT", PATIENCE)))
     except ValueError:
         return PATIENCE
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """All that the hub's client raises where the hub, the network or a name is at fault.
+
+    The errors of whichever HTTP library the installed client rests on pass through it as they are.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    names = [name for name in ("httpx2", "httpx") if importlib.util.find_spec(name)]
+    network = tuple(importlib.import_module(name).HTTPError for name in names)
+    return (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, *network)
 
 
 @contextmanager
