@@ -132,7 +132,11 @@ def open_round(league: League, state: LeagueState, audience: Audience, signals: 
     Raises StoppedInWarmup when it is asked to stop between two steps of the warm-up.
     """
     store, draft = league.store, RoundDraft(0)
+    signals.under_way("trying out how fast this machine is")
+    store.beat(0, "trying out how fast this machine is")
     audience.opens(league, state)
+    if (reason := why_stop(league, state, signals)) is not None:
+        raise StoppedInWarmup(reason)
     signals.under_way("finishing this step of the warm-up")
     with timed(store, draft, "warm-up"):
 

@@ -50,10 +50,10 @@ def _base_problem(run: Path) -> str | None:
 
     They are hashed again, and must be those that the run's adapters name.
     """
+    from league.config import load_config
     from league.errors import LeagueError, ModelUnavailable
     from league.model.fetch import locate_model
     from league.model.folder import fresh_weight_hash
-    from league.runtime.assembly import read_config
     from league.store.reader import RunReader
     from league.store.schema import DAMAGE
 
@@ -63,7 +63,7 @@ def _base_problem(run: Path) -> str | None:
             named = {reader.blobs.read_blob(row.blob)[1].get("base") for row in rows if row.blob is not None}
         if not named:
             return None
-        folder = locate_model(read_config(run, trusted=False).model.name, allow_download=False)
+        folder = locate_model(load_config(run / "config.yaml").model.name, allow_download=False)
     except (LeagueError, *DAMAGE):
         return None  # not on this machine; or damage, which the report tells
     try:

@@ -1,12 +1,12 @@
 """What a run will take on this machine: the tokens its config asks for, and a probe of a few seconds.
 
-The tokens are counted by rehearsal. The first round and both measurements are gone through as they will be, with a
-speaker in the place of the model whose replies are as long as the domains' worked solutions (or half of what is
-allowed, where that is less). Nothing is trained, judged or stored. The probe then times the three things that take a
-run's time, reading prompts, drawing replies and learning, on throwaway weights.
+The tokens are counted by rehearsal. Some matches of the first round and a part of each measurement are gone through as
+they will be, with a speaker in the place of the model whose replies are as long as the domains' worked solutions (or
+half of what is allowed, without domains). Nothing is trained or stored. The probe then times the three things that take
+a run's time, reading prompts, drawing replies and learning, on throwaway weights.
 
-Failure cases. A model that rambles takes up to the replies' caps. Rounds that come to play frozen pasts, merge agents
-or measure more often take longer than the first.
+Failure cases. A model that rambles takes up to the replies' caps. Rounds that come to play frozen pasts, merge agents,
+read likelihoods or let versions meet take longer than the first.
 """
 
 import math
@@ -18,7 +18,7 @@ from statistics import fmean
 from league.backends.local import LocalBackend
 from league.backends.metered import MeteredBackend
 from league.config import LeagueConfig
-from league.errors import BackendError
+from league.errors import BackendError, UserError
 from league.learning.accounting import Heard, heard_in, prefix_tokens
 from league.learning.objective import Objective
 from league.learning.update import update
@@ -29,11 +29,13 @@ from league.round.measure import measure
 from league.round.schedule import schedule_matches
 from league.round.warm_up import warm_up_plans
 from league.runtime.league import League, LeagueState
-from league.types import Episode, Hyper, Message, Reply, Request, Sample, Sampling, Version
+from league.types import Episode, Hyper, Match, Message, Reply, Request, Sample, Sampling, Version
 from tasks.teaching import TEACHER
 
 SHOWN = 8
 """Solutions a domain by which the length of replies is guessed, and texts that the probe reads."""
+MATCHES, PROBLEMS = 4, 16
+"""Matches of a task and problems of a domain that stand for all."""
 ROWS, DRAWN = 16, 12
 """Replies and tokens of each that the probe draws."""
 LEARNED = 24
@@ -62,6 +64,9 @@ class Work:
             self.learned + other.learned,
             self.trained + other.trained,
         )
+
+    def times(self, count: float) -> "Work":
+        return Work(self.read * count, self.drawn * count, self.learned * count, self.trained * count)
 
 
 @dataclass(frozen=True)
@@ -135,22 +140,27 @@ class Rehearsal:
         self.bank, self.length = bank, length
         self.asked: list[tuple[Message, ...]] = []
 
-    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...]]:
-        return [tuple(self._reply(request) for _ in request.draws) for request in requests]
+    def generate(self, requests: Sequence[Request]) -> list[tuple[Reply, ...] | BackendError]:
+        return [self._answer(request) for request in requests]
 
-    def _reply(self, request: Request) -> Reply:
+    def _answer(self, request: Request) -> tuple[Reply, ...] | BackendError:
         if request.version is not None and request.version not in self.bank:
-            return Reply("Answer: 0", "end")
-        if len(self.asked) < SHOWN and request.messages not in self.asked:
+            return tuple(Reply("Answer: 0", "end") for _ in request.draws)
+        try:
+            prompt = self.bank.base.encode(request.messages)
+        except UserError as error:  # as the model's backend does: the match is void, and the run goes on
+            return BackendError(str(error))
+        short = len(prompt) + DRAWN + LEARNED < self.bank.base.context
+        if short and len(self.asked) < SHOWN and request.messages not in self.asked:
             self.asked.append(request.messages)
         cap = request.sampling.max_tokens
         count = max(1, round(cap / 2 if self.length is None else min(cap, self.length)))
-        prompt = self.bank.base.encode(request.messages)
-        return Reply("Answer: 0", "end", prompt_tokens=prompt, tokens=(0,) * count, logprobs=(-1.0,) * count)
+        reply = Reply("Answer: 0", "end", prompt_tokens=prompt, tokens=(0,) * count, logprobs=(-1.0,) * count)
+        return (reply,) * len(request.draws)
 
 
 def forecast(league: League, state: LeagueState) -> Forecast | None:
-    """What the run will take here; None in a league without a model of its own.
+    """What the run will take here; None in a league whose model is asked nothing.
 
     Takes some seconds. The league is left as it was.
     """
@@ -160,7 +170,9 @@ def forecast(league: League, state: LeagueState) -> Forecast | None:
     speaker = Rehearsal(bank, _reply_length(league))
     rehearsed = replace(league, backend=speaker)
     one_round = _round(rehearsed, state)
-    both_ends, between = (_measuring(rehearsed, state, first_or_last=each) for each in (True, False))
+    both_ends, between = (_measuring(rehearsed, state, ends=each) for each in (True, False))
+    if not speaker.asked:
+        return None
     speed = probe(bank, speaker.asked)
     warm_up = _warm_up(league, state)
     fixed = speed.seconds(warm_up) + 2 * speed.seconds(both_ends)
@@ -211,9 +223,20 @@ def _warm_up(league: League, state: LeagueState) -> Work:
 
 
 def _round(league: League, state: LeagueState) -> Work:
-    """The first round's matches, and learning from what its learners said."""
+    """The first round, by `MATCHES` matches of each task, and learning from what is said in them."""
     _, matches = schedule_matches(league, state, 1)
-    episodes = play(matches, league.tasks, league.backend, state.players())
+    by_task: dict[str, list[Match]] = {}
+    for match in matches:
+        by_task.setdefault(match.task, []).append(match)
+    work = Work()
+    for planned in by_task.values():
+        episodes = play(planned[:MATCHES], league.tasks, league.backend, state.players())
+        work += _played(league, state, episodes).times(len(planned) / len(episodes))
+    return work
+
+
+def _played(league: League, state: LeagueState, episodes: Sequence[Episode]) -> Work:
+    """What it takes to play these matches and to learn from them."""
     heard = heard_in(episodes)
     learners = [version for version in heard.prompts if version.agent in state.population.trainable()]
     prompts = sum(prefix_tokens(heard.prompts[version]) for version in learners)
@@ -241,11 +264,36 @@ def _parts(said: Reply | Sample) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return said.prompt_tokens, said.tokens
 
 
-def _measuring(league: League, state: LeagueState, *, first_or_last: bool) -> Work:
-    """The exam, teaching gains and contests between versions of one measurement."""
+def _measuring(league: League, state: LeagueState, *, ends: bool) -> Work:
+    """One measurement, by a part of its exam and one teaching match of each pair."""
+    chosen = league.config.evaluation
+    longest = max(chosen.problems, chosen.final_problems) if ends else chosen.problems
+    share = max(1.0, longest / PROBLEMS)
+    exam = _measured(league, state, ends=ends, problems=(chosen.problems / share, chosen.final_problems / share))
+    matches = chosen.final_teaching_matches if ends else chosen.teaching_matches
+    if not matches:
+        return exam.times(share)
+    with_lessons = _measured(league, state, ends=ends, problems=(1, 1), lessons=1)
+    without = _measured(league, state, ends=ends, problems=(1, 1))
+    return exam.times(share) + (with_lessons + without.times(-1.0)).times(matches)
+
+
+def _measured(
+    league: League, state: LeagueState, *, ends: bool, problems: tuple[float, float], lessons: int = 0
+) -> Work:
+    """What a measurement with these (problems, final problems) and teaching matches says."""
+    changes = {
+        "problems": max(1, math.ceil(problems[0])),
+        "final_problems": max(1, math.ceil(problems[1])),
+        "teaching_matches": lessons,
+        "final_teaching_matches": lessons,
+        "teaching_logprobs": False,
+        "versions": league.config.evaluation.versions.model_copy(update={"matches": 0}),
+    }
+    small = league.config.model_copy(update={"evaluation": league.config.evaluation.model_copy(update=changes)})
     heard = Heard()
-    metered = replace(league, backend=MeteredBackend(league.backend, heard.hear))
-    measure(metered, state, 0 if first_or_last else 1, first_or_last)
+    metered = replace(league, config=small, backend=MeteredBackend(league.backend, heard.hear))
+    measure(metered, state, 0 if ends else 1, ends)
     return _heard(heard)
 
 
@@ -288,7 +336,7 @@ def probe(bank: AdapterBank, asked: Sequence[tuple[Message, ...]]) -> Speed:
     update(bank.base, scratch, samples, {version.agent: Hyper(1e-4)}, Objective())
     learning = time.perf_counter() - started
     return Speed(
-        read=read / reading,
+        read=max(1, read) / reading,
         drawn=max(1, drawn - first) / max(speaking - reading, 1e-3),
         learned=sum(len(sample.prompt_tokens) + len(sample.tokens) for sample in samples) / learning,
     )

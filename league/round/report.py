@@ -67,7 +67,12 @@ class LiveReport:
         """What the run will take on this machine, unless nobody reads it."""
         if not self._quiet:
             self._progress.stage("trying out how fast this machine is")
-            expected = forecast(league, state)
+            try:
+                expected = forecast(league, state)
+            except Exception as error:  # noqa: BLE001 (a forecast is no part of the run, and must not end it)
+                league.store.event("no forecast", reason=f"{type(error).__name__}: {error}")
+                self._progress.note("how long this run will take here could not be found out", "dim")
+                return
             for line in str(expected).splitlines() if expected is not None else ():
                 self._progress.note(line, "dim")
 

@@ -238,7 +238,7 @@ def test_a_warm_up_counts_its_tokens_and_solutions(tiny: BaseModel) -> None:
 
 
 def test_the_baseline_learns_the_quickstarts_solutions_in_as_many_steps() -> None:
-    """3 × 96 distinct solutions; 36 steps are those of the three experts together."""
+    """3 × 80 distinct solutions; 30 steps are those of the three experts together."""
     plans = {}
     for name in ("quickstart", "baseline_mixed"):
         config = load_config(ROOT / "configs" / f"{name}.yaml")
@@ -255,10 +255,10 @@ def test_the_baseline_learns_the_quickstarts_solutions_in_as_many_steps() -> Non
             for agent, chosen in config.agents.items()
         ]
     league, baseline = plans["quickstart"], plans["baseline_mixed"]
-    assert given_solutions(league) == given_solutions(baseline) and len(given_solutions(baseline)) == 288
+    assert given_solutions(league) == given_solutions(baseline) and len(given_solutions(baseline)) == 240
 
     def steps(plan: Curriculum) -> int:
         return -(-len(plan.domains) * plan.phase.problems * plan.phase.epochs // plan.phase.batch)
 
     experts = [plan for plan in league if len(plan.domains) == 1]
-    assert sum(map(steps, experts)) == sum(map(steps, baseline)) == 36
+    assert sum(map(steps, experts)) == sum(map(steps, baseline)) == 30

@@ -173,7 +173,7 @@ def test_a_moved_run_folder_opens_under_any_name(unbegun: Path, tmp_path: Path, 
 
     (tmp_path / name).mkdir()
     (tmp_path / name / "config.yaml").write_bytes((unbegun / "config.yaml").read_bytes())
-    config = read_config(tmp_path / name)
+    config = read_config(tmp_path / name, trusted=False)
     assert config.folder == tmp_path / name
 
 

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from league.config import ChannelsConfig, Config, parse_config
-from league.config.sections import DistillationConfig, LessonsConfig, WorkedRepliesConfig
+from league.config.sections import DistillationConfig, LessonsConfig, ReplayConfig, WorkedRepliesConfig
 from league.learning.accounting import Spent
+from league.learning.channels.kept import KeptReply
+from league.learning.channels.replay import ReplayMemory
 from league.learning.objective import Objective
 from league.loop import train
 from league.payoffs.competence import Competence
@@ -37,6 +39,7 @@ BEFORE: dict[str, object] = {
     "learning_rate": 0.01,
     "batch": 2,
     "epochs": 1,
+    "replay": {"share": 0.5, "capacity": 64},
     "confidence": 0.9,
     "half_life": 4.0,
     "pasts": False,
@@ -61,11 +64,13 @@ CHANGED: dict[str, object] = {
     "learning_rate": 0.02,
     "batch": 3,
     "epochs": 2,
+    "replay": None,
+    "replay.share": 0.2,
     "confidence": 0.999999999,
     "pasts": True,
 }
-BY_A_RUN = {"half_life"}
-"""What acts when a round ends."""
+BY_A_RUN = {"half_life", "replay.capacity"}
+"""What acts when a round ends; the capacity in tests/learning/test_replay.py."""
 ADDER, PAST = Version("adder", 0), Version("adder", 7)
 
 
@@ -106,7 +111,13 @@ def played(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Round:
     known = [(ADDER, "sums", 40.0, 50.0), (PAST, "sums", 50.0, 50.0)]
     known += [(Version(name, 0), "sums", 20.0, 50.0) for name in ("ada", "max")]
     population = replace(state.population, pasts={"adder": (PAST,)})
-    state = replace(state, population=population, competence=Competence().add(known))
+    learned = [
+        KeptReply(name, ADDER, "sums", f"sums/train/{900 + place}", (3, 4, place), weight=1.0, since=0)
+        for name in ("ada", "max")
+        for place in range(30)
+    ]
+    memory = ReplayMemory().remembered(learned, capacity=64)
+    state = replace(state, population=population, competence=Competence().add(known), replay=memory)
     state, matches = schedule_matches(league, state, 1)
     episodes = play(matches, league.tasks, league.backend, state.players())
     scores = [league.tasks[each.match.task].score(each) for each in episodes]
@@ -147,6 +158,7 @@ def with_change(path: str) -> dict[str, object]:
 
 def test_the_list_of_settings_is_whole() -> None:
     parts = {"worked_replies": WorkedRepliesConfig, "lessons": LessonsConfig, "distillation": DistillationConfig}
+    parts |= {"replay": ReplayConfig}
     fields = {*ChannelsConfig.model_fields}
     fields |= {f"{section}.{name}" for section, part in parts.items() for name in part.model_fields}
     assert fields == CHANGED.keys() | BY_A_RUN

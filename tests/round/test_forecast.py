@@ -7,12 +7,16 @@ import pytest
 import yaml
 
 from league.config import parse_config
+from league.errors import BackendError
 from league.loop import train
 from league.preflight.checks import prepare
 from league.round import forecast as forecasts
 from league.round.forecast import Forecast, Speed, Work, forecast
+from league.round.report import LiveReport
+from league.runtime import assembly
 from league.store.digests import run_digest
 from league.store.reader import RunReader
+from league.types import Message, Request, Sampling
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, every_channel, tiny_config
 
@@ -86,3 +90,53 @@ def test_it_says_what_to_change() -> None:
     assert "about 11 min with 6 rounds of 20 s" in str(told) and "first payoff matrix after 6 min" in str(told)
     assert "45% of it is warm-up" in str(told)
     assert "measuring (smaller `evaluation.final_problems`" in str(replace(told, last_exam=600))
+
+
+def test_a_prompt_too_long_is_left_out(model: Path, tmp_path: Path) -> None:
+    """As in play, where it voids its match: no exception, and the other requests still count."""
+    league, _ = assembly.create(prepare(parse_config(yaml.safe_dump(tiny_config(model, tmp_path)), "long")))
+    bank = league.weights()
+    speaker = forecasts.Rehearsal(bank, 7.0)
+    ada = bank.trainable()[0]
+    requests = [Request(ada, (Message("user", words),), 2, Sampling(max_tokens=5), 0) for words in ("a " * 9000, "b")]
+    long, short = speaker.generate(requests)
+    league.store.close()
+    assert isinstance(long, BackendError) and "context" in str(long)
+    assert not isinstance(short, BackendError) and [len(reply.tokens) for reply in short] == [5, 5]
+    assert speaker.asked == [requests[1].messages], "nor does the probe read it"
+
+
+def test_a_forecast_that_fails_ends_no_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(league: object, state: object) -> None:
+        raise ZeroDivisionError("nobody was asked")
+
+    monkeypatch.setattr("league.round.report.forecast", broken)
+    config = parse_config(yaml.safe_dump(tiny_config(model, tmp_path, league__rounds=1)), "broken")
+    with LiveReport(config.folder, 1) as audience:
+        folder = train(prepare(config), audience)
+    with RunReader.read(folder) as reader:
+        assert reader.latest_round() == 1
+    assert "nobody was asked" in (folder / "events.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_long_exam_is_rehearsed_in_part(model: Path, tmp_path: Path) -> None:
+    """Ten times the problems are ten times the work, and hardly more calls of the stand-in."""
+    work, said = {}, {}
+    for problems in (forecasts.PROBLEMS, 10 * forecasts.PROBLEMS):
+        data = tiny_config(model, tmp_path / str(problems))
+        data["evaluation"] |= {"problems": problems, "final_problems": problems, "teaching_matches": 0}
+        league, state = assembly.create(prepare(parse_config(yaml.safe_dump(data), "exam")))
+        speaker = Counting(league.weights(), 7.0)
+        work[problems] = forecasts._measuring(replace(league, backend=speaker), state, ends=False).drawn
+        said[problems] = speaker.said
+        league.store.close()
+    one, ten = work
+    assert work[ten] == pytest.approx(10 * work[one]) and said[ten] == said[one] > 0
+
+
+class Counting(forecasts.Rehearsal):
+    said = 0
+
+    def generate(self, requests):
+        self.said += len(requests)
+        return super().generate(requests)
