@@ -278,7 +278,10 @@ class LineageEdge:
 
     @property
     def how(self) -> str:
-        """The reason, or "3 updates" where one line stands for a chain of updates: each is one step of its agent."""
+        """The reason, or "3 updates" where one line stands for a chain of updates.
+
+        Each is one step of its agent.
+        """
         child = Version.parse(self.child)
         parents = [Version.parse(parent) for parent in self.parents]
         if self.reason != "update" or len(parents) != 1 or parents[0].agent != child.agent:

@@ -83,7 +83,10 @@ class RunLock:
         )
 
     def _moved_to(self) -> Path | None:
-        """Where the kernel says that the folder of the open lock file is; None where it is gone, or nobody says."""
+        """Where the kernel says that the folder of the open lock file is.
+
+        None where it is gone, or nobody says.
+        """
         try:
             path = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
             moved = path.name == self.path.name and os.path.samestat(os.stat(path), os.fstat(self._descriptor))

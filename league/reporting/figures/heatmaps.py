@@ -110,8 +110,9 @@ def _scale(matrix: Matrix) -> tuple[Normalize, Colormap]:
 
 
 def sureness(matrix: Matrix) -> Floats:
-    """How much of its colour each cell keeps, 0…1 (rows, cols); 1 everywhere in a matrix without intervals.
+    """How much of its colour each cell keeps, 0…1 (rows, cols).
 
+    1 everywhere in a matrix without intervals, else
     (e² / (e² + h²))², where h is the interval's half that points towards "nothing" and e the cell's distance from it:
     0.92 where the interval is a fifth of the effect, ¼ where it just touches "nothing", 0.01 where it is three times
     as wide. On the scale "share", where no value means "nothing", e is half of the scale. A cell without an interval,
@@ -130,7 +131,10 @@ def sureness(matrix: Matrix) -> Floats:
 
 
 def _veil(matrix: Matrix, norm: Normalize, colours: Colormap) -> Floats:
-    """What lies over the colours, (rows, cols, RGBA): the colour of "nothing", opaque where nothing is sure."""
+    """What lies over the colours, (rows, cols, RGBA).
+
+    It has the colour of "nothing", or the grey of the unknown, and is opaque where nothing is sure.
+    """
     centred = matrix.scale in CENTRED
     veil_RC4 = np.empty((*matrix.values.shape, 4))
     veil_RC4[...] = colours(norm(matrix.centre)) if centred else to_rgba(UNKNOWN)
