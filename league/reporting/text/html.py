@@ -65,7 +65,10 @@ def render(report: Report) -> str:
 
 
 def run_of(page: bytes) -> str | None:
-    """The identity of the run that a page reports, from its first HEAD bytes; None where it is no such page."""
+    """The identity of the run that a page reports, from its first HEAD bytes.
+
+    None where it is no such page.
+    """
     found = re.search(rb'<meta name="league-run" content="([0-9a-f]+)">', page[:HEAD])
     return found[1].decode() if found else None
 
