@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from league import hub
 from league.errors import ModelUnavailable
+from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
 from league.model.staging import staging, sweep_staging
 

@@ -27,7 +27,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
-from league import hub
 from league.errors import DataError, UserError, nearest
 from league.types import Problem, Split
 from tasks.writing.clusters import clusters
@@ -125,6 +124,8 @@ def hub_rows(
     """
     import pandas as pd
     from huggingface_hub import HfApi, hf_hub_download
+
+    from league.model import hub
 
     kind, branch = "dataset", "refs/convert/parquet"
     if (reason := hub.unreachable()) is not None:

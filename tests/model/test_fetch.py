@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from league import hub
 from league.errors import ModelUnavailable
-from league.model import fetch
+from league.model import fetch, hub
 from league.model.fetch import DEFAULT_MODEL, locate_model
 from league.model.folder import check_model, weight_hash
 from tests.conftest import write_tiny_model

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from league import hub
 from league.errors import DataError, UserError
+from league.model import hub
 from tasks.coding import problems as coding
 from tasks.writing import sources
 from tasks.writing.clusters import clusters, shingles
