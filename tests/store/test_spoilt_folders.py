@@ -269,7 +269,7 @@ def test_an_error_nobody_foresaw_is_told_in_words_and_kept_for_us(said: Said, mo
 
 
 def test_an_interrupt_says_that_nothing_is_lost(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("league.preflight.checks.prepare_file", interrupted)
