@@ -113,14 +113,14 @@ def criteria(cells: Iterable[Cell]) -> list[Criterion]:
     by_arm = arms_of((cell for cell in kept if cell.seed not in informed), "private")
     rows = []
     if (flow := found["flow"]) is not None:
-        shown = f"{flow.found.mean:+.1f}, from {flow.found.low:+.1f}"
+        shown = _mean_and_low(flow.found)
         rows.append(Criterion("flow: at least +15, from above 5", shown, flow.found.mean >= 15 and flow.found.low > 5))
     control = difference(by_arm.get("wrong_domain", []), by_arm.get("start", []))
     if control is not None:
         rows.append(Criterion("flow: wrong_domain − start at most +2", f"{control.mean:+.1f}", control.mean <= TIE))
     if (private := found["private"]) is not None:
         gap, kept_up = private.found, sum(value >= 0 for value in private.found.domains.values())
-        shown = f"{gap.mean:+.1f}, from {gap.low:+.1f}"
+        shown = _mean_and_low(gap)
         rows.append(Criterion("private: at least +10, from above 0", shown, gap.mean >= 10 and gap.low > 0))
         text = f"{kept_up} of {len(gap.domains)}"
         rows.append(Criterion("private: not worse in 6 of 8 domains", text, kept_up >= 6))
@@ -133,6 +133,11 @@ def criteria(cells: Iterable[Cell]) -> list[Criterion]:
         shown = f"{len(ahead)} of {len(smaller)} that were run{': ' if ahead else ''}{', '.join(ahead)}"
         rows.append(Criterion("others: ahead in at least three of four", shown, len(ahead) >= 3))
     return rows
+
+
+def _mean_and_low(found: Difference) -> str:
+    """The mean and where its interval begins; one seed has none."""
+    return f"{found.mean:+.1f}, " + (f"from {found.low:+.1f}" if found.seeds > 1 else "one seed")
 
 
 def mean_of(cells: Sequence[Cell]) -> float:
