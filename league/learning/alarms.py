@@ -8,8 +8,8 @@ Pure functions of a round's episodes and updates.
     length        mean tokens of a reply as a multiple of the first round's
     capped        share of replies that hit their token cap
     repetition    share of a reply's 4-grams of words that repeat an earlier one of the same reply, mean over replies
-    overfit       share of right answers, alone, to training problems minus held-out accuracy (0…1), where both were
-                  measured; rewards play no part, because a mix of them is no accuracy
+    overfit       share of right answers, alone, to training problems minus accuracy on validation problems (0…1),
+                  where both were measured; rewards play no part, because a mix of them is no accuracy
     flat_groups   share of the agent's groups without variance
 
 Each has two thresholds: warn, and roll back. An agent is never rolled back for what it was born with: where its first

@@ -31,6 +31,7 @@ from league.types import (
     Reply,
     Sampling,
     Score,
+    Split,
     Turn,
     UnaidedAnswers,
     Version,
@@ -232,6 +233,22 @@ def test_overfitting_compares_right_answers_domain_by_domain(answers: tuple[int,
     state = LeagueState(Population({"ann": member}, {}))
     score = Score({0: {"p": 3.0}, 1: {"p": 3.0}}, {}, unaided=unaided)
     found = alarm_quantities(state, draft, [episode], [score], {})
+    assert signs(found["ann"], {}).get("overfit") == overfit
+
+
+@pytest.mark.parametrize(("split", "overfit"), [("validation", 1.0), ("test", None)])
+def test_test_problems_decide_nothing(split: Split, overfit: float | None) -> None:
+    """The last exam is on test problems, before guard: all wrong there, all right in training."""
+    ann = Version("ann", 0)
+    member = Member("ann", "student", ann, trains=True, hyper=Hyper(1e-4))
+    turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
+    replies = (Reply("x", "end", (1,), (2,), (-0.1,)),) * 2
+    match = Match("m", "t", round=1, seats={"p": ann}, problems=(), seed=0)
+    episode = Episode(match, [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])])
+    score = Score({0: {"p": 1.0}, 1: {"p": 1.0}}, {}, unaided=(UnaidedAnswers("p", "sums", 60.0, 60),))
+    draft = RoundDraft(1)
+    draft.exams = [ExamResult(ann, "sums", split, (False,) * 60)]
+    found = alarm_quantities(LeagueState(Population({"ann": member}, {})), draft, [episode], [score], {})
     assert signs(found["ann"], {}).get("overfit") == overfit
 
 
