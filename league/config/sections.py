@@ -346,6 +346,10 @@ class AlarmsConfig(Section):
     capped: AlarmConfig = AlarmConfig(warn=0.2, roll_back=0.5)
     repetition: AlarmConfig = AlarmConfig(warn=0.3, roll_back=0.6)
     overfit: AlarmConfig = AlarmConfig(warn=0.10, roll_back=0.25)
+    """Silent where a round has fewer than 50 answers to validation problems, or fewer in training.
+
+    So in a run whose only exams are at both ends, and for specialists: those exams are on test problems.
+    """
     flat_groups: AlarmConfig = AlarmConfig(warn=0.95)
     """Only warns by default: a student that has learned everything has no variance either."""
     quarantine_after: Positive = 3

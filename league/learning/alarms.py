@@ -8,15 +8,19 @@ Pure functions of a round's episodes and updates.
     length        mean tokens of a reply as a multiple of the first round's
     capped        share of replies that hit their token cap
     repetition    share of a reply's 4-grams of words that repeat an earlier one of the same reply, mean over replies
-    overfit       share of right answers, alone, to training problems minus held-out accuracy (0…1), where both were
-                  measured; rewards play no part, because a mix of them is no accuracy
+    overfit       share of right answers, alone, to training problems minus accuracy on validation problems (0…1),
+                  where both were measured; rewards play no part, because a mix of them is no accuracy
     flat_groups   share of the agent's groups without variance
 
 Each has two thresholds: warn, and roll back. An agent is never rolled back for what it was born with: where its first
 round was already beyond the threshold, the alarm stays a warning. What its first round did not measure it was not born
-with: a sign that appears later (the first exam, the first update) acts, and a relative one compares with the first time
-that its quantity was measured. Nor is one rolled back that became sure because it became right: while its training
-accuracy is above its first round's, low entropy stays a warning.
+with: a sign that appears later (the first exam) acts, and a relative one compares with the first time that its quantity
+was measured. Nor is one rolled back that became sure because it became right: while its training accuracy is above its
+first round's, low entropy stays a warning.
+
+KL is the exception. An update measures it with the weights from before that update, so an agent's first KL, in whatever
+round, is that of the weights it was born with. One born beyond the threshold is rolled back when its KL has grown by
+as much again as the threshold allows.
 
 Entropy is estimated per token from what was sampled, −Σ log π(t) / tokens: the same for every channel of learning,
 where that of an update's tokens would depend on whose replies were learned.
@@ -42,6 +46,10 @@ UNAIDED = frozenset({"answer", "control", "work", "probe"})
 """Tags of turns in which an agent answers a problem alone."""
 RELATIVE = {"entropy_low": "entropy", "entropy_high": "entropy", "length": "length"}
 """sign → the measured quantity it compares with the agent's first round."""
+
+
+BORN_WITH = "kl"
+"""The quantity whose first value, in whatever round, is that of the weights an agent was born with."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ def signs(
 
 def not_known_before(measured: Mapping[str, float], *known: Mapping[str, float]) -> dict[str, float]:
     """The quantities that later rounds are compared with and that were never measured before."""
-    wanted = (*dict.fromkeys(RELATIVE.values()), "train_accuracy")
+    wanted = (*dict.fromkeys(RELATIVE.values()), "train_accuracy", BORN_WITH)
     return {name: measured[name] for name in wanted if name in measured and not any(name in each for each in known)}
 
 
@@ -165,25 +173,29 @@ def alarms(
     """
     current, reference = signs(measured, first, later), {**(later or {}), **first}
     born = signs(first, first)
+    if BORN_WITH in current:
+        born[BORN_WITH] = reference.get(BORN_WITH, current[BORN_WITH])
     found = []
     for sign, value in current.items():
         limits = thresholds[sign]
-        sure = _sure_and_right(sign, measured, reference)
+        acting = _acting(sign, born.get(sign), limits.roll_back)
         if not math.isfinite(value):
             found.append(Alarm(agent, sign, value, limits.roll_back or limits.warn or 0.0, "roll back"))
-        elif _acts(sign, value, born.get(sign), limits.roll_back) and not sure:
-            found.append(Alarm(agent, sign, value, limits.roll_back or 0.0, "roll back"))
+        elif acting is not None and _beyond(sign, value, acting) and not _sure_and_right(sign, measured, reference):
+            found.append(Alarm(agent, sign, value, acting, "roll back"))
         elif _beyond(sign, value, limits.warn):
             found.append(Alarm(agent, sign, value, limits.warn or 0.0, "warn"))
     return found
 
 
-def _acts(sign: str, value: float, born: float | None, limit: float | None) -> bool:
-    """Whether a sign is beyond the limit now, and the agent was not born with that.
+def _acting(sign: str, born: float | None, limit: float | None) -> float | None:
+    """The value beyond which a sign rolls its agent back; None where it never does.
 
-    None: its first round did not show the sign.
+    `born`: the sign as the agent was born with it, None where it was born without.
     """
-    return _beyond(sign, value, limit) and (born is None or not _beyond(sign, born, limit))
+    if limit is None or born is None or not _beyond(sign, born, limit):
+        return limit
+    return born + limit if sign == BORN_WITH else None
 
 
 def _sure_and_right(sign: str, measured: Mapping[str, float], first: Mapping[str, float]) -> bool:

@@ -10,8 +10,10 @@ number of problems is the config's.
 """
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from league.config import WarmupPhase
 from league.learning.accounting import Spent, model_size, trained
@@ -120,15 +122,23 @@ class WarmupPlan:
     def digest(self, base: BaseModel, bank: AdapterBank, objective: Objective) -> str:
         """sha256 of all that decides how the pass goes.
 
-        That is the base, the agents as they are now, the targets and the objective. Two passes of one digest go
-        through the same weights, step by step.
+        That is the base, its dtype and context, the agents as they are now, every target's tokens and the objective.
+        Two passes of one digest go through the same weights, step by step. Each distinct target is tokenized once.
         """
-        found = hashlib.sha256(f"{base.weight_hash} {objective} {dict(self.rates)}".encode())
+        found = hashlib.sha256(
+            f"{base.weight_hash} {base.dtype} {base.context} {objective} {dict(self.rates)}".encode()
+        )
+        tokens: dict[Target, bytes] = {}
         for agent, own in self.batches.items():
             item = bank.slice(bank.live(agent))
-            found.update(f"{agent} {item.layout.spec}".encode())
+            found.update(f"{agent} {item.layout.spec} {list(map(len, own))}".encode())
             found.update(item.params_P.numpy().tobytes())
-            found.update(repr([base.tokens_of(own[0][0].messages), *own]).encode())
+            for target in chain.from_iterable(own):
+                if target not in tokens:
+                    sample = supervised_sample(base, agent, target)
+                    ids = (len(sample.prompt_tokens), *sample.prompt_tokens, *sample.tokens)
+                    tokens[target] = hashlib.sha256(array("q", ids).tobytes()).digest()
+                found.update(tokens[target])
         return found.hexdigest()
 
 

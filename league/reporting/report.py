@@ -179,7 +179,9 @@ def lacking(
 ) -> tuple[int, list[int]] | None:
     """What a board that shows these rounds, in this order, lacks of the rounds up to `last`.
 
-    (the step from which to forget, the rounds to be written from there); None where it is whole and in order.
+    (the step from which to forget, the rounds to be written from there); None where none is missing at the end and all
+    are in order. Points closer or wider than `schedule` wants are no fault: a run that goes on for more rounds than it
+    began with writes fewer of them from there on, and pictures of earlier rounds could not be drawn again.
     """
     if last < 0 and not rounds:
         return None
@@ -188,11 +190,20 @@ def lacking(
         for number, _, _ in reader.round_times()
         if number <= last and schedule.scalars(number, reader.round_scalars(number))
     ]
-    if list(rounds) == wanted:
+    ordered = _in_order(rounds, last)
+    wrong = min(rounds[ordered:], default=None)
+    whole = max((number for number in rounds[:ordered] if wrong is None or number < wrong), default=-1)
+    missing = [number for number in wanted if number > whole]
+    if wrong is None and not missing:
         return None
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(wanted, rounds, strict=False)))
-    first = min([*wanted[same : same + 1], *rounds[same:]])
+    first = min(missing[:1] if wrong is None else [wrong, *missing[:1]])
     return first, [number for number in wanted if number >= first]
+
+
+def _in_order(rounds: Sequence[int], last: int) -> int:
+    """How many rounds from the beginning are each later than the one before, and none later than `last`."""
+    pairs = zip((-1, *rounds), rounds, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] < pair[1] <= last, pairs))
 
 
 def complete_board(board: Board, reader: RunReader, last: int, schedule: WriteSchedule) -> None:

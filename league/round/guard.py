@@ -90,7 +90,10 @@ def alarm_quantities(
     scores: Sequence[Score | None],
     updates: Mapping[str, AgentUpdate],
 ) -> dict[str, dict[str, float]]:
-    """agent → the quantities that alarms look at, of one round."""
+    """agent → the quantities that alarms look at, of one round.
+
+    Only exams on validation problems count: test problems must decide nothing, and guard runs after the last exam.
+    """
     found = speech(episodes, scores, state.population.trainable())
     for agent, done in updates.items():
         if state.population.members[agent].hyper.kl > 0:
@@ -98,6 +101,8 @@ def alarm_quantities(
     answers = unaided_answers(episodes, scores, state.population.trainable())
     held_out: dict[str, list[ExamResult]] = {}
     for exam in draft.exams:
+        if exam.split != "validation":
+            continue
         member = state.population.members.get(exam.version.agent)
         if member is None or member.domain in (None, exam.domain):  # a specialist trains on its own domain alone
             held_out.setdefault(exam.version.agent, []).append(exam)

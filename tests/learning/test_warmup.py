@@ -1,10 +1,13 @@
 """The supervised warm-up: what it leaves behind for the first policy-gradient step."""
 
+import copy
+
+import pytest
 import torch
 
 from league.config import WarmupPhase
 from league.learning.objective import Objective
-from league.learning.warmup import Curriculum, plan_of, supervised_sample, targets, warm_up
+from league.learning.warmup import Curriculum, WarmupPlan, plan_of, supervised_sample, targets, warm_up
 from league.model.bank import AdapterBank, LoraSpec
 from league.model.base import BaseModel
 from league.types import Version
@@ -91,3 +94,30 @@ def test_targets_are_the_same_for_the_same_seed_and_end_with_the_end_token(tiny:
         supervised_sample(tiny, "ada", target).tokens[-1] == tiny.tokenizer.eos_token_id
         for target in targets(curriculum, 3)
     )
+
+
+@pytest.mark.parametrize("change", ["nothing", "dtype", "context", "prompt", "reply", "order"])
+def test_the_digest_of_a_pass_covers_what_decides_how_it_goes(tiny: BaseModel, change: str) -> None:
+    """A checkpoint is continued only by a pass of the same digest.
+
+    Where tokens change, they are those of the last target alone.
+    """
+    curriculum = Curriculum("ada", (make_domain("chain_sum", seed=1),), WarmupPhase(problems=6, batch=2, epochs=2))
+    plan, (*others, last) = plan_of([curriculum], 1), targets(curriculum, 1)
+    assert not any(last.messages[-1].content in str(each) or last.text in str(each) for each in others)
+
+    def digest(base: BaseModel, plan: WarmupPlan) -> str:
+        bank = AdapterBank(base)
+        bank.add(Version("ada", 0), LoraSpec(), seed=1, trainable=True)
+        return plan.digest(base, bank, Objective(aggregation="token"))
+
+    model, tokenizer = copy.deepcopy(tiny.model), copy.deepcopy(tiny.tokenizer)
+    context, other = tiny.context - (change == "context"), plan
+    if change == "dtype":
+        model = model.to(torch.float16 if tiny.dtype != torch.float16 else torch.float32)
+    elif change in ("prompt", "reply"):
+        tokenizer.add_tokens([last.messages[-1].content if change == "prompt" else last.text])
+    elif change == "order":
+        other = WarmupPlan({"ada": plan.batches["ada"][::-1]}, plan.rates, plan.given)
+    base = BaseModel(model, tokenizer, context=context, weight_hash=tiny.weight_hash, name=tiny.name)
+    assert (digest(base, other) == digest(tiny, plan)) == (change == "nothing")

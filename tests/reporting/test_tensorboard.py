@@ -15,9 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from league.reporting import event_files
 from league.reporting.event_files import shown_in
 from league.reporting.figures.heatmaps import heatmap
+from league.reporting.report import lacking
 from league.reporting.tensorboard import Board
 from league.reporting.views import Matrix
 from league.reporting.write_schedule import PICTURES, POINTS, TEXTS, WriteSchedule
+from league.store.reader import RunReader
 from tests.reporting.test_transcripts import match
 
 
@@ -146,3 +148,49 @@ def test_a_long_run_writes_no_more_than_a_board_can_show(rounds: int, every: int
     )
     if rounds <= PICTURES:
         assert usual == list(numbers) and drawn == [*range(0, rounds + 1, every)]
+
+
+# ------------------------------------------------------------------------------------------- what a board lacks
+class Rounds(RunReader):
+    """Of a run of so many rounds behind round 0, with an exam every tenth."""
+
+    def __init__(self, last: int):
+        self.last = last
+
+    def round_times(self) -> list[tuple[int, float, float]]:
+        return [(number, 0.0, 0.0) for number in range(self.last + 1)]
+
+    def round_scalars(self, number: int) -> dict[str, float]:
+        return {"loss": 1.0} | ({"accuracy/ada/sums": 0.5} if number % 10 == 0 else {})
+
+
+def due(last: int, schedule: WriteSchedule) -> list[int]:
+    return [number for number in range(last + 1) if schedule.scalars(number, Rounds(last).round_scalars(number))]
+
+
+@pytest.mark.parametrize(("before", "after"), [(3000, 5000), (300, 3000), (300, 30_000), (5000, 3000), (3000, 300)])
+def test_a_run_that_goes_on_for_more_or_fewer_rounds_keeps_its_board(before: int, after: int) -> None:
+    """Across a multiple of 2,000 rounds other points are due.
+
+    Those that were written stay, and so do their pictures.
+    """
+    shown = due(300, WriteSchedule(before, 10))
+    assert lacking(shown, Rounds(300), 300, WriteSchedule(after, 10)) is None
+    behind = [number for number in due(310, WriteSchedule(after, 10)) if number > 300]
+    assert lacking(shown, Rounds(310), 310, WriteSchedule(after, 10)) == (behind[0], behind), "only what is new"
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ([], (0, [0, 1, 2, 3, 4, 5])),
+        ([0, 1, 2, 3, 4, 5], None),
+        ([0, 1, 2, 3], (4, [4, 5])),
+        ([0, 1, 2, 3, 4, 5, 6], (6, [])),  # never committed
+        ([2, 3, 0, 1, 4, 5], (0, [0, 1, 2, 3, 4, 5])),
+        ([0, 1, 2, 3, 4, 4, 5], (4, [4, 5])),  # one of them twice
+        ([0, 1, 5, 4], (2, [2, 3, 4, 5])),  # 2 and 3 would be missing behind what is forgotten
+    ],
+)
+def test_what_a_board_lacks(shown: list[int], expected: tuple[int, list[int]] | None) -> None:
+    assert lacking(shown, Rounds(5), 5, WriteSchedule(5)) == expected

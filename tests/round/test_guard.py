@@ -31,6 +31,7 @@ from league.types import (
     Reply,
     Sampling,
     Score,
+    Split,
     Turn,
     UnaidedAnswers,
     Version,
@@ -100,7 +101,7 @@ def test_an_agent_that_became_sure_because_it_became_right_is_only_watched() -> 
 
 @pytest.mark.parametrize(
     ("quantity", "value", "sign"),
-    [("kl", 9.0, "kl"), ("held_out", 0.0, "overfit"), ("capped", 0.9, "capped"), ("entropy", 1e-6, "entropy_low")],
+    [("held_out", 0.0, "overfit"), ("capped", 0.9, "capped"), ("entropy", 1e-6, "entropy_low")],
 )
 def test_what_the_first_round_did_not_measure_an_agent_was_not_born_with(
     quantity: str, value: float, sign: str
@@ -110,6 +111,27 @@ def test_what_the_first_round_did_not_measure_an_agent_was_not_born_with(
     assert alarms("a", {**FIRST}, first, LEVELS) == [], "an ordinary value, seen for the first time"
     (found,) = alarms("a", measured, first, LEVELS)
     assert (found.sign, found.action) == (sign, "roll back")
+
+
+@pytest.mark.parametrize(
+    ("born", "now", "action"),
+    [(0.2, 0.45, "warn"), (0.2, 9.0, "roll back"), (0.7, 1.1, "warn"), (0.7, 9.0, "roll back")],
+)
+@pytest.mark.parametrize("with_update", [True, False])
+def test_the_first_kl_is_what_an_agent_was_born_with(born: float, now: float, action: str, with_update: bool) -> None:
+    """Its first update measures the weights of before it: those of the warm-up, also where round 1 had no update.
+
+    Born with 0.7, above the limit of 0.5, it is rolled back above 0.7 + 0.5.
+    """
+    first = {name: each for name, each in FIRST.items() if name != "kl"} | ({"kl": born} if with_update else {})
+    at_birth = {**FIRST, "kl": born}
+    (found,) = alarms("a", at_birth, first, LEVELS)
+    assert (found.sign, found.action) == ("kl", "warn")
+    later = not_known_before(at_birth, first)
+    assert later == ({} if with_update else {"kl": born})
+    (found,) = alarms("a", {**FIRST, "kl": now}, first, LEVELS, later)
+    assert (found.sign, found.action) == ("kl", action)
+    assert found.limit == pytest.approx(0.1 if action == "warn" else {0.2: 0.5, 0.7: 1.2}[born])
 
 
 def test_a_relative_sign_compares_with_the_first_time_its_quantity_was_measured() -> None:
@@ -214,6 +236,22 @@ def test_overfitting_compares_right_answers_domain_by_domain(answers: tuple[int,
     assert signs(found["ann"], {}).get("overfit") == overfit
 
 
+@pytest.mark.parametrize(("split", "overfit"), [("validation", 1.0), ("test", None)])
+def test_test_problems_decide_nothing(split: Split, overfit: float | None) -> None:
+    """The last exam is on test problems, before guard: all wrong there, all right in training."""
+    ann = Version("ann", 0)
+    member = Member("ann", "student", ann, trains=True, hyper=Hyper(1e-4))
+    turn = Turn("answer", {"p": (Message("user", "?"),)}, 2, {"p": Sampling()})
+    replies = (Reply("x", "end", (1,), (2,), (-0.1,)),) * 2
+    match = Match("m", "t", round=1, seats={"p": ann}, problems=(), seed=0)
+    episode = Episode(match, [Decision(turn, {"p": replies}, [Node(0, {"p": 0}), Node(1, {"p": 1})])])
+    score = Score({0: {"p": 1.0}, 1: {"p": 1.0}}, {}, unaided=(UnaidedAnswers("p", "sums", 60.0, 60),))
+    draft = RoundDraft(1)
+    draft.exams = [ExamResult(ann, "sums", split, (False,) * 60)]
+    found = alarm_quantities(LeagueState(Population({"ann": member}, {})), draft, [episode], [score], {})
+    assert signs(found["ann"], {}).get("overfit") == overfit
+
+
 # ------------------------------------------------------------------------------------------------ in the league
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -302,6 +340,28 @@ def test_a_non_finite_update_leaves_the_agent_as_it_was_and_the_others_go_on(
         assert [row for row in reader.versions("max") if row.reason == "update"]
         assert "alarm/ada/non_finite" in reader.scalar_names()
         assert reader.state()["guards"]["quarantined"] == ["ada"]
+
+
+def test_a_healthy_agent_whose_first_round_had_no_update_learns_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Round 1 has no update. Its warm-up left a KL of 0.7, which is no fault of rounds 2 to 4; 9 in round 5 is."""
+    measured = guard_module.alarm_quantities
+    kl = {2: 0.7, 3: 0.72, 4: 0.7, 5: 9.0}
+
+    def drifting(state, draft, *arguments):
+        found = {agent: {**each, "kl": 0.0} for agent, each in measured(state, draft, *arguments).items()}
+        found["ada"] = {name: each for name, each in found["ada"].items() if name != "kl"}
+        found["ada"] |= {"kl": kl[draft.number]} if draft.number in kl else {}
+        return found
+
+    monkeypatch.setattr(guard_module, "alarm_quantities", drifting)
+    config = tiny(model, tmp_path, league__rounds=5, league__snapshot_every=10)
+    train(prepare(config), Nobody())
+    with RunReader.read(config.folder) as reader:
+        assert [row.round for row in reader.versions("ada") if row.reason == "rollback"] == [5]
+        assert reader.state()["guards"]["quarantined"] == []
+        assert reader.state()["guards"]["later"]["ada"]["kl"] == 0.7
 
 
 def test_overfitting_acts_where_exams_are_held_every_other_round(
