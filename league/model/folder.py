@@ -143,7 +143,9 @@ def cache_root() -> Path:
     try:
         return Path(os.environ.get("LEAGUE_CACHE") or Path.home() / ".cache" / "league").expanduser()
     except RuntimeError as error:
-        raise ModelUnavailable("no home folder for cached models; set LEAGUE_CACHE to a folder you may write") from error
+        raise ModelUnavailable(
+            "no home folder for cached models; set LEAGUE_CACHE to a folder you may write"
+        ) from error
 
 
 def weight_files(path: Path) -> list[Path]:

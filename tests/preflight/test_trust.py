@@ -257,9 +257,7 @@ def test_ones_own_run_stays_ones_own_when_the_model_cache_is_cleared(
     assert read_config(config.folder).model.name == "someone/tiny"
 
 
-def test_what_is_trusted_is_read_once(
-    tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_trusted_is_read_once(tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = {"role": "remote", "remote": {"base_url": httpserver.url_for("/v1"), "model": "m", "key": "A"}}
     other = {"role": "remote", "remote": {"base_url": httpserver.url_for("/v1"), "model": "m", "key": "B"}}
     config = scripted(tmp_path, gpt=remote, bot=other)
