@@ -202,26 +202,33 @@ def _drop_damaged_extras(reader: RunReader, db: "Database", dropped: list[str]) 
 def _repair_leavers(reader: RunReader, dropped: list[str]) -> None:
     """Who left when, where that is not what was committed: from the next versions and the members.
 
-    Nothing says when the last version of a member left: what is stored is taken, no later than the newest round.
+    Nothing says when the last version of a member left: the stored round is taken, between its first and the newest.
     """
     wrong = [number for number, *_ in reader.round_times() if "leavers" in check_parts(reader, number)]
     if not wrong:
         return
-    latest, live = reader.latest_round(), set(reader.live().values())
+    latest, live = reader.latest_round() or 0, set(reader.live().values())
     query = (
-        "SELECT v.id, (SELECT min(w.round) FROM versions w WHERE w.agent = v.agent AND w.step > v.step), v.retired "
-        "FROM versions v"
+        "SELECT v.id, (SELECT min(w.round) FROM versions w WHERE w.agent = v.agent AND w.step > v.step), v.round, "
+        "v.retired FROM versions v"
     )
-    unknown = []
-    for key, followed, retired in reader.db.execute(query).fetchall():
+    unknown, changed = [], False
+    for key, followed, first, retired in reader.db.execute(query).fetchall():
         named = reader.version_name(key)
-        left = None if named in live else followed if followed is not None else min(retired or latest or 0, latest or 0)
+        left = None if named in live else followed
         if named not in live and followed is None:
-            unknown.append(f"{named} in round {left}")
+            left = latest if retired is None else max(first, min(retired, latest))
+            if left != retired or left in wrong:
+                unknown.append(f"{named} in round {left}")
+        elif left != retired:
+            changed = True
         reader.db.execute("UPDATE versions SET retired = ? WHERE id = ?", (left, key))
-    dropped.append("when versions left (taken from the versions that followed them)")
+    if changed:
+        dropped.append("when versions left (taken from the versions that followed them)")
     if unknown:
-        dropped.append(f"when the last versions of members that left did so (taken as stored: {', '.join(unknown)})")
+        dropped.append(f"when versions left that none followed (a guess from what is stored: {', '.join(unknown)})")
+    if not changed and not unknown:
+        dropped.append("(a sum over who left when was damaged; it was computed again)")
     for number, *_ in reader.round_times():
         seal_leavers(reader, number)
 

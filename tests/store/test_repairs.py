@@ -237,6 +237,16 @@ def test_an_edit_of_the_configuration_is_kept_beside_it(run: Path) -> None:
     assert repair(run, rate).sound and not (run / "config.yaml.edited-3").exists()
 
 
+def test_what_nobody_knows_of_leavers_is_said(run: Path) -> None:
+    """In round 8 the snapshot past-2 left for good: no later version says when its last one did."""
+    run_to(run, 10, SCRIPT)
+    where = "agent = (SELECT id FROM agents WHERE name = 'past-2')"
+    by_hand(run, f"UPDATE versions SET retired = retired - 5 WHERE {where} AND retired = 8")
+    report = repair(run, rate)
+    assert report.sound and not any("taken from the versions" in line for line in report.dropped)
+    assert any("a guess from what is stored" in line and "past-2@0 in round 3" in line for line in report.dropped)
+
+
 # ------------------------------------------------------------------------------------------- older versions
 def test_a_run_without_sums_is_sound_and_gets_them(run: Path) -> None:
     with closing(sqlite3.connect(run / "league.db")) as connection, connection:
