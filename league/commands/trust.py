@@ -16,6 +16,7 @@ def trust(
     That is: addresses, the keys they are sent, code, and models to fetch. Runs that were begun here need none of it.
     """
     from league.errors import UserError
+    from league.model.fetch import is_here
     from league.preflight.trust import uses_of
     from league.registry import whereabouts
     from league.runtime.assembly import read_config
@@ -30,6 +31,7 @@ def trust(
         look_for_code(run)
     for use in uses:
         where = f" ({whereabouts(use.value)})" if use.kind == "code" else ""
+        where += " (it is here now)" if use.kind == "model" and is_here(use.value) else ""
         typer.echo(f"{run} {use.words}{where}{': trusted' if use in known and not off else ''}")
     if not uses:
         typer.echo(f"{run} names no address, no key, no code and no model to fetch: there is nothing to trust")

@@ -54,8 +54,12 @@ def is_path(model: str) -> bool:
 
 def is_here(model: str) -> bool:
     """Whether a model needs no hub: a folder, in the cache, or the packaged one with pinned bytes."""
-    home = cache_root() / "models" / model.replace("/", "--")
-    return is_path(model) or model in PACKAGED or Path(model).expanduser().is_dir() or is_model_folder(home)
+    return not is_on_hub(model) or is_model_folder(cache_root() / "models" / model.replace("/", "--"))
+
+
+def is_on_hub(model: str) -> bool:
+    """Whether a model comes from the hub, now or earlier: no folder, and not the packaged one with pinned bytes."""
+    return not (is_path(model) or model in PACKAGED or Path(model).is_dir())
 
 
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:

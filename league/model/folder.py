@@ -136,8 +136,16 @@ def _note(path: Path, found: str) -> None:
 
 
 def cache_root() -> Path:
-    """$LEAGUE_CACHE, else ~/.cache/league."""
-    return Path(os.environ.get("LEAGUE_CACHE") or Path.home() / ".cache" / "league").expanduser()
+    """$LEAGUE_CACHE, else ~/.cache/league.
+
+    Raises ModelUnavailable where the home that this names does not exist.
+    """
+    try:
+        return Path(os.environ.get("LEAGUE_CACHE") or Path.home() / ".cache" / "league").expanduser()
+    except RuntimeError as error:
+        raise ModelUnavailable(
+            "no home folder for cached models; set LEAGUE_CACHE to a folder you may write"
+        ) from error
 
 
 def weight_files(path: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from league.config import Config
 from league.errors import RunFolderError
-from league.model.fetch import is_here
+from league.model.fetch import is_here, is_on_hub
 from league.registry import names_code
 from league.store.trusted import Access, trust, trusted_uses
 
@@ -20,22 +20,27 @@ TEXT = ("system", "says", "remote")
 
 
 def uses_of(config: Config) -> tuple[Access, ...]:
-    """Everything that a configuration names and trust is needed for, in its order, each once."""
+    """Everything that a configuration names and trust is needed for, in its order, each once.
+
+    A model of the hub is named whether or not it was fetched already: the cache may be cleared.
+    """
     found = [
         Access("address", agent.remote.base_url, agent.remote.key or "")
         for agent in config.agents.values()
         if agent.remote is not None
     ]
     found += [Access("code", path) for path in _code(config.model_dump(mode="json"))]
-    if any(agent.can.has_weights for agent in config.agents.values()) and not is_here(config.model.name):
+    if any(agent.can.has_weights for agent in config.agents.values()) and is_on_hub(config.model.name):
         found.append(Access("model", config.model.name))
     return tuple(dict.fromkeys(found))
 
 
 def foreign_uses(folder: Path, config: Config) -> tuple[Access, ...]:
-    """What the run in `folder` names and was not allowed."""
-    uses = uses_of(config)
-    return tuple(use for use in uses if use not in trusted_uses(folder)) if uses else ()
+    """What the run in `folder` names and was not allowed. A model that is here need not be fetched."""
+    if not (uses := uses_of(config)):
+        return ()
+    allowed = trusted_uses(folder)
+    return tuple(use for use in uses if use not in allowed and not (use.kind == "model" and is_here(use.value)))
 
 
 def require_trust(folder: Path, config: Config) -> None:

@@ -6,7 +6,6 @@ or hash in which one bit flipped (`flipped_bits.py`). Older rounds whose matches
 payoffs are summed again without them. When no kept round is whole, nothing is changed and RunFolderError says so.
 """
 
-import hashlib
 import shutil
 import sqlite3
 import time
@@ -24,6 +23,7 @@ from league.store.lock import RunLock
 from league.store.opening import DATABASE, refuse_links, require_run
 from league.store.reader import RunReader
 from league.store.records import VerifyReport
+from league.store.repair_meta import repair_meta
 from league.store.run import connect
 from league.store.salvage import copy_pages, copy_rows
 from league.store.verify import (
@@ -129,7 +129,7 @@ def _rebuild(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) ->
             _repair_ratings(reader, db, rate, dropped)
             _repair_leavers(reader, dropped)
             db.execute("UPDATE transcripts SET bytes = length(block)")
-            _repair_config(reader, folder)
+            repair_meta(reader.db, folder, dropped)
             dropped += [
                 f"(the table {t} was changed, and is taken as it is)"
                 for t in table_sums.TABLES
@@ -200,20 +200,35 @@ def _drop_damaged_extras(reader: RunReader, db: "Database", dropped: list[str]) 
 
 
 def _repair_leavers(reader: RunReader, dropped: list[str]) -> None:
-    """Who left when, where that is not what was committed: from the next versions and the members."""
+    """Who left when, where that is not what was committed: from the next versions and the members.
+
+    Nothing says when the last version of a member left: the stored round is taken, between its first and the newest.
+    """
     wrong = [number for number, *_ in reader.round_times() if "leavers" in check_parts(reader, number)]
     if not wrong:
         return
-    dropped.append("when versions left (taken from the versions that followed them)")
-    latest, live = reader.latest_round(), set(reader.live().values())
+    latest, live = reader.latest_round() or 0, set(reader.live().values())
     query = (
-        "SELECT v.id, (SELECT min(w.round) FROM versions w WHERE w.agent = v.agent AND w.step > v.step), v.retired "
-        "FROM versions v"
+        "SELECT v.id, (SELECT min(w.round) FROM versions w WHERE w.agent = v.agent AND w.step > v.step), v.round, "
+        "v.retired FROM versions v"
     )
-    for key, followed, retired in reader.db.execute(query).fetchall():
+    unknown, changed = [], False
+    for key, followed, first, retired in reader.db.execute(query).fetchall():
         named = reader.version_name(key)
-        left = None if named in live else followed if followed is not None else min(retired or latest or 0, latest or 0)
+        left = None if named in live else followed
+        if named not in live and followed is None:
+            left = latest if retired is None else max(first, min(retired, latest))
+            if left != retired or left in wrong:
+                unknown.append(f"{named} in round {left}")
+        elif left != retired:
+            changed = True
         reader.db.execute("UPDATE versions SET retired = ? WHERE id = ?", (left, key))
+    if changed:
+        dropped.append("when versions left (taken from the versions that followed them)")
+    if unknown:
+        dropped.append(f"when versions left that none followed (a guess from what is stored: {', '.join(unknown)})")
+    if not changed and not unknown:
+        dropped.append("(a sum over who left when was damaged; it was computed again)")
     for number, *_ in reader.round_times():
         seal_leavers(reader, number)
 
@@ -257,37 +272,6 @@ def _insert_rating(reader: RunReader, db: "Database", number: int, rating: Ratin
     row = {"ladder": ladder, "version": version, "round": number, "mu": mu, "sigma": sigma, "games": rating.games}
     crc = rating_sum(ladder=ladder, version=version, number=number, mu=mu, sigma=sigma, games=rating.games)
     db.table("ratings").insert(row | {"crc": crc}, replace=True)
-
-
-def _repair_config(reader: RunReader, folder: Path) -> None:
-    """Put both copies of the configuration back from the one that is whole.
-
-    The hash in the database says which; where it is damaged itself, two equal copies do.
-    """
-    text, wanted = reader.config_text(), reader.meta("config_sha256")
-    try:
-        file = (folder / "config.yaml").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        file = ""
-    whole = next((copy for copy in (text, file) if _sha256(copy) == wanted), None)
-    if whole is None and text == file:
-        whole = text
-    if whole is None and table_sums.bits_apart(_sha256(text), wanted) == 1:
-        whole = text
-    if whole is None:
-        raise RunFolderError(f"{folder}: both copies of the configuration are damaged; restore config.yaml from a copy")
-    rows = sorted({"config": whole, "config_sha256": _sha256(whole)}.items())
-    reader.db.executemany("UPDATE meta SET value = ?2 WHERE key = ?1", rows)
-    try:
-        fs.replace_file(folder / "config.yaml", whole.encode())
-    except OSError as error:
-        raise RunFolderError(
-            f"{folder} cannot be repaired: config.yaml: {error.strerror}; nothing was changed; move it away"
-        ) from error
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _swap(folder: Path, path: Path, work: Path, dropped: list[str]) -> None:

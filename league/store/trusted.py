@@ -44,7 +44,10 @@ def state_root() -> Path:
     Raises OSError where there is no home.
     """
     if given := os.environ.get("LEAGUE_STATE"):
-        return Path(given).expanduser()
+        try:
+            return Path(given).expanduser()
+        except RuntimeError as error:
+            raise OSError(2, "LEAGUE_STATE names the home of a user that is not here", given) from error
     if base := os.environ.get("XDG_STATE_HOME"):
         return Path(base) / "league"
     try:

@@ -4,6 +4,7 @@ The stranger of these tests has another state folder, as another user or a fresh
 """
 
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -21,7 +22,7 @@ from league.errors import LeagueError, RunFolderError, UserError
 from league.evaluation.on_demand import exam_now, play_once
 from league.loop import resume, train
 from league.preflight.checks import prepare
-from league.preflight.trust import foreign_uses, uses_of
+from league.preflight.trust import foreign_uses, trust_own, uses_of
 from league.runtime.assembly import read_config
 from league.runtime.export import choose, export_agents
 from league.store.reader import RunReader
@@ -233,6 +234,53 @@ def test_texts_are_no_code_and_models_of_the_hub_are_named(tmp_path: Path, monke
     ):
         raw["model"]["name"] = name
         assert uses_of(parse_config(yaml.safe_dump(raw), "test")) == expected
+
+
+def test_ones_own_run_stays_ones_own_when_the_model_cache_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model was there when the run began; a stranger is asked only once it must be fetched."""
+    monkeypatch.setenv("LEAGUE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    home = write_tiny_model(tmp_path / "cache" / "models" / "someone--tiny", max_position_embeddings=1024)
+    config = tiny(Path("someone/tiny"), tmp_path / "runs", league__rounds=1)
+    train(prepare(config), Nobody())
+    fetch = Access("model", "someone/tiny")
+    assert fetch in trusted_uses(config.folder)
+    state = os.environ["LEAGUE_STATE"]
+    monkeypatch.setenv("LEAGUE_STATE", str(tmp_path / "another"))
+    assert fetch not in foreign_uses(config.folder, config), "nothing is fetched"
+    shutil.rmtree(home)
+    assert fetch in foreign_uses(config.folder, config)
+    monkeypatch.setenv("LEAGUE_STATE", state)
+    assert foreign_uses(config.folder, config) == ()
+    assert read_config(config.folder).model.name == "someone/tiny"
+
+
+def test_what_is_trusted_is_read_once(tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = {"role": "remote", "remote": {"base_url": httpserver.url_for("/v1"), "model": "m", "key": "A"}}
+    other = {"role": "remote", "remote": {"base_url": httpserver.url_for("/v1"), "model": "m", "key": "B"}}
+    config = scripted(tmp_path, gpt=remote, bot=other)
+    read: list[Path] = []
+
+    def count(folder: Path) -> frozenset[Access]:
+        read.append(folder)
+        return frozenset()
+
+    monkeypatch.setattr("league.preflight.trust.trusted_uses", count)
+    assert len(foreign_uses(config.folder, config)) == 2 and read == [config.folder]
+
+
+def test_a_state_folder_of_nobody_is_told(
+    league: League, baited: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LEAGUE_STATE", "~nosuchuser/x")
+    assert trusted_uses(baited) == frozenset()
+    done = league("trust", baited)
+    assert done.returncode == 2 and "LEAGUE_STATE names the home of a user" in done.stderr
+    assert league("resume", baited, "--quiet").returncode == 2
+    trust_own(baited, read_config(baited, trusted=False))
+    assert "LEAGUE_STATE" in caplog.text
 
 
 def test_a_state_folder_that_cannot_be_written_is_told(

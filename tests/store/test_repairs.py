@@ -177,6 +177,76 @@ def test_two_damaged_copies_are_refused(run: Path) -> None:
     assert contents(run) == before and (run / "config.yaml").read_text() == "name: other\n"
 
 
+LOST = {
+    "config": ("config",),
+    "its hash": ("config_sha256",),
+    "both": ("config", "config_sha256"),
+    "both and the sum": ("config", "config_sha256", "sum/meta"),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_a_lost_row_of_the_configuration_comes_back_from_the_file(run: Path, what: str) -> None:
+    text, expected, before = (run / "config.yaml").read_text(), future_digest(run), contents(run)
+    for key in LOST[what]:
+        by_hand(run, "DELETE FROM meta WHERE key = ?", key)
+    assert not verify(run, rate).sound
+    report = repair(run, rate)
+    assert report.sound and report.digest == expected and (run / "config.yaml").read_text() == text
+    assert contents(run) == before
+    assert any("configuration and its hash are lost" in line for line in report.dropped) == (len(LOST[what]) == 3)
+
+
+def test_a_lost_configuration_is_not_taken_from_what_is_none(run: Path) -> None:
+    by_hand(run, "DELETE FROM meta WHERE key IN ('config', 'config_sha256')")
+    for text in ("name: other\n", "[", ""):
+        (run / "config.yaml").write_text(text)
+        if text != "name: other\n":
+            with pytest.raises(RunFolderError, match="both copies"):
+                repair(run, rate)
+    (run / "config.yaml").unlink()
+    with pytest.raises(RunFolderError, match="both copies"):
+        repair(run, rate)
+
+
+def test_a_lost_id_is_replaced_and_said(run: Path) -> None:
+    by_hand(run, "DELETE FROM meta WHERE key = 'id'")
+    report = repair(run, rate)
+    (line,) = [line for line in report.dropped if "the run's id" in line]
+    assert report.sound and f"league trust {run}" in line
+    assert "id" in dict(dict(contents(run))["meta"])
+
+
+def test_an_older_run_without_an_id_gets_none(run: Path) -> None:
+    """It may be trusted by the second in which it was created."""
+    by_hand(run, "DELETE FROM meta WHERE key LIKE 'sum/%' OR key = 'id'")
+    by_hand(run, "DELETE FROM meta WHERE key = 'config'")
+    assert repair(run, rate).sound and "id" not in dict(dict(contents(run))["meta"])
+
+
+def test_an_edit_of_the_configuration_is_kept_beside_it(run: Path) -> None:
+    text = (run / "config.yaml").read_text()
+    for name, edit in (("config.yaml.edited", "# mine\n"), ("config.yaml.edited-2", "# another\n")):
+        (run / "config.yaml").write_text(edit + text)
+        by_hand(run, "UPDATE rounds SET seconds = seconds + 1 WHERE round = 2")
+        report = repair(run, rate)
+        assert report.sound and (run / "config.yaml").read_text() == text
+        assert (run / name).read_text() == edit + text
+        assert [line for line in report.dropped if f"kept as {name};" in line]
+    (run / "config.yaml").write_text("# mine\n" + text)
+    assert repair(run, rate).sound and not (run / "config.yaml.edited-3").exists()
+
+
+def test_what_nobody_knows_of_leavers_is_said(run: Path) -> None:
+    """In round 8 the snapshot past-2 left for good: no later version says when its last one did."""
+    run_to(run, 10, SCRIPT)
+    where = "agent = (SELECT id FROM agents WHERE name = 'past-2')"
+    by_hand(run, f"UPDATE versions SET retired = retired - 5 WHERE {where} AND retired = 8")
+    report = repair(run, rate)
+    assert report.sound and not any("taken from the versions" in line for line in report.dropped)
+    assert any("a guess from what is stored" in line and "past-2@0 in round 3" in line for line in report.dropped)
+
+
 # ------------------------------------------------------------------------------------------- older versions
 def test_a_run_without_sums_is_sound_and_gets_them(run: Path) -> None:
     with closing(sqlite3.connect(run / "league.db")) as connection, connection:
