@@ -58,7 +58,7 @@ def is_here(model: str) -> bool:
 
 
 def is_on_hub(model: str) -> bool:
-    """Whether a model comes from the hub, now or earlier: no folder, and not the packaged one with pinned bytes."""
+    """Whether a model comes from the hub: no folder, and not the packaged one with pinned bytes."""
     return not (is_path(model) or model in PACKAGED or Path(model).is_dir())
 
 

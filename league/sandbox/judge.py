@@ -41,6 +41,15 @@ _OWN_MB = 32
 """What an answer's process holds before it runs any code, about."""
 
 
+def _peak_memory() -> int:
+    """The most memory this process has held, in bytes.
+
+    Not `ru_maxrss`, which begins with what the parent held when it forked: a trainer holds gigabytes.
+    """
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+
 class Judge:
     def __init__(self, limits: Limits, at_most: Confinement):
         self.limits = limits
@@ -242,7 +251,7 @@ def main() -> None:
                 continue
             number = job["job"]
             grade = judge.grade(job, lambda stage, number=number: tell({"job": number, "stage": stage}))  # type: ignore[misc]
-            used_up = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > USED_UP
+            used_up = _peak_memory() > USED_UP
             tell({"job": number, "grade": asdict(grade), "last": used_up})
             if used_up:
                 break

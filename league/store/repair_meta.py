@@ -1,4 +1,4 @@
-"""`league verify --repair`, the part about who a run is: its configuration, the hash of it, and its id.
+"""`league verify --repair`: who a run is, that is its configuration, its hash, and its id.
 
 The configuration stands in config.yaml and in the table `meta`. Whatever else config.yaml holds, such as an edit of
 the user's, is kept beside it.
@@ -19,7 +19,7 @@ EDITED = "config.yaml.edited"
 
 
 def repair_meta(db: sqlite3.Connection, folder: Path, dropped: list[str]) -> None:
-    """Put both copies of the configuration back from the one that is whole, and give a run that lost its id a new one.
+    """Put back both copies of the configuration, and give a run that lost its id a new one.
 
     Appends to `dropped` what was lost. Raises RunFolderError where no copy is whole, or config.yaml cannot be written.
     """

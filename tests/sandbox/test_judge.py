@@ -422,6 +422,19 @@ def test_closing_ends_every_process() -> None:
     assert not below(os.getpid(), '"memory_mb": 383')
 
 
+def test_a_judge_stays_though_its_parent_holds_much() -> None:
+    """`ru_maxrss` begins with the parent's: under a trainer of gigabytes every judge would end after one answer."""
+    held = bytearray(700 << 20)
+    held[:: 1 << 12] = b"1" * len(held[:: 1 << 12])
+    grader = Grader(workers=1, limits=replace(LIMITS, memory_mb=381))
+    grader.grade([Job(DOUBLE, "    return 2 * x")])
+    first = min(below(os.getpid(), '"memory_mb": 381'))  # the judge; it forks what each answer runs in
+    grader.grade([Job(DOUBLE, "    return 2 * x")])
+    assert min(below(os.getpid(), '"memory_mb": 381')) == first
+    grader.close()
+    del held
+
+
 def test_same_grades_whatever_the_workers() -> None:
     problems = humaneval.bundled()
     quick = [hostile for hostile in ALL if not hostile.slow and not hostile.harmful][::3]
