@@ -1,10 +1,11 @@
 """Replies kept beyond their round, to be learned later or again, each with its learner and problem."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from league.types import Channel, Message, Sample, Version
+from league.learning.channels.examples import Encode
+from league.types import Channel, Sample, Version
 from tasks.domains import Domain
 
 
@@ -28,10 +29,8 @@ class KeptReply:
         """What makes two of them the same: who learns what for which problem."""
         return self.learner, self.problem, self.tokens
 
-    def sample(
-        self, domain: Domain, weight: float, encode: Callable[[str, tuple[Message, ...]], tuple[int, ...]]
-    ) -> Sample:
-        """As a text to be learned on the learner's prompt of today. `encode`: (agent, prompt) → tokens."""
+    def sample(self, domain: Domain, weight: float, encode: Encode) -> Sample:
+        """As a text to be learned on the learner's prompt of today."""
         split, _, index = self.problem.removeprefix(f"{self.domain}/").partition("/")
         assert split == "train", "only training problems are learned from"
         return Sample(
