@@ -241,8 +241,11 @@ class WorkedRepliesConfig(Section):
     """Students learn a teacher's right replies to problems (league.learning.channels.worked_replies)."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    gate: bool = True
-    """Learn only from who is surely better than the student in the domain."""
+    gate: bool | Literal["others"] = True
+    """Learn only from who is surely better than the student in the domain.
+
+    `others`: the student's own pasts need not be better. What it found out itself is learned (arXiv 2308.01825).
+    """
 
 
 class LessonsConfig(Section):
@@ -263,8 +266,11 @@ class DistillationConfig(Section):
     """Students move towards their teacher on their own replies. See league.learning.channels.distillation."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    gate: bool = True
-    """Learn only from who is surely better than the student in the domain."""
+    gate: bool | Literal["others"] = True
+    """Learn only from who is surely better than the student in the domain.
+
+    `others`: the student's own pasts need not be better. What it found out itself is learned (arXiv 2308.01825).
+    """
     bridge: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Unaided accuracy that a student must surely have reached in the domain; 0 starts cold."""
     limit: Annotated[float, Field(gt=0, le=100)] = 2.0
