@@ -4,7 +4,7 @@ Needs no pandas, so that `league status`, `ladder` and `lineage` start at once.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ import numpy as np
 from league.reporting.queries.channel_audit import taught_so_far
 from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
+from league.store.environment import differences
 from league.store.reader import RunReader
 from league.store.records import Heartbeat
 from league.store.warmup_progress import steps_kept
@@ -25,6 +26,8 @@ Where no average is known, after SLOWEST seconds.
 """
 TEACHING = ("delta", "own_share", "delta_logprob", "own_share_logprob")
 """The mean Δ and its part beyond a shuffled explanation; `teaching/` stands before each in its tag."""
+CHANGES = 8
+"""Changes of settings that are shown."""
 RECENT = 500
 """Rounds that are read match by match; a run may have a million matches."""
 
@@ -62,7 +65,16 @@ def status(reader: RunReader) -> Status:
         spending=spending(state) if state else None,
         teaching=newest_teaching(reader),
         taught=taught_so_far(state),
+        changes=tuple(changes_of_settings(reader))[-CHANGES:],
     )
+
+
+def changes_of_settings(reader: RunReader) -> Iterator[str]:
+    """What was changed in the configuration since the run began, oldest first."""
+    earlier = reader.earlier_configs()
+    following = [text for _, text in earlier[1:]] + [reader.config_text()]
+    for (number, before), after in zip(earlier, following, strict=True):
+        yield from (f"after round {number}: {line}" for line in differences(before, after))
 
 
 def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:
