@@ -1,7 +1,7 @@
 """How far the warm-up of round 0 has come: `warm-up.json`, and the blobs it names.
 
 A warm-up may take hours, and the round is committed behind it. So it leaves its weights and optimizers here as it
-goes, and a process that comes after goes on from there. So it is with agents that join a run later. This is no source of
+goes, and a process that comes after goes on from there. So it is with agents that join later. This is no source of
 truth: a warm-up ends the same from wherever it begins, so a file that is torn, damaged or of another plan costs time
 and nothing else. The next commit ends its use.
 """

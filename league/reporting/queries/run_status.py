@@ -72,8 +72,8 @@ def status(reader: RunReader) -> Status:
 def changes_of_settings(reader: RunReader) -> Iterator[str]:
     """What was changed in the configuration since the run began, oldest first."""
     earlier = reader.earlier_configs()
-    following = [text for _, text in earlier[1:]] + [reader.config_text()]
-    for (number, before), after in zip(earlier, following, strict=True):
+    texts = [*(text for _, text in earlier), reader.config_text()]
+    for (number, _), (before, after) in zip(earlier, pairwise(texts), strict=True):
         yield from (f"after round {number}: {line}" for line in differences(before, after))
 
 
