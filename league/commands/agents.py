@@ -46,7 +46,7 @@ def _ask(run: Path, name: str, settings: Sequence[str], *, joins: bool) -> None:
     from league.preflight.trust import trust_own
     from league.round.membership import checked_request
     from league.runtime.assembly import read_config
-    from league.store.agent_requests import leave_request
+    from league.store.agent_requests import leave_agent_request
     from league.store.lock import owner_alive
     from league.store.reader import RunReader
 
@@ -55,7 +55,7 @@ def _ask(run: Path, name: str, settings: Sequence[str], *, joins: bool) -> None:
         asked: MembershipChange = _joining(reader, name, settings) if joins else Leaving(name)
         config, change = checked_request(reader, place, asked)
     trust_own(run, config)
-    leave_request(run, change)
+    leave_agent_request(run, change)
     verb = "joins" if joins else "leaves"
     when = "before its next round" if owner_alive(run / "lock") else f"when `league resume {run}` continues it"
     typer.echo(f"{name} {verb} {run} {when}")

@@ -44,7 +44,7 @@ def take_up_requests(league: League, state: LeagueState) -> tuple[League, League
 
     A request that cannot be met, for example because an earlier one took its name, is an event and changes nothing.
     """
-    for request in agent_requests.waiting(league.store.folder):
+    for request in agent_requests.waiting_agent_requests(league.store.folder):
         try:
             if request.change is not None and not _is_done(league.config, request.change):
                 league = _under(league, state, request.change)
@@ -63,7 +63,7 @@ def checked_request(reader: RunReader, place: Config, change: MembershipChange) 
     that is wrong.
     """
     source, text = str(reader.folder / "config.yaml"), reader.config_text()
-    for request in agent_requests.waiting(reader.folder):
+    for request in agent_requests.waiting_agent_requests(reader.folder):
         if request.change is not None:
             with suppress(UserError):  # it will be refused, and told so, when its turn comes
                 _, text = with_membership(text, request.change, source)

@@ -24,7 +24,7 @@ def judge_progress(league: League, state: LeagueState, draft: RoundDraft) -> Lea
         return state  # not measured, or on test problems
     by = config.evaluation.keep_best
     if by == "rating" or (by == "accuracy" and exams):
-        found = accuracies(exams) if by == "accuracy" else _ratings(league, state)
+        found = mean_accuracies(exams) if by == "accuracy" else _ratings(league, state)
         kept = {version: score for version, score in found.items() if _stays(league, state, version)}
         state = replace(state, best=state.best.more(by, kept, draft.number))
         draft.scalars |= {f"best/{name}": each.score for name, each in state.best.versions.items()}
@@ -35,7 +35,7 @@ def judge_progress(league: League, state: LeagueState, draft: RoundDraft) -> Lea
     return state
 
 
-def accuracies(exams: Sequence[ExamResult]) -> dict[Version, float]:
+def mean_accuracies(exams: Sequence[ExamResult]) -> dict[Version, float]:
     """version → accuracy, the mean over the domains of its exam."""
     by_version: dict[Version, list[float]] = {}
     for exam in exams:
@@ -47,7 +47,7 @@ def watched(rule: EarlyStoppingConfig, exams: Sequence[ExamResult]) -> float | N
     """The value that early stopping watches; None where nobody sat what it names."""
     _, agent, domain = rule.parts
     chosen = [exam for exam in exams if agent in (None, exam.version.agent) and domain in (None, exam.domain)]
-    return fmean(accuracies(chosen).values()) if chosen else None
+    return fmean(mean_accuracies(chosen).values()) if chosen else None
 
 
 def _ratings(league: League, state: LeagueState) -> dict[Version, float]:

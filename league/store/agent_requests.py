@@ -26,7 +26,7 @@ class AgentRequest:
     change: MembershipChange | None
 
 
-def leave_request(folder: Path, change: MembershipChange) -> None:
+def leave_agent_request(folder: Path, change: MembershipChange) -> None:
     """Leave a request, on the disk when this returns. Raises RunFolderError where it cannot be written."""
     last = max((int(path.name.split("-")[1]) for path in _files(folder)), default=0)
     name = f"agents-{last + 1:06d}-{os.getpid()}.json"
@@ -40,7 +40,7 @@ def leave_request(folder: Path, change: MembershipChange) -> None:
         raise RunFolderError(f"cannot leave a request in {folder}: {error.strerror}") from error
 
 
-def waiting(folder: Path) -> Iterator[AgentRequest]:
+def waiting_agent_requests(folder: Path) -> Iterator[AgentRequest]:
     """Requests that no writer has taken up yet, oldest first."""
     for path in sorted(_files(folder)):
         try:

@@ -15,7 +15,7 @@ from league.preflight.checks import prepare
 from league.reporting.queries.membership import membership
 from league.round.warm_up import WarmupNews
 from league.runtime.export import choose, export_agents
-from league.store.agent_requests import waiting
+from league.store.agent_requests import waiting_agent_requests
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.verify import verify
@@ -81,7 +81,7 @@ def test_an_expert_of_a_new_domain_joins_a_live_run(grown: Path) -> None:
         assert {exam["domain"] for exam in reader.state()["marks"]["end"]["exams"]} == {"sums", "letters"}
         assert [number for number, _ in reader.earlier_configs()] == [1]
         newest = reader.live()["speller"]
-    assert standing(grown)["speller"] == "member" and not list(waiting(grown))
+    assert standing(grown)["speller"] == "member" and not list(waiting_agent_requests(grown))
     assert [event["agents"] for event in events(grown, "agents joined")] == [["speller"]]
     assert verify(grown, _rate).sound and newest.step >= 1
 
@@ -104,7 +104,7 @@ def test_a_run_that_is_killed_while_an_agent_joins_is_the_same_run(model: Path, 
         train(prepare(config), Killed(1, add("speller", *NEWS)))
     with RunReader.read(config.folder) as reader:
         assert reader.latest_round() == 1 and "speller" not in reader.live()
-    assert (config.folder / "warm-up.json").is_file() and not list(waiting(config.folder))
+    assert (config.folder / "warm-up.json").is_file() and not list(waiting_agent_requests(config.folder))
     assert verify(config.folder, _rate).sound, "the warm-up of who joins leaves the weights of the others alone"
     with pytest.raises(KeyboardInterrupt):
         resume(config.folder, KilledAgain())
@@ -167,7 +167,7 @@ def test_a_request_that_makes_no_sense_is_refused_when_it_is_made(
 ) -> None:
     with pytest.raises(UserError) as refused:
         agents("add", grown, name, settings)
-    assert named in str(refused.value) and not list(waiting(grown))
+    assert named in str(refused.value) and not list(waiting_agent_requests(grown))
 
 
 # ------------------------------------------------------------------------------------------ without weights
@@ -203,7 +203,7 @@ def test_scripted_agents_join_and_leave_and_a_resumed_run_is_the_same(tmp_path: 
 
 
 def test_a_league_that_could_not_go_on_keeps_its_agents(tmp_path: Path) -> None:
-    seats = {"player-1": ["rocky"], "player-2": ["pat", "sid"]}
+    seats = {"row": ["rocky"], "col": ["pat", "sid"]}
     game = {"kind": "matrix_game", "matches": 3, "settings": {"game": "rock-paper-scissors"}, "seats": seats}
     run = train(prepare(scripted(tmp_path, tasks={"game": game})), Nobody())
     with pytest.raises(ConfigError, match="nobody is named"):
@@ -213,7 +213,7 @@ def test_a_league_that_could_not_go_on_keeps_its_agents(tmp_path: Path) -> None:
     agents("retire", run, "sid")
     with pytest.raises(ConfigError, match="nobody is named"):
         agents("retire", run, "pat")
-    assert len(list(waiting(run))) == 1
+    assert len(list(waiting_agent_requests(run))) == 1
 
 
 def test_a_request_that_cannot_be_met_any_more_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_request_that_cannot_be_met_any_more_is_told_and_the_run_goes_on(tmp_p
         '{"add": "eve", "agent": {"role": "scripted", "script": "os:system"}, "domains": {}}'
     )
     resume(run, Nobody(), ["league.rounds=3"])
-    assert not list(waiting(run)) and set(standing(run)) == {"rocky", "pat", "sid"}
+    assert not list(waiting_agent_requests(run)) and set(standing(run)) == {"rocky", "pat", "sid"}
     (refused,) = events(run, "agents request refused")
     assert "league trust" in refused["error"], "a stranger's request for code is not run"
 
@@ -233,7 +233,7 @@ def test_the_list_is_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixt
     run = train(prepare(scripted(tmp_path)), Nobody())
     capsys.readouterr()
     agents("list", run, as_json=True)
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["rocky", "pat", "sid"]
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)} == {"rocky", "pat", "sid"}
     agents("list", run)
     assert "rocky" in capsys.readouterr().out
     with pytest.raises(UserError, match="takes no name"):

@@ -25,7 +25,9 @@ class AgentStanding:
 def membership(reader: RunReader) -> list[AgentStanding]:
     """Members in their order, then who joins, then who left. What was asked for and not done yet counts."""
     state = reader.state()
-    leaving = {r.change.name for r in agent_requests.waiting(reader.folder) if isinstance(r.change, Leaving)}
+    leaving = {
+        r.change.name for r in agent_requests.waiting_agent_requests(reader.folder) if isinstance(r.change, Leaving)
+    }
     rows = [
         AgentStanding(
             member["name"],
@@ -36,7 +38,7 @@ def membership(reader: RunReader) -> list[AgentStanding]:
         )
         for member in state.get("population", {}).get("members", ())
     ]
-    for request in agent_requests.waiting(reader.folder):
+    for request in agent_requests.waiting_agent_requests(reader.folder):
         if isinstance(request.change, Joining):
             agent = request.change.agent
             what = "joins before the next round"
