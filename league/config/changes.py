@@ -14,7 +14,7 @@ import yaml
 from league.config import yaml_values
 from league.config.reading import parse_config
 from league.config.sections import Config
-from league.errors import UserError, nearest
+from league.errors import ConfigError, UserError, nearest
 
 PLACES = {
     "name": "a run is called as its folder: rename the folder",
@@ -48,7 +48,7 @@ def with_settings(text: str, overrides: Sequence[str], source: str) -> tuple[Con
         key = override.partition("=")[0]
         if key in PLACES:
             raise UserError(f"{key}: {PLACES[key]}")
-    config, data = parse_config(text, source, overrides), yaml_values.parse_yaml(text)
+    config, data = parse_config(text, source, overrides), _parsed(text, source)
     resolved = config.model_dump(mode="json")
     for override in overrides:
         _take_over(resolved, data, override.partition("=")[0].split("."))
@@ -60,7 +60,7 @@ def with_membership(text: str, change: MembershipChange, source: str) -> tuple[C
 
     Raises UserError for a name that is taken or not there, ConfigError where what is left cannot be a league.
     """
-    data = yaml_values.parse_yaml(text)
+    data = _parsed(text, source)
     if isinstance(change, Leaving):
         return _without(data, parse_config(text, source), change.name, source)
     agents, domains = _section(data, "agents"), _section(data, "domains")
@@ -97,8 +97,8 @@ def _without(data: dict[str, Any], before: Config, name: str, source: str) -> tu
         if other.get("branch") == name:
             other["branch"] = None
     for task in _section(data, "tasks").values():
-        seats = task.get("seats") or {}
-        task["seats"] = {seat: [agent for agent in named if agent != name] for seat, named in seats.items()}
+        if seats := task.get("seats"):
+            task["seats"] = {seat: [agent for agent in named if agent != name] for seat, named in seats.items()}
     after = parse_config(_dumped(data), source)
     if after.warmed_up < before.warmed_up:
         _section(data, "league")["skip_problems"] = max(before.warmed_up, before.league.skip_problems)
@@ -117,6 +117,16 @@ def _take_over(resolved: Mapping[str, Any], data: dict[str, Any], path: Sequence
         data[path[0]] = resolved[path[0]]
     else:  # a setting at its default that is not written out
         data.pop(path[0], None)
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    try:
+        data = yaml_values.parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(source, [f"not valid YAML: {error}"]) from error
+    if not isinstance(data, dict):
+        raise ConfigError(source, [f"expected a mapping of sections at the top, found {type(data).__name__}"])
+    return data
 
 
 def _section(data: dict[str, Any], key: str) -> dict[str, Any]:

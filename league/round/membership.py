@@ -51,7 +51,8 @@ def take_up_requests(league: League, state: LeagueState) -> tuple[League, League
                 state = say_goodbye(league, state)
         except UserError as error:
             league.store.event("agents request refused", request=request.path.name, error=str(error))
-        request.path.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be removed is done already when it is looked at again
+            request.path.unlink(missing_ok=True)
     return league, state
 
 
@@ -66,7 +67,9 @@ def checked_request(reader: RunReader, place: Config, change: MembershipChange) 
     for request in agent_requests.waiting_agent_requests(reader.folder):
         if request.change is not None:
             with suppress(UserError):  # it will be refused, and told so, when its turn comes
-                _, text = with_membership(text, request.change, source)
+                waiting, after = with_membership(text, request.change, source)
+                require_trust(reader.folder, waiting)
+                text = after
     if isinstance(change, Joining):
         require_free_name(reader, change)
     config, _ = with_membership(text, change, source)
@@ -126,8 +129,7 @@ def _under(league: League, state: LeagueState, change: MembershipChange) -> Leag
         require_free_name(store, change)
     config, text = with_membership(store.config_text(), change, source)
     config = config.model_copy(update={"name": league.config.name, "runs": league.config.runs})
-    file = (store.folder / "config.yaml").read_text(encoding="utf-8")
-    edited = with_membership(file, change, source)[1] if file != store.config_text() else None
+    edited = _edited(store, change)
     require_trust(store.folder, config)
     known = changed_fixed_settings(league.config, config)
     prepared = prepare(config, new_run=False, known=known, source=source)
@@ -138,6 +140,16 @@ def _under(league: League, state: LeagueState, change: MembershipChange) -> Leag
             check_folder(change.name, folder, changed.weights().base.manifest())
     store.change_config(text, edited)
     return changed
+
+
+def _edited(store: RunReader, change: MembershipChange) -> str | None:
+    """What config.yaml is to hold where a person edited it for the next process: the edit, and the change."""
+    path = store.folder / "config.yaml"
+    try:
+        file = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    return with_membership(file, change, str(path))[1] if file != store.config_text() else None
 
 
 # ----------------------------------------------------------------------------------------------- who leaves

@@ -7,6 +7,7 @@ after the configuration that it asks for is on the disk, so it is taken up once 
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from league.config.changes import Joining, Leaving, MembershipChange
 from league.errors import RunFolderError
 from league.store import fs
 from league.types import is_name
+
+
+NAME = r"agents-[0-9]{1,12}-[0-9]{1,12}\.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def waiting_agent_requests(folder: Path) -> Iterator[AgentRequest]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob("agents-*-*.json") if path.name.split("-")[1].isdigit())
+    return (path for path in folder.glob("agents-*-*.json") if re.fullmatch(NAME, path.name))
 
 
 def _to_json(change: MembershipChange) -> Mapping[str, Any]:

@@ -1,6 +1,9 @@
 """`league resume RUN key=value`: what may change, does, from the next round on; what may not is named."""
 
 import json
+import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,7 @@ from league.store.reader import RunReader
 from league.store.run import RunStore
 from league.store.verify import verify
 from league.types import Hyper, Version
+from tests.chaos.faults import Steps, die, in_child
 from tests.leagues import Nobody, tiny
 
 AGENTS = {
@@ -206,3 +210,37 @@ def test_after_a_fall_back_rounds_count_under_what_they_ran_under(run: Path) -> 
         assert config_history.configs(store.db) == [(5, "a"), (10, "b")], "what is known is not overwritten"
         config_history.fall_back(store.db, None)
         assert config_history.configs(store.db) == []
+
+
+def test_a_change_that_is_killed_at_any_step_is_made_or_not(run: Path, tmp_path: Path) -> None:
+    """Before and after every step that reaches the disk; the run is sound, and the next process goes on."""
+    text = (run / "config.yaml").read_text()
+    _, changed = with_settings(text, ["league.rounds=3"], "test")
+
+    def change(folder: Path, act: Callable[[int, str], None] | None = None) -> list[str]:
+        with RunStore.open(folder) as store:
+            steps = Steps(act)
+            try:
+                store.change_config(changed)
+            finally:
+                steps.remove()
+            return steps.trace
+
+    count = len(change(shutil.copytree(run, tmp_path / "count")))
+    assert count >= 4
+    outcomes = set()
+    for point in [(number, moment) for number in range(count) for moment in ("before", "after")]:
+        folder = shutil.copytree(run, tmp_path / "try")
+
+        def crash(folder: Path = folder, point: tuple[int, str] = point) -> None:
+            change(folder, lambda number, moment: die() if (number, moment) == point else None)
+
+        assert in_child(crash) == -signal.SIGKILL
+        with RunStore.open(folder) as store:
+            file = (folder / "config.yaml").read_text()
+            outcomes.add((file == changed, store.config_text() == changed))
+            store.adopt_config(file)
+            assert store.earlier_configs() == ([(2, text)] if file == changed else [])
+        assert verify(folder, _rate).sound
+        shutil.rmtree(folder)
+    assert outcomes == {(False, False), (True, False), (True, True)}

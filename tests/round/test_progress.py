@@ -145,3 +145,15 @@ def test_a_run_without_best_versions_says_how_to_keep_them(model: Path, tmp_path
     run = train(prepare(tiny(model, tmp_path, league__rounds=1)), Nobody())
     with RunReader.read(run) as reader, pytest.raises(UserError, match="evaluation.keep_best=accuracy"):
         choose(reader, 1, "validation", [])
+
+
+def test_the_best_by_rating_is_a_rated_version_with_its_weights(model: Path, tmp_path: Path) -> None:
+    config = tiny(model, tmp_path, league__rounds=3, evaluation__every=1, evaluation__keep_best="rating")
+    run = train(prepare(config), Nobody())
+    with RunReader.read(run) as reader:
+        best, rated = BestVersions.from_json(reader.state()["best"]), {r.version: r for r in reader.ratings("overall")}
+        assert best.by == "rating" and "ada" in best.versions
+        for kept in best.versions.values():
+            assert kept.version in rated and kept.round in (1, 2)
+            row = reader.version_row(kept.version)
+            assert row.blob is not None and reader.blobs.problem(row.blob) is None
