@@ -35,7 +35,7 @@ def _number(value: Any) -> Any:
 
 
 LATER: JsonDict = {"later": True}
-"""Marks a setting that came after runs were stored: it is written out only where it is not at its default.
+"""Marks a setting that came later: it is written out only where it is not at its default.
 
 So a run that does not use it is stored as it always was, to the last bit.
 """

@@ -404,9 +404,9 @@ class EvaluationConfig(Section):
     """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
     versions: VersionMatchesConfig = VersionMatchesConfig()
     keep_best: Annotated[Literal["accuracy", "rating"] | None, Field(json_schema_extra=LATER)] = None
-    """Keep the weights of each agent's best version: by its accuracy on validation problems, or by its rating then.
+    """Keep the weights of each agent's best version so far.
 
-    `league export --by validation` writes them. null keeps none.
+    It is the best by accuracy on validation problems, or by its rating at a measurement. `league export --by validation` writes them. null keeps none.
     """
 
 

@@ -16,7 +16,10 @@ METRIC = rf"^accuracy(/{NAME_PATTERN[1:-1]}(/{NAME_PATTERN[1:-1]})?)?$"
 
 
 class ScheduleConfig(Section):
-    """The factor on all learning rates of the rounds (league.learning.rate_schedule); a word alone is its kind."""
+    """The factor on all learning rates of the rounds; a word alone is its kind.
+
+    The formulas stand in league.learning.rate_schedule.
+    """
 
     kind: Literal["constant", "linear", "cosine"] = "constant"
     warm_up: Count = 0

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from league.config import AgentConfig, Config
 from league.population import Member
-from league.runtime.assembly import hyper_of
+from league.runtime.assembly import first_hyper
 from league.runtime.league import LeagueState
 from league.types import Hyper
 
@@ -42,7 +42,7 @@ def _given(config: Config, member: Member) -> Hyper:
     """What the config gives the agent; of one that was born by merging, what it gives its role."""
     if member.role == "past":
         return member.hyper
-    return hyper_of(config, config.agents.get(member.name) or AgentConfig(role=member.role))
+    return first_hyper(config, config.agents.get(member.name) or AgentConfig(role=member.role))
 
 
 def _moved(hyper: Hyper, old: Hyper, new: Hyper) -> Hyper:

@@ -40,7 +40,9 @@ from league.types import BASE, Version
 
 # ------------------------------------------------------------------------------------------------- requests
 def take_up_requests(league: League, state: LeagueState) -> tuple[League, LeagueState]:
-    """Change the configuration as was asked for since the last round; who leaves has left when this returns.
+    """Change the configuration as was asked for since the last round.
+
+    Who leaves has left when this returns.
 
     A request that cannot be met, for example because an earlier one took its name, is an event and changes nothing.
     """
@@ -143,7 +145,10 @@ def _under(league: League, state: LeagueState, change: MembershipChange) -> Leag
 
 
 def _edited(store: RunReader, change: MembershipChange) -> str | None:
-    """What config.yaml is to hold where a person edited it for the next process: the edit, and the change."""
+    """What config.yaml is to hold where a person edited it for the next process; None where nobody did.
+
+    That is the edit, and the change.
+    """
     path = store.folder / "config.yaml"
     try:
         file = path.read_text(encoding="utf-8")
@@ -154,7 +159,9 @@ def _edited(store: RunReader, change: MembershipChange) -> str | None:
 
 # ----------------------------------------------------------------------------------------------- who leaves
 def say_goodbye(league: League, state: LeagueState) -> LeagueState:
-    """Agents that the config no longer names leave the league with their pasts, and are remembered as they were.
+    """Agents that the config no longer names leave the league with their pasts.
+
+    They are remembered as they were.
 
     What they played stays in payoffs and ratings.
     """
@@ -211,7 +218,7 @@ def newcomers(league: League, state: LeagueState) -> list[str]:
 
 
 def require_joinable(league: League, state: LeagueState) -> None:
-    """Newcomers of an edited config.yaml have names that nobody has had, or come back. Raises UserError."""
+    """Newcomers have names that nobody has had, or come back as they were. Raises UserError."""
     taken = {row.name for row in league.store.agents()} - set(state.left)
     for name in newcomers(league, state):
         settings = league.config.agents[name].model_dump(mode="json")
@@ -225,7 +232,7 @@ def require_joinable(league: League, state: LeagueState) -> None:
 
 
 def welcome(league: League, state: LeagueState, draft: RoundDraft, hear: Callable[[WarmupNews], None]) -> LeagueState:
-    """Let newcomers join in this round, before its matches: warmed up, and with a frozen past of their own.
+    """Let newcomers join in this round, before its matches, with their warm-up and a frozen past.
 
     `hear` may raise StoppedInWarmup to end the warm-up behind a step, which is then kept.
     """

@@ -85,7 +85,7 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
 
 
 def rebuilt(league: League, prepared: Prepared) -> League:
-    """The same league under a changed config: its rules and speakers are made anew, weights and store stay.
+    """The same league under a changed config, with new rules and speakers over its weights and store.
 
     A scripted league that gets its first agent with weights loads its base model here.
     """
@@ -164,7 +164,10 @@ def _new_population(config: Config, bank: AdapterBank | None) -> Population:
 
 
 def begin_agent(config: Config, bank: AdapterBank | None, name: str) -> Member:
-    """An agent of the config at step 0, its adapter in the bank. Raises AdapterRefused for a bad checkpoint."""
+    """An agent of the config at step 0, its adapter in the bank.
+
+    Raises AdapterRefused for a bad checkpoint.
+    """
     agent, version = config.agents[name], Version(name, 0)
     if bank is not None and agent.can.has_weights:
         if agent.checkpoint is not None:
@@ -176,7 +179,7 @@ def begin_agent(config: Config, bank: AdapterBank | None, name: str) -> Member:
         role=agent.role,
         version=version,
         trains=agent.train and agent.can.has_weights and bank is not None,
-        hyper=hyper_of(config, agent),
+        hyper=first_hyper(config, agent),
         domain=agent.domain,
         system=agent.system,
         targets=agent.targets,
@@ -232,7 +235,7 @@ def _spec(config: Config, agent: AgentConfig) -> LoraSpec:
     return LoraSpec(chosen.rank, chosen.alpha, tuple(chosen.targets))
 
 
-def hyper_of(config: Config, agent: AgentConfig) -> Hyper:
+def first_hyper(config: Config, agent: AgentConfig) -> Hyper:
     """What an agent of these settings begins with."""
     teacher = config.learning.teacher_learning_rate if agent.can.specialist else None
     return Hyper(agent.learning_rate or teacher or config.learning.learning_rate, config.learning.kl)

@@ -111,9 +111,9 @@ class LeagueState:
     left: Mapping[str, LeftAgent] = field(default_factory=dict)
     """Agents that left, as they were: they may come back."""
     best: BestVersions = BestVersions()
-    """Of each agent the version that was best on validation problems; empty unless `evaluation.keep_best` is set."""
+    """Of each agent the version that was best at measurements, with `evaluation.keep_best`."""
     improvement: Improvement = Improvement()
-    """How long the league has not got better; untouched unless `league.early_stopping` is set."""
+    """How long the league has not got better, with `league.early_stopping`."""
     begun: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(task, domain) → matches for training so far, by which their problems are numbered."""
     clock: Mapping[str, float] = field(default_factory=dict)

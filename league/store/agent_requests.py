@@ -1,4 +1,4 @@
-"""Asking for an agent to join or to leave: one small durable file a request, taken up between two rounds.
+"""Asking for an agent to join or to leave between two rounds: one small durable file a request.
 
 A run folder has one writer, so another process leaves `agents-<number>-<pid>.json`, and the writer takes requests up in
 their order before it begins a round: of a live run the next one, else the first after `league resume`. A request goes
@@ -17,7 +17,6 @@ from league.config.changes import Joining, Leaving, MembershipChange
 from league.errors import RunFolderError
 from league.store import fs
 from league.types import is_name
-
 
 NAME = r"agents-[0-9]{1,12}-[0-9]{1,12}\.json"
 

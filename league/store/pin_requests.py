@@ -1,4 +1,4 @@
-"""Asking the writer of a live run to pin versions, or to let them go: one small durable file a request.
+"""Asking the writer of a live run to pin versions or let them go: one small durable file a request.
 
 A run folder has one writer, so another process never touches the database: it leaves `pin-<time>-<pid>.json`, and
 the writer takes it up before it deletes anything (`RunStore.collect_garbage`). A request is granted once or more

@@ -362,7 +362,7 @@ def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> bool:
 
 
 def let_go(folder: Path, versions: Sequence[Version]) -> bool:
-    """Take the pins of versions away from outside; True when it is done, False when it is asked of a live run.
+    """Take the pins of versions away from outside; whether it is done, or asked of a live run.
 
     As with `keep_versions`, the writer of a live run does it before it next collects garbage.
     """

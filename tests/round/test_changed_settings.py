@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,11 @@ def test_after_a_fall_back_rounds_count_under_what_they_ran_under(run: Path) -> 
         assert config_history.configs(store.db) == []
 
 
+def die_at(point: tuple[int, str], number: int, moment: str) -> None:
+    if (number, moment) == point:
+        die()
+
+
 def test_a_change_that_is_killed_at_any_step_is_made_or_not(run: Path, tmp_path: Path) -> None:
     """Before and after every step that reaches the disk; the run is sound, and the next process goes on."""
     text = (run / "config.yaml").read_text()
@@ -232,10 +238,7 @@ def test_a_change_that_is_killed_at_any_step_is_made_or_not(run: Path, tmp_path:
     for point in [(number, moment) for number in range(count) for moment in ("before", "after")]:
         folder = shutil.copytree(run, tmp_path / "try")
 
-        def crash(folder: Path = folder, point: tuple[int, str] = point) -> None:
-            change(folder, lambda number, moment: die() if (number, moment) == point else None)
-
-        assert in_child(crash) == -signal.SIGKILL
+        assert in_child(partial(change, folder, partial(die_at, point))) == -signal.SIGKILL
         with RunStore.open(folder) as store:
             file = (folder / "config.yaml").read_text()
             outcomes.add((file == changed, store.config_text() == changed))

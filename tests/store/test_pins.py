@@ -157,7 +157,7 @@ def test_the_commands_pin_list_and_unpin(run: Path, capsys: pytest.CaptureFixtur
     assert stored(run, Version("agent-1", 2)) and not stored(run, FIRST)
 
 
-@pytest.mark.parametrize("name", ["agent-0@7", "agent-9", "agent-0@", "@", "base", "agent-0@0", "past-2@0 "])
+@pytest.mark.parametrize("name", ["agent-0@9", "agent-9", "agent-0@", "@", "base", "agent-0@0", "past-2@0 "])
 def test_what_cannot_be_pinned_is_told(run: Path, name: str) -> None:
     run_to(run, 8, Script())
     with pytest.raises(UserError):
