@@ -406,7 +406,8 @@ class EvaluationConfig(Section):
     keep_best: Annotated[Literal["accuracy", "rating"] | None, Field(json_schema_extra=LATER)] = None
     """Keep the weights of each agent's best version so far.
 
-    It is the best by accuracy on validation problems, or by its rating at a measurement. `league export --by validation` writes them. null keeps none.
+    It is the best by accuracy on validation problems, or by its rating at a measurement. null keeps none.
+    `league export --by validation` writes them.
     """
 
 

@@ -1,7 +1,8 @@
 """Which version a person means.
 
-`name` is the live one, `name@step` a stored one, `base` the base model. Every command that takes agents asks here, so that they all take the same words. A version has weights while they are
-kept: those of members, frozen opponents and pinned versions are.
+`name` is the live one, `name@step` a stored one, `base` the base model. Every command that takes agents asks here, so
+that they all take the same words. A version has weights while they are kept: those of members, frozen opponents and
+pinned versions are.
 """
 
 from collections.abc import Iterable
