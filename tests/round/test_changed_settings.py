@@ -50,6 +50,12 @@ def run(tmp_path: Path) -> Path:
     return train(prepare(scripted(tmp_path)), Nobody())
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that no test changes."""
+    return train(prepare(scripted(tmp_path_factory.mktemp("runs"))), Nobody())
+
+
 def matches_by_round(run: Path) -> dict[int, int]:
     with RunReader.read(run) as reader:
         counted: dict[int, int] = {}
@@ -128,7 +134,8 @@ def test_the_file_alone_is_an_edit_that_the_next_process_adopts(run: Path, monke
         ("tasks.game.matchmaking.pfps=1", "pfps"),
     ],
 )
-def test_what_may_not_change_is_named_and_nothing_is(run: Path, change: str, named: str) -> None:
+def test_what_may_not_change_is_named_and_nothing_is(finished: Path, change: str, named: str) -> None:
+    run = finished
     before, digest = files(run), run_digest(run)
     with pytest.raises(UserError) as refused:
         resume(run, Nobody(), ["league.rounds=3", change])
@@ -136,7 +143,8 @@ def test_what_may_not_change_is_named_and_nothing_is(run: Path, change: str, nam
     assert files(run) == before and run_digest(run) == digest
 
 
-def test_a_live_run_refuses_with_the_remedy(run: Path) -> None:
+def test_a_live_run_refuses_with_the_remedy(finished: Path) -> None:
+    run = finished
     before = files(run)
     with RunStore.open(run), pytest.raises(UserError, match="league stop"):
         resume(run, Nobody(), ["league.rounds=3"])
