@@ -13,7 +13,7 @@ from league.errors import ConfigError, UserError
 from league.loop import resume, train
 from league.preflight.checks import prepare
 from league.reporting.queries.membership import membership
-from league.round.warm_up import WarmupNews
+from league.reporting.queries.run_status import status
 from league.runtime.export import choose, export_agents
 from league.store.agent_requests import waiting_agent_requests
 from league.store.digests import run_digest
@@ -80,6 +80,7 @@ def test_an_expert_of_a_new_domain_joins_a_live_run(grown: Path) -> None:
         assert yaml.safe_load(reader.config_text())["domains"]["letters"]["kind"] == "letter_counting"
         assert {exam["domain"] for exam in reader.state()["marks"]["end"]["exams"]} == {"sums", "letters"}
         assert [number for number, _ in reader.earlier_configs()] == [1]
+        assert status(reader).changes[0] == "after round 1: speller joined"
         newest = reader.live()["speller"]
     assert standing(grown)["speller"] == "member" and not list(waiting_agent_requests(grown))
     assert [event["agents"] for event in events(grown, "agents joined")] == [["speller"]]
@@ -189,12 +190,9 @@ def test_scripted_agents_join_and_leave_and_a_resumed_run_is_the_same(tmp_path: 
     def back(run: Path) -> None:
         agents("add", run, "sid")
 
-    class Stops(After):
-        pass
-
     back(live)
     resume(live, Nobody(), ["league.rounds=8"])
-    resume(stopped, Stops(6, back), ["league.rounds=7"])
+    resume(stopped, After(6, back), ["league.rounds=7"])
     back_again = standing(stopped)
     assert back_again["sid"] == "joins before the next round" or back_again["sid"] == "member"
     with RunReader.read(live) as reader:
@@ -240,5 +238,18 @@ def test_the_list_is_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixt
         agents("list", run, "rocky")
 
 
-def test_news_of_a_warm_up_is_what_the_test_listens_to() -> None:
-    assert "step 1 of" in str(WarmupNews(1, 2))
+def test_a_request_whose_file_outlived_a_kill_is_met_once(tmp_path: Path) -> None:
+    """Killed after the configuration was stored and before the request was removed."""
+    run = train(prepare(scripted(tmp_path)), Nobody())
+    agents("add", run, "tom", ["role=scripted", "says={rock: 1}"])
+    agents("retire", run, "sid")
+    kept = {request.path: request.path.read_bytes() for request in waiting_agent_requests(run)}
+    resume(run, Nobody(), ["league.rounds=3"])
+    for path, content in kept.items():
+        path.write_bytes(content)
+    resume(run, Nobody(), ["league.rounds=4"])
+    assert not list(waiting_agent_requests(run)) and not events(run, "agents request refused")
+    assert standing(run) == {"rocky": "member", "pat": "member", "tom": "member", "sid": "left after round 2"}
+    with RunReader.read(run) as reader:
+        assert [str(row.version) for row in reader.versions("tom")] == ["tom@0"]
+    assert verify(run, _rate).sound

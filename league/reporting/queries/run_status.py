@@ -4,12 +4,13 @@ Needs no pandas, so that `league status`, `ladder` and `lineage` start at once.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from league.config.yaml_values import parse_yaml
 from league.reporting.queries.channel_audit import taught_so_far
 from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
@@ -74,7 +75,25 @@ def changes_of_settings(reader: RunReader) -> Iterator[str]:
     earlier = reader.earlier_configs()
     texts = [*(text for _, text in earlier), reader.config_text()]
     for (number, _), (before, after) in zip(earlier, pairwise(texts), strict=True):
-        yield from (f"after round {number}: {line}" for line in differences(before, after))
+        yield from (f"after round {number}: {line}" for line in _in_words(before, after))
+
+
+def _in_words(before: str, after: str) -> Iterator[str]:
+    """What changed from one configuration (YAML) to the next; who joined or left is one line each."""
+    old, new = _agents_of(before), _agents_of(after)
+    yield from (f"{name} left" for name in old if name not in new)
+    yield from (f"{name} joined" for name in new if name not in old)
+    moved = tuple(f"agents.{name}." for name in old.keys() ^ new.keys())
+    yield from (line for line in differences(before, after) if not line.startswith(moved))
+
+
+def _agents_of(config: str) -> Mapping[str, object]:
+    try:
+        data = parse_yaml(config)
+    except ValueError:
+        return {}
+    agents = data.get("agents") if isinstance(data, dict) else None
+    return agents if isinstance(agents, dict) else {}
 
 
 def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:
