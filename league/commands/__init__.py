@@ -5,12 +5,14 @@
 
 from collections.abc import Callable
 
+from league.commands.agents import agents
 from league.commands.analyze import analyze
 from league.commands.compare import compare
 from league.commands.crossplay import crossplay
 from league.commands.export import export
 from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
+from league.commands.pin import pin, unpin
 from league.commands.play import play, show_match
 from league.commands.report import report
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
@@ -23,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume,
     "pause": pause,
     "stop": stop,
+    "agents": agents,
     "status": status,
     "evaluate": evaluate,
     "payoffs": payoffs,
@@ -34,6 +37,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "play": play,
     "show-match": show_match,
     "export": export,
+    "pin": pin,
+    "unpin": unpin,
     "report": report,
     "compare": compare,
     "verify": verify,

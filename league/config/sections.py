@@ -14,8 +14,9 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from league.config.base import Count, Decay, Name, Positive, Rate, Section, Weight
+from league.config.base import LATER, Count, Decay, Name, Positive, Rate, Section, Weight
 from league.config.evolution import EvolutionConfig
+from league.config.steering import EarlyStoppingConfig, ScheduleConfig
 from league.types import ROLES, Capabilities, PlayerRole
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -335,6 +336,8 @@ class LearningConfig(Section):
     tokens_per_microbatch: Positive = 1024
     checkpointing: bool = False
     channels: ChannelsConfig = ChannelsConfig()
+    schedule: Annotated[ScheduleConfig, Field(json_schema_extra=LATER)] = ScheduleConfig()
+    """How the learning rates of the rounds change as the run goes on; the warm-up has rates of its own."""
 
 
 class AlarmConfig(Section):
@@ -400,6 +403,12 @@ class EvaluationConfig(Section):
     held_out_student: bool = True
     """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
     versions: VersionMatchesConfig = VersionMatchesConfig()
+    keep_best: Annotated[Literal["accuracy", "rating"] | None, Field(json_schema_extra=LATER)] = None
+    """Keep the weights of each agent's best version so far.
+
+    It is the best by accuracy on validation problems, or by its rating at a measurement. null keeps none.
+    `league export --by validation` writes them.
+    """
 
 
 class LeagueConfig(Section):
@@ -435,6 +444,8 @@ class LeagueConfig(Section):
     skip_problems: Count = 0
     """Training problems per domain that matches leave out: those that a `checkpoint` has already learned."""
     max_hours: Annotated[float, Field(gt=0)] | None = None
+    early_stopping: Annotated[EarlyStoppingConfig | None, Field(json_schema_extra=LATER)] = None
+    """Stop when measurements no longer improve; null plays on to the other limits."""
 
 
 class Config(Section):

@@ -21,6 +21,7 @@ from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
+from league.preflight.steering import steering_problems
 from league.preflight.warm_up import warm_up_problems
 from league.registry import add_code_folders
 from league.rollouts.matches import could_share_id
@@ -92,7 +93,7 @@ def prepare(
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
-    problems += warm_up_problems(config, new_run)
+    problems += [*warm_up_problems(config, new_run), *steering_problems(config)]
     if len(tasks) == len(config.tasks):
         problems += [*_evolution(config, tasks), *channel_problems(config, tasks)]
     facts: ModelFacts | None = None
@@ -103,7 +104,7 @@ def prepare(
             if not problems:
                 raise
             problems.append(f"model.name: {error}")
-        problems += model_problems(config, facts) if facts is not None else []
+        problems += model_problems(config, facts, new_run) if facts is not None else []
         if problems and facts is not None:
             problems += targets_by_files(config, facts)
     if not problems:

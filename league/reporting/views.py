@@ -416,6 +416,8 @@ class Status:
     """The newest means: delta and own_share (fractions), delta_logprob and own_share_logprob (nats)."""
     taught: Mapping[str, Estimate] = field(default_factory=dict)
     """Channel → points of held-out accuracy credited to its teachers, mean over students and domains."""
+    changes: tuple[str, ...] = ()
+    """The newest changes of settings, in words with the round they came after."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from league.payoffs.met_problems import MetProblems
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
+from league.population.best_versions import BestVersions, Improvement
+from league.population.left_agents import LeftAgent
 from league.rollouts import Player, outcomes_of
 from league.runtime.totals import Totals
 from league.store.run import RunStore
@@ -106,6 +108,12 @@ class LeagueState:
     """Worked replies that the gate has held back so far."""
     replay: ReplayMemory = ReplayMemory()
     """Useful examples learned so far, to be learned again among new ones."""
+    left: Mapping[str, LeftAgent] = field(default_factory=dict)
+    """Agents that left, as they were: they may come back."""
+    best: BestVersions = BestVersions()
+    """Of each agent the version that was best at measurements, with `evaluation.keep_best`."""
+    improvement: Improvement = Improvement()
+    """How long the league has not got better, with `league.early_stopping`."""
     begun: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(task, domain) → matches for training so far, by which their problems are numbered."""
     clock: Mapping[str, float] = field(default_factory=dict)
@@ -158,7 +166,16 @@ class LeagueState:
             "channel_audit": self.audit.to_json(),
             "met_problems": self.met.to_json(),
             "clock": dict(self.clock),
+        } | self._later_json()
+
+    def _later_json(self) -> dict[str, Any]:
+        """What is only there where it was used: runs that use none of it are stored as ever."""
+        found = {
+            "left": [each.to_json() for each in self.left.values()],
+            "best": self.best.to_json(),
+            "improvement": self.improvement.to_json(),
         }
+        return {name: value for name, value in found.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "LeagueState":
@@ -176,6 +193,9 @@ class LeagueState:
             replay=ReplayMemory.from_json(data.get("replay", ())),
             audit=ChannelAudit.from_json(data.get("channel_audit")),
             met=MetProblems.from_json(data.get("met_problems", {})),
+            left={row["member"]["name"]: LeftAgent.from_json(row) for row in data.get("left", ())},
+            best=BestVersions.from_json(data.get("best", {})),
+            improvement=Improvement.from_json(data.get("improvement", {})),
             clock=dict(data.get("clock", {})),
         )
 

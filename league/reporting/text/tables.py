@@ -105,8 +105,9 @@ def status_table(view: Status) -> RenderableType:
         )
     lines = [taught_line(view.taught), "" if view.spending is None else spending_line(view.spending)]
     below = [Text(f"  {line}", style="dim", overflow="fold") for line in lines if line]
-    notes = (text(f"! {note}", "yellow") for note in view.notes)
-    return Group(head, table, *below, *_teaching_lines(view.teaching), *notes)
+    notes = [text(f"! {note}", "yellow") for note in view.notes]
+    changes = [text(f"  changed {line}", "dim") for line in view.changes]
+    return Group(head, table, *below, *_teaching_lines(view.teaching), *changes + notes)
 
 
 def _teaching_lines(means: Mapping[str, float]) -> Iterator[Text]:
