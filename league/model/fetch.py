@@ -111,12 +111,12 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
     """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "switched off by HF_HUB_OFFLINE=1"
-    if (reason := hub.unreachable()) is not None:
+    repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
+    if (reason := hub.unreachable(repository, revision, file="config.json")) is not None:
         progress(f"hub: {reason}")
         return reason
     from huggingface_hub import snapshot_download
 
-    repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
     progress(f"looking for {repository} on the hub ...")
     try:
         with hub.retries_in_one_line(progress):

@@ -128,7 +128,7 @@ def hub_rows(
     from league.model import hub
 
     kind, branch = "dataset", "refs/convert/parquet"
-    if (reason := hub.unreachable()) is not None:
+    if (reason := hub.unreachable(repository, branch, kind="dataset")) is not None:
         raise DataError(f"data set '{repository}' is out of reach: {reason}; use source {instead}")
     try:
         names = [
