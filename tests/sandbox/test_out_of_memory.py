@@ -34,7 +34,8 @@ with Grader(limits=Limits(cpu_s=5, wall_s=20, memory_mb=memory_mb)) as grader:
 print(json.dumps([[grade.verdict, grade.reason] for grade in grades]))
 """
 ONE = "def check(c):\n    assert c(1) == 1\n"
-FILL = "def f(x):\n    held = bytearray(%d << 20)\n    for i in range(0, len(held), 4096):\n        held[i] = 1\n    return x\n"
+FILL = "def f(x):\n    held = bytearray(400 << 20)\n"
+FILL += "    for i in range(0, len(held), 4096):\n        held[i] = 1\n    return x\n"
 
 
 @pytest.fixture
@@ -70,13 +71,13 @@ def graded(group: Path, code: str, test: str, memory_mb: int) -> list[tuple[str,
 
 
 def test_an_answer_that_fills_the_machine_has_failed(small_machine: Path) -> None:
-    bad, honest = graded(small_machine, FILL % 400, ONE, memory_mb=448)
+    bad, honest = graded(small_machine, FILL, ONE, memory_mb=448)
     assert bad == ("fail", f"{OUT_OF_MEMORY}, and the answer held much of it") and honest[0] == "pass", (bad, honest)
 
 
 def test_an_answer_that_uses_less_than_half_of_its_own_cannot_choose_either(small_machine: Path) -> None:
     """The kernel kills it at each try, though it may use 2 GB: before, it dropped out as `infra`."""
-    bad, honest = graded(small_machine, FILL % 400, ONE, memory_mb=2048)
+    bad, honest = graded(small_machine, FILL, ONE, memory_mb=2048)
     assert bad == ("fail", STARVED) and honest[0] == "pass", (bad, honest)
 
 

@@ -269,7 +269,7 @@ def test_no_answer_to_the_real_grader_leaves_its_group() -> None:
         "return bytearray(1 << 40)",
         "import os; os.write(3, b'.{}'); return x",
         "raise SystemExit",
-        f"return {{0: 1}}.get(x, aux(x))",
+        "return {0: 1}.get(x, aux(x))",
     )
     replies = [f"def {NAME}(x):\n    {body}\n" for body in bodies]
     task = Coding("code", samples=24)
