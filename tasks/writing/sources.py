@@ -137,7 +137,7 @@ def hub_rows(
             if f"/{split}/" in name and name.endswith(".parquet")
         ]
         files = [hf_hub_download(repository, name, repo_type=kind, revision=branch) for name in sorted(names)]
-    except hub.client_errors() as error:
+    except (*hub.client_errors(), AttributeError, KeyError, TypeError, ValueError) as error:  # odd answers, too
         raise DataError(
             f"data set '{repository}' is out of reach ({type(error).__name__}): use source {instead}"
         ) from error

@@ -234,6 +234,15 @@ def test_a_hub_with_trouble_is_asked_once_and_costs_one_line(
     assert len(asked) == 1 or what == "endless redirects", "no second try"
 
 
+@pytest.mark.parametrize("listed", [[3], [{"type": "file"}], [{"type": "file", "path": "../x", "size": 1, "oid": "1"}]])
+def test_a_list_of_odd_things_is_no_internal_error(fake_hub: HTTPServer, tmp_path: Path, listed: list) -> None:
+    knows(fake_hub, INFO, CONFIG)
+    fake_hub.expect_request(re.compile(f"{TREE}.*")).respond_with_json(listed)
+    with pytest.raises(ModelUnavailable, match="  - hub: org/other"):
+        locate_model("org/other", progress=lambda line: None)
+    assert not list((tmp_path / "cache" / "models").glob("*/"))
+
+
 def test_a_hub_that_answers_as_one_is_not_out_of_reach(fake_hub: HTTPServer) -> None:
     knows(fake_hub, INFO, TREE, CONFIG)
     assert hub.unreachable("org/other", file="config.json") is None
