@@ -182,7 +182,7 @@ def names_code(text: str) -> bool:
 
 
 def whereabouts(path: str) -> str:
-    """Which files "package.module:name" would load, for people: the module's, and those of the packages around it.
+    """Which files "package.module:name" would load, for people: the module's and its packages'.
 
     Nothing of it is run: a package may also say in its code that its modules lie elsewhere, and that is not seen.
     """

@@ -209,7 +209,7 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, turn_end: int | None) -> frozenset[int]:
-    """Tokens that end a reply: those the model's files name, and the one its chat template ends a turn with."""
+    """Tokens that end a reply: those of the model's files, and its chat template's end of turn."""
     found: set[int] = set() if turn_end is None else {turn_end}
     for value in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
         found.update([value] if isinstance(value, int) else value or [])

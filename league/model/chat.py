@@ -16,7 +16,7 @@ from league.types import Message
 SYSTEM, FIRST, REPLY, SECOND = "Rule-one.", "Ask-two?", "Say-three.", "Ask-four?"
 """Texts that a template is tried with; short words, so that no template has them by itself."""
 END_MARK = re.compile(r"<[^<>\s]{1,40}>")
-"""How templates write the end of a turn where they have a mark for it: <|im_end|>, <end_of_turn>, </s>."""
+"""How templates write a mark for the end of a turn: <|im_end|>, <end_of_turn>, </s>."""
 
 
 @dataclass(frozen=True)

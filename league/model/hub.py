@@ -132,7 +132,7 @@ def _quoted(revision: str) -> str:
 
 def _patience() -> float:
     try:
-        return max(PATIENCE, float(os.environ.get("HF_HUB_ETAG_TIMEOUT", PATIENCE)))
+        return min(600.0, max(PATIENCE, float(os.environ.get("HF_HUB_ETAG_TIMEOUT", PATIENCE))))
     except ValueError:
         return PATIENCE
 

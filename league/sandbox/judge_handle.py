@@ -28,7 +28,7 @@ _GRACE_S = 0.3
 _MUCH_MEMORY = 1 << 30
 """A judge holds about 30 MB, and some hundred with numpy; what is beyond came from an answer's values."""
 _SOME_MEMORY = 1 << 28
-"""What counts as much where the kernel has killed a process for memory meanwhile: a small machine has no more."""
+"""What counts as much where the kernel has killed for memory meanwhile, as on a small machine."""
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -59,7 +59,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Death:
-    """How a judge ended: its exit status, negative for a signal, and the most memory it held, in bytes.
+    """How a judge ended: its exit status, negative for a signal, and its peak memory in bytes.
 
     The memory is 0 where it was less than the league itself holds, and so cannot be told.
     """

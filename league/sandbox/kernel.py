@@ -36,7 +36,7 @@ _MNT_DETACH = 2
 
 
 def oom_kills() -> int:
-    """How many processes this machine's kernel has killed for memory, in containers and groups, too; 0 if unknown."""
+    """How many processes this machine's kernel has killed for memory, in groups too; 0 if unknown."""
     try:
         with open("/proc/vmstat", encoding="ascii") as file:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
