@@ -25,6 +25,7 @@ from league.preflight.steering import steering_problems
 from league.preflight.warm_up import warm_up_problems
 from league.registry import add_code_folders
 from league.rollouts.matches import could_share_id
+from league.store.opening import run_around
 from league.types import EXAM
 from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
@@ -232,6 +233,8 @@ def _place(folder: Path) -> list[str]:
     try:
         while not _there(place):
             place = place.parent
+        if around := run_around(folder.parent):
+            return [f"runs: {folder} would lie in the run {around}; name another place with runs=FOLDER"]
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=place):
             return []
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte

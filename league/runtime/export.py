@@ -18,6 +18,7 @@ from league.reporting.queries.model_card_facts import card_exam, card_of
 from league.reporting.queries.run_status import current_ratings
 from league.reporting.text.model_card import base_name, model_card
 from league.store.named_versions import has_weights, named_version
+from league.store.opening import run_around
 from league.store.reader import RunReader
 from league.store.run import keep_versions
 from league.types import Version, is_name
@@ -180,6 +181,12 @@ def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
         raise UserError(f"{out} is a symbolic link; exports never write through a link")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; --out names a folder, to write one sub-folder per agent into")
+    try:
+        around = run_around(out)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write into {str(out)[:200]!r}: {error}; name another folder with --out") from error
+    if around is not None:
+        raise UserError(f"{out} would be a folder of the run {around}; name one outside of it with --out")
     return targets
 
 

@@ -25,7 +25,7 @@ from league.store.environment import describe, differences
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
 from league.store.lock import RunInUse, RunLock
-from league.store.opening import DATABASE, check_names, refuse_links, require_run
+from league.store.opening import DATABASE, check_names, refuse_links, require_run, run_around
 from league.store.reader import RunReader
 from league.store.records import Collected, Retention, RoundRecord
 from league.store.warmup_progress import WarmupProgress
@@ -64,6 +64,8 @@ class RunStore(RunReader):
         if folder.is_dir() and any(folder.iterdir()):
             what = "already holds a run" if (folder / DATABASE).exists() else "is not empty"
             raise RunFolderError(f"{folder} {what}; `league resume {folder}` continues a run, or choose another name")
+        if around := run_around(folder.parent):
+            raise RunFolderError(f"{folder} would lie in the run {around}; choose a folder outside of it")
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
