@@ -14,7 +14,9 @@ from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
 from league.commands.pin import pin, unpin
 from league.commands.play import play, show_match
+from league.commands.replay import replay
 from league.commands.report import report
+from league.commands.sweep import sweep
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
 from league.commands.train import pause, resume, stop, train
 from league.commands.trust import trust
@@ -23,6 +25,7 @@ from league.commands.verify import verify
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "resume": resume,
+    "sweep": sweep,
     "pause": pause,
     "stop": stop,
     "agents": agents,
@@ -36,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "lineage": lineage,
     "play": play,
     "show-match": show_match,
+    "replay": replay,
     "export": export,
     "pin": pin,
     "unpin": unpin,

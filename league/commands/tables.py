@@ -59,7 +59,8 @@ def _list_runs(folder: Path, as_json: bool) -> None:
     from league.store.reader import RunReader
 
     rows: list[dict[str, object]] = []
-    for path in sorted(place.parent for place in folder.glob(f"*/{DATABASE}")):
+    depths = (f"*/{DATABASE}", f"*/*/{DATABASE}", f"*/*/*/{DATABASE}")  # sweeps have theirs in folders
+    for path in sorted(place.parent for depth in depths for place in folder.glob(depth)):
         try:
             with RunReader.read(path) as reader:
                 beat = reader.heartbeat()

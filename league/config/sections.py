@@ -413,6 +413,12 @@ class EvaluationConfig(Section):
 
 class LeagueConfig(Section):
     rounds: Positive = 20
+    keep: Literal["recent", "replayable"] = "recent"
+    """What stays of the past: as the settings below say, or also all that `league replay` needs.
+
+    "replayable" keeps the transcript of every match with its tokens, and the adapter of every version in one.
+    `league status` says what that takes.
+    """
     snapshot_every: Positive = 5
     """Rounds after its last snapshot at which an agent is frozen in any case.
 
@@ -446,6 +452,14 @@ class LeagueConfig(Section):
     max_hours: Annotated[float, Field(gt=0)] | None = None
     early_stopping: Annotated[EarlyStoppingConfig | None, Field(json_schema_extra=LATER)] = None
     """Stop when measurements no longer improve; null plays on to the other limits."""
+
+    @model_validator(mode="after")
+    def _keeps_transcripts(self) -> Self:
+        if self.keep == "replayable" and not (self.transcript_rounds and self.transcript_megabytes):
+            raise PydanticCustomError(
+                "keep", "keep: replayable needs transcripts; set transcript_rounds and transcript_megabytes above 0"
+            )
+        return self
 
 
 class Config(Section):
@@ -483,6 +497,16 @@ class Config(Section):
         of_roles = (self.warmup.expert, self.warmup.generalist, self.warmup.student)
         own = (agent.warmup for agent in self.agents.values() if agent.warmup is not None)
         return max(phase.end for phase in (*of_roles, *own))
+
+    def stored(self) -> dict[str, Any]:
+        """The settings that every round's state names, without the run's name and place.
+
+        Those that are younger than the format of the state stand there only where they are used.
+        """
+        found = self.model_dump(mode="json", exclude={"name", "runs"})
+        if found["league"]["keep"] == "recent":
+            del found["league"]["keep"]
+        return found
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

@@ -32,7 +32,7 @@ def learn(
     texts (worked replies and lessons), in steps of their own. Returns (state, agent → what was done).
     """
     state = answered(state, episodes, scores)
-    samples, flat = _samples(league, state.population, draft, episodes, scores)
+    samples, flat = _samples(league, state, draft, episodes, scores)
     channels = league.config.learning.channels
     own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
     state, found = texts(league, state, draft.number, episodes, scores)
@@ -67,16 +67,17 @@ def learn(
 
 def _samples(
     league: League,
-    population: Population,
+    state: LeagueState,
     draft: RoundDraft,
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
 ) -> tuple[list[Sample], float]:
     """(what there is to learn from, share of groups without variance).
 
-    A few episodes keep their transcript.
+    A few episodes keep their transcript, or all do with what it takes to play them again.
     """
-    trainable, credit = population.trainable(), league.credit()
+    trainable, credit = state.population.trainable(), league.credit()
+    replays = league.replays(state.players())
     found: list[EpisodeSamples] = []
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
@@ -85,7 +86,11 @@ def _samples(
         learned = learn_from(episode, score, credit, trainable)
         keeps = len(found) < league.config.league.transcripts_per_round
         found.append(learned)
-        shown = transcript(episode, score, learned.advantages) if keeps else None
+        shown: object | None
+        if replays is not None:
+            shown = replays.transcript(episode, score, learned.advantages, "train")
+        else:
+            shown = transcript(episode, score, learned.advantages) if keeps else None
         draft.matches.append(result_of(episode, score, shown))
     return collect_samples(found)
 

@@ -129,7 +129,10 @@ def retention_of(config: Config) -> Retention:
     """What the store keeps."""
     chosen = config.league
     return Retention(
-        chosen.keep_rounds, transcript_rounds=chosen.transcript_rounds, transcript_megabytes=chosen.transcript_megabytes
+        chosen.keep_rounds,
+        transcript_rounds=chosen.transcript_rounds,
+        transcript_megabytes=chosen.transcript_megabytes,
+        adapters_of_transcripts=chosen.keep == "replayable",
     )
 
 

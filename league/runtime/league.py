@@ -5,7 +5,7 @@ are changed in place. The state goes through the database as JSON and comes back
 payoffs and ratings have tables of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,10 +28,10 @@ from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
 from league.population.best_versions import BestVersions, Improvement
 from league.population.left_agents import LeftAgent
-from league.rollouts import Player, outcomes_of
+from league.rollouts import Player, ReplayKeeper, outcomes_of
 from league.runtime.totals import Totals
 from league.store.run import RunStore
-from league.types import BASE, Backend, MatchResult, Version
+from league.types import BASE, Backend, Episode, MatchResult, Score, Version
 from tasks import Task
 from tasks.domains import Domain
 
@@ -76,6 +76,17 @@ class League:
     def size(self) -> ModelSize | None:
         """Weights that a token meets; None in a league without a model."""
         return None if self.bank is None else model_size(self.bank)
+
+    def replays(self, players: Mapping[str, Player]) -> ReplayKeeper | None:
+        """Who keeps matches of these players for replays; None where that is not asked for."""
+        return ReplayKeeper(self.config.tasks, players) if self.config.league.keep == "replayable" else None
+
+    def keeping(self, players: Mapping[str, Player], batch: str) -> Callable[[Episode, Score], object] | None:
+        """What writes the transcripts of matches that are not trained on; None for none.
+
+        `batch` names those that are played together."""
+        replays = self.replays(players)
+        return None if replays is None else lambda episode, score: replays.transcript(episode, score, {}, batch)
 
     def credit(self) -> Credit:
         """How returns become advantages."""

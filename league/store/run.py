@@ -180,7 +180,7 @@ class RunStore(RunReader):
         with _disk(self.folder):
             self.journal.trim(self._under_way() - max(2, self.retention.rounds))
             self.warmup.forget()
-            return collect(self.db, self.blobs)
+            return collect(self.db, self.blobs, with_transcripts=self.retention.adapters_of_transcripts)
 
     def adopt_config(self, text: str) -> None:
         """The run goes on with this configuration, which a person may have edited.

@@ -12,6 +12,7 @@ import numpy as np
 
 from league.config.yaml_values import parse_yaml
 from league.reporting.queries.channel_audit import taught_so_far
+from league.reporting.queries.replay_cost import replay_cost
 from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
 from league.store.environment import differences
@@ -67,6 +68,7 @@ def status(reader: RunReader) -> Status:
         teaching=newest_teaching(reader),
         taught=taught_so_far(state),
         changes=tuple(changes_of_settings(reader))[-CHANGES:],
+        replay=replay_cost(reader),
     )
 
 
