@@ -28,7 +28,7 @@ def play_once(
     """
     from league.learning.advantages import Credit, learn_from
     from league.preflight.checks import prepare
-    from league.rollouts import make_match, play, transcript
+    from league.rollouts import make_match, play, score_all, transcript
     from league.runtime.assembly import read_config
     from league.runtime.league import players_of
     from league.seeds import derive
@@ -53,9 +53,9 @@ def play_once(
         purpose="evaluate",
     )
     (episode,) = play([match], {rules.name: rules}, backend, players_of(population))
-    if episode.void is not None:
+    (score,) = score_all([episode], {rules.name: rules})
+    if score is None:
         raise UserError(f"the match could not be played: {episode.void}")
-    score = rules.score(episode)
     return transcript(episode, score, learn_from(episode, score, Credit(), frozenset()).advantages)
 
 

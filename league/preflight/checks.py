@@ -371,6 +371,8 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
                         f"{found}; "
                         "raise the level, widen the settings or ask for fewer"
                     )
+            with Foreign("its verifier cannot be tried"):
+                problems += [f"domains.{name}: {line}" for line in domain.ready()]
         except UserError as error:
             problems.append(f"domains.{name}: {error}")
     return problems

@@ -2,6 +2,7 @@
 
 from league.rollouts.matches import make_match, outcomes_of, result_of, voids_of
 from league.rollouts.play import Player, play, play_unseen, with_instructions
+from league.rollouts.scoring import score_all
 from league.rollouts.transcripts import transcript
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "play",
     "play_unseen",
     "result_of",
+    "score_all",
     "transcript",
     "voids_of",
     "with_instructions",

@@ -15,8 +15,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from league.errors import BackendError
+from league.errors import BackendError, Unjudged
 from league.rollouts.matches import result_of
+from league.rollouts.scoring import score_all
 from league.seeds import derive
 from league.types import (
     BASE,
@@ -95,10 +96,8 @@ def play_unseen(
     matches: Sequence[Match], tasks: Mapping[str, Task], backend: Backend, players: Mapping[str, Player]
 ) -> list[MatchResult]:
     """Play and score; nothing is kept of what was said."""
-    return [
-        result_of(episode, tasks[episode.match.task].score(episode) if episode.void is None else None)
-        for episode in play(matches, tasks, backend, players)
-    ]
+    episodes = play(matches, tasks, backend, players)
+    return [result_of(each, score) for each, score in zip(episodes, score_all(episodes, tasks), strict=True)]
 
 
 def _play_stage(running: Sequence[_MatchInPlay], backend: Backend, players: Mapping[str, Player]) -> None:
@@ -162,7 +161,13 @@ def _going_on(asked: Sequence[_TurnInPlay]) -> list[_TurnInPlay]:
     found = []
     for each in asked:
         state, turn = each.state, each.turn
-        if not turn.probing or id(state) in void or not state.task.goes_on(state.match, turn, each.replies):
+        if not turn.probing or id(state) in void:
+            continue
+        try:
+            if not state.task.goes_on(state.match, turn, each.replies):
+                continue
+        except Unjudged as error:
+            each.failed = error
             continue
         rest = turn.samples - turn.probes
         each.requests = {

@@ -26,6 +26,8 @@ __all__ = ["DOMAINS", "Domain", "DomainKind", "Level", "Rendered", "check_domain
 DOMAINS: dict[str, DomainKind] = {
     kind.name: kind for kind in (*arithmetic.KINDS, *algebra.KINDS, *words.KINDS, *counting.KINDS, *logic.KINDS)
 }
+OTHERS: dict[str, str] = {"programming": "tasks.domains.programming:Programming"}
+"""Domains that no generator of reasoning-gym makes: kind → "module:Class", imported when used."""
 OwnKind = DomainKind | type[Domain]
 
 
@@ -49,7 +51,7 @@ def _make(found: OwnKind, *, name: str, level: int, seed: int, **settings: int) 
 
 KINDS: Registry[Domain] = Registry(
     what="domain",
-    entries=DOMAINS,
+    entries={**DOMAINS, **OTHERS},
     expected="a DomainKind, or a frozen dataclass under tasks.domains.Domain",
     accepts=_accepts,
     schema=_schema,

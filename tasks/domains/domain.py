@@ -10,7 +10,7 @@ credit for near misses in several families; none is used.
 import dataclasses
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from league.errors import DataError
@@ -95,8 +95,17 @@ class Domain(ABC):
         """False where answers are so few (yes or no) that asking for another one would give it away."""
         return True
 
+    @property
+    def has_answer_line(self) -> bool:
+        """Whether a reply ends in a line `Answer: …`; False where it is a program."""
+        return True
+
     def check(self) -> list[str]:
         """Problems between its settings, each `key: what is wrong (remedy)`."""
+        return []
+
+    def ready(self) -> list[str]:
+        """Why its verifier cannot work on this machine, tried before a run begins; empty when it can."""
         return []
 
     def similar(self, problem: Problem, k: int) -> tuple[Problem, ...]:
@@ -153,6 +162,24 @@ class Domain(ABC):
         given = self.extract(text)
         return given is not None and given == normalise(problem.answer, self.form)
 
+    def expect(self, answers: Iterable[tuple[Problem, str]]) -> None:
+        """All replies that `correct` will be asked about next: a slow verifier judges them together."""
+
+    def why(self, problem: Problem, text: str) -> str:
+        """One sentence that says why a reply is right or wrong, for people."""
+        given = self.extract(text)
+        if given is None:
+            return "no answer was found: the reply must have one line `Answer: …` that it does not contradict"
+        return f"it answers {given!r}, the accepted answer is {problem.answer!r}"
+
+    def truth(self, problem: Problem) -> str:
+        """The true answer as a sentence, as a teacher is told it."""
+        return f"The correct answer is {problem.answer}."
+
     def solution(self, problem: Problem) -> str:
         """The worked solution, or the bare answer line where there is none."""
         return problem.solution or f"Answer: {problem.answer}"
+
+    def given_away(self, problem: Problem) -> str:
+        """What a teacher's message must not hold much of: the solution, without what all solutions share."""
+        return self.solution(problem)
