@@ -143,8 +143,8 @@ class Teaching(Task):
         silent = [name for name, domain in self.domains.items() if not domain.has_answer_line]
         if self.teacher_reward == "expected_accuracy" and silent:
             problems.append(
-                f"teacher_reward: expected_accuracy reads a reply's answer line, and replies in {', '.join(silent)} have "
-                "none; choose accuracy or likelihood"
+                f"teacher_reward: expected_accuracy reads a reply's answer line, and replies in {', '.join(silent)} "
+                "have none; choose accuracy or likelihood"
             )
         return problems + check_probes(self.probes, self.answers)
 

@@ -6,12 +6,14 @@
 from collections.abc import Callable
 
 from league.commands.analyze import analyze
+from league.commands.check import check
 from league.commands.compare import compare
 from league.commands.crossplay import crossplay
 from league.commands.export import export
 from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
 from league.commands.play import play, show_match
+from league.commands.problems import problems
 from league.commands.report import report
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
 from league.commands.train import pause, resume, stop, train
@@ -19,6 +21,8 @@ from league.commands.trust import trust
 from league.commands.verify import verify
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "check": check,
+    "problems": problems,
     "train": train,
     "resume": resume,
     "pause": pause,

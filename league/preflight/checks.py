@@ -43,7 +43,13 @@ class Prepared:
     """The folder of the config's file, where a user's own code may lie; None without a file."""
 
 
-def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callable[[str], None] = to_stderr) -> Prepared:
+def prepare_file(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    progress: Callable[[str], None] = to_stderr,
+    only_check: bool = False,
+) -> Prepared:
     """A new run from a file: all that is wrong with it is listed together.
 
     Both what is wrong with its shapes, and with what its well-formed part names.
@@ -54,7 +60,8 @@ def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callabl
         read.checked()
         raise ConfigError(read.source, ["no section can be read"])
     source = read.source if read.problems else None
-    return replace(prepare(read.config, known=read.problems, source=source, progress=progress), code=path.parent)
+    prepared = prepare(read.config, known=read.problems, source=source, progress=progress, only_check=only_check)
+    return replace(prepared, code=path.parent)
 
 
 def prepare(
@@ -65,25 +72,31 @@ def prepare(
     known: Sequence[str] = (),
     source: str | None = None,
     progress: Callable[[str], None] = to_stderr,
+    only_check: bool = False,
 ) -> Prepared:
     """Check all and build what needs no weights.
 
     Raises ConfigError with every problem at once, or another UserError. `speakers`: the agents that will speak, whose
     keys must be there; None is everyone. `known` are problems found before, of which `config` is the well-formed
     rest. What takes a while (downloading a model, drawing problems) is done only where nothing else is wrong.
+    `only_check`: no run will follow. No model is fetched, so it may be None though agents have weights, and a run folder
+    that exists is one problem among the others.
     """
     blocked = _place(config.folder) if new_run else []
     if (
         new_run
-        and not known
+        and (only_check or not known)
         and not blocked
         and (config.folder.is_symlink() or config.folder.exists())
         and not _empty(config.folder)
     ):
-        raise RunFolderError(
+        taken = (
             f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another "
             "with name=NEW-NAME"
         )
+        if not only_check:
+            raise RunFolderError(taken)
+        blocked = [f"name: {taken}"]
     problems = [*known, *blocked, *_names(config), *_keys(config, speakers)]
     domains = {
         name: make_domain(domain.kind, domain.level, domain.settings, seed=config.seed, alias=name)
@@ -98,7 +111,7 @@ def prepare(
     facts: ModelFacts | None = None
     if any(agent.can.has_weights for agent in config.agents.values()):
         try:
-            facts = facts_of(config.model.name, bool(problems), progress)
+            facts = facts_of(config.model.name, only_check or bool(problems), progress)
         except UserError as error:
             if not problems:
                 raise

@@ -53,6 +53,15 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
     return _league(prepared, bank, store), LeagueState(population)
 
 
+def rehearsed(prepared: Prepared) -> tuple[League, LeagueState]:
+    """A league for a forecast, as `create` makes it; its code is not trusted and not remembered for later."""
+    bank = load_bank(prepared)
+    population = _new_population(prepared.config, bank)
+    config = prepared.config
+    store = RunStore.create(config.folder, config.dump(), retention_of(config))
+    return _league(prepared, bank, store), LeagueState(population)
+
+
 def begin_again(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     """A run that was killed before its first commit: the same as a new one, in the folder that exists."""
     bank = load_bank(prepared)

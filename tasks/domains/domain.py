@@ -164,6 +164,7 @@ class Domain(ABC):
 
     def expect(self, answers: Iterable[tuple[Problem, str]]) -> None:
         """All replies that `correct` will be asked about next: a slow verifier judges them together."""
+        return None
 
     def why(self, problem: Problem, text: str) -> str:
         """One sentence that says why a reply is right or wrong, for people."""

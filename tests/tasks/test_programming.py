@@ -100,11 +100,11 @@ def test_references_pass_and_trivial_programs_fail(level: int) -> None:
 
 
 def test_a_constant_one_off_and_a_step_left_out_fail() -> None:
-    made = exercise_of((step("multiply each by {k}", 3), step("count those greater than {k}", 7)))
+    made = exercise_of((step("add {k} to each", 3), step("count those greater than {k}", 7)))
     assert made is not None
     tested = CodeProblem("near", made.question + "\n", ENTRY_POINT, made.test)
-    wrong = {made.program.replace("* 3", f"* {k}") for k in (2, 4)} | {made.program.replace("> 7", "> 8")}
-    wrong |= {made.program.replace("> 7", "> 6"), made.program.replace("* 3", "* 1")}
+    wrong = {made.program.replace("+ 3", f"+ {k}") for k in (2, 4)} | {made.program.replace("> 7", "> 8")}
+    wrong |= {made.program.replace("> 7", "> 6"), made.program.replace("+ 3", "+ 0")}
     grades = shared_grader().grade([Job(tested, program, program=True) for program in [made.program, *wrong]])
     assert [grade.verdict for grade in grades] == ["pass"] + ["fail"] * 5
 
@@ -121,7 +121,7 @@ def test_splits_share_no_exercise_over_seeds() -> None:
 
 
 def test_a_similar_program_is_not_taken_for_the_answer_given_away() -> None:
-    """Half of the 8-grams of a program's body in another one: under one pair in fifty (measured: see docs/domains.md)."""
+    """Half of the 8-grams of a program's body in another one: at most one pair of 59."""
     domain = make_domain("programming", 3)
     problems = [domain.problem("train", index) for index in range(60)]
     pairs = [(a, b) for a, b in zip(problems, problems[1:], strict=False)]
@@ -137,7 +137,7 @@ READ = {
     fenced(ADD): True,
     f"Sure! Here it is.\n\n{fenced(ADD)}\nIt adds 5.": True,
     f"Here it is:\n{ADD}\nThat is all.": True,
-    f"{fenced('def help(n):\n    return n + 5')}\n{fenced('def solve(n):\n    return help(n)')}": True,
+    fenced("def help(n):\n    return n + 5") + "\n" + fenced("def solve(n):\n    return help(n)"): True,
     f"{fenced(ADD)}\n{fenced(ADD)}": True,
     f"{fenced(ADD)}\nor\n{fenced(ADD.replace('5', '6'))}": False,
     "    return n + 5": False,
@@ -163,7 +163,8 @@ def test_a_reply_is_a_program_or_not(text: str, is_program: bool) -> None:
 def test_the_reference_takes_the_place_of_an_explanations_program() -> None:
     domain = make_domain("programming")
     problem = domain.problem("train", 0)
-    wrong = f"First look at it.\n{fenced('def solve(x):\n    return 0')}\nThen return.\ndef solve(y):\n    return 1\n\nEnd <|im_end|>"
+    block = fenced("def solve(x):\n    return 0")
+    wrong = f"First look at it.\n{block}\nThen return.\ndef solve(y):\n    return 1\n\nEnd <|im_end|>"
     assert without_program(wrong) == "First look at it.\n\nThen return.\nEnd <|im_end|>"
     shown = domain.worked(problem, wrong)
     assert shown.endswith(fenced(problem.answer)) and "return 0" not in shown and "<|" not in shown

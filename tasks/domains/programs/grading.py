@@ -1,8 +1,8 @@
 """Whether programs pass their hidden tests, told by the sandbox (league/sandbox).
 
-Right means that every test passes and that nothing looks like an attack on the grader. A failure of the grader itself is
-no verdict: it raises Unjudged, and the match does not count. The process's grader remembers its grades by problem and
-program, so programs that are judged together beforehand are not run again.
+Right means that every test passes and that nothing looks like an attack on the grader. A failure of the grader itself
+is no verdict: it raises Unjudged, and the match does not count. The process's grader remembers its grades by problem
+and program, so programs that are judged together beforehand are not run again.
 """
 
 import json
