@@ -94,6 +94,8 @@ def _expected(plan: "Plan", found: "TryOut | None", probe: bool) -> list[str]:
     if found is None:
         return ["time and memory were not measured (--no-probe)"] if plan.model is not None and not probe else []
     lines = []
+    if found.failed is not None:
+        lines.append(f"how long it will take here could not be found out ({found.failed})")
     if found.forecast is not None:
         work = found.forecast.work
         lines.append(

@@ -79,8 +79,8 @@ def prepare(
     Raises ConfigError with every problem at once, or another UserError. `speakers`: the agents that will speak, whose
     keys must be there; None is everyone. `known` are problems found before, of which `config` is the well-formed
     rest. What takes a while (downloading a model, drawing problems) is done only where nothing else is wrong.
-    `only_check`: no run will follow. No model is fetched, so it may be None though agents have weights, and a run folder
-    that exists is one problem among the others.
+    `only_check`: no run will follow. No model is fetched, so it may be None though agents have weights, and a run
+    folder that exists is one problem among the others.
     """
     blocked = _place(config.folder) if new_run else []
     if (

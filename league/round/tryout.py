@@ -37,9 +37,11 @@ class TryOut:
     """What a run will take on this machine."""
 
     forecast: Forecast | None
-    """None in a league whose model is asked nothing."""
+    """None in a league whose model is asked nothing, and where it failed."""
     memory: Memory | None
     """None in a league without a model."""
+    failed: str | None = None
+    """Why there is no forecast although there should be one."""
 
 
 def try_out(prepared: Prepared) -> TryOut:
@@ -48,8 +50,12 @@ def try_out(prepared: Prepared) -> TryOut:
         elsewhere = prepared.config.model_copy(update={"runs": Path(place)})
         league, state = assembly.rehearsed(replace(prepared, config=elsewhere))
         with closing(league.store):
-            expected = forecast(league, state)
-            return TryOut(expected, None if league.bank is None else _memory(league.bank))
+            expected, failed = None, None
+            try:
+                expected = forecast(league, state)
+            except Exception as error:  # noqa: BLE001 (as in a run: a forecast that fails forbids nothing)
+                failed = f"{type(error).__name__}: {error}"
+            return TryOut(expected, None if league.bank is None else _memory(league.bank), failed)
 
 
 def _memory(bank: AdapterBank) -> Memory:
