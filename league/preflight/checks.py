@@ -384,8 +384,8 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
                         f"{found}; "
                         "raise the level, widen the settings or ask for fewer"
                     )
-            with Foreign("its verifier cannot be tried"):
-                problems += [f"domains.{name}: {line}" for line in domain.ready()]
+            if not problems:
+                problems += [f"domains.{name}: {line}" for line in domain.trial()]
         except UserError as error:
             problems.append(f"domains.{name}: {error}")
     return problems

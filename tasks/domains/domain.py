@@ -100,12 +100,17 @@ class Domain(ABC):
         """Whether a reply ends in a line `Answer: …`; False where it is a program."""
         return True
 
+    @property
+    def system(self) -> str:
+        """What an agent is told before the question."""
+        return f"{self.instruction} Work it out briefly, then write the last line as\nAnswer: <answer>"
+
     def check(self) -> list[str]:
         """Problems between its settings, each `key: what is wrong (remedy)`."""
         return []
 
-    def ready(self) -> list[str]:
-        """Why its verifier cannot work on this machine, tried before a run begins; empty when it can."""
+    def trial(self) -> list[str]:
+        """What goes wrong when it is tried, before a run begins; called where its settings have no problems."""
         return []
 
     def similar(self, problem: Problem, k: int) -> tuple[Problem, ...]:
@@ -140,8 +145,7 @@ class Domain(ABC):
         Each example is (problem, explanation): the true answer always stands at its end, whatever the explanation
         claims.
         """
-        system = f"{self.instruction} Work it out briefly, then write the last line as\nAnswer: <answer>"
-        messages = [Message("system", system)]
+        messages = [Message("system", self.system)]
         for shown, explanation in examples:
             messages.append(Message("user", shown.question))
             messages.append(Message("assistant", self.worked(shown, explanation)))

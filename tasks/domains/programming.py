@@ -15,7 +15,7 @@ clusters of near-duplicates, as in the task `coding`.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import ClassVar
 from league.errors import DataError, Unjudged, UserError
 from league.registry import INJECTED
 from league.sandbox.values import CodeGrader, CodeProblem
-from league.types import Message, Problem, Split
+from league.types import Problem, Split
 from tasks.domains.answers import Form
 from tasks.domains.domain import Domain, without_control_tokens
 from tasks.domains.kind import Rendered
@@ -148,13 +148,9 @@ class Programming(Domain):
     def has_answer_line(self) -> bool:
         return False
 
-    def prompt(self, problem: Problem, examples: Sequence[tuple[Problem, str]] = ()) -> tuple[Message, ...]:
-        messages = [Message("system", self.instruction)]
-        for shown, explanation in examples:
-            messages.append(Message("user", shown.question))
-            messages.append(Message("assistant", self.worked(shown, explanation)))
-        messages.append(Message("user", problem.question))
-        return tuple(messages)
+    @property
+    def system(self) -> str:
+        return self.instruction
 
     def worked(self, problem: Problem, explanation: str) -> str:
         """An explanation and the reference; its own programs go, control tokens are broken."""
@@ -198,7 +194,7 @@ class Programming(Domain):
             )
         return problems
 
-    def ready(self) -> list[str]:
+    def trial(self) -> list[str]:
         """The grader must start here, and accept the first problem's own solution."""
         first = self.problem("train", 0)
         if not first.answer:

@@ -246,9 +246,9 @@ def test_what_the_grader_cannot_judge_voids_its_match_and_no_other() -> None:
         assert scores[0] is not None and scores[0].metrics["accuracy"] == 1.0
 
 
-def test_ready_says_why_the_grader_does_not_work() -> None:
-    assert make_domain("programming").ready() == []
-    assert domain_with(Broken("return")).ready() == ["problem code/train/0: no verdict on a program: a judge ended"]
+def test_a_trial_says_why_the_grader_does_not_work() -> None:
+    assert make_domain("programming").trial() == []
+    assert domain_with(Broken("return")).trial() == ["problem code/train/0: no verdict on a program: a judge ended"]
     with pytest.raises(Unjudged, match="no verdict"):
         domain_with(Broken("return")).correct(domain_with(None).problem("train", 0), ADD)
 
@@ -261,7 +261,7 @@ def test_humaneval_as_a_domain() -> None:
     problems = [domain.problem(split, index) for split in SPLITS for index in range(0, sizes[split], 9)]
     domain.expect((problem, domain.solution(problem)) for problem in problems)
     assert all(domain.correct(problem, domain.solution(problem)) for problem in problems)
-    assert not domain.correct(problems[0], "def f(): pass") and domain.ready() == []
+    assert not domain.correct(problems[0], "def f(): pass") and domain.trial() == []
     with pytest.raises(DataError, match="does not exist"):
         domain.problem("test", 999)
 
