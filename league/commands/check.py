@@ -1,4 +1,4 @@
-"""`league check CONFIG`: everything that can be wrong with a run, and what it would take. Nothing is written."""
+"""`league check CONFIG`: all that can be wrong with a run, and what it would take."""
 
 import json
 from dataclasses import asdict

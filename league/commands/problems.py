@@ -1,4 +1,4 @@
-"""`league problems CONFIG DOMAIN`: what an agent will see, what is accepted, and what a reply would earn."""
+"""`league problems CONFIG DOMAIN`: what an agent will see, and what a reply would earn."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What a checked config would do: who takes part, what is played, how much a round; nothing of it is started."""
+"""What a run of a checked config would be: who takes part, and what is played."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an agent will see of a domain, what is accepted, and what a reply would earn: before anything is trained.
+"""What an agent will see of a domain, what is accepted, and what a reply would earn.
 
 Only the domain itself is made and asked. No model is loaded, and no task is played.
 """
@@ -104,7 +104,10 @@ def judged(domain: Domain, problem: Problem, text: str) -> ReplyVerdict:
 
 
 def _readable(path: Path, overrides: Sequence[str], domain: str) -> Config:
-    """The config's well-formed part. Raises ConfigError for what is wrong with the asked domain or cannot be read."""
+    """The config's well-formed part.
+
+    Raises ConfigError for what is wrong with the asked domain, or where nothing can be read.
+    """
     add_code_folders(Path.cwd(), path.parent)
     read = try_load_config(path, overrides)
     place = f"domains.{domain}"

@@ -1,4 +1,4 @@
-"""A league put together for its forecast alone: how long it will take here, and what memory that takes.
+"""A league put together for its forecast alone: how long, and how much memory.
 
 Nothing of it stays: its store lies in a temporary folder that goes with it.
 """

@@ -35,7 +35,10 @@ from tasks.domains.programs.rows import CodeRow, UnusableRow, code_row
 from tasks.domains.stream import Stream
 
 TOKENS = (64, 80, 112, 128)
-"""Token caps of an answer by level; the longest of 200 references has 30, 48, 70 and 81 of SmolLM2's tokens."""
+"""Token caps of an answer by level.
+
+The longest of 200 references has 30, 48, 70 and 81 of SmolLM2's tokens.
+"""
 LONG = 384
 """The cap where problems are not ours."""
 

@@ -1,4 +1,4 @@
-"""Functions to write, as a domain: how they are made, how replies are read, and how programs are judged.
+"""Functions to write, as a domain: how they are made, read and judged.
 
 steps      single operations on numbers, lists, texts and dictionaries, in words and in Python
 exercises  chains of steps: statement, reference program, hidden tests

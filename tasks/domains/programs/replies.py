@@ -37,7 +37,10 @@ def program_of(text: str, entry_point: str | None = None) -> str | None:
 
 
 def without_program(text: str) -> str:
-    """A text without its fenced blocks and top-level definitions, so that another program can be put in their place."""
+    """A text without its fenced blocks and top-level definitions.
+
+    So another program can be put in their place.
+    """
     kept, inside = [], False
     for line in _FENCED.sub("", text).splitlines():
         begins = re.match(r"(?:async def|def|class|import|from\s+\S+\s+import|@\w)", line) is not None
