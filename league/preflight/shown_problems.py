@@ -90,7 +90,7 @@ def show_domain(
         ShownProblem(problem, with_instructions(prompt, system), domain.max_tokens, verdict)
         for problem, prompt, verdict in zip(problems, prompts, verdicts, strict=True)
     )
-    return ShownDomain(name, chosen.kind, chosen.level, split, shown, size)
+    return ShownDomain(name, chosen.kind, chosen.level, split, problems=shown, size=size)
 
 
 def judged(domain: Domain, problem: Problem, text: str) -> ReplyVerdict:
