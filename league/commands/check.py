@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from league.preflight.plan import Plan
+    from league.preflight.plan import RunPlan
     from league.round.tryout import TryOut
 
 
@@ -27,10 +27,10 @@ def check(
     Nothing is written and no model is fetched. All that is wrong is listed at once.
     """
     from league.preflight.checks import prepare_file
-    from league.preflight.plan import plan_of
+    from league.preflight.plan import run_plan
 
     prepared = prepare_file(config, overrides or [], only_check=True)
-    plan = plan_of(prepared)
+    plan = run_plan(prepared)
     found: TryOut | None = None
     if prepared.model is not None and probe:
         from league.round.tryout import try_out
@@ -65,7 +65,7 @@ def _measured(found: "TryOut | None") -> dict[str, object]:
     }
 
 
-def _planned(plan: "Plan") -> list[str]:
+def _planned(plan: "RunPlan") -> list[str]:
     model = "no model: no agent has weights"
     if plan.model is not None:
         size = f", {plan.parameters / 1e6:.1f}M parameters" if plan.parameters else ", not on this machine"
@@ -85,7 +85,7 @@ def _planned(plan: "Plan") -> list[str]:
     )
 
 
-def _expected(plan: "Plan", found: "TryOut | None", probe: bool) -> list[str]:
+def _expected(plan: "RunPlan", found: "TryOut | None", probe: bool) -> list[str]:
     if not plan.model_here:
         return [
             f"time and memory are unknown until the model is here: `league fetch-model {plan.model}` fetches it; its "

@@ -41,7 +41,7 @@ class PlannedDomain:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run would be."""
 
     name: str
@@ -64,7 +64,7 @@ class Plan:
         return asdict(self)
 
 
-def plan_of(prepared: Prepared) -> Plan:
+def run_plan(prepared: Prepared) -> RunPlan:
     """The plan of a config that was checked."""
     config = prepared.config
     needs_model = any(agent.can.has_weights for agent in config.agents.values())
@@ -82,7 +82,7 @@ def plan_of(prepared: Prepared) -> Plan:
         PlannedTask(name, config.tasks[name].kind, task.relation, tuple(task.seats()), config.tasks[name].matches)
         for name, task in prepared.tasks.items()
     )
-    return Plan(
+    return RunPlan(
         name=config.name,
         folder=str(config.folder),
         model=config.model.name if needs_model else None,

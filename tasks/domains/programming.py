@@ -69,7 +69,7 @@ class Programming(Domain):
     @cached_property
     def _stream(self) -> Stream:
         def drawn(place: int) -> Rendered | None:
-            found = exercises.draw(self.level, self.seed, place)
+            found = exercises.draw_exercise(self.level, self.seed, place)
             if found is None:
                 return None
             return _Drawn(found.question, found.program, None, identity=found.identity, test=found.test)

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from tasks.domains.programs.steps import GIVEN, NAMES, STEPS, Chosen, Kind, Step, Value
+from tasks.domains.programs.steps import GIVEN, NAMES, STEPS, Chosen, Kind, Operation, Value
 
 ENTRY_POINT = "solve"
 TESTS = 8
@@ -48,7 +48,7 @@ _VOCABULARY = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exercise:
+class GeneratedFunction:
     """One function to write."""
 
     question: str
@@ -61,14 +61,14 @@ class Exercise:
     """What it computes: equal for two exercises that do the same."""
 
 
-def draw(level: int, seed: int, place: int) -> Exercise | None:
+def draw_exercise(level: int, seed: int, place: int) -> GeneratedFunction | None:
     """Draw `place` of a level; None where it is no good exercise. Deterministic in all three."""
     stream = random.Random(f"programming/{level}/{seed}/{place}")
     return exercise_of(tuple(_chain(level, stream)))
 
 
 @lru_cache(maxsize=2_048)
-def exercise_of(chain: tuple[Chosen, ...]) -> Exercise | None:
+def exercise_of(chain: tuple[Chosen, ...]) -> GeneratedFunction | None:
     """A chain of steps as an exercise; None where the tests could not tell it from its near misses."""
     kind = chain[0].step.takes
     probes = _probes(kind)
@@ -83,7 +83,7 @@ def exercise_of(chain: tuple[Chosen, ...]) -> Exercise | None:
         return None
     (shown, result), *hidden = cases
     asserts = "".join(f"    assert candidate({value!r}) == {want!r}\n" for value, want in hidden)
-    return Exercise(
+    return GeneratedFunction(
         question=_question(chain, shown, result),
         program=_program(chain),
         test=f"def check(candidate):\n{asserts}",
@@ -93,7 +93,7 @@ def exercise_of(chain: tuple[Chosen, ...]) -> Exercise | None:
 
 # --------------------------------------------------------------------------------------------------- the chain
 @cache
-def _steps_from(kind: Kind) -> tuple[Step, ...]:
+def _steps_from(kind: Kind) -> tuple[Operation, ...]:
     return tuple(step for step in STEPS if step.takes == kind)
 
 
