@@ -93,7 +93,7 @@ def _lines(shown: "ShownDomain") -> list[str]:
         lines.append(f"a reply may have {each.max_tokens} tokens")
         if (reply := each.reply) is not None:
             lines += ["reply:", *_indented(reply.text)]
-            lines.append("answer read in it: " + ("none" if reply.answer is None else ""))
+            lines.append("answer read in it: none" if reply.answer is None else "answer read in it:")
             lines += [] if reply.answer is None else _indented(reply.answer)
             verdict = {True: "right", False: "wrong", None: "not judged"}[reply.right]
             earned = "nothing: its match would not count" if reply.earns is None else f"{reply.earns:g}"
