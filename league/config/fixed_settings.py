@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from league.config.base import Section
-from league.config.sections import AgentConfig, Config
+from league.config.sections import AgentConfig, Config, DomainConfig
 
 PATHS = ("seed", "adapter", "warmup", "learning.learning_rate", "learning.teacher_learning_rate", "learning.kl")
 """Paths of single settings; agents and domains are compared one by one.
@@ -37,13 +37,21 @@ def _pairs(before: Config, after: Config) -> Iterator[tuple[str, Any, Any]]:
     for path in PATHS:
         yield path, attrgetter(path)(before), attrgetter(path)(after)
     for name in before.domains.keys() & after.domains.keys():
-        yield f"domains.{name}", before.domains[name], after.domains[name]
+        yield f"domains.{name}", _content(before.domains[name]), _content(after.domains[name])
     gone = before.agents.keys() - after.agents.keys()
     for name, old in before.agents.items():
         if (new := after.agents.get(name)) is not None:
             yield from ((f"agents.{name}.{key}", getattr(old, key), getattr(new, key)) for key in AGENT_FIELDS)
             yield f"agents.{name}.targets", _left(old, gone), new.targets
             yield f"agents.{name}.branch", None if old.branch in gone else old.branch, new.branch
+
+
+def _content(domain: DomainConfig) -> DomainConfig:
+    """A domain without the place of its data, which may move: what the data holds is known by its digest."""
+    if domain.kind != "dataset":
+        return domain
+    kept = {key: value for key, value in domain.settings.items() if key != "path"}
+    return domain.model_copy(update={"settings": kept})
 
 
 def _left(agent: AgentConfig, gone: set[str]) -> object:

@@ -14,11 +14,12 @@ from pathlib import Path
 from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
 from league.config import AgentConfig, Config, TaskConfig, try_load_config
-from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
+from league.errors import ConfigError, Foreign, RunFolderError, Unjudged, UserError, nearest
 from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
+from league.preflight.data_files import with_whole_paths
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
 from league.preflight.warm_up import warm_up_problems
@@ -60,7 +61,8 @@ def prepare_file(
         read.checked()
         raise ConfigError(read.source, ["no section can be read"])
     source = read.source if read.problems else None
-    prepared = prepare(read.config, known=read.problems, source=source, progress=progress, only_check=only_check)
+    config = with_whole_paths(read.config, path.parent)
+    prepared = prepare(config, known=read.problems, source=source, progress=progress, only_check=only_check)
     return replace(prepared, code=path.parent)
 
 
@@ -101,7 +103,7 @@ def prepare(
     domains = {
         name: make_domain(domain.kind, domain.level, domain.settings, seed=config.seed, alias=name)
         for name, domain in config.domains.items()
-        if not check_domain(domain.kind, domain.level, domain.settings)
+        if not check_domain(domain.kind, domain.level, domain.settings, alias=name)
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
@@ -119,6 +121,13 @@ def prepare(
         problems += model_problems(config, facts) if facts is not None else []
         if problems and facts is not None:
             problems += targets_by_files(config, facts)
+    else:
+        problems += [
+            f"domains.{name}.settings.check: a rubric is judged by the base model, and no agent here needs one; choose "
+            "another check, or add an agent with weights"
+            for name, domain in domains.items()
+            if domain.is_judged
+        ]
     if not problems:
         problems += _generators(config, domains)
     if not problems and facts is not None:
@@ -267,7 +276,8 @@ def _empty(folder: Path) -> bool:
 def _names(config: Config) -> list[str]:
     problems = []
     for name, domain in config.domains.items():
-        problems += [f"domains.{name}.{line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
+        found = check_domain(domain.kind, domain.level, domain.settings, alias=name)
+        problems += [f"domains.{name}.{line}" for line in found]
     for name, agent in config.agents.items():
         problems += _script(name, agent)
     versions = config.evaluation.versions
@@ -379,13 +389,9 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
                 with Foreign("the generator fails"):
                     found = domain.size_hint(split, count)  # type: ignore[arg-type]
                 if found < count:
-                    problems.append(
-                        f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has "
-                        f"{found}; "
-                        "raise the level, widen the settings or ask for fewer"
-                    )
+                    problems.append(f"domains.{name}: {domain.too_few(split, count, found)}")  # type: ignore[arg-type]
             if not problems:
                 problems += [f"domains.{name}: {line}" for line in domain.trial()]
-        except UserError as error:
+        except (UserError, Unjudged) as error:
             problems.append(f"domains.{name}: {error}")
     return problems

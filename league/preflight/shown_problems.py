@@ -9,6 +9,7 @@ from pathlib import Path
 
 from league.config import Config, try_load_config
 from league.errors import ConfigError, Foreign, Unjudged, UserError, nearest
+from league.preflight.data_files import with_whole_paths
 from league.registry import add_code_folders
 from league.rollouts import with_instructions
 from league.types import Message, Problem, Split
@@ -73,7 +74,7 @@ def show_domain(
     With `agent`, that agent's own instructions stand before the task's. What is wrong elsewhere in the config does not
     matter. Raises UserError for a domain, an agent or a problem that is not there.
     """
-    config = _readable(path, overrides, name)
+    config = with_whole_paths(_readable(path, overrides, name), path.parent)
     if name not in config.domains:
         raise UserError(f"{path} has no domain '{name}'{nearest(name, list(config.domains))}")
     if agent is not None and agent not in config.agents:
@@ -96,6 +97,8 @@ def show_domain(
 def judged(domain: Domain, problem: Problem, text: str) -> ReplyVerdict:
     """What a domain says of a reply."""
     answer = domain.extract(text)
+    if domain.is_judged:
+        return ReplyVerdict(text, answer, None, None, "a model judges this domain, and none is loaded here")
     try:
         right = domain.correct(problem, text)
         return ReplyVerdict(text, answer, right, float(right), domain.why(problem, text))

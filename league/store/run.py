@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -187,7 +187,10 @@ class RunStore(RunReader):
         if text == self.config_text():
             return
         self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
-        new = {"config": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()}
+        self.set_meta({"config": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+    def set_meta(self, new: Mapping[str, str]) -> None:
+        """Keep these facts about the run, whatever they were before."""
         with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
             fs.executemany(self.db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)", sorted(new.items()))
 

@@ -18,6 +18,7 @@ from league.registry import INJECTED
 from league.seeds import generator
 from league.types import Message, Problem, Split
 from tasks.domains.answers import Form, extract, normalise, without_answer
+from tasks.domains.checks.rubric import Judge
 
 _CONTROL = re.compile(r"<(?=[^\s\d=])")
 """Where a control token of a chat template could begin.
@@ -112,6 +113,32 @@ class Domain(ABC):
     def trial(self) -> list[str]:
         """What goes wrong when it is tried, before a run begins; called where its settings have no problems."""
         return []
+
+    def too_few(self, split: Split, wanted: int, found: int) -> str:
+        """What to say where a split has fewer problems than a run asks for."""
+        return (
+            f"{wanted} distinct {split} problems are asked for, level {self.level} has {found}; raise the level, widen "
+            "the settings or ask for fewer"
+        )
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a model decides what is right, so that results are its opinion."""
+        return False
+
+    @property
+    def data_digest(self) -> str | None:
+        """What changes with the data that it rests on; None where there is none."""
+        return None
+
+    @property
+    def about(self) -> str | None:
+        """A line on its data for whoever starts a run; None where there is nothing to say."""
+        return None
+
+    def judge_by(self, judge: Judge) -> None:
+        """Take the model that judges replies; a domain whose check asks none has no use for it."""
+        return None
 
     def similar(self, problem: Problem, k: int) -> tuple[Problem, ...]:
         """k other problems of the same split and difficulty, none with the answer of `problem`.
