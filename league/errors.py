@@ -51,6 +51,10 @@ class BackendError(LeagueError):
     """A player could not answer for a reason that is not its own: the match is void, never a loss."""
 
 
+class Unjudged(BackendError):
+    """A verifier failed for a reason that is not the reply's: the match is void, never a loss."""
+
+
 class PromptTooLong(UserError):
     """A prompt that leaves no room for a reply in the model's context."""
 

@@ -19,7 +19,7 @@ from league.learning.accounting import Spent, all_scored
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
 from league.preflight.trust import trust_own
-from league.rollouts import play, voids_of
+from league.rollouts import play, score_all, voids_of
 from league.rollouts.readings import read_likelihoods
 from league.round.changed_rates import with_changed_rates
 from league.round.commit import commit
@@ -129,7 +129,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
         episodes = play(matches, league.tasks, league.backend, state.players())
     with timed(store, draft, "score"):
         draft.spent += _read(league, state, episodes)
-        scores = [league.tasks[each.match.task].score(each) if each.void is None else None for each in episodes]
+        scores = score_all(episodes, league.tasks)
     with timed(store, draft, "update"):
         audience.phase(league, number, "updating")
         state, updates = learn(league, state, draft, episodes, scores)

@@ -113,6 +113,8 @@ class Problem:
     answer: str
     solution: str | None = None
     """A worked solution that ends in the answer, where the domain can write one."""
+    hidden: str = ""
+    """What the verifier needs and nobody is shown: a program's tests."""
 
     @property
     def key(self) -> str:

@@ -67,10 +67,7 @@ def explain_prompt(domain: Domain, problem: Problem) -> tuple[Message, ...]:
     Experts are warmed up on this prompt too.
     """
     asked = domain.prompt(problem)[-1].content
-    text = (
-        f"Explain to a student, step by step, how to solve this problem.\n\n{asked}\n\n"
-        f"The correct answer is {problem.answer}."
-    )
+    text = f"Explain to a student, step by step, how to solve this problem.\n\n{asked}\n\n{domain.truth(problem)}"
     return (Message("user", text),)
 
 
@@ -143,6 +140,12 @@ class Teaching(Task):
 
     def check(self) -> list[str]:
         problems = [] if self.domains else ["domains: a teaching task needs at least one domain"]
+        silent = [name for name, domain in self.domains.items() if not domain.has_answer_line]
+        if self.teacher_reward == "expected_accuracy" and silent:
+            problems.append(
+                f"teacher_reward: expected_accuracy reads a reply's answer line, and replies in {', '.join(silent)} "
+                "have none; choose accuracy or likelihood"
+            )
         return problems + check_probes(self.probes, self.answers)
 
     def seats(self) -> tuple[str, ...]:
@@ -259,7 +262,7 @@ class Teaching(Task):
                 about = answered.turn.about
                 share = fmean(correct[leaf.id] for leaf in counted_nodes(answered))
                 taught[about].append(share)
-                leaked = overlap(text, domain.solution(match.problems[about or 0])) >= self.leak_limit
+                leaked = overlap(text, domain.given_away(match.problems[about or 0])) >= self.leak_limit
                 leaks += leaked
                 gains.append(0.0 if leaked else gained[node.id, about or 0])
                 if not leaked and about is not None and match.purpose == "train":

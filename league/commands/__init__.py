@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from league.commands.agents import agents
 from league.commands.analyze import analyze
+from league.commands.check import check
 from league.commands.compare import compare
 from league.commands.crossplay import crossplay
 from league.commands.export import export
@@ -15,6 +16,7 @@ from league.commands.grade import grade
 from league.commands.pin import pin, unpin
 from league.commands.play import play, show_match
 from league.commands.replay import replay
+from league.commands.problems import problems
 from league.commands.report import report
 from league.commands.sweep import sweep
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status
@@ -23,6 +25,8 @@ from league.commands.trust import trust
 from league.commands.verify import verify
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "check": check,
+    "problems": problems,
     "train": train,
     "resume": resume,
     "sweep": sweep,

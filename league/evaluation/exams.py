@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from league.rollouts import Player, make_match, play, result_of
+from league.rollouts import Player, make_match, play, result_of, score_all
 from league.seeds import derive
 from league.types import EXAM, Backend, MatchResult, Split, Version
 from tasks.contest import Contest
@@ -57,9 +57,9 @@ def hold_exam(
         purpose="evaluate",
     )
     (episode,) = play([match], {EXAM: exam}, backend, players)
-    if episode.void:
+    (score,) = score_all([episode], {EXAM: exam})
+    if score is None:
         return [], result_of(episode, None)
-    score = exam.score(episode)
     right: dict[tuple[str, str], list[bool]] = {}
     for decision in episode.roots:
         (seat,) = decision.turn.prompts

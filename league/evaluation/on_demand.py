@@ -29,7 +29,7 @@ def play_once(
     """
     from league.learning.advantages import Credit, learn_from
     from league.preflight.checks import prepare
-    from league.rollouts import make_match, play, transcript
+    from league.rollouts import make_match, play, score_all, transcript
     from league.runtime.assembly import read_config
     from league.runtime.league import players_of
     from league.seeds import derive
@@ -54,9 +54,9 @@ def play_once(
         purpose="evaluate",
     )
     (episode,) = play([match], {rules.name: rules}, backend, players_of(population))
-    if episode.void is not None:
+    (score,) = score_all([episode], {rules.name: rules})
+    if score is None:
         raise UserError(f"the match could not be played: {episode.void}")
-    score = rules.score(episode)
     return transcript(episode, score, learn_from(episode, score, Credit(), frozenset()).advantages)
 
 
@@ -135,8 +135,12 @@ def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Ver
     """
     from league.runtime.assembly import backend_for, load_bank
     from league.runtime.checkpoint import load_adapter
+    from league.runtime.data_digests import refuse_changed_data
+    from league.runtime.judging import let_base_judge
 
+    refuse_changed_data(reader, prepared.domains)
     bank = load_bank(prepared)
+    let_base_judge(prepared.domains, bank, prepared.config)
     for version in dict.fromkeys(versions):
         if bank is None or version == BASE:
             continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from league.model.bank import AdapterBank
-from league.rollouts import Player, ReplayKeeper, make_match, play, result_of, transcript
+from league.rollouts import Player, ReplayKeeper, make_match, play, result_of, score_all, transcript
 from league.rollouts.readings import RowsRead, read_likelihoods
 from league.seeds import derive
 from league.types import Backend, Episode, MatchResult, Reading, Split, Version
@@ -119,16 +119,16 @@ def measure_teaching(
     episodes = play(planned, {task.name: task}, backend, players)
     asked = [(episode, _readings(task, episode)) for episode in episodes] if bank is not None else []
     computed = read_likelihoods(asked, bank, players)
+    scores = score_all(episodes, {task.name: task})
     gains, results = [], []
     for place, (teacher, student, domain) in enumerate(wanted):
         arms: dict[str, list[float]] = {"control": [], "taught": [], "shuffled": []}
         read: dict[str, list[float]] = {arm: [] for arm in LOGPROB_ARMS}
         for index in range(matches):
-            episode = episodes[place * matches + index]
-            if episode.void:
+            episode, score = episodes[place * matches + index], scores[place * matches + index]
+            if score is None:
                 results.append(result_of(episode, None))
                 continue
-            score = task.score(episode)
             for arm, values in _arms(episode, score.rewards).items():
                 arms[arm] += values
             for arm, values in _logprobs(episode).items():

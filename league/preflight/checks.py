@@ -14,11 +14,12 @@ from pathlib import Path
 from league.backends.remote import key_of
 from league.backends.scripted import imported, mixed_strategy
 from league.config import AgentConfig, Config, TaskConfig, try_load_config
-from league.errors import ConfigError, Foreign, RunFolderError, UserError, nearest
+from league.errors import ConfigError, Foreign, RunFolderError, Unjudged, UserError, nearest
 from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
+from league.preflight.data_files import with_whole_paths
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
 from league.preflight.steering import steering_problems
@@ -45,7 +46,13 @@ class Prepared:
     """The folder of the config's file, where a user's own code may lie; None without a file."""
 
 
-def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callable[[str], None] = to_stderr) -> Prepared:
+def prepare_file(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    progress: Callable[[str], None] = to_stderr,
+    only_check: bool = False,
+) -> Prepared:
     """A new run from a file: all that is wrong with it is listed together.
 
     Both what is wrong with its shapes, and with what its well-formed part names.
@@ -56,7 +63,9 @@ def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callabl
         read.checked()
         raise ConfigError(read.source, ["no section can be read"])
     source = read.source if read.problems else None
-    return replace(prepare(read.config, known=read.problems, source=source, progress=progress), code=path.parent)
+    config = with_whole_paths(read.config, path.parent)
+    prepared = prepare(config, known=read.problems, source=source, progress=progress, only_check=only_check)
+    return replace(prepared, code=path.parent)
 
 
 def prepare(
@@ -67,30 +76,36 @@ def prepare(
     known: Sequence[str] = (),
     source: str | None = None,
     progress: Callable[[str], None] = to_stderr,
+    only_check: bool = False,
 ) -> Prepared:
     """Check all and build what needs no weights.
 
     Raises ConfigError with every problem at once, or another UserError. `speakers`: the agents that will speak, whose
     keys must be there; None is everyone. `known` are problems found before, of which `config` is the well-formed
     rest. What takes a while (downloading a model, drawing problems) is done only where nothing else is wrong.
+    `only_check`: no run will follow. No model is fetched, so it may be None though agents have weights, and a run
+    folder that exists is one problem among the others.
     """
     blocked = _place(config.folder) if new_run else []
     if (
         new_run
-        and not known
+        and (only_check or not known)
         and not blocked
         and (config.folder.is_symlink() or config.folder.exists())
         and not _empty(config.folder)
     ):
-        raise RunFolderError(
+        taken = (
             f"run folder {config.folder} exists; continue it with `league resume {config.folder}`, or start another "
             "with name=NEW-NAME"
         )
+        if not only_check:
+            raise RunFolderError(taken)
+        blocked = [f"name: {taken}"]
     problems = [*known, *blocked, *_names(config), *_keys(config, speakers)]
     domains = {
         name: make_domain(domain.kind, domain.level, domain.settings, seed=config.seed, alias=name)
         for name, domain in config.domains.items()
-        if not check_domain(domain.kind, domain.level, domain.settings)
+        if not check_domain(domain.kind, domain.level, domain.settings, alias=name)
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
@@ -100,7 +115,7 @@ def prepare(
     facts: ModelFacts | None = None
     if any(agent.can.has_weights for agent in config.agents.values()):
         try:
-            facts = facts_of(config.model.name, bool(problems), progress)
+            facts = facts_of(config.model.name, only_check or bool(problems), progress)
         except UserError as error:
             if not problems:
                 raise
@@ -108,6 +123,13 @@ def prepare(
         problems += model_problems(config, facts, new_run) if facts is not None else []
         if problems and facts is not None:
             problems += targets_by_files(config, facts)
+    else:
+        problems += [
+            f"domains.{name}.settings.check: a rubric is judged by the base model, and no agent here needs one; choose "
+            "another check, or add an agent with weights"
+            for name, domain in domains.items()
+            if domain.is_judged
+        ]
     if not problems:
         problems += _generators(config, domains)
     if not problems and facts is not None:
@@ -258,7 +280,8 @@ def _empty(folder: Path) -> bool:
 def _names(config: Config) -> list[str]:
     problems = []
     for name, domain in config.domains.items():
-        problems += [f"domains.{name}.{line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
+        found = check_domain(domain.kind, domain.level, domain.settings, alias=name)
+        problems += [f"domains.{name}.{line}" for line in found]
     for name, agent in config.agents.items():
         problems += _script(name, agent)
     versions = config.evaluation.versions
@@ -370,11 +393,9 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
                 with Foreign("the generator fails"):
                     found = domain.size_hint(split, count)  # type: ignore[arg-type]
                 if found < count:
-                    problems.append(
-                        f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has "
-                        f"{found}; "
-                        "raise the level, widen the settings or ask for fewer"
-                    )
-        except UserError as error:
+                    problems.append(f"domains.{name}: {domain.too_few(split, count, found)}")  # type: ignore[arg-type]
+            if not problems:
+                problems += [f"domains.{name}: {line}" for line in domain.trial()]
+        except (UserError, Unjudged) as error:
             problems.append(f"domains.{name}: {error}")
     return problems

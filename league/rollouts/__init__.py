@@ -3,6 +3,7 @@
 from league.rollouts.matches import make_match, outcomes_of, result_of, voids_of
 from league.rollouts.play import Player, play, play_unseen, with_instructions
 from league.rollouts.replay_records import ReplayKeeper
+from league.rollouts.scoring import score_all
 from league.rollouts.transcripts import transcript
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "play",
     "play_unseen",
     "result_of",
+    "score_all",
     "transcript",
     "voids_of",
     "with_instructions",

@@ -15,8 +15,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from league.errors import BackendError
+from league.errors import BackendError, Unjudged
 from league.rollouts.matches import result_of
+from league.rollouts.scoring import score_all
 from league.seeds import derive
 from league.types import (
     BASE,
@@ -101,9 +102,8 @@ def play_unseen(
     keep: Callable[[Episode, Score], object] | None = None,
 ) -> list[MatchResult]:
     """Play and score; of what was said, what `keep` makes of it is kept: nothing without it."""
-    results = []
-    for episode in play(matches, tasks, backend, players):
-        score = tasks[episode.match.task].score(episode) if episode.void is None else None
+    episodes, results = play(matches, tasks, backend, players), []
+    for episode, score in zip(episodes, score_all(episodes, tasks), strict=True):
         shown = keep(episode, score) if keep is not None and score is not None else None
         results.append(result_of(episode, score, shown))
     return results
@@ -170,7 +170,13 @@ def _going_on(asked: Sequence[_TurnInPlay]) -> list[_TurnInPlay]:
     found = []
     for each in asked:
         state, turn = each.state, each.turn
-        if not turn.probing or id(state) in void or not state.task.goes_on(state.match, turn, each.replies):
+        if not turn.probing or id(state) in void:
+            continue
+        try:
+            if not state.task.goes_on(state.match, turn, each.replies):
+                continue
+        except Unjudged as error:
+            each.failed = error
             continue
         rest = turn.samples - turn.probes
         each.requests = {

@@ -94,6 +94,8 @@ class Forecast:
     """All measurements between the first and the last."""
     last_exam: float
     rounds: int
+    work: Work = Work()
+    """Of one round."""
 
     @property
     def first_matrix(self) -> float:
@@ -185,6 +187,7 @@ def forecast(league: League, state: LeagueState) -> Forecast | None:
         measurements=speed.seconds(between) * max(0, -(-rounds // every) - 1),
         last_exam=speed.seconds(both_ends),
         rounds=rounds,
+        work=one_round,
     )
 
 

@@ -206,7 +206,7 @@ def _program(helper: ast.Module | None, main: ast.Module | None, entry_point: st
     kept: list[ast.stmt] = []
     for tree, foreign in ((helper, entry_point), (main, HELPER)):
         for node in tree.body if tree is not None else []:
-            if _keeps(node) and foreign not in _binds(node):
+            if keeps(node) and foreign not in _binds(node):
                 kept.append(node)
     try:
         source = ast.unparse(ast.Module(kept, []))
@@ -242,7 +242,7 @@ def _stored(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
 
 
-def _keeps(node: ast.stmt) -> bool:
+def keeps(node: ast.stmt) -> bool:
     """Imports, definitions, and assignments to names only.
 
     `globals()["aux"] = …` and `module.name = …` reach beyond.

@@ -8,7 +8,7 @@ from league.types import Problem, Split
 from tasks.domains.answers import Form
 from tasks.domains.domain import Domain
 from tasks.domains.kind import DomainKind
-from tasks.domains.stream import Stream
+from tasks.domains.stream import Stream, generated
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class GeneratedDomain(Domain):
 
     @cached_property
     def _stream(self) -> Stream:
-        return Stream(self.kind, self.level, self._all_settings, self.seed)
+        return Stream(self.kind.name, self.level, generated(self.kind, self._all_settings, self.seed))
 
     def problem(self, split: Split, index: int) -> Problem:
         found = self._stream.get(split, index)

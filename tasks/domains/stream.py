@@ -9,7 +9,7 @@ skipped, so within a split index → problem is one to one.
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from league.errors import DataError
@@ -41,7 +41,7 @@ RENDERED = 256
 class Stream:
     """Distinct problems in the order in which they are drawn.
 
-    Deterministic in (kind, settings, seed).
+    Deterministic in what it draws from: `draw` gives draw number n, or None where that is no good problem.
 
     A league that lasts walks through its training problems for ever, so of each problem found only two numbers stay:
     a 64-bit digest of its identity (two of a million problems collide with odds of 3e-8; one would be skipped) and
@@ -49,17 +49,15 @@ class Stream:
     a resumed league draws all of them anew.
     """
 
-    def __init__(self, kind: DomainKind, level: int, settings: Mapping[str, int], seed: int):
-        self._kind = kind
+    def __init__(self, name: str, level: int, draw: Callable[[int], Rendered | None]):
+        self._name = name
         self._level = level
-        self._settings = settings
-        self._base = derive("domain", kind.name, seed) % 2**31
+        self._rendered_from = draw
         self._drawn = 0
         self._idle = 0
         self._seen = array("Q")
         self._found: dict[Split, array[int]] = {split: array("Q") for split in SPLITS}
         self._rendered: dict[int, Rendered] = {}
-        self._dataset: Any = None
 
     def get(self, split: Split, index: int) -> Rendered:
         """Problem `index` of a split.
@@ -67,11 +65,11 @@ class Stream:
         Raises DataError where the domain has fewer, naming how many there are.
         """
         if index < 0:
-            raise DataError(f"domain '{self._kind.name}': expected a problem index from 0, found {index}")
+            raise DataError(f"domain '{self._name}': expected a problem index from 0, found {index}")
         if self.available(split, index + 1) <= index:
             counts = ", ".join(f"{name} {len(rows)}" for name, rows in self._found.items())
             raise DataError(
-                f"domain '{self._kind.name}' at level {self._level} has only {len(self._seen)} distinct problems "
+                f"domain '{self._name}' at level {self._level} has only {len(self._seen)} distinct problems "
                 f"({counts}); problem {index} of '{split}' does not exist: "
                 "ask for fewer, raise the level or widen the settings"
             )
@@ -85,10 +83,8 @@ class Stream:
         return min(len(rows), wanted)
 
     def _draw(self) -> None:
-        if self._dataset is None:
-            self._dataset = _dataset(self._kind, self._settings, self._base)
         place = self._drawn
-        rendered = self._kind.render(self._dataset[place], self._settings)
+        rendered = self._rendered_from(place)
         self._drawn += 1
         self._idle += 1
         if rendered is None:
@@ -100,13 +96,13 @@ class Stream:
             return
         self._idle = 0
         self._seen.insert(where, digest)
-        self._found[split_of(self._kind.name, identity)].append(place)
+        self._found[split_of(self._name, identity)].append(place)
         self._keep(place, rendered)
 
     def _at(self, place: int) -> Rendered:
         """The problem of a draw, which was rendered before."""
         if place not in self._rendered:
-            again = self._kind.render(self._dataset[place], self._settings)
+            again = self._rendered_from(place)
             assert again is not None
             self._keep(place, again)
         return self._rendered[place]
@@ -115,6 +111,21 @@ class Stream:
         if len(self._rendered) >= RENDERED:
             del self._rendered[next(iter(self._rendered))]
         self._rendered[place] = rendered
+
+
+def generated(kind: DomainKind, settings: Mapping[str, int], seed: int) -> Callable[[int], Rendered | None]:
+    """Draws of a kind, for a stream. The generator is made at the first one.
+
+    Deterministic in (kind, settings, seed).
+    """
+    base, made = derive("domain", kind.name, seed) % 2**31, list[Any]()
+
+    def draw(place: int) -> Rendered | None:
+        if not made:
+            made.append(_dataset(kind, settings, base))
+        return kind.render(made[0][place], settings)
+
+    return draw
 
 
 def _dataset(kind: DomainKind, settings: Mapping[str, int], seed: int) -> Any:

@@ -65,7 +65,7 @@ print("HEAVY", [name for name in heavy if name in sys.modules])
 
 LIGHT_COMMANDS = (
     "--help", "train --help", "train none.yaml", "status none", "payoffs none", "analyze none.csv", "grade a b",
-    "verify none", "ladder none",
+    "verify none", "ladder none", "check none.yaml", "problems none.yaml sums", "check --help",
 )  # fmt: skip
 
 
@@ -100,6 +100,7 @@ WRONG_COMMANDS = (
     "train none.yaml", "resume none", "status none", "stop none", "payoffs none", "cycles none", "ladder none",
     "lineage none", "evaluate none", "play none x", "show-match none", "export none --out x", "report none",
     "compare none none", "verify none", "analyze none.csv", "grade none none", "nonsense", "train",
+    "check none.yaml", "problems none.yaml sums",
 )  # fmt: skip
 
 
