@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from league.config.base import Count, Decay, Name, Positive, Rate, Section, Weight
@@ -435,6 +435,13 @@ class LeagueConfig(Section):
     skip_problems: Count = 0
     """Training problems per domain that matches leave out: those that a `checkpoint` has already learned."""
     max_hours: Annotated[float, Field(gt=0)] | None = None
+    callbacks: tuple[str, ...] = ()
+    """What is called after each round, as "package.module:Name" (docs/python.md)."""
+
+    @model_serializer(mode="wrap")
+    def _without_callbacks(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without callbacks a run stores what it stored before there were any."""
+        return {name: value for name, value in serialize(self).items() if name != "callbacks" or value}
 
 
 class Config(Section):

@@ -18,6 +18,7 @@ from league.errors import ConfigError, Foreign, RunFolderError, UserError, neare
 from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
+from league.preflight.callbacks import callback_problems
 from league.preflight.channels import channel_problems
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
@@ -93,6 +94,7 @@ def prepare(
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
     problems += warm_up_problems(config, new_run)
+    problems += callback_problems(config) if speakers is None else []
     if len(tasks) == len(config.tasks):
         problems += [*_evolution(config, tasks), *channel_problems(config, tasks)]
     facts: ModelFacts | None = None

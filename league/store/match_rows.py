@@ -1,0 +1,98 @@
+"""Matches as plain rows beside the rounds' compressed blocks: how they are filled, compared and filled again.
+
+The blocks are the truth. A row here says of a match what its block says, with versions by name.
+"""
+
+import json
+from collections.abc import Iterator
+
+from league.errors import LeagueError
+from league.store import codec, fs, schema, sql_views
+from league.store.reader import RunReader
+
+MatchRow = tuple[int, int, str, str, str, str, str, str | None]
+"""round, place in the round, match, task, purpose, situation, seats (JSON: seat → version), why it is void."""
+OutcomeRow = tuple[int | float, ...]
+"""round, place, number in the match, slot, row, col, wins, draws, losses, n, total, total_sq; by database ids."""
+_ROWS = "SELECT * FROM match_rows WHERE round = ? ORDER BY place"
+_OUTCOMES = "SELECT * FROM match_outcomes WHERE round = ? ORDER BY place, number"
+_UNFILLED = (
+    "SELECT round FROM rounds r WHERE matches > 0 AND NOT EXISTS (SELECT 1 FROM match_rows m WHERE m.round = r.round)"
+)
+
+
+def rows_of_block(reader: RunReader, number: int) -> tuple[list[MatchRow], list[OutcomeRow]]:
+    """The rows that a round's block stands for. Raises RunFolderError when it cannot be decoded."""
+    block = reader.db.execute("SELECT block FROM rounds WHERE round = ?", (number,)).fetchone()[0]
+    matches: list[MatchRow] = []
+    outcomes: list[OutcomeRow] = []
+    for place, row in enumerate(codec.unpack_rows(block, f"matches of round {number}")):
+        name, task, purpose, situation, _, seats, void, found = row
+        cast = json.dumps({seat: str(reader.version_name(key)) for seat, key in seats.items()})
+        matches.append((number, place, name, task, purpose, situation, cast, _storable(void)))
+        for index, (slot, first, second, *sums) in enumerate(found):
+            wins, draws, losses, n, total, total_sq = sums
+            outcomes.append((number, place, index, slot, first, second, wins, draws, losses, n, total, total_sq))
+    return matches, outcomes
+
+
+def fill_round(reader: RunReader, number: int) -> None:
+    """Write a round's rows, inside a transaction of the caller."""
+    _insert(reader, *rows_of_block(reader, number))
+
+
+def fill_missing(reader: RunReader) -> None:
+    """Fill rounds that older versions of this code committed, in a transaction of the caller.
+
+    A round that cannot be decoded stays without rows: `league verify` says what is wrong with it.
+    """
+    for (number,) in reader.db.execute(_UNFILLED).fetchall():
+        try:
+            rows = rows_of_block(reader, number)
+        except (LeagueError, ValueError, TypeError, LookupError, AttributeError, OverflowError):
+            continue
+        _insert(reader, *rows)
+
+
+def is_filled(reader: RunReader) -> bool:
+    """Whether every round that has matches has rows."""
+    return reader.db.execute(f"{_UNFILLED} LIMIT 1").fetchone() is None
+
+
+def rebuild(reader: RunReader) -> None:
+    """Drop all rows and fill them from the blocks, in a transaction of the caller."""
+    for table in sql_views.TABLES:
+        fs.execute(reader.db, f"DELETE FROM {table}")
+    fill_missing(reader)
+
+
+def check(reader: RunReader) -> list[str]:
+    """What differs from the blocks. A database of the first schema has no rows."""
+    if schema.user_version(reader.db) < 2:
+        return []
+    problems = [f"round {number}: its plain match rows do not follow from its matches" for number in _wrong(reader)]
+    query = " UNION ".join(f"SELECT round FROM {table}" for table in sql_views.TABLES)
+    stray = reader.db.execute(f"SELECT 1 FROM ({query}) WHERE round NOT IN (SELECT round FROM rounds)").fetchone()
+    return problems[:5] + ["database: plain match rows of a round that is not there"] * (stray is not None)
+
+
+def _wrong(reader: RunReader) -> Iterator[int]:
+    for (number,) in reader.db.execute("SELECT round FROM rounds ORDER BY round").fetchall():
+        matches, outcomes = rows_of_block(reader, number)
+        stored = reader.db.execute(_ROWS, (number,)).fetchall(), reader.db.execute(_OUTCOMES, (number,)).fetchall()
+        if stored != (matches, outcomes):
+            yield number
+
+
+def _storable(text: str | None) -> str | None:
+    """SQLite takes no half of a surrogate pair, which what a server said may hold."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _insert(reader: RunReader, matches: list[MatchRow], outcomes: list[OutcomeRow]) -> None:
+    fs.executemany(reader.db, f"INSERT INTO match_rows VALUES ({_marks(8)})", matches)
+    fs.executemany(reader.db, f"INSERT INTO match_outcomes VALUES ({_marks(12)})", outcomes)
+
+
+def _marks(columns: int) -> str:
+    return ",".join("?" * columns)
