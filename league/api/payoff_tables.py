@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from league.api.tables import Dtypes, coded, table
+from league.api.tables import Dtypes, table
 from league.errors import UserError, nearest
 from league.reporting.queries.estimates import means, win_rates
 from league.reporting.queries.payoff_matrices import contest_counts

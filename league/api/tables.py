@@ -4,6 +4,7 @@ Each function reads one open run and returns one table with the columns of its d
 there are no rows. A category is a small closed set of texts; `string` and `Int64` hold <NA> where something is unknown.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from league.reporting.queries.estimates import proportion
 from league.store import columns
-from league.store.columns import MatchColumns, VersionNames
+from league.store.match_rows import OUTCOME
 from league.store.reader import RunReader
 
 if TYPE_CHECKING:
@@ -112,64 +113,39 @@ TRANSCRIPTS: Dtypes = {
 # --------------------------------------------------------------------------------------------------- the tables
 def matches(reader: RunReader, since: int, until: int | None) -> "pd.DataFrame":
     """A row per match, void ones too."""
-    found = columns.match_columns(reader, since, until)
-    rewards_M3 = np.array(found.rewards, np.float64).reshape(-1, 3)
-    return table(
-        MATCHES,
-        {
-            "round": found.rounds_M(),
-            "match": found.name,
-            "task": found.task,
-            "purpose": found.purpose,
-            "situation": found.situation,
-            "individual": rewards_M3[:, 0],
-            "team": rewards_M3[:, 1],
-            "competitive": rewards_M3[:, 2],
-            "seats": _casts(found, columns.version_names(reader)),
-            "void": found.void,
-        },
-    )
+    return table(MATCHES, columns.columns_of(reader, "match_rows", list(MATCHES), since, until))
 
 
 def seats(reader: RunReader, since: int, until: int | None) -> "pd.DataFrame":
     """A row per seat of each match."""
-    found, names = columns.match_columns(reader, since, until), columns.version_names(reader)
-    sizes_M, cast_S = np.array([len(each) for each in found.seats], np.int64), np.array(found.cast, np.int64)
-    return table(
-        SEATS,
-        {
-            "round": np.repeat(found.rounds_M(), sizes_M),
-            "match": np.repeat(np.array(found.name, object), sizes_M),
-            "task": np.repeat(np.array(found.task, object), sizes_M),
-            "seat": columns.flat(found.seats),
-            "agent": coded(names.agent[cast_S], names.agents),
-            "step": names.step[cast_S],
-        },
-    )
+    found = columns.columns_of(reader, "match_rows", ("round", "match", "task", "seats"), since, until)
+    casts = json.loads(f"[{','.join(found.pop('seats'))}]")
+    sizes_M = np.array([len(cast) for cast in casts], np.int64)
+    seat = [each for cast in casts for each in cast]
+    who = [version for cast in casts for version in cast.values()]
+    different = {version: version.split("@") for version in set(who)}
+    agents, steps = [different[each][0] for each in who], [int(different[each][1]) for each in who]
+    repeated = {name: np.repeat(column, sizes_M) for name, column in found.items()}
+    return table(SEATS, repeated | {"seat": seat, "agent": agents, "step": steps})
 
 
 def outcomes(reader: RunReader, since: int, until: int | None) -> "pd.DataFrame":
     """A row per outcome that counts: none of a void match."""
-    found, names = columns.match_columns(reader, since, until), columns.version_names(reader)
-    match_O = np.repeat(np.arange(len(found.name)), np.array(found.counts, np.int64))
-    counts_O = np.array([each is None for each in found.void], bool)[match_O]
-    match_O = match_O[counts_O]
-    slot, row, col, *sums = (np.array(column)[counts_O] for column in found.outcomes)
-    rows, cols = row.astype(np.int64), col.astype(np.int64)
-    return table(
-        OUTCOMES,
-        {
-            "round": found.rounds_M()[match_O],
-            "match": np.array(found.name, object)[match_O],
-            "purpose": np.array(found.purpose, object)[match_O],
-            **_slots(reader, slot.astype(np.int64)),
-            "row_agent": coded(names.agent[rows], names.agents),
-            "row_step": names.step[rows],
-            "col_agent": coded(names.agent[cols], names.agents),
-            "col_step": names.step[cols],
-            **dict(zip(("wins", "draws", "losses", "n", "total", "total_sq"), sums, strict=True)),
-        },
-    )
+    wanted = ("round", "place", "match", "purpose", "void")
+    found, names = columns.columns_of(reader, "match_rows", wanted, since, until), columns.version_names(reader)
+    told = columns.columns_of(reader, "match_outcomes", list(OUTCOME), since, until)
+    width = int(found["place"].max(initial=0)) + 1
+    match_O = np.searchsorted(found["round"] * width + found["place"], told["round"] * width + told["place"])
+    counts_O = np.equal(found["void"], None)[match_O]
+    match_O, told = match_O[counts_O], {name: column[counts_O] for name, column in told.items()}
+    players = {
+        "row_agent": coded(names.agent[told["row"]], names.agents),
+        "row_step": names.step[told["row"]],
+        "col_agent": coded(names.agent[told["col"]], names.agents),
+        "col_step": names.step[told["col"]],
+    }
+    matches = {name: found[name][match_O] for name in ("match", "purpose")}
+    return table(OUTCOMES, told | matches | _slots(reader, told["slot"]) | players)
 
 
 def scalars(reader: RunReader, names: Sequence[str], since: int, until: int | None) -> "pd.DataFrame":
@@ -275,15 +251,6 @@ def _array(values: Any, dtype: str) -> Any:
     if dtype in ("string", "Int64"):
         return pd.array(np.array(values, object), dtype=dtype)
     return np.asarray(values, dtype)
-
-
-def _casts(found: MatchColumns, names: VersionNames) -> list[str]:
-    """Per match `seat=agent@step seat=agent@step …`."""
-    cast = np.array(found.cast, np.int64)
-    used, place = np.unique(cast, return_inverse=True)
-    texts = [f"{names.agents[names.agent[key]]}@{names.step[key]}" for key in used.tolist()]
-    who = iter([texts[index] for index in place.tolist()])
-    return [" ".join([f"{seat}={next(who)}" for seat in group]) for group in found.seats]
 
 
 def _slots(reader: RunReader, slot_O: np.ndarray) -> dict[str, "pd.Categorical"]:

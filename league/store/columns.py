@@ -4,18 +4,15 @@ For tables of a million rows. Each query is one short read of some hundred round
 write-ahead log of a live run back. `RunReader` has the same as values, one by one.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from league.errors import RunFolderError
-from league.store import codec
+from league.store import codec, match_rows
+from league.store.match_rows import COLUMNS, ROUNDS_A_READ, Table
 from league.store.reader import RunReader
-
-ROUNDS_A_READ = 256
 
 
 @dataclass(frozen=True)
@@ -25,33 +22,6 @@ class VersionNames:
     agents: tuple[str, ...]
     agent: np.ndarray
     step: np.ndarray
-
-
-@dataclass
-class MatchColumns:
-    """Matches (M), their seats (S) and outcomes (O) as parallel columns."""
-
-    number: list[int] = field(default_factory=list)
-    """The rounds that were read, with their numbers of matches in `size`."""
-    size: list[int] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    task: list[str] = field(default_factory=list)
-    purpose: list[str] = field(default_factory=list)
-    situation: list[str] = field(default_factory=list)
-    rewards: list[list[float]] = field(default_factory=list)
-    """(M, 3): individual, team, competitive."""
-    void: list[str | None] = field(default_factory=list)
-    seats: list[list[str]] = field(default_factory=list)
-    """(M,) lists of seats; `cast` has the database ids of their versions, flat (S,)."""
-    cast: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    """(M,) numbers of outcomes."""
-    outcomes: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(9)])
-    """(9, O): slot, row, col, wins, draws, losses, n, total, total_sq; ids of the database."""
-
-    def rounds_M(self) -> np.ndarray:
-        """The round of each match."""
-        return np.repeat(np.array(self.number, np.int64), np.array(self.size, np.int64))
 
 
 def version_names(reader: RunReader) -> VersionNames:
@@ -65,33 +35,24 @@ def version_names(reader: RunReader) -> VersionNames:
     return VersionNames(agents, agent, step)
 
 
-def match_columns(reader: RunReader, since: int = 0, until: int | None = None) -> MatchColumns:
-    """The matches of rounds since…until (inclusive), in playing order.
+FEW = ("task", "purpose", "situation")
+"""Texts of which there are few different ones: equal ones become one object, so that a million take no room."""
 
-    Raises RunFolderError where a round cannot be decoded.
+
+def columns_of(
+    reader: RunReader, table: Table, names: Sequence[str], since: int = 0, until: int | None = None
+) -> dict[str, np.ndarray]:
+    """Columns of a table of matches or outcomes, in playing order.
+
+    Arrays from the start: a million rows in lists would keep Python's garbage collector busy.
     """
-    found = MatchColumns()
-    for number, block in _blocks(reader, "block", since, until):
-        what = f"matches of round {number}"
-        columns = codec.unpack_json(block, what)
-        try:
-            name, task, purpose, situation, rewards, void = columns["match"]
-            found.name += name
-            found.task += task
-            found.purpose += purpose
-            found.situation += situation
-            found.rewards += rewards
-            found.void += void
-            found.seats += columns["seats"]
-            found.cast += columns["cast"]
-            found.counts += columns["counts"]
-            for column, more in zip(found.outcomes, columns["outcomes"], strict=bool(columns["outcomes"])):
-                column += more
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f"{what} are damaged: {error!r} (run `league verify --repair`)") from error
-        found.number.append(number)
-        found.size.append(len(name))
-    return found
+    parts = {name: [np.zeros(0, COLUMNS[table][name])] for name in names}
+    pool: dict[str, str] = {}
+    for rows in match_rows.read_rows(reader, table, names, since, until):
+        for name, column in zip(names, zip(*rows, strict=True), strict=bool(rows)):
+            values = [pool.setdefault(value, value) for value in column] if name in FEW else column
+            parts[name].append(np.array(values, COLUMNS[table][name]))
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
 def scalar_columns(reader: RunReader, since: int = 0, until: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -135,11 +96,6 @@ def transcript_blocks(reader: RunReader, since: int = 0, until: int | None = Non
         rows = reader.db.execute("SELECT match, block FROM transcripts WHERE round = ? ORDER BY id", (number,))
         for match, block in rows.fetchall():
             yield number, match, codec.unpack_json(block, f"transcript of match {match}")
-
-
-def flat(lists: list[list[Any]]) -> list[Any]:
-    """One list behind the other."""
-    return list(chain.from_iterable(lists))
 
 
 def _blocks(reader: RunReader, column: str, since: int, until: int | None) -> Iterator[tuple[int, bytes]]:

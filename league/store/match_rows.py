@@ -4,16 +4,28 @@ The blocks are the truth. A row here says of a match what its block says, with v
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from league.errors import LeagueError
 from league.store import codec, fs, schema, sql_views
 from league.store.reader import RunReader
 
-MatchRow = tuple[int, int, str, str, str, str, str, str | None]
-"""round, place in the round, match, task, purpose, situation, seats (JSON: seat → version), why it is void."""
+MatchRow = tuple[int, int, str, str, str, str, float, float, float, str, str | None]
+"""round, place in the round, match, task, purpose, situation, weights of the reward mix (individual, team,
+competitive), seats (JSON: seat → version), why it is void."""
 OutcomeRow = tuple[int | float, ...]
 """round, place, number in the match, slot, row, col, wins, draws, losses, n, total, total_sq; by database ids."""
+Table = Literal["match_rows", "match_outcomes"]
+MATCH = {"round": "i8", "place": "i8", "match": "O", "task": "O", "purpose": "O", "situation": "O"} | {
+    "individual": "f8", "team": "f8", "competitive": "f8", "seats": "O", "void": "O"
+}  # fmt: skip
+OUTCOME = dict.fromkeys(
+    ("round", "place", "number", "slot", "row", "col", "wins", "draws", "losses", "n"), "i8"
+) | {"total": "f8", "total_sq": "f8"}  # fmt: skip
+COLUMNS: Mapping[Table, Mapping[str, str]] = {"match_rows": MATCH, "match_outcomes": OUTCOME}
+"""Column → its numpy type, in the order of the tables."""
+ROUNDS_A_READ = 256
 _ROWS = "SELECT * FROM match_rows WHERE round = ? ORDER BY place"
 _OUTCOMES = "SELECT * FROM match_outcomes WHERE round = ? ORDER BY place, number"
 _UNFILLED = (
@@ -27,9 +39,9 @@ def rows_of_block(reader: RunReader, number: int) -> tuple[list[MatchRow], list[
     matches: list[MatchRow] = []
     outcomes: list[OutcomeRow] = []
     for place, row in enumerate(codec.unpack_rows(block, f"matches of round {number}")):
-        name, task, purpose, situation, _, seats, void, found = row
-        cast = json.dumps({seat: str(reader.version_name(key)) for seat, key in seats.items()})
-        matches.append((number, place, name, task, purpose, situation, cast, _storable(void)))
+        name, task, purpose, situation, (own, team, lead), seats, void, found = row
+        cast = json.dumps({seat: str(reader.version_name(key)) for seat, key in seats.items()}, separators=(",", ":"))
+        matches.append((number, place, name, task, purpose, situation, own, team, lead, cast, _storable(void)))
         for index, (slot, first, second, *sums) in enumerate(found):
             wins, draws, losses, n, total, total_sq = sums
             outcomes.append((number, place, index, slot, first, second, wins, draws, losses, n, total, total_sq))
@@ -57,6 +69,31 @@ def fill_missing(reader: RunReader) -> None:
 def is_filled(reader: RunReader) -> bool:
     """Whether every round that has matches has rows."""
     return reader.db.execute(f"{_UNFILLED} LIMIT 1").fetchone() is None
+
+
+def read_rows(
+    reader: RunReader, table: Table, names: Sequence[str], since: int, until: int | None
+) -> Iterator[list[tuple[Any, ...]]]:
+    """These columns of the rows of rounds since…until (inclusive), in playing order, some hundred rounds at a time.
+
+    Each part is one short read. From the blocks where a run has no plain rows yet. Raises RunFolderError where a block
+    cannot be decoded.
+    """
+    latest = reader.latest_round()
+    last = -1 if latest is None else latest if until is None else min(until, latest)
+    plain = schema.user_version(reader.db) >= 2 and is_filled(reader)
+    order = "round, place" if table == "match_rows" else "round, place, number"
+    query = f"SELECT {', '.join(names)} FROM {table} WHERE round BETWEEN ? AND ? ORDER BY {order}"
+    for start in range(max(0, since), last + 1, ROUNDS_A_READ):
+        span = start, min(last, start + ROUNDS_A_READ - 1)
+        if plain:
+            yield reader.db.execute(query, span).fetchall()
+        else:
+            numbers = reader.db.execute("SELECT round FROM rounds WHERE round BETWEEN ? AND ? ORDER BY round", span)
+            for (number,) in numbers.fetchall():
+                rows = rows_of_block(reader, number)[sql_views.TABLES.index(table)]
+                places = [list(COLUMNS[table]).index(name) for name in names]
+                yield [tuple(row[place] for place in places) for row in rows]
 
 
 def rebuild(reader: RunReader) -> None:
@@ -90,7 +127,7 @@ def _storable(text: str | None) -> str | None:
 
 
 def _insert(reader: RunReader, matches: list[MatchRow], outcomes: list[OutcomeRow]) -> None:
-    fs.executemany(reader.db, f"INSERT INTO match_rows VALUES ({_marks(8)})", matches)
+    fs.executemany(reader.db, f"INSERT INTO match_rows VALUES ({_marks(11)})", matches)
     fs.executemany(reader.db, f"INSERT INTO match_outcomes VALUES ({_marks(12)})", outcomes)
 
 

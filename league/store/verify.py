@@ -3,8 +3,8 @@
 Every hash, every reference, every number that can be computed again. Changes nothing.
 
 Caught: damaged or missing blobs, damaged pages, values changed in place (by each round's digest), broken references,
-payoffs, plain match rows and ratings that do not follow from the matches, members whose frozen weights changed. Not caught: a folder
-replaced as a whole by another sound one.
+payoffs, plain match rows and ratings that do not follow from the matches, members whose frozen weights changed. Not
+caught: a folder replaced as a whole by another sound one.
 """
 
 import hashlib
