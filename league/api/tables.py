@@ -136,7 +136,7 @@ def outcomes(reader: RunReader, since: int, until: int | None) -> "pd.DataFrame"
     told = columns.columns_of(reader, "match_outcomes", list(OUTCOME), since, until)
     width = int(found["place"].max(initial=0)) + 1
     match_O = np.searchsorted(found["round"] * width + found["place"], told["round"] * width + told["place"])
-    counts_O = np.equal(found["void"], None)[match_O]
+    counts_O = np.array([why is None for why in found["void"]], bool)[match_O]
     match_O, told = match_O[counts_O], {name: column[counts_O] for name, column in told.items()}
     players = {
         "row_agent": coded(names.agent[told["row"]], names.agents),
