@@ -1,5 +1,6 @@
 """One version of a run that speaks and can be exported."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,7 @@ class Agent:
         said = _messages(messages)
         if system is not None:
             said = (Message("system", system), *said)
-        if max_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
+        if max_tokens < 1 or not 0 <= temperature < math.inf or not 0 < top_p <= 1:
             raise UserError(
                 f"max_tokens {max_tokens}, temperature {temperature}, top_p {top_p}: expected at least 1, at least 0, "
                 "and above 0 up to 1"

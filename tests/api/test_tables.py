@@ -86,9 +86,10 @@ def test_matches_seats_and_outcomes_are_those_of_the_reader(run: league.Run) -> 
     ]
     told = run.outcomes()
     assert told[["match", "row_agent", "row_step", "col_agent", "wins", "n", "total"]].values.tolist() == [
-        [o.match, o.outcome.row.agent, o.outcome.row.step, o.outcome.col.agent, o.outcome.wins, o.outcome.n, o.outcome.total]
-        for o in outcomes
-    ]  # fmt: skip
+        [each.match, o.row.agent, o.row.step, o.col.agent, o.wins, o.n, o.total]
+        for each in outcomes
+        for o in (each.outcome,)
+    ]
     assert set(told["domain"]) == {"gcd"} and set(told["relation"]) == {"contest", "teaching"}
     assert set(run.matches(2, 3)["round"]) == {2, 3} and set(run.outcomes(since=ROUNDS)["round"]) == {ROUNDS}
 
