@@ -34,25 +34,32 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of the run that no callback heard of."""
+    run = league.train(DATA, {"runs": str(tmp_path_factory.mktemp("whole"))}, quiet=True)
+    return future_digest(run.folder)
+
+
 def events(run: league.Run, kind: str) -> list[dict]:
     lines = map(json.loads, (run.folder / "events.jsonl").read_text().splitlines())
     return [line for line in lines if line["event"] == kind]
 
 
 def test_a_dict_a_file_and_a_config_give_the_same_run(here: Path) -> None:
-    (here / "game.yaml").write_text(yaml.safe_dump(DATA))
-    config = parse_config(yaml.safe_dump(DATA), "a test")
+    (here / "game.yaml").write_text(yaml.safe_dump(DATA, sort_keys=False))
+    config = parse_config(yaml.safe_dump(DATA, sort_keys=False), "a test")
     runs = [
-        league.train(DATA, {"name": "one", "league.rounds": 2}, quiet=True),
-        league.train("game.yaml", ["name=two", "league.rounds=2"], quiet=True),
-        league.train(config.model_copy(update={"name": "three"}), {"league.rounds": 2, "runs": here}, quiet=True),
+        league.train(DATA, {"name": "one", "league.rounds": 1}, quiet=True),
+        league.train("game.yaml", ["name=two", "league.rounds=1"], quiet=True),
+        league.train(config.model_copy(update={"name": "three"}), {"league.rounds": 1, "runs": here}, quiet=True),
     ]
-    assert [run.round for run in runs] == [2, 2, 2] and runs[2].folder == here / "three"
+    assert [run.round for run in runs] == [1, 1, 1] and runs[2].folder == here / "three"
     assert len({future_digest(run.folder) for run in runs}) == 1
     assert DATA["league"] == {"rounds": 3}, "what is given is not changed"
 
 
-def test_callbacks_hear_of_committed_rounds_and_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_callbacks_hear_of_committed_rounds_and_change_nothing(whole: str, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[tuple[int, int | None, int, int]] = []
 
     def hear(end: league.RoundEnd) -> None:
@@ -74,7 +81,7 @@ def test_callbacks_hear_of_committed_rounds_and_change_nothing(caplog: pytest.Lo
     said = [record.message for record in caplog.records if record.name == "league.callbacks"]
     assert len(said) == 2 and "'mappingproxy' object does not support item assignment" in said[0]
     assert "SystemExit: in round 0" in said[1]
-    assert verify(run.folder).digest == verify(league.train(DATA, ["name=quiet"], quiet=True).folder).digest
+    assert verify(run.folder).digest == whole
 
 
 def _false(end: league.RoundEnd) -> bool:
@@ -89,12 +96,13 @@ def _raises(end: league.RoundEnd) -> None:
 @pytest.mark.parametrize(
     ("callback", "reason"), [(_false, "callback _false"), (_raises, "callback _raises: that will do")]
 )
-def test_a_callback_stops_the_run_as_league_stop_does(callback: Callable[..., object], reason: str) -> None:
-    whole = league.train(DATA, ["name=whole"], quiet=True)
+def test_a_callback_stops_the_run_as_league_stop_does(
+    whole: str, callback: Callable[..., object], reason: str
+) -> None:
     run = league.train(DATA, callbacks=[callback], quiet=True)
     assert run.round == 1 and [each["reason"] for each in events(run, "stopped")] == [reason]
     again = league.resume(run, quiet=True)
-    assert again.round == 3 and future_digest(again.folder) == future_digest(whole.folder)
+    assert again.round == 3 and future_digest(again.folder) == whole
 
 
 OWN = """
@@ -120,7 +128,7 @@ def test_a_config_names_callbacks_beside_it(here: Path) -> None:
     (here / "beside" / "own_callbacks.py").write_text(OWN)
     paths = ["own_callbacks:Hear", "own_callbacks:stop"]
     config = DATA | {"league": {"rounds": 3, "callbacks": paths}}
-    (here / "beside" / "game.yaml").write_text(yaml.safe_dump(config))
+    (here / "beside" / "game.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     run = league.train(here / "beside" / "game.yaml", quiet=True)
     assert run.round == 2 and (here / "heard").read_text() == "0 1 2 "
     assert league.resume(run.folder, quiet=True).round == 3 and (here / "heard").read_text() == "0 1 2 3 "
@@ -140,7 +148,7 @@ def test_a_config_names_callbacks_beside_it(here: Path) -> None:
 
 
 def test_a_run_without_callbacks_stores_what_it_always_stored() -> None:
-    config = parse_config(yaml.safe_dump(DATA), "a test")
+    config = parse_config(yaml.safe_dump(DATA, sort_keys=False), "a test")
     assert "callbacks" not in config.dump() and "callbacks" not in config.model_dump()["league"]
     named = config.model_copy(update={"league": config.league.model_copy(update={"callbacks": ("a.b:c",)})})
     assert Config.model_validate(yaml.safe_load(named.dump())).league.callbacks == ("a.b:c",)
@@ -170,7 +178,7 @@ def test_wrong_input_is_refused_before_a_folder_is_made(here: Path, config, over
 def test_a_run_may_be_trained_in_a_thread() -> None:
     """Where Python hears no signals."""
     runs: list[league.Run] = []
-    thread = threading.Thread(target=lambda: runs.append(league.train(DATA, quiet=True)))
+    thread = threading.Thread(target=lambda: runs.append(league.train(DATA, ["league.rounds=1"], quiet=True)))
     thread.start()
     thread.join()
-    assert runs[0].round == 3
+    assert runs[0].round == 1
