@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from league.errors import UserError
+from league.errors import BackendError, UserError
 from league.types import BASE, Message, Sampling, Version
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Agent:
 
         `system` comes behind the agent's own instructions, which it has anyway. Temperature 0 is greedy; otherwise
         the same seed draws the same reply. Raises UserError for messages of another form, for a prompt that is too
-        long, and for a run from elsewhere that names what `league trust` must allow.
+        long, for a server that is out of reach, and for a run from elsewhere that `league trust` must allow.
         """
         said = _messages(messages)
         if system is not None:
@@ -58,7 +58,10 @@ class Agent:
                 "and above 0 up to 1"
             )
         sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
-        return self._speaker.reply(said, sampling, seed)
+        try:
+            return self._speaker.reply(said, sampling, seed)
+        except BackendError as error:
+            raise UserError(f"{self.version} cannot answer: {error}") from error
 
     def export(self, out: "str | Path", *, merge: bool = False) -> Path:
         """Write it to `out`/<agent> as a PEFT folder with its model card; returns that folder.

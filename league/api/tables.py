@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from league.errors import DataError
 from league.reporting.queries.estimates import proportion
 from league.store import columns
 from league.store.match_rows import OUTCOME
@@ -211,10 +212,16 @@ def lineage(reader: RunReader) -> "pd.DataFrame":
 
 
 def transcripts(reader: RunReader, since: int, until: int | None) -> "pd.DataFrame":
-    """A row per reply in the matches whose transcript is kept, in playing order."""
+    """A row per reply in the matches whose transcript is kept, in playing order.
+
+    Raises DataError for a transcript of another shape.
+    """
     rows: list[tuple[Any, ...]] = []
     for number, match, shown in columns.transcript_blocks(reader, since, until):
-        rows += _replies(number, match, shown)
+        try:
+            rows += _replies(number, match, shown)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"the transcript of match {match} is not as this code stores it: {error!r}") from error
     return table_of_rows(TRANSCRIPTS, rows)
 
 
@@ -288,8 +295,8 @@ def _replies(number: int, match: str, shown: Any) -> list[tuple[Any, ...]]:
                 number,
                 match,
                 shown["task"],
-                shown["purpose"],
-                shown["situation"],
+                shown.get("purpose"),
+                shown.get("situation"),
                 turn["path"],
                 turn["tag"],
                 turn["seat"],

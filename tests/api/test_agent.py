@@ -21,7 +21,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> league.Run:
         "max": {"role": "co-player"},
         "pat": {"role": "scripted", "says": {"42": 1}},
     }
-    config = tiny(model, folder, agents=agents, warmup={}, league__rounds=2, league__snapshot_every=1)
+    config = tiny(
+        model, folder, agents=agents, warmup={}, league__rounds=2, league__snapshot_every=1, learning__learning_rate=0.1
+    )
     tasks = {"contest": config.tasks["contest"]}
     return league.train(config.model_copy(update={"tasks": tasks}), quiet=True)
 
@@ -31,11 +33,14 @@ def test_versions_answer_each_with_its_own_weights(run: league.Run) -> None:
     assert len(kept) >= 2 and kept[0] == 0
     newest, oldest = run.agent("ada"), run.agent(f"ada@{kept[0]}")
     assert newest.version == Version("ada", kept[-1]) and newest.version != oldest.version
-    said = [agent.chat("What is 12 + 30?", max_tokens=12) for agent in (newest, oldest, run.agent("base"))]
+    with run.reader() as reader:
+        blobs = {reader.version_row(agent.version).blob for agent in (newest, oldest)}
+    assert len(blobs) == 2, "else nothing was learned"
+    said = [agent.chat("What is 12 + 30?", max_tokens=24) for agent in (newest, oldest, run.agent("base"))]
     assert len(set(said)) == 3, "else the adapters change nothing"
     messages = [{"role": "user", "content": "What is 12 + 30?"}]
-    assert newest.chat(messages, max_tokens=12) == said[0]
-    assert newest.chat(messages, max_tokens=12, system="Be brief.") != said[0]
+    assert newest.chat(messages, max_tokens=24) == said[0]
+    assert newest.chat(messages, max_tokens=24, system="Be brief.") != said[0]
     drawn = [newest.chat("Hi", temperature=1.0, seed=seed, max_tokens=12) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert run.agent("pat").chat("Well?") == "42"

@@ -96,9 +96,7 @@ def _raises(end: league.RoundEnd) -> None:
 @pytest.mark.parametrize(
     ("callback", "reason"), [(_false, "callback _false"), (_raises, "callback _raises: that will do")]
 )
-def test_a_callback_stops_the_run_as_league_stop_does(
-    whole: str, callback: Callable[..., object], reason: str
-) -> None:
+def test_a_callback_stops_the_run_as_league_stop_does(whole: str, callback: Callable[..., object], reason: str) -> None:
     run = league.train(DATA, callbacks=[callback], quiet=True)
     assert run.round == 1 and [each["reason"] for each in events(run, "stopped")] == [reason]
     again = league.resume(run, quiet=True)
