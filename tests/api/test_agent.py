@@ -67,7 +67,7 @@ def test_a_past_version_is_exported_and_stays(run: league.Run, tmp_path: Path) -
         ([{"role": "robot", "content": "x"}], {}, "the role is one of"),
         ("x", {"max_tokens": 0}, "expected at least 1"),
         ("x", {"temperature": float("nan")}, "temperature nan"),
-        ("x" * 5000, {}, "too long|no room"),
+        ("x" * 5000, {}, "shorten the prompt"),
     ],
 )
 def test_wrong_prompts_are_refused(run: league.Run, messages, settings: dict, message: str) -> None:
