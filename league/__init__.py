@@ -8,7 +8,7 @@ import os
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["Agent", "Run", "RoundEnd", "StopTraining", "__version__", "open", "resume", "train"]
+__all__ = ["Agent", "OpenRun", "RoundEnd", "StopTraining", "__version__", "open", "resume", "train"]
 
 # A thread of GNU OpenMP that has finished its share spins this often before it sleeps. Its default, 300,000, doubles
 # the time of a rollout and an update beside other busy programs (docs/results/engine.md). libgomp reads this when torch
@@ -19,20 +19,21 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 HOMES = {
     "Agent": "league.api.agent",
-    "Run": "league.api.run",
+    "OpenRun": "league.api.run",
     "RoundEnd": "league.api.callbacks",
     "StopTraining": "league.api.callbacks",
     "open": "league.api.run",
-    "resume": "league.api.training",
-    "train": "league.api.training",
+    "resume": "league.api.training:resume_run",
+    "train": "league.api.training:train_run",
 }
-"""Name → the module it is imported from."""
+"""Name → the module it is imported from, and its name there where that is another."""
 
 
 def __getattr__(name: str) -> object:
     if name not in HOMES:
         raise AttributeError(f"module 'league' has no attribute '{name}'")
-    return vars(import_module(HOMES[name]))[name]
+    module, _, there = HOMES[name].partition(":")
+    return vars(import_module(module))[there or name]
 
 
 def __dir__() -> list[str]:

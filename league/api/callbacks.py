@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, MappingProxyType
 
-from league.api.run import Run
+from league.api.run import OpenRun
 from league.config import Config
 from league.errors import UserError
 from league.preflight.callbacks import make_callback
@@ -38,7 +38,7 @@ class RoundEnd:
     """The last round that is planned."""
     scalars: Mapping[str, float]
     """Of this round, read-only."""
-    run: Run
+    run: OpenRun
     """The run as it stands now, read-only."""
 
 
@@ -79,7 +79,7 @@ class CallbackAudience:
         for place, (name, callback) in enumerate(self._callbacks):
             scalars = MappingProxyType(dict(report.scalars))
             try:
-                if callback(RoundEnd(report.round, report.rounds, scalars, Run(folder))) is False:
+                if callback(RoundEnd(report.round, report.rounds, scalars, OpenRun(folder))) is False:
                     raise StopTraining
             except StopTraining as stop:
                 request_stop(folder, f"callback {name}" + (f": {stop}" if str(stop) else ""))

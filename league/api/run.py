@@ -1,6 +1,6 @@
 """A run, opened to be looked at: its tables, its agents, and SQL.
 
-Everything is read when it is asked for, through a read-only connection that is closed again. So a `Run` is cheap, may
+Everything is read when it is asked for, through a read-only connection that is closed again. So an `OpenRun` is cheap, may
 be of a live run, which it never blocks, and always tells what the newest committed round says.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from league.config import Config
-from league.errors import LeagueError, UserError, nearest
+from league.errors import UserError, nearest
 from league.store.reader import RunReader
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from league.api.payoff_tables import By
 
 
-def open(folder: "str | Path") -> "Run":
+def open(folder: "str | Path") -> "OpenRun":
     """Open a run folder, live or finished. Raises RunFolderError where it is none."""
-    run = Run(Path(folder))
+    run = OpenRun(Path(folder))
     with run.reader():
         return run
 
 
-class Run:
+class OpenRun:
     """One run folder. Its methods read and never write; docs/python.md has the columns of every table."""
 
     def __init__(self, folder: Path):
@@ -144,7 +144,7 @@ class Run:
         from league.api import tables
 
         with self.reader() as reader:
-            return tables.lineage(reader)
+            return tables.all_versions(reader)
 
     def transcripts(self, since: int = 0, until: int | None = None) -> "pd.DataFrame":
         """A row per reply in the matches whose transcript is kept."""
@@ -196,6 +196,3 @@ class Run:
         with self.reader() as reader:
             reader.begun()
             return Agent(self.folder, resolve(reader, name))
-
-
-__all__: Sequence[str] = ["LeagueError", "Run", "open"]

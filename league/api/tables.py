@@ -193,7 +193,7 @@ def exams(reader: RunReader) -> "pd.DataFrame":
     return table_of_rows(EXAMS, rows)
 
 
-def lineage(reader: RunReader) -> "pd.DataFrame":
+def all_versions(reader: RunReader) -> "pd.DataFrame":
     """A row per version, in order of creation."""
     kept = set(reader.blobs.hashes())
     rows = [

@@ -1,4 +1,4 @@
-"""Train and resume from Python. The same as `league train` and `league resume`, and a `Run` at the end."""
+"""Train and resume from Python. The same as `league train` and `league resume`, and a `OpenRun` at the end."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from league import loop
 from league.api.callbacks import Callback, with_callbacks
-from league.api.run import Run
+from league.api.run import OpenRun
 from league.config import Config, try_parse_config
 from league.errors import ConfigError, UserError
 from league.preflight.checks import Prepared, prepare, prepare_file
@@ -21,13 +21,13 @@ Overrides = Sequence[str] | Mapping[str, object]
 """Settings as "key.sub=value", or {"key.sub": value}; they come after the config's."""
 
 
-def train(
+def train_run(
     config: "str | Path | Mapping[str, object] | Config",
     overrides: Overrides = (),
     *,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
-) -> Run:
+) -> OpenRun:
     """Start a run and train it to its end; returns it, opened.
 
     `config` is a YAML file, a dict of the same form, or a Config. `callbacks` are called after each round, behind those
@@ -38,15 +38,15 @@ def train(
     chosen = prepared.config
     with LiveReport(chosen.folder, chosen.league.rounds, quiet=quiet) as report:
         loop.train(prepared, with_callbacks(report, chosen, callbacks))
-    return Run(chosen.folder)
+    return OpenRun(chosen.folder)
 
 
-def resume(run: "str | Path | Run", *, callbacks: Sequence[Callback] = (), quiet: bool = False) -> Run:
+def resume_run(run: "str | Path | OpenRun", *, callbacks: Sequence[Callback] = (), quiet: bool = False) -> OpenRun:
     """Continue a run from its last committed round; returns it, opened.
 
     Raises UserError where the folder does not allow it.
     """
-    folder = run.folder if isinstance(run, Run) else Path(run)
+    folder = run.folder if isinstance(run, OpenRun) else Path(run)
     with RunReader.read(folder) as reader:
         done = reader.latest_round()
     config = read_config(folder)
@@ -55,7 +55,7 @@ def resume(run: "str | Path | Run", *, callbacks: Sequence[Callback] = (), quiet
         loop.resume(folder, with_callbacks(report, config, callbacks))
         with RunReader.read(folder) as reader:
             report.complete(reader, WriteSchedule(rounds, config.evaluation.every))
-    return Run(folder)
+    return OpenRun(folder)
 
 
 def _prepared(config: "str | Path | Mapping[str, object] | Config", overrides: Sequence[str]) -> Prepared:

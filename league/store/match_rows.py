@@ -12,8 +12,10 @@ from league.store import codec, fs, schema, sql_views
 from league.store.reader import RunReader
 
 MatchRow = tuple[int, int, str, str, str, str, float, float, float, str, str | None]
-"""round, place in the round, match, task, purpose, situation, weights of the reward mix (individual, team,
-competitive), seats (JSON: seat → version), why it is void."""
+"""round, place, match, task, purpose, situation, three weights of its reward mix, seats, void.
+
+`seats` is JSON: seat → version. `void` says why it does not count.
+"""
 OutcomeRow = tuple[int | float, ...]
 """round, place, number in the match, slot, row, col, wins, draws, losses, n, total, total_sq; by database ids."""
 Table = Literal["match_rows", "match_outcomes"]
@@ -103,7 +105,7 @@ def rebuild(reader: RunReader) -> None:
     fill_missing(reader)
 
 
-def check(reader: RunReader) -> list[str]:
+def check_rows(reader: RunReader) -> list[str]:
     """What differs from the blocks. A database of the first schema has no rows."""
     if schema.user_version(reader.db) < 2:
         return []

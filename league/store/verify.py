@@ -77,7 +77,7 @@ def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
     }
     report.problems += check_rating_rows(reader)
     if not damaged:
-        report.problems += match_rows.check(reader)
+        report.problems += match_rows.check_rows(reader)
         report.problems += check_payoffs(reader, report)
         if rate is not None:
             report.problems += check_ratings(reader, rate, report)

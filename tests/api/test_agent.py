@@ -12,7 +12,7 @@ from tests.leagues import tiny
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> league.Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> league.OpenRun:
     """Two rounds of a tiny league with adapters, one without a voice of its own."""
     folder = tmp_path_factory.mktemp("runs")
     model = write_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> league.Run:
     return league.train(config.model_copy(update={"tasks": tasks}), quiet=True)
 
 
-def test_versions_answer_each_with_its_own_weights(run: league.Run) -> None:
+def test_versions_answer_each_with_its_own_weights(run: league.OpenRun) -> None:
     kept = run.lineage().query("weights and agent == 'ada'")["step"].tolist()
     assert len(kept) >= 2 and kept[0] == 0
     newest, oldest = run.agent("ada"), run.agent(f"ada@{kept[0]}")
@@ -46,7 +46,7 @@ def test_versions_answer_each_with_its_own_weights(run: league.Run) -> None:
     assert run.agent("pat").chat("Well?") == "42"
 
 
-def test_a_past_version_is_exported_and_stays(run: league.Run, tmp_path: Path) -> None:
+def test_a_past_version_is_exported_and_stays(run: league.OpenRun, tmp_path: Path) -> None:
     folder = run.agent("ada@0").export(tmp_path / "out")
     assert folder == tmp_path / "out" / "ada"
     assert {"adapter_model.safetensors", "adapter_config.json", "README.md"} <= {path.name for path in folder.iterdir()}
@@ -70,6 +70,6 @@ def test_a_past_version_is_exported_and_stays(run: league.Run, tmp_path: Path) -
         ("x" * 5000, {}, "shorten the prompt"),
     ],
 )
-def test_wrong_prompts_are_refused(run: league.Run, messages, settings: dict, message: str) -> None:
+def test_wrong_prompts_are_refused(run: league.OpenRun, messages, settings: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         run.agent("ada").chat(messages, **settings)

@@ -36,11 +36,11 @@ ALL = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> league.Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> league.OpenRun:
     return league.open(make_run(tmp_path_factory.mktemp("runs") / "synthetic"))
 
 
-def read(run: league.Run, name: str) -> pd.DataFrame:
+def read(run: league.OpenRun, name: str) -> pd.DataFrame:
     methods = {
         "matches": run.matches,
         "seats": run.seats,
@@ -56,7 +56,7 @@ def read(run: league.Run, name: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_columns_and_dtypes_are_the_same_with_rows_and_without(name: str, run: league.Run, tmp_path: Path) -> None:
+def test_columns_and_dtypes_are_the_same_with_rows_and_without(name: str, run: league.OpenRun, tmp_path: Path) -> None:
     RunStore.create(tmp_path / "empty", "name: empty\n").close()
     empty = read(league.open(tmp_path / "empty"), name)
     full = read(run, name)
@@ -74,7 +74,7 @@ def test_every_column_is_documented(name: str) -> None:
     assert said == dict(ALL[name])
 
 
-def test_matches_seats_and_outcomes_are_those_of_the_reader(run: league.Run) -> None:
+def test_matches_seats_and_outcomes_are_those_of_the_reader(run: league.OpenRun) -> None:
     with run.reader() as reader:
         stored, outcomes = list(reader.matches()), list(reader.outcomes())
     found = run.matches()
@@ -102,7 +102,7 @@ def test_void_matches_have_no_outcomes(tmp_path: Path) -> None:
     assert not set(void["match"]) & set(run.outcomes()["match"])
 
 
-def test_exams_say_which_problems_they_were_on(run: league.Run) -> None:
+def test_exams_say_which_problems_they_were_on(run: league.OpenRun) -> None:
     found = run.exams().set_index(["round", "agent", "domain"])
     first, between = found.loc[(0, "alice", "gcd")], found.loc[(3, "alice", "gcd")]
     assert (first["split"], first["problems"]) == ("test", PROBLEMS) and first["low"] < 0.2 < first["high"]
@@ -110,7 +110,7 @@ def test_exams_say_which_problems_they_were_on(run: league.Run) -> None:
     assert found.loc[(0, "gcd_expert", "gcd")]["problems"] == 50, "experts sit a shorter exam"
 
 
-def test_payoffs_and_their_matrix_agree(run: league.Run) -> None:
+def test_payoffs_and_their_matrix_agree(run: league.OpenRun) -> None:
     cells = run.payoffs("contest", "default")
     assert np.allclose(cells["mean"], (cells["wins"] + cells["draws"] / 2) / (cells["n"]))
     assert (cells["low"] <= cells["mean"]).all() and (cells["mean"] <= cells["high"]).all()
@@ -124,7 +124,7 @@ def test_payoffs_and_their_matrix_agree(run: league.Run) -> None:
     assert taught.shape == (1, 1) and taught.loc["gcd_expert", "alice"] == pytest.approx(0.2)
 
 
-def test_transcripts_have_a_row_for_each_reply(run: league.Run) -> None:
+def test_transcripts_have_a_row_for_each_reply(run: league.OpenRun) -> None:
     found = run.transcripts()
     match = found["match"].iloc[0]
     shown = run.transcript(match)
@@ -132,7 +132,7 @@ def test_transcripts_have_a_row_for_each_reply(run: league.Run) -> None:
     assert found.query("match == @match")["text"].tolist() == replies
 
 
-def test_scalars_by_name(run: league.Run) -> None:
+def test_scalars_by_name(run: league.OpenRun) -> None:
     with run.reader() as reader:
         rounds, values = reader.scalars("x")
     found = run.scalars("x")
@@ -153,7 +153,7 @@ def test_an_older_run_is_read_without_its_views() -> None:
     assert (OLD / "league.db").read_bytes() == before
 
 
-def test_sql_reads_and_never_writes(run: league.Run) -> None:
+def test_sql_reads_and_never_writes(run: league.OpenRun) -> None:
     found = run.sql("SELECT agent, count(*) AS n FROM seats_view WHERE round <= :last GROUP BY agent", {"last": 1})
     assert dict(found.itertuples(index=False)) == {"alice": 8, "bob": 4, "base": 2, "gcd_expert": 2}
     for query in ("DELETE FROM rounds", "SELECT * FROM nothing", "SELECT 1; SELECT 2", "CREATE TEMP TABLE x (y)"):
@@ -198,7 +198,7 @@ def test_what_cannot_be_read_is_said_in_words(tmp_path: Path, what: str, message
         league.open(tmp_path / "run").matches()
 
 
-def test_wrong_words_are_answered_with_right_ones(run: league.Run) -> None:
+def test_wrong_words_are_answered_with_right_ones(run: league.OpenRun) -> None:
     for call, message in (
         (lambda: run.payoffs("contst"), "did you mean 'contest'"),
         (lambda: run.payoffs("contest", "defalt"), "did you mean 'default'"),

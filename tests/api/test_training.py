@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
     return future_digest(run.folder)
 
 
-def events(run: league.Run, kind: str) -> list[dict]:
+def events(run: league.OpenRun, kind: str) -> list[dict]:
     lines = map(json.loads, (run.folder / "events.jsonl").read_text().splitlines())
     return [line for line in lines if line["event"] == kind]
 
@@ -175,7 +175,7 @@ def test_wrong_input_is_refused_before_a_folder_is_made(here: Path, config, over
 
 def test_a_run_may_be_trained_in_a_thread() -> None:
     """Where Python hears no signals."""
-    runs: list[league.Run] = []
+    runs: list[league.OpenRun] = []
     thread = threading.Thread(target=lambda: runs.append(league.train(DATA, ["league.rounds=1"], quiet=True)))
     thread.start()
     thread.join()
