@@ -1,7 +1,7 @@
 """A run, opened to be looked at: its tables, its agents, and SQL.
 
-Everything is read when it is asked for, through a read-only connection that is closed again. So an `OpenRun` is cheap, may
-be of a live run, which it never blocks, and always tells what the newest committed round says.
+Everything is read when it is asked for, through a read-only connection that is closed again. So an `OpenRun` is cheap,
+may be of a live run, which it never blocks, and always tells what the newest committed round says.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
