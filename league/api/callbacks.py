@@ -47,8 +47,9 @@ Callback = Callable[[RoundEnd], object]
 
 
 def with_callbacks(audience: Audience, config: Config, more: Sequence[Callback] = ()) -> Audience:
-    """The audience, and behind it the config's callbacks and those given; the audience itself where there are none.
+    """The audience, and behind it the config's callbacks and those given.
 
+    The audience itself where there are none.
     Raises UserError for what cannot be called.
     """
     named = [(path, make_callback(path)) for path in config.league.callbacks]

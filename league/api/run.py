@@ -39,7 +39,10 @@ class OpenRun:
 
     @contextmanager
     def reader(self) -> Iterator[RunReader]:
-        """The store's own reader, for what no method here answers. Raises RunFolderError where there is no run."""
+        """The store's own reader, for what no method here answers.
+
+        Raises RunFolderError where there is no run.
+        """
         with RunReader.read(self.folder) as reader:
             yield reader
 
@@ -103,8 +106,9 @@ class OpenRun:
             return payoffs(reader, task, situation)
 
     def payoff_matrix(self, task: str, situation: str | None = None, by: "By" = "agent") -> "pd.DataFrame":
-        """Estimates of one task with a row and a column for each agent or version; NaN where a pair has not met.
+        """Estimates of one task, a row and a column for each agent or version.
 
+        NaN where a pair has not met.
         Raises UserError for a task or a situation without payoffs.
         """
         from league.api.payoff_tables import payoff_matrix

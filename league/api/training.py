@@ -1,4 +1,4 @@
-"""Train and resume from Python. The same as `league train` and `league resume`, and a `OpenRun` at the end."""
+"""Train and resume from Python, as `league train` and `league resume` do; the run comes back opened."""
 
 import json
 from collections.abc import Mapping, Sequence

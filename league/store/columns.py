@@ -17,7 +17,10 @@ from league.store.reader import RunReader
 
 @dataclass(frozen=True)
 class VersionNames:
-    """Versions by their database ids: `agent[id]` indexes `agents`, `step[id]` is the step; -1 where there is none."""
+    """Versions by their database ids.
+
+    `agent[id]` indexes `agents`, `step[id]` is the step; -1 where there is none.
+    """
 
     agents: tuple[str, ...]
     agent: np.ndarray
@@ -36,7 +39,7 @@ def version_names(reader: RunReader) -> VersionNames:
 
 
 FEW = ("task", "purpose", "situation")
-"""Texts of which there are few different ones: equal ones become one object, so that a million take no room."""
+"""Texts of which few differ: equal ones become one object, so that a million take no room."""
 
 
 def columns_of(
@@ -79,7 +82,10 @@ def slots(reader: RunReader) -> dict[int, tuple[str, str, str, str]]:
 
 
 def rating_rows(reader: RunReader) -> list[tuple[str, str, int, int, float, float, int]]:
-    """(ladder, agent, step, round, mu, sigma, games): the last rating of every version, by ladder and round."""
+    """(ladder, agent, step, round, mu, sigma, games) of the last rating of every version.
+
+    By ladder and round.
+    """
     query = (
         "SELECT d.name, a.name, v.step, max(r.round), r.mu, r.sigma, r.games FROM ratings r "
         "JOIN ladders d ON d.id = r.ladder JOIN versions v ON v.id = r.version JOIN agents a ON a.id = v.agent "

@@ -1,4 +1,4 @@
-"""Matches as plain rows beside the rounds' compressed blocks: how they are filled, compared and filled again.
+"""Matches as plain rows beside the rounds' compressed blocks: filled, compared, filled again.
 
 The blocks are the truth. A row here says of a match what its block says, with versions by name.
 """
@@ -17,7 +17,7 @@ MatchRow = tuple[int, int, str, str, str, str, float, float, float, str, str | N
 `seats` is JSON: seat → version. `void` says why it does not count.
 """
 OutcomeRow = tuple[int | float, ...]
-"""round, place, number in the match, slot, row, col, wins, draws, losses, n, total, total_sq; by database ids."""
+"""round, place, number, slot, row, col, wins, draws, losses, n, total, total_sq; by database ids."""
 Table = Literal["match_rows", "match_outcomes"]
 MATCH = {"round": "i8", "place": "i8", "match": "O", "task": "O", "purpose": "O", "situation": "O"} | {
     "individual": "f8", "team": "f8", "competitive": "f8", "seats": "O", "void": "O"
@@ -76,9 +76,9 @@ def is_filled(reader: RunReader) -> bool:
 def read_rows(
     reader: RunReader, table: Table, names: Sequence[str], since: int, until: int | None
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """These columns of the rows of rounds since…until (inclusive), in playing order, some hundred rounds at a time.
+    """These columns of the rows of rounds since…until (inclusive), in playing order.
 
-    Each part is one short read. From the blocks where a run has no plain rows yet. Raises RunFolderError where a block
+    Some hundred rounds at a time: each part is one short read. From the blocks where a run has no plain rows yet. Raises RunFolderError where a block
     cannot be decoded.
     """
     latest = reader.latest_round()

@@ -203,7 +203,7 @@ def fresh(place: str | Path, count: int) -> sqlite3.Connection:
 
 
 def check_objects(connection: sqlite3.Connection) -> list[str]:
-    """What differs from the tables, indexes and views that this code makes, or made in the database's own schema.
+    """What differs from the tables, indexes and views of the database's own schema.
 
     SQLite's own statistics do not count.
     """
