@@ -78,8 +78,8 @@ def read_rows(
 ) -> Iterator[list[tuple[Any, ...]]]:
     """These columns of the rows of rounds since…until (inclusive), in playing order.
 
-    Some hundred rounds at a time: each part is one short read. From the blocks where a run has no plain rows yet. Raises RunFolderError where a block
-    cannot be decoded.
+    Some hundred rounds at a time, each part one short read. From the blocks where a run has no plain rows yet. Raises
+    RunFolderError where a block cannot be decoded.
     """
     latest = reader.latest_round()
     last = -1 if latest is None else latest if until is None else min(until, latest)
