@@ -15,8 +15,8 @@ from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
 from league.commands.pin import pin, unpin
 from league.commands.play import play, show_match
-from league.commands.replay import replay
 from league.commands.problems import problems
+from league.commands.replay import replay
 from league.commands.report import report
 from league.commands.sweep import sweep
 from league.commands.tables import cycles, evaluate, ladder, lineage, payoffs, status

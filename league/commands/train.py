@@ -50,11 +50,12 @@ def train(
         prepared = prepare_file(config, overrides or [], progress=_ignore if quiet else to_stderr)
     checked = prepared.config
     with _last_words(checked.folder):
+        from league.api.callbacks import with_callbacks
         from league.loop import train as start
         from league.round.report import LiveReport
 
         with LiveReport(checked.folder, checked.league.rounds, quiet=quiet) as audience:
-            start(prepared, audience)
+            start(prepared, with_callbacks(audience, checked))
     _say_how_it_ended(checked.folder, None, quiet)
 
 
@@ -71,6 +72,7 @@ def resume(
     with RunReader.read(run) as reader:
         done, began_with = reader.latest_round(), reader.config_text()
     with _last_words(run):
+        from league.api.callbacks import with_callbacks
         from league.loop import resume as go_on
         from league.reporting.text.transcripts import clean
         from league.reporting.write_schedule import WriteSchedule
@@ -88,7 +90,7 @@ def resume(
         for line in changes(run):
             typer.echo(clean(f"note: {line}; what follows may differ in the last bits"), err=True)
         with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
-            go_on(run, audience, overrides or [])
+            go_on(run, with_callbacks(audience, changed.config), overrides or [])
             with RunReader.read(run) as reader:
                 audience.complete(reader, WriteSchedule(rounds, every))
     _say_how_it_ended(run, done, quiet)

@@ -452,6 +452,8 @@ class LeagueConfig(Section):
     max_hours: Annotated[float, Field(gt=0)] | None = None
     early_stopping: Annotated[EarlyStoppingConfig | None, Field(json_schema_extra=LATER)] = None
     """Stop when measurements no longer improve; null plays on to the other limits."""
+    callbacks: Annotated[tuple[str, ...], Field(json_schema_extra=LATER)] = ()
+    """What is called after each round, as "package.module:Name" (docs/python.md)."""
 
     @model_validator(mode="after")
     def _keeps_transcripts(self) -> Self:

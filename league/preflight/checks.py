@@ -18,6 +18,7 @@ from league.errors import ConfigError, Foreign, RunFolderError, Unjudged, UserEr
 from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
+from league.preflight.callbacks import callback_problems
 from league.preflight.channels import channel_problems
 from league.preflight.data_files import with_whole_paths
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
@@ -110,6 +111,7 @@ def prepare(
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
     problems += [*warm_up_problems(config, new_run), *steering_problems(config)]
+    problems += callback_problems(config) if speakers is None else []
     if len(tasks) == len(config.tasks):
         problems += [*_evolution(config, tasks), *channel_problems(config, tasks)]
     facts: ModelFacts | None = None

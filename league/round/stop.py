@@ -5,6 +5,7 @@ Requests come from `league stop` and `league pause`. A signal is answered at onc
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -90,6 +91,8 @@ class Signals:
         self._what, self._until = what, None if seconds is None else time.monotonic() + seconds
 
     def __enter__(self) -> "Signals":
+        if threading.current_thread() is not threading.main_thread():
+            return self  # Python hears signals in the main thread only
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._handle)
         return self

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 
 from league.errors import LeagueError
-from league.store import codec, fs, table_sums
+from league.store import codec, fs, match_rows, table_sums
 from league.store.digests import SIZE, checkpoint_digest, part_digest, rating_sum, sealed_digest, stored_digest
 from league.store.garbage import versions_in
 from league.store.reader import RunReader
@@ -49,6 +49,7 @@ class RoundWriter:
         self._write_versions(record)
         block = codec.pack_matches(record.matches, self.version_id, self.slot_id)
         fs.execute(self.db, "UPDATE rounds SET block = ? WHERE round = ?", (block, record.round))
+        match_rows.fill_round(self.reader, record.round)
         self._write_details(record)
         self._write_payoffs(record)
         with table_sums.changing(self.db, "ladders"):

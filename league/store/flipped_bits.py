@@ -58,9 +58,12 @@ def _small_tables(reader: RunReader) -> list[str]:
             gone, new = sorted(set(rows) - set(found)), sorted(set(found) - set(rows))
             for old, right in zip(gone, new, strict=True):
                 first, second = columns.split(", ")
-                db.execute(
-                    f"UPDATE {table} SET {first} = ?, {second} = ? WHERE {first} = ? AND {second} = ?", (*right, *old)
+                where = " AND ".join(
+                    f"{name} = {'CAST(? AS TEXT)' if isinstance(value, str) else '?'}"
+                    for name, value in zip((first, second), old, strict=True)
                 )
+                raw = [each.encode("utf-8", "surrogateescape") if isinstance(each, str) else each for each in old]
+                db.execute(f"UPDATE {table} SET {first} = ?, {second} = ? WHERE {where}", (*right, *raw))
             done.append(f"(a flipped bit of table {table} was put right)")
     return done
 

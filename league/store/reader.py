@@ -55,7 +55,7 @@ class RunReader(PayoffQueries):
         try:
             if schema.check_version(connection, path) == 0:
                 raise RunFolderError(f"{path} holds no league; expected a run folder made by `league train`")
-            if schema.user_version(connection) < len(schema.MIGRATIONS):
+            if not schema.is_readable(connection):
                 connection, scratch = migrated_copy(connection, scratch)
             check_names(connection, path)
         except BaseException:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from league.errors import RunFolderError
-from league.store import codec, fs, schema, table_sums
+from league.store import codec, fs, match_rows, schema, sql_views, table_sums
 from league.store.blobs import BlobStore
 from league.store.commit import rebuild_payoffs, seal, seal_leavers
 from league.store.digests import KEPT, rating_sum
@@ -109,8 +109,9 @@ def _any_text(raw: bytes) -> str:
 
 def _rebuild(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) -> None:
     connection = connect(work)
-    connection.text_factory = _any_text
     try:
+        schema.migrate(connection, work)
+        connection.text_factory = _any_text
         reader = RunReader(folder, connection)
         db = schema.tables(connection)
         with db.atomic():
@@ -126,6 +127,7 @@ def _rebuild(folder: Path, work: Path, rate: Rate | None, dropped: list[str]) ->
             _drop_damaged_extras(reader, db, dropped)
             _drop_lost_blobs(reader, db, dropped)
             rebuild_payoffs(reader)
+            match_rows.rebuild(reader)
             _repair_ratings(reader, db, rate, dropped)
             _repair_leavers(reader, dropped)
             db.execute("UPDATE transcripts SET bytes = length(block)")
@@ -155,7 +157,7 @@ def _drop_rounds(reader: RunReader, db: "Database", good: int, last: int, droppe
     newer = "SELECT id FROM versions WHERE round > :good"
     after = {"good": good}
     db.table("payoffs").delete_where()
-    for table in ("transcripts", "details", "figures", "ratings", "live", "checkpoints"):
+    for table in (*sql_views.TABLES, "transcripts", "details", "figures", "ratings", "live", "checkpoints"):
         db.table(table).delete_where("round > :good", after)
     for table in ("ratings", "pins"):
         db.table(table).delete_where(f"version IN ({newer})", after)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from league import __version__
 from league.errors import LeagueError, RunFolderError
-from league.store import config_history, fs, pin_requests, schema, table_sums
+from league.store import config_history, fs, match_rows, pin_requests, schema, table_sums
 from league.store.commit import RoundWriter
 from league.store.environment import describe, differences
 from league.store.garbage import collect
@@ -118,6 +118,9 @@ class RunStore(RunReader):
                     with schema.atomic(connection):
                         table_sums.add_sums(connection)
                 store = cls(folder, connection, lock, retention)
+                if not match_rows.is_filled(store):
+                    with schema.atomic(connection):
+                        match_rows.fill_missing(store)
                 store.blobs.sweep()
                 fs.sweep(folder)
             return store

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from league.errors import RunFolderError
-from league.store import schema
+from league.store import schema, sql_views
 from league.store.page_bits import PAGE, put_structure_right
 from league.store.run import connect
 
@@ -31,10 +31,11 @@ def copy_pages(path: Path, work: Path, dropped: list[str]) -> bool:
     mended = _beside(path, work)
     try:
         if not _schema_is_ours(path):
-            _put_first_page_back(mended)
-            if _copied(mended, work):
-                dropped.append("(the schema or the header was damaged; it is this code's again)")
-                return True
+            for count in range(1, len(schema.MIGRATIONS) + 1):
+                _put_first_page_back(mended, count)
+                if _copied(mended, work):
+                    dropped.append("(the schema or the header was damaged; it is this code's again)")
+                    return True
         if put_structure_right(_in_one_file(mended), _sound_pages) and _copied(mended, work):
             dropped.append("(a flipped bit of a page was put right)")
             return True
@@ -48,7 +49,7 @@ def copy_rows(path: Path, work: Path, dropped: list[str]) -> None:
     mended = _beside(path, work)
     try:
         if not _schema_is_ours(path):
-            _put_first_page_back(mended)
+            _put_first_page_back(mended, 1)  # all that counts is in tables of the first schema, which come first
         _row_by_row(mended, work, dropped)
     except schema.DAMAGE as error:
         raise RunFolderError(
@@ -105,13 +106,16 @@ def _schema_is_ours(path: Path) -> bool:
 
 
 def _ours(connection: sqlite3.Connection) -> bool:
-    return not schema.check_objects(connection) and schema.user_version(connection) == len(schema.MIGRATIONS)
+    return not schema.check_objects(connection) and 0 < schema.user_version(connection) <= len(schema.MIGRATIONS)
 
 
-def _put_first_page_back(path: Path) -> None:
-    """Overwrite the first page of a database, log included, by that of a new one, but for its counters."""
+def _put_first_page_back(path: Path, count: int) -> None:
+    """Overwrite the first page of a database, log included, by that of a new one, but for its counters.
+
+    It is right for a database that was made with `count` migrations, not for one that was migrated later.
+    """
     new = path.with_name(path.name + ".new")
-    schema.fresh(new, len(schema.MIGRATIONS)).close()
+    schema.fresh(new, count).close()
     with closing(sqlite3.connect(new)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     page = bytearray(new.read_bytes()[:PAGE])
@@ -162,7 +166,7 @@ def _row_by_row(path: Path, work: Path, dropped: list[str]) -> None:
         db = schema.tables(target)
         target.execute("PRAGMA foreign_keys = OFF")
         with db.atomic():
-            for name in db.table_names():
+            for name in [each for each in db.table_names() if each not in sql_views.TABLES]:
                 table = db.table(name)
                 insert = f"INSERT OR IGNORE INTO {name} VALUES ({','.join('?' * len(table.columns))})"
                 for row in _readable_rows(source, name, table.pks):

@@ -11,14 +11,14 @@ versions and slots inside; `league verify` checks those references, as SQLite ch
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from league.errors import RunFolderError
-from league.store import fs
+from league.store import fs, sql_views
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -136,8 +136,17 @@ def create_tables(db: "Database") -> None:
     db.executescript(V1)
 
 
-MIGRATIONS: "list[Callable[[Database], None]]" = [create_tables]
+def add_sql_views(db: "Database") -> None:
+    """Schema 2: what plain SQL reads. The writer fills it (`match_rows.fill_missing`)."""
+    db.executescript(sql_views.V2)
+
+
+MIGRATIONS: "list[Callable[[Database], None]]" = [create_tables, add_sql_views]
 """Migration i takes a database from user_version i to i + 1. Released ones never change."""
+SCRIPTS: "Mapping[Callable[[Database], None], str]" = {create_tables: V1, add_sql_views: sql_views.V2}
+"""Migrations that are no more than a script: a new database needs no sqlite-utils for them."""
+ONLY_DERIVED = (add_sql_views,)
+"""Migrations that add only what is computed from the rest: a reader does without."""
 
 
 def tables(connection: sqlite3.Connection) -> "Database":
@@ -181,21 +190,26 @@ def own_objects(count: int) -> dict[tuple[str, str], tuple[str, str | None]]:
 
 
 def fresh(place: str | Path, count: int) -> sqlite3.Connection:
-    """An empty database after `count` migrations. The first one is a script, and needs no sqlite-utils."""
+    """An empty database after `count` migrations. Those that are SCRIPTS need no sqlite-utils."""
     connection = sqlite3.connect(place, isolation_level=None)
     connection.execute("PRAGMA page_size = 8192")
-    if MIGRATIONS[0] is create_tables:
-        connection.executescript(V1)
-    for migration in MIGRATIONS[1 if MIGRATIONS[0] is create_tables else 0 : count]:
-        migration(tables(connection))
+    for migration in MIGRATIONS[:count]:
+        if (script := SCRIPTS.get(migration)) is not None:
+            connection.executescript(script)
+        else:
+            migration(tables(connection))
     connection.execute(f"PRAGMA user_version = {count}")
     return connection
 
 
 def check_objects(connection: sqlite3.Connection) -> list[str]:
-    """What differs from the tables and indexes that this code makes. SQLite's own statistics do not count."""
+    """What differs from the tables, indexes and views of the database's own schema.
+
+    SQLite's own statistics do not count.
+    """
     try:
-        found, own = objects(connection), own_objects(len(MIGRATIONS))
+        count = user_version(connection)
+        found, own = objects(connection), own_objects(count if 0 < count < len(MIGRATIONS) else len(MIGRATIONS))
     except DAMAGE as error:
         return [f"database: its schema cannot be read: {error}"]
     lost = [f"{kind} {name}" for (kind, name) in own if found.get((kind, name)) != own[kind, name]]
@@ -214,7 +228,7 @@ def user_version(connection: sqlite3.Connection) -> int:
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The database's version; refuses one written by newer code."""
     found, own = user_version(connection), len(MIGRATIONS)
-    if found not in range(own + 2) and objects(connection) == own_objects(own):  # no later schema is the same as ours
+    if found != own and objects(connection) == own_objects(own):  # no other schema is the same as ours
         raise RunFolderError(
             f"{path} says that its schema is {found}, but it is {own}: damaged (run `league verify {path.parent} "
             "--repair`)"
@@ -224,6 +238,11 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
             f"{path} has schema {found}, newer than this code's {own}; use the newer `league` that wrote it"
         )
     return found
+
+
+def is_readable(connection: sqlite3.Connection) -> bool:
+    """Whether readers can use an older database as it is: what it lacks is only derived."""
+    return all(migration in ONLY_DERIVED for migration in MIGRATIONS[user_version(connection) :])
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> Path | None:

@@ -3,8 +3,8 @@
 Every hash, every reference, every number that can be computed again. Changes nothing.
 
 Caught: damaged or missing blobs, damaged pages, values changed in place (by each round's digest), broken references,
-payoffs and ratings that do not follow from the matches, members whose frozen weights changed. Not caught: a folder
-replaced as a whole by another sound one.
+payoffs, plain match rows and ratings that do not follow from the matches, members whose frozen weights changed. Not
+caught: a folder replaced as a whole by another sound one.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
-from league.store import codec, schema, table_sums
+from league.store import codec, match_rows, schema, table_sums
 from league.store.digests import (
     KEPT,
     NOTHING,
@@ -77,6 +77,7 @@ def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
     }
     report.problems += check_rating_rows(reader)
     if not damaged:
+        report.problems += match_rows.check_rows(reader)
         report.problems += check_payoffs(reader, report)
         if rate is not None:
             report.problems += check_ratings(reader, rate, report)

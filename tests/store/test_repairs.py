@@ -344,7 +344,10 @@ def test_the_command_prints_sound_problems_and_digest(run: Path, capsys: pytest.
 
 def test_the_schema_of_a_new_database_is_the_same_wherever_it_is_made(run: Path) -> None:
     """Pages too: a repair takes the first page from a new database."""
-    with closing(schema.fresh(":memory:", 1)) as new, closing(sqlite3.connect(run / "league.db")) as made:
+    with (
+        closing(schema.fresh(":memory:", len(schema.MIGRATIONS))) as new,
+        closing(sqlite3.connect(run / "league.db")) as made,
+    ):
         query = "SELECT type, name, rootpage, sql FROM sqlite_master"
         assert new.execute(query).fetchall() == made.execute(query).fetchall()
 
