@@ -7,6 +7,7 @@ hide format failures.
 """
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 Form = Literal["integer", "word", "words", "integers", "fraction"]
@@ -19,7 +20,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3}){1,9}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]{0,63}")
 _FRACTION = re.compile(r"([+-]?[0-9]{1,30}) ?/ ?([0-9]{1,30})")
-_WRAPPING = " \t\r*_`$\"'“”‘’"
+WRAPPING = " \t\r*_`$\"'“”‘’"
+"""Markup and quotes around an answer, which are no part of it."""
 
 
 def _integer(text: str) -> str | None:
@@ -62,9 +64,9 @@ def normalise(text: str, form: Form) -> str | None:
     """
     if len(text) > 500:
         return None
-    text = text.strip(_WRAPPING)
+    text = text.strip(WRAPPING)
     if text.endswith("."):
-        text = text[:-1].strip(_WRAPPING)
+        text = text[:-1].strip(WRAPPING)
     match form:
         case "integer":
             return _integer(text)
@@ -83,13 +85,21 @@ def extract(text: str, form: Form) -> str | None:
 
     None when it is missing, malformed or contradicts itself.
     """
+    return agreed_answer(text, lambda line: normalise(line, form))
+
+
+def agreed_answer(text: str, read: Callable[[str], str | None]) -> str | None:
+    """What `read` makes of the answer lines of a reply: the one spelling on which all of them agree.
+
+    None where there is no such line, where `read` makes None of one, and where two differ.
+    """
     if len(text) > MAX_REPLY:
         return None
     found: set[str | None] = set()
     for marker in _MARKER.finditer(text):
         end = text.find("\n", marker.end())
         line = text[marker.end() : end if end >= 0 else len(text)]
-        found.add(normalise(line, form))
+        found.add(read(line))
         if len(found) > 1:
             return None
     return found.pop() if found else None
@@ -110,6 +120,6 @@ def without_answer(text: str) -> str:
     for line in text[:MAX_REPLY].splitlines():
         marker = _MARKER.search(line)
         kept = line[: marker.start()] if marker else line
-        if kept.strip(_WRAPPING) or not marker:
-            lines.append(kept.rstrip(_WRAPPING) if marker else kept)
+        if kept.strip(WRAPPING) or not marker:
+            lines.append(kept.rstrip(WRAPPING) if marker else kept)
     return "\n".join(lines).strip()
