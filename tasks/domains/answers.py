@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-Form = Literal["integer", "word", "words", "integers", "fraction"]
+Form = Literal["integer", "word", "words", "integers", "fraction", "text"]
 
 MAX_REPLY = 50_000
 """Characters. A longer reply is not read: no sampled reply comes near it."""
@@ -78,6 +78,8 @@ def normalise(text: str, form: Form) -> str | None:
             return _items(text, "integer")
         case "fraction":
             return _fraction(text)
+        case "text":
+            return " ".join(text.split()).casefold() or None
 
 
 def extract(text: str, form: Form) -> str | None:
