@@ -19,6 +19,7 @@ from league.matchmaking import check_rules
 from league.model.fetch import to_stderr
 from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
+from league.preflight.data_files import with_whole_paths
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
 from league.preflight.steering import steering_problems
@@ -55,7 +56,8 @@ def prepare_file(path: Path, overrides: Sequence[str] = (), *, progress: Callabl
         read.checked()
         raise ConfigError(read.source, ["no section can be read"])
     source = read.source if read.problems else None
-    return replace(prepare(read.config, known=read.problems, source=source, progress=progress), code=path.parent)
+    config = with_whole_paths(read.config, path.parent)
+    return replace(prepare(config, known=read.problems, source=source, progress=progress), code=path.parent)
 
 
 def prepare(
@@ -107,6 +109,13 @@ def prepare(
         problems += model_problems(config, facts, new_run) if facts is not None else []
         if problems and facts is not None:
             problems += targets_by_files(config, facts)
+    else:
+        problems += [
+            f"domains.{name}.settings.check: a rubric is judged by the base model, and no agent here needs one; choose "
+            "another check, or add an agent with weights"
+            for name, domain in domains.items()
+            if domain.is_judged
+        ]
     if not problems:
         problems += _generators(config, domains)
     if not problems and facts is not None:
@@ -367,11 +376,9 @@ def _generators(config: Config, domains: Mapping[str, Domain]) -> list[str]:
                 with Foreign("the generator fails"):
                     found = domain.size_hint(split, count)  # type: ignore[arg-type]
                 if found < count:
-                    problems.append(
-                        f"domains.{name}: {count} distinct {split} problems are asked for, level {domain.level} has "
-                        f"{found}; "
-                        "raise the level, widen the settings or ask for fewer"
-                    )
+                    problems.append(f"domains.{name}: {domain.too_few(split, count, found)}")  # type: ignore[arg-type]
+            if not problems:
+                problems += [f"domains.{name}: {line}" for line in domain.trial()]
         except UserError as error:
             problems.append(f"domains.{name}: {error}")
     return problems

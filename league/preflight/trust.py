@@ -1,6 +1,6 @@
 """What a run's configuration names that a stranger could misuse, and whether this user allows it.
 
-Addresses that are asked and the keys they are sent, code by dotted path, and models that would be fetched. A run that
+Addresses that are asked and the keys they are sent, code by dotted path, data that is read, and models that would be fetched. A run that
 names none of these can be played and resumed by anybody. Commands that only read a run never ask.
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from league.config import Config
 from league.errors import RunFolderError
 from league.model.fetch import is_here, is_on_hub
+from league.preflight.data_files import data_of
 from league.registry import names_code
 from league.store.trusted import Access, trust, trusted_uses
 
@@ -30,6 +31,7 @@ def uses_of(config: Config) -> tuple[Access, ...]:
         if agent.remote is not None
     ]
     found += [Access("code", path) for path in _code(config.model_dump(mode="json"))]
+    found += [Access("data", each) for each in data_of(config)]
     if any(agent.can.has_weights for agent in config.agents.values()) and is_on_hub(config.model.name):
         found.append(Access("model", config.model.name))
     return tuple(dict.fromkeys(found))

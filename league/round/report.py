@@ -64,7 +64,10 @@ class LiveReport:
                 self._board.close()
 
     def opens(self, league: League, state: LeagueState) -> None:
-        """What the run will take on this machine, unless nobody reads it."""
+        """What data there is and what the run will take on this machine, unless nobody reads it."""
+        for domain in league.domains.values():
+            if domain.about is not None:
+                self._progress.note(f"domain '{domain.name}': {domain.about}", "dim")
         if not self._quiet:
             self._progress.stage("trying out how fast this machine is")
             try:

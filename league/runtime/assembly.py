@@ -26,6 +26,8 @@ from league.preflight.checks import Prepared
 from league.preflight.trust import require_trust, trust_own
 from league.runtime.checkpoint import load_adapter
 from league.runtime.code_folders import look_for_code, remember_code
+from league.runtime.data_digests import refuse_changed_data, remember_data
+from league.runtime.judging import let_base_judge
 from league.runtime.league import League, LeagueState
 from league.seeds import derive
 from league.store.records import Retention
@@ -49,6 +51,7 @@ def create(prepared: Prepared) -> tuple[League, LeagueState]:
     store = RunStore.create(config.folder, config.dump(), retention_of(config))
     if prepared.code is not None:
         remember_code(config.folder, prepared.code)
+    remember_data(store, prepared.domains)
     trust_own(config.folder, config)
     return _league(prepared, bank, store), LeagueState(population)
 
@@ -59,6 +62,7 @@ def begin_again(prepared: Prepared, store: RunStore) -> tuple[League, LeagueStat
     population = _new_population(prepared.config, bank)
     if bank is not None:
         prove(bank)
+    remember_data(store, prepared.domains)
     return _league(prepared, bank, store), LeagueState(population)
 
 
@@ -67,6 +71,7 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
 
     Raises AdapterRefused or RunFolderError when the folder does not allow it.
     """
+    refuse_changed_data(store, prepared.domains)
     bank = load_bank(prepared)
     stored = store.state()
     state = LeagueState.from_json(stored)
@@ -146,6 +151,7 @@ def load_bank(prepared: Prepared) -> AdapterBank | None:
 
 def _league(prepared: Prepared, bank: AdapterBank | None, store: RunStore) -> League:
     versions = prepared.config.evaluation.versions
+    let_base_judge(prepared.domains, bank, prepared.config)
     return League(
         config=prepared.config,
         domains=prepared.domains,

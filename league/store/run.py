@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -194,6 +194,11 @@ class RunStore(RunReader):
         with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
             if latest is not None:
                 config_history.keep(self.db, latest, before)
+            fs.executemany(self.db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)", sorted(new.items()))
+
+    def set_meta(self, new: Mapping[str, str]) -> None:
+        """Keep these facts about the run, whatever they were before."""
+        with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
             fs.executemany(self.db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)", sorted(new.items()))
 
     def change_config(self, text: str, file: str | None = None) -> None:

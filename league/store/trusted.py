@@ -1,7 +1,7 @@
 """Which runs this user trusts: begun here, or allowed by `league trust`. Kept outside of runs.
 
 A run folder may come from a stranger, so nothing inside it can say that it is ours. This user's own state folder
-remembers, for each run by its id, the uses it was allowed: addresses, keys, code, models. A run that is moved, renamed
+remembers, for each run by its id, the uses it was allowed: addresses, keys, code, models, data. A run that is moved, renamed
 or copied keeps its id. A run whose configuration was changed to name more than it was allowed is foreign again.
 """
 
@@ -22,11 +22,11 @@ from league.store.reader import RunReader
 class Access:
     """Something that a configuration names and a stranger could misuse.
 
-    `value`: an address, a dotted path of code, or a model's hub id. `key`: the environment variable whose value an
+    `value`: an address, a dotted path of code, a model's hub id, or where data is read from. `key`: the environment variable whose value an
     address is sent; "" where it is sent none.
     """
 
-    kind: Literal["address", "code", "model"]
+    kind: Literal["address", "code", "model", "data"]
     value: str
     key: str = ""
 
@@ -35,6 +35,8 @@ class Access:
         """What it comes to, for people."""
         if self.kind == "address":
             return f"asks {self.value}, " + (f"with the key in ${self.key}" if self.key else "without a key")
+        if self.kind == "data":
+            return f"reads the data {self.value} and shows it to its agents"
         return f"runs the code {self.value}" if self.kind == "code" else f"fetches the model {self.value} from the hub"
 
 

@@ -2,7 +2,7 @@
 
 The splits share nothing.
 
-`DOMAINS` is the closed list of the generated ones. To add one, write a `DomainKind` in the file of its field
+`DOMAINS` is the closed list of the generated ones; `dataset` reads a user's own data (`DataSet`). To add one, write a `DomainKind` in the file of its field
 (docs/domains.md). A user's own is a dotted path: "package.module:KIND" for a `DomainKind`, "package.module:Class" for
 a frozen dataclass under `Domain`. Nothing here imports reasoning-gym until the first problem is drawn, so a config
 can be checked at once.
@@ -10,13 +10,14 @@ can be checked at once.
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from league.errors import ConfigError, Foreign, UserError
 from league.registry import Registry, Schema, build, check, fields_of
 from tasks.domains import algebra, arithmetic, counting, logic, words
+from tasks.domains.dataset import SETTINGS, DataSet
 from tasks.domains.domain import Domain
 from tasks.domains.generated import GeneratedDomain
 from tasks.domains.kind import DomainKind, Level, Rendered
@@ -38,18 +39,20 @@ def _accepts(found: object) -> bool:
 def _schema(found: OwnKind) -> Schema:
     if isinstance(found, DomainKind):
         return {key: Annotated[int, Field(strict=True, ge=low, le=high)] for key, (low, high) in found.knobs.items()}
-    return fields_of(found)
+    names = SETTINGS if issubclass(found, DataSet) else {}
+    return {names.get(key, key): annotation for key, annotation in fields_of(found).items()}
 
 
-def _make(found: OwnKind, *, name: str, level: int, seed: int, **settings: int) -> Domain:
+def _make(found: OwnKind, *, name: str, level: int, seed: int, **settings: Any) -> Domain:
     if isinstance(found, DomainKind):
         return GeneratedDomain(name, level, seed, kind=found, settings=settings)
-    return found(name=name, level=level, seed=seed, **settings)
+    fields = {name: key for key, name in SETTINGS.items()} if issubclass(found, DataSet) else {}
+    return found(name=name, level=level, seed=seed, **{fields.get(key, key): value for key, value in settings.items()})
 
 
 KINDS: Registry[Domain] = Registry(
     what="domain",
-    entries=DOMAINS,
+    entries={**DOMAINS, "dataset": DataSet},
     expected="a DomainKind, or a frozen dataclass under tasks.domains.Domain",
     accepts=_accepts,
     schema=_schema,

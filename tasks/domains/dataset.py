@@ -7,7 +7,8 @@ the rows that are tried. A split is finite: tasks that walk past its end begin a
 
 import json
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
+from dataclasses import field as stored
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -73,7 +74,7 @@ class DataSet(Domain):
     """The setting `instruction`: one sentence that says what to do and how the answer must look."""
     own_field: str = "data"
     """The setting `field`: where the domain belongs in tables."""
-    _kept: dict[tuple[Split, int], Problem] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[tuple[Split, int], Problem] = stored(default_factory=dict, init=False, repr=False)
     levels: ClassVar[int] = 1
 
     # --------------------------------------------------------------------------------------- what a kind must say
@@ -188,6 +189,10 @@ class DataSet(Domain):
         )
 
     @property
+    def is_judged(self) -> bool:
+        return self.judge.is_judged
+
+    @property
     def data_digest(self) -> str:
         return self.report.digest
 
@@ -292,4 +297,3 @@ def _cache() -> Path | None:
         return cache_root() / "data"
     except ModelUnavailable:
         return None
-

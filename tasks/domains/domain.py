@@ -18,6 +18,7 @@ from league.registry import INJECTED
 from league.seeds import generator
 from league.types import Message, Problem, Split
 from tasks.domains.answers import Form, extract, normalise, without_answer
+from tasks.domains.checks.rubric import Judge
 
 _CONTROL = re.compile(r"<(?=[^\s\d=])")
 """Where a control token of a chat template could begin.
@@ -95,9 +96,43 @@ class Domain(ABC):
         """False where answers are so few (yes or no) that asking for another one would give it away."""
         return True
 
+    @property
+    def system(self) -> str:
+        """What an agent is told before the question."""
+        return f"{self.instruction} Work it out briefly, then write the last line as\nAnswer: <answer>"
+
     def check(self) -> list[str]:
         """Problems between its settings, each `key: what is wrong (remedy)`."""
         return []
+
+    def trial(self) -> list[str]:
+        """What goes wrong when it is tried, before a run begins; called where its settings have no problems."""
+        return []
+
+    def too_few(self, split: Split, wanted: int, found: int) -> str:
+        """What to say where a split has fewer problems than a run asks for."""
+        return (
+            f"{wanted} distinct {split} problems are asked for, level {self.level} has {found}; raise the level, widen "
+            "the settings or ask for fewer"
+        )
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a model decides what is right, so that results are its opinion."""
+        return False
+
+    @property
+    def data_digest(self) -> str | None:
+        """What changes with the data that it rests on; None where there is none."""
+        return None
+
+    @property
+    def about(self) -> str | None:
+        """A line on its data for whoever starts a run; None where there is nothing to say."""
+        return None
+
+    def judge_by(self, judge: Judge) -> None:
+        """Take the model that judges replies; a domain whose check asks none has no use for it."""
 
     def similar(self, problem: Problem, k: int) -> tuple[Problem, ...]:
         """k other problems of the same split and difficulty, none with the answer of `problem`.
@@ -131,8 +166,7 @@ class Domain(ABC):
         Each example is (problem, explanation): the true answer always stands at its end, whatever the explanation
         claims.
         """
-        system = f"{self.instruction} Work it out briefly, then write the last line as\nAnswer: <answer>"
-        messages = [Message("system", system)]
+        messages = [Message("system", self.system)]
         for shown, explanation in examples:
             messages.append(Message("user", shown.question))
             messages.append(Message("assistant", self.worked(shown, explanation)))

@@ -29,6 +29,8 @@ from typing import Any, get_args
 
 from league.errors import DataError, UserError, nearest
 from league.types import Problem, Split
+from tasks.domains.rows.files import hub_files, split_named
+from tasks.domains.rows.readers import parquet_rows
 from tasks.writing.clusters import clusters
 
 HUB_ROWS = 1100
@@ -117,38 +119,16 @@ def _topics() -> Iterator[Passage]:
 def hub_rows(
     repository: str, split: str, columns: Sequence[str], *, instead: str = "'docstrings' or 'topics'"
 ) -> Iterator[dict[str, Any]]:
-    """Rows of a hub data set's Parquet copy (branch `refs/convert/parquet`).
+    """Rows of a hub data set's Parquet copy, or of a local folder in its layout (`tasks/domains/rows/files.py`).
 
     Raises DataError when there is no hub, no such split, or no Parquet reader; `instead` names sources that need none.
-    Without a network only the refusals are exercised.
     """
-    import pandas as pd
-    from huggingface_hub import HfApi, hf_hub_download
-
-    from league.model import hub
-
-    kind, branch = "dataset", "refs/convert/parquet"
-    if (reason := hub.unreachable()) is not None:
-        raise DataError(f"data set '{repository}' is out of reach: {reason}; use source {instead}")
-    try:
-        names = [
-            name
-            for name in HfApi().list_repo_files(repository, repo_type=kind, revision=branch)
-            if f"/{split}/" in name and name.endswith(".parquet")
-        ]
-        files = [hf_hub_download(repository, name, repo_type=kind, revision=branch) for name in sorted(names)]
-    except hub.client_errors() as error:
-        raise DataError(
-            f"data set '{repository}' is out of reach ({type(error).__name__}): use source {instead}"
-        ) from error
+    wanted = split_named(split)
+    files = [each for each in hub_files(repository, wanted=wanted, instead=f"source {instead}") if each.split == wanted]
     if not files:
         raise DataError(f"data set '{repository}' has no split '{split}' in its Parquet copy")
     for file in files:
-        try:
-            frame = pd.read_parquet(file, columns=list(columns))
-        except ImportError as error:
-            raise DataError(f"'{repository}' is stored as Parquet: install a reader (pip install pyarrow)") from error
-        yield from frame.to_dict("records")
+        yield from parquet_rows(file.path, columns)
 
 
 def _tldr() -> Iterator[Passage]:

@@ -56,4 +56,3 @@ class Own(Check):
                 f"the check '{self.function}' fails on {problem.key}, {shown(problem.question)}, with the reply {shown(reply)}: "
                 f"{error}; make it return True or False for every reply"
             ) from error
-

@@ -93,7 +93,9 @@ def with_chat(row: Row, column: str) -> Row:
         raise Unusable(f"'{column}' is {kind_of(messages)}; expected a list of messages")
     turns = []
     for message in messages:
-        if not isinstance(message, Mapping) or not all(isinstance(message.get(key), str) for key in ("role", "content")):
+        if not isinstance(message, Mapping) or not all(
+            isinstance(message.get(key), str) for key in ("role", "content")
+        ):
             raise Unusable(f"'{column}' holds something without the texts `role` and `content`")
         if message["role"] not in ("system", "user", "assistant"):
             raise Unusable(f"'{column}' holds the role '{message['role']}'; expected system, user or assistant")

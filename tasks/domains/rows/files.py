@@ -6,10 +6,9 @@ that the index divides. A data set of the hub is its Parquet copy, fetched to th
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from league.errors import DataError, nearest
 from league.types import Split
@@ -79,8 +78,7 @@ def _divided(named: Sequence[tuple[str, Path]], where: str) -> list[DataFile]:
     """Files with the split that the nearest part of their name says; all of them, or none."""
     files = []
     for name, path in named:
-        parts = name.rpartition(".")[0].split("/")[::-1]
-        files.append(DataFile(path, next((split for part in parts if (split := split_named(part))), None)))
+        files.append(DataFile(path, _split_of(name)))
     unsaid = [name for (name, _), file in zip(named, files, strict=True) if file.split is None]
     if 0 < len(unsaid) < len(files):
         raise DataError(
@@ -90,27 +88,32 @@ def _divided(named: Sequence[tuple[str, Path]], where: str) -> list[DataFile]:
     return files
 
 
+def _split_of(name: str) -> Split | None:
+    """The split that the nearest part of a file's name within its data set says."""
+    parts = name.rpartition(".")[0].split("/")[::-1]
+    return next((split for part in parts if (split := split_named(part))), None)
+
+
 # --------------------------------------------------------------------------------------------- from the hub
 def hub_files(
     repository: str,
     subset: str | None = None,
     *,
+    wanted: Split | None = None,
     instead: str = "a file on this machine (path: …)",
-    reachable: Callable[[], str | None] | None = None,
 ) -> list[DataFile]:
     """The Parquet copy of a hub's data set: `SUBSET/SPLIT/0000.parquet` on the branch `refs/convert/parquet`.
 
-    `repository` may also be a local folder in that layout. What was fetched once is found without a network. Raises
-    DataError where there is no hub, no such data set or subset; `instead` names what needs none.
+    `repository` may also be a local folder in that layout. What was fetched once is found without a network. `wanted`:
+    the one split to fetch. Raises DataError where there is no hub, no such data set or subset; `instead` names what
+    needs none.
     """
     folder = Path(repository).expanduser()
-    local = folder.is_dir()
-    if local:
-        names = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*.parquet"))
-    else:
-        folder, names = _fetched(repository, instead, reachable)
-    chosen = _subset(repository, names, subset)
-    return _divided([(name, (folder / name).resolve() if local else folder / name) for name in chosen], repository)
+    if folder.is_dir():
+        names = [each.relative_to(folder).as_posix() for each in folder.rglob("*.parquet")]
+        return _divided([(name, folder / name) for name in _subset(repository, names, subset)], repository)
+    folder, names = _fetched(repository, subset, wanted, instead)
+    return _divided([(name, folder / name) for name in names], repository)
 
 
 def _subset(repository: str, names: Iterable[str], subset: str | None) -> list[str]:
@@ -130,20 +133,27 @@ def _subset(repository: str, names: Iterable[str], subset: str | None) -> list[s
     return sorted(name for name in names if not subset or name.startswith(f"{subset}/"))
 
 
-def _fetched(
-    repository: str, instead: str, reachable: Callable[[], str | None] | None
-) -> tuple[Path, Sequence[str]]:
-    """(folder, names) of the newest copy; of an earlier one where the hub is out of reach."""
-    from huggingface_hub import snapshot_download
+def _fetched(repository: str, subset: str | None, wanted: Split | None, instead: str) -> tuple[Path, Sequence[str]]:
+    """(folder, names) of the newest copy; of the one fetched before where the hub is out of reach."""
+    from huggingface_hub import HfApi, snapshot_download
 
     from league.model import hub
 
-    chosen: dict[str, Any] = {"repo_type": "dataset", "revision": BRANCH, "allow_patterns": ["*.parquet"]}
-    reason = (reachable or hub.unreachable)()
+    kind = "dataset"
+    reason = hub.unreachable()
     try:
-        folder = Path(snapshot_download(repository, local_files_only=reason is not None, **chosen))
+        if reason is not None:
+            folder = Path(snapshot_download(repository, repo_type=kind, revision=BRANCH, local_files_only=True))
+            names = [each.relative_to(folder).as_posix() for each in folder.rglob("*.parquet")]
+            return folder, _subset(repository, names, subset)
+        listed = HfApi().list_repo_files(repository, repo_type=kind, revision=BRANCH)
+        names = _subset(repository, listed, subset)
+        if wanted is not None:
+            names = [name for name in names if _split_of(name) == wanted]
+        if not names:
+            return Path(), []
+        return Path(snapshot_download(repository, repo_type=kind, revision=BRANCH, allow_patterns=names)), names
     except hub.client_errors() as error:
-        why = reason or f"({type(error).__name__})"
-        colon = ":" if reason else ""
-        raise DataError(f"data set '{repository}' is out of reach{colon} {why}; use {instead}") from error
-    return folder, [each.relative_to(folder).as_posix() for each in folder.rglob("*.parquet")]
+        why = f": {reason}" if reason else f" ({type(error).__name__})"
+        use = ";" if reason else ":"
+        raise DataError(f"data set '{repository}' is out of reach{why}{use} use {instead}") from error

@@ -202,7 +202,9 @@ def _build(plan: Plan, files: Sequence[RowFile]) -> Index:
         group_N = found.near.groups(question, plan.threshold)
     chosen_N, first_N = _sides(plan, digest_N, split_N, group_N)
     sizes, places = {}, {}
-    file_N, offset_N, length_N = (np.frombuffer(part, part.typecode) for part in (found.file, found.offset, found.length))
+    file_N, offset_N, length_N = (
+        np.frombuffer(part, part.typecode) for part in (found.file, found.offset, found.length)
+    )
     for number, split in enumerate(SPLITS):
         kept = np.flatnonzero(first_N & (chosen_N == number))
         kept = kept[np.argsort(digest_N[kept], kind="stable")]

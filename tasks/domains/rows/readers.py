@@ -89,7 +89,7 @@ class JsonLines(RowFile):
             return _broken(error)
         except (ValueError, RecursionError) as error:
             return f"no JSON ({str(error)[:100]}); expected one object a line"
-        return found if isinstance(found, dict) else "no JSON object; expected {\"question\": …, …} on each line"
+        return found if isinstance(found, dict) else 'no JSON object; expected {"question": …, …} on each line'
 
 
 class Csv(RowFile):
@@ -183,21 +183,27 @@ def open_rows(path: Path) -> RowFile:
     return Csv(path) if path.suffix.lower() in (".csv", ".tsv") else JsonLines(path)
 
 
-def unpack_parquet(path: Path, target: Path, columns: Sequence[str] | None) -> None:
-    """Write the rows of a Parquet file as JSON lines, batch by batch; all columns where none are named.
+def parquet_rows(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+    """The rows of a Parquet file, batch by batch, with those of the columns that are there; all where none are named.
 
     Raises DataError without a reader, and for a file that is no Parquet.
     """
     parquet, failures = _parquet(path)
     try:
-        with parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file, target.open("wb") as out:
+        with parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             there = file.schema_arrow.names
             wanted = [name for name in columns if name in there] if columns is not None else there
             for batch in file.iter_batches(batch_size=512, columns=wanted, use_threads=False):
-                for row in batch.to_pylist():
-                    out.write(json.dumps(row, default=_plain, ensure_ascii=False).encode() + b"\n")
+                yield from batch.to_pylist()
     except failures as error:
         raise DataError(f"{path} cannot be read as Parquet: {str(error)[:200]}") from error
+
+
+def unpack_parquet(path: Path, target: Path, columns: Sequence[str] | None) -> None:
+    """Write the rows of a Parquet file as JSON lines. Raises DataError."""
+    with target.open("wb") as out:
+        for row in parquet_rows(path, columns):
+            out.write(json.dumps(row, default=_plain, ensure_ascii=False).encode() + b"\n")
 
 
 def _plain(value: object) -> str:
