@@ -135,8 +135,12 @@ def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Ver
     """
     from league.runtime.assembly import backend_for, load_bank
     from league.runtime.checkpoint import load_adapter
+    from league.runtime.data_digests import refuse_changed_data
+    from league.runtime.judging import let_base_judge
 
+    refuse_changed_data(reader, prepared.domains)
     bank = load_bank(prepared)
+    let_base_judge(prepared.domains, bank, prepared.config)
     for version in dict.fromkeys(versions):
         if bank is None or version == BASE:
             continue

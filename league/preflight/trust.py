@@ -1,7 +1,7 @@
 """What a run's configuration names that a stranger could misuse, and whether this user allows it.
 
-Addresses that are asked and the keys they are sent, code by dotted path, data that is read, and models that would be fetched. A run that
-names none of these can be played and resumed by anybody. Commands that only read a run never ask.
+Addresses that are asked and the keys they are sent, code by dotted path, data that is read, and models that would be
+fetched. A run that names none of these can be played and resumed by anybody. Commands that only read a run never ask.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """Which runs this user trusts: begun here, or allowed by `league trust`. Kept outside of runs.
 
 A run folder may come from a stranger, so nothing inside it can say that it is ours. This user's own state folder
-remembers, for each run by its id, the uses it was allowed: addresses, keys, code, models, data. A run that is moved, renamed
-or copied keeps its id. A run whose configuration was changed to name more than it was allowed is foreign again.
+remembers, for each run by its id, the uses it was allowed: addresses, keys, code, models, data. A run that is moved,
+renamed or copied keeps its id. A run whose configuration was changed to name more than it was allowed is foreign again.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from league.store.reader import RunReader
 class Access:
     """Something that a configuration names and a stranger could misuse.
 
-    `value`: an address, a dotted path of code, a model's hub id, or where data is read from. `key`: the environment variable whose value an
-    address is sent; "" where it is sent none.
+    `value`: an address, a dotted path of code, a model's hub id, or where data is read from. `key`: the environment
+    variable whose value an address is sent; "" where it is sent none.
     """
 
     kind: Literal["address", "code", "model", "data"]

@@ -24,14 +24,19 @@ from tasks.domains.domain import Domain, without_control_tokens
 from tasks.domains.rows.fields import MESSAGES
 from tasks.domains.rows.files import DataFile, files_of, hub_files
 from tasks.domains.rows.index import SPLITS, Index, Plan, Report, left_out, open_index
-from tasks.domains.rows.reading import Reading
 from tasks.domains.rows.readers import columns_of
+from tasks.domains.rows.reading import Reading
 
 TRIED = 64
 """Problems of a split on which the check is tried before a run begins."""
 KEPT = 256
 """Problems kept as text; the others are read again."""
-SETTINGS = {"judged_by": "check", "own_instruction": "instruction", "own_field": "field"}
+SETTINGS = {
+    "judged_by": "check",
+    "own_solution": "solution",
+    "own_instruction": "instruction",
+    "own_field": "field",
+}
 """Fields whose setting has a name that `Domain` uses otherwise."""
 JUDGED = "judged"
 """What the name of a domain must hold whose results are a model's opinion."""
@@ -51,9 +56,9 @@ class DataSet(Domain):
     question: str | None = None
     """A column or a template. Without it: the column `question`, or what comes before a chat's last reply."""
     answer: str | None = None
-    """A column or a template. Without it: the column `answer`, or a chat's last reply (the answer in its answer line)."""
-    solution: str | None = None
-    """A column or a template: a worked solution, from which warm-ups learn."""
+    """A column or a template. Without it: the column `answer`, or a chat's last reply (of an answer line, the answer)."""
+    own_solution: str | None = None
+    """The setting `solution`, a column or a template: a worked solution, from which warm-ups learn."""
     messages: str = MESSAGES
     """The column that holds a chat."""
     judged_by: str | dict[str, Any] = "exact"
@@ -68,7 +73,7 @@ class DataSet(Domain):
     """Similarity from which questions are kept on one side; 1 keeps only the same ones together."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
     """Whether rows that cannot be used are an error or are left out."""
-    max_tokens: Annotated[int, Bounded(ge=1)] = 256  # type: ignore[assignment]
+    max_tokens: Annotated[int, Bounded(ge=1)] = 256
     """The token cap of one answer, worked solution included."""
     own_instruction: str | None = None
     """The setting `instruction`: one sentence that says what to do and how the answer must look."""
@@ -245,7 +250,7 @@ class DataSet(Domain):
             json.dumps(self.judged_by, sort_keys=True),
             question=self.question,
             answer=self.answer,
-            solution=self.solution,
+            solution=self.own_solution,
             messages=self.messages,
             split=self.split,
         )

@@ -133,6 +133,7 @@ class Domain(ABC):
 
     def judge_by(self, judge: Judge) -> None:
         """Take the model that judges replies; a domain whose check asks none has no use for it."""
+        return None
 
     def similar(self, problem: Problem, k: int) -> tuple[Problem, ...]:
         """k other problems of the same split and difficulty, none with the answer of `problem`.

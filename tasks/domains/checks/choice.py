@@ -81,7 +81,7 @@ class Choice(Check):
 
     def _listed(self, row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         """(texts, labels) of a row's options; no labels where it has none."""
-        found = row.get(str(self.choices))
+        found: Any = row.get(str(self.choices))
         labels: object = []
         if isinstance(found, dict):
             found, labels = found.get("text"), found.get("label") or []

@@ -53,6 +53,6 @@ class Own(Check):
             return worker.ask(Asked(problem.question, problem.answer, reply, json.dumps(self.settings)))
         except (CallFailed, CallHung) as error:
             raise DataError(
-                f"the check '{self.function}' fails on {problem.key}, {shown(problem.question)}, with the reply {shown(reply)}: "
-                f"{error}; make it return True or False for every reply"
+                f"the check '{self.function}' fails on {problem.key}, {shown(problem.question)}, with the reply "
+                f"{shown(reply)}: {error}; make it return True or False for every reply"
             ) from error

@@ -142,9 +142,9 @@ def serve(path: str, seconds: float) -> None:
         module, _, name = path.partition(":")
         function = getattr(importlib.import_module(module), name)
     except Exception as error:  # noqa: BLE001 (a module of the user's may raise anything)
-        print(json.dumps({"failed": _words(error)}), file=out, flush=True)  # noqa: T201 (the protocol)
+        print(json.dumps({"failed": _words(error)}), file=out, flush=True)
         return
-    print("{}", file=out, flush=True)  # noqa: T201
+    print("{}", file=out, flush=True)
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_REAL, seconds + 5)
         try:
@@ -157,7 +157,7 @@ def serve(path: str, seconds: float) -> None:
         except Exception as error:  # noqa: BLE001
             verdict = {"failed": _words(error)}
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(json.dumps(verdict), file=out, flush=True)  # noqa: T201
+        print(json.dumps(verdict), file=out, flush=True)
 
 
 def _words(error: Exception) -> str:

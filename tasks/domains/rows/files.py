@@ -112,8 +112,8 @@ def hub_files(
     if folder.is_dir():
         names = [each.relative_to(folder).as_posix() for each in folder.rglob("*.parquet")]
         return _divided([(name, folder / name) for name in _subset(repository, names, subset)], repository)
-    folder, names = _fetched(repository, subset, wanted, instead)
-    return _divided([(name, folder / name) for name in names], repository)
+    folder, fetched = _fetched(repository, subset, wanted, instead)
+    return _divided([(name, folder / name) for name in fetched], repository)
 
 
 def _subset(repository: str, names: Iterable[str], subset: str | None) -> list[str]:

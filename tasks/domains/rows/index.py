@@ -201,7 +201,8 @@ def _build(plan: Plan, files: Sequence[RowFile]) -> Index:
 
         group_N = found.near.groups(question, plan.threshold)
     chosen_N, first_N = _sides(plan, digest_N, split_N, group_N)
-    sizes, places = {}, {}
+    sizes: dict[str, int] = {}
+    places: dict[str, NDArray[Any]] = {}
     file_N, offset_N, length_N = (
         np.frombuffer(part, part.typecode) for part in (found.file, found.offset, found.length)
     )

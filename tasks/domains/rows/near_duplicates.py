@@ -80,7 +80,7 @@ class NearDuplicates:
         inside = np.ones(len(flat), bool)
         for back in range(1, SHINGLE):
             inside[ends - back] = False
-        run = sum((flat[place : len(flat) - SHINGLE + 1 + place] * _FACTORS[place] for place in range(SHINGLE)))
+        run = sum(flat[place : len(flat) - SHINGLE + 1 + place] * _FACTORS[place] for place in range(SHINGLE))
         hashed = np.asarray(run)[inside[: len(flat) - SHINGLE + 1]]
         hashed ^= hashed >> np.uint64(29)
         firsts = starts - (SHINGLE - 1) * np.arange(len(starts))

@@ -41,7 +41,7 @@ class RowFile:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self._file = open(path, "rb")  # noqa: SIM115 (kept open while rows are drawn)
+            self._file = open(path, "rb")
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from error
 
@@ -120,7 +120,7 @@ class Csv(RowFile):
 
     def parse(self, raw: bytes) -> Row | str:
         try:
-            cells = next(self._reader(iter(io.StringIO(raw.decode(), newline=""))), [])
+            cells: list[str] = next(self._reader(iter(io.StringIO(raw.decode(), newline=""))), [])
         except (csv.Error, UnicodeDecodeError) as error:
             return str(error)
         return self._row(cells)
