@@ -4,8 +4,8 @@ The splits share nothing.
 
 `DOMAINS` is the closed list of the generated ones; `dataset` reads a user's own data (`DataSet`). To add one, write a
 `DomainKind` in the file of its field (docs/domains.md). A user's own is a dotted path: "package.module:KIND" for a
-`DomainKind`, "package.module:Class" for a frozen dataclass under `Domain`. Nothing here imports reasoning-gym until the first problem is drawn, so a config
-can be checked at once.
+`DomainKind`, "package.module:Class" for a frozen dataclass under `Domain`. Nothing here imports reasoning-gym until the
+first problem is drawn, so a config can be checked at once.
 """
 
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ class DataSet(Domain):
     question: str | None = None
     """A column or a template. Without it: the column `question`, or what comes before a chat's last reply."""
     answer: str | None = None
-    """A column or a template. Without it: the column `answer`, or a chat's last reply (of an answer line, the answer)."""
+    """A column or a template. Without it: the column `answer`, or a chat's last reply, its answer line alone."""
     own_solution: str | None = None
     """The setting `solution`, a column or a template: a worked solution, from which warm-ups learn."""
     messages: str = MESSAGES

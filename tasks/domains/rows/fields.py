@@ -106,4 +106,4 @@ def with_chat(row: Row, column: str) -> Row:
     before = turns[:-1]
     names = {"user": "User", "assistant": "Assistant"}
     prompt = before[0][1] if len(before) == 1 else "\n\n".join(f"{names[role]}: {text}" for role, text in before)
-    return {**row, "prompt": prompt, "reply": turns[-1][1]}
+    return {"prompt": prompt, "reply": turns[-1][1], **row}

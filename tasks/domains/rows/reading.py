@@ -25,6 +25,8 @@ class Reading:
     solution: str | None = None
     messages: str = MESSAGES
     split: str | None = None
+    chat: tuple[str, ...] = ()
+    """What of `CHAT` comes from the messages: what no column is called. Empty until it is settled."""
 
     @cached_property
     def check(self) -> Check:
@@ -33,11 +35,12 @@ class Reading:
 
     def settled(self, columns: Sequence[str]) -> "Reading":
         """The same with its defaults replaced by what rows with these columns have."""
-        chat = self.messages in columns
+        chat = tuple(name for name in CHAT if self.messages in columns and name not in columns)
         return replace(
             self,
             question=self.question or ("prompt" if chat and "question" not in columns else "question"),
             answer=self.answer or ("reply" if chat and "answer" not in columns else "answer"),
+            chat=chat,
         )
 
     @property
@@ -48,16 +51,18 @@ class Reading:
 
     def problems(self, columns: Sequence[str]) -> list[str]:
         """What is wrong with it for rows with these columns, each `key: what`."""
-        there = [*columns, *(CHAT if self.messages in columns else ())]
-        found = [line for field in self.settled(columns).fields for line in field.problems(there)]
+        settled = self.settled(columns)
+        there = [*columns, *settled.chat]
+        found = [line for field in settled.fields for line in field.problems(there)]
         for column in self.check.columns():
             found += Field("check", column).problems(there)
         return found
 
     def columns(self, there: Sequence[str]) -> tuple[str, ...]:
         """The columns it needs of those that are there."""
-        needed = {name for field in self.settled(there).fields for name in field.columns} | {*self.check.columns()}
-        if needed & {*CHAT}:
+        settled = self.settled(there)
+        needed = {name for field in settled.fields for name in field.columns} | {*self.check.columns()}
+        if needed & {*settled.chat}:
             needed.add(self.messages)
         return tuple(sorted(needed & {*there}))
 
@@ -82,7 +87,7 @@ class Reading:
         question, answer, _ = self._asked(row)
         if self.solution is not None:
             return question, answer, self._fields["solution"].text(row)
-        if self.answer == "reply" and "reply" in row and row["reply"] != answer:
+        if self._replies and row["reply"] != answer:
             return question, answer, row["reply"]
         return question, answer, None
 
@@ -90,7 +95,7 @@ class Reading:
         """(question, accepted answer, the type of the answer in the row)."""
         question = self.check.question(self._fields["question"].text(row), row)
         value = self._fields["answer"].value(row)
-        if self.answer == "reply" and isinstance(value, str):
+        if self._replies and isinstance(value, str):
             value = agreed_answer(value, self.check.read) or value
         return question, self.check.accepted(value, row), _sort(value)
 
@@ -104,7 +109,12 @@ class Reading:
 
     @cached_property
     def _needs_chat(self) -> bool:
-        return any({*field.columns} & {*CHAT} for field in self.fields)
+        return any({*field.columns} & {*self.chat} for field in self.fields)
+
+    @cached_property
+    def _replies(self) -> bool:
+        """Whether the answer is a chat's whole last reply."""
+        return self.answer == "reply" and "reply" in self.chat
 
 
 def _sort(value: Any) -> str:
