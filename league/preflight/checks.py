@@ -91,7 +91,7 @@ def prepare(
     domains = {
         name: make_domain(domain.kind, domain.level, domain.settings, seed=config.seed, alias=name)
         for name, domain in config.domains.items()
-        if not check_domain(domain.kind, domain.level, domain.settings)
+        if not check_domain(domain.kind, domain.level, domain.settings, alias=name)
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
@@ -264,7 +264,8 @@ def _empty(folder: Path) -> bool:
 def _names(config: Config) -> list[str]:
     problems = []
     for name, domain in config.domains.items():
-        problems += [f"domains.{name}.{line}" for line in check_domain(domain.kind, domain.level, domain.settings)]
+        found = check_domain(domain.kind, domain.level, domain.settings, alias=name)
+        problems += [f"domains.{name}.{line}" for line in found]
     for name, agent in config.agents.items():
         problems += _script(name, agent)
     versions = config.evaluation.versions

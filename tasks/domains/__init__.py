@@ -60,10 +60,12 @@ KINDS: Registry[Domain] = Registry(
 )
 
 
-def check_domain(kind: str, level: int = 1, settings: Mapping[str, object] | None = None) -> list[str]:
+def check_domain(
+    kind: str, level: int = 1, settings: Mapping[str, object] | None = None, *, alias: str | None = None
+) -> list[str]:
     """All that is wrong with a choice of domain, each `key: what is wrong`. Imports no generator."""
     try:
-        make_domain(kind, level, settings)
+        make_domain(kind, level, settings, alias=alias)
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -188,10 +188,12 @@ class DataSet(Domain):
         return []
 
     def too_few(self, split: Split, wanted: int, found: int) -> str:
-        return (
-            f"{wanted} {split} problems are asked for, the data has {found} ({self._sizes}); add rows, ask for fewer, "
-            "or take a larger share by validation_share and test_share"
-        )
+        remedy = {
+            "train": "ask for fewer (warmup.….problems), or take a smaller share by validation_share and test_share",
+            "validation": "ask for fewer (evaluation.problems), or take a larger validation_share",
+            "test": "ask for fewer (evaluation.final_problems), or take a larger test_share",
+        }
+        return f"{wanted} {split} problems are asked for, the data has {found} ({self._sizes}); {remedy[split]}"
 
     @property
     def is_judged(self) -> bool:
