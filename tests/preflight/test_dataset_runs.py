@@ -61,7 +61,7 @@ def test_data_beside_the_config_is_trained_on_past_its_end_and_resumed(tmp_path:
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("rounds: 1", "rounds: 2"))
     before, stamp = place.read_bytes(), place.stat()
-    place.write_bytes(before.replace(b"#### 5", b"#### 6", 1))
+    place.write_bytes(before.replace(b"#### 1", b"#### 2", 1))
     os.utime(place, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # an edit that hides its time
     with pytest.raises(RunFolderError, match="data of domain 'sums' has changed since the run began .* put the file back"):
         resume(run, Nobody())
@@ -125,6 +125,8 @@ def test_the_start_says_what_data_there_is(
 ) -> None:
     config = config_of(tmp_path, [*ROWS, ROWS[0]])
     monkeypatch.setattr(sys, "argv", ["league", "train", str(config), "league.rounds=1"])
-    cli.main()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "domain 'sums': " in said and " of 61 rows; left out: 1 repeated" in said

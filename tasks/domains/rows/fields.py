@@ -70,6 +70,8 @@ class Field:
         try:
             return self._template.render(row)
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            if missing := [column for column in self.columns if column not in row]:
+                raise Unusable(f"the column '{missing[0]}' is missing") from error
             raise Unusable(f"{self.name}: its template fails ({type(error).__name__}: {error})") from error
 
     def text(self, row: Row) -> str:
