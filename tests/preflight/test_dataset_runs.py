@@ -63,7 +63,9 @@ def test_data_beside_the_config_is_trained_on_past_its_end_and_resumed(tmp_path:
     before, stamp = place.read_bytes(), place.stat()
     place.write_bytes(before.replace(b"#### 1", b"#### 2", 1))
     os.utime(place, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # an edit that hides its time
-    with pytest.raises(RunFolderError, match="data of domain 'sums' has changed since the run began .* put the file back"):
+    with pytest.raises(
+        RunFolderError, match="data of domain 'sums' has changed since the run began .* put the file back"
+    ):
         resume(run, Nobody())
     with RunReader.read(run) as reader:
         assert reader.latest_round() == 1

@@ -203,7 +203,11 @@ ROW = {"question": "How many legs has a cat?", "answer": "4"}
         ([ROW, {"question": "How?", "answer": " "}], {}, "row 2: the answer is empty"),
         ([ROW, {"question": "", "answer": "4"}], {}, "row 2: the question is empty"),
         ([ROW, {"question": 7, "answer": "4"}], {}, "row 2: the question is a number; expected a text"),
-        ([ROW, {"question": "How?", "answer": 4}], {}, "row 2: the answer is a number, in the rows before it is a text"),
+        (
+            [ROW, {"question": "How?", "answer": 4}],
+            {},
+            "row 2: the answer is a number, in the rows before it is a text",
+        ),
         ([ROW, {"question": "How?", "answer": "a\nb"}], {}, "row 2: the answer 'a\\nb' has several lines"),
         ([ROW, {"question": "How?", "answer": ["4"]}], {}, "row 2: the answer is a list"),
         ([ROW, {"question": "How?", "answer": "four"}], {"check": "number"}, "row 2: the answer 'four' cannot be read"),

@@ -155,7 +155,9 @@ def test_an_own_check_that_fails_names_the_problem_and_the_remedy(tmp_path: Path
     monkeypatch.setenv("LEAGUE_CACHE", str(tmp_path / "cache"))
     path = write_jsonl(tmp_path / "q.jsonl", [{"question": f"Say {n}.", "answer": "raise"} for n in range(40)])
     domain = make_domain("dataset", 1, {"path": str(path), "check": f"{HERE}:longer"}, alias="mine")
-    with pytest.raises(DataError, match=rf"check '{HERE}:longer' fails on mine/train/0, 'Say .*KeyError.*True or False"):
+    with pytest.raises(
+        DataError, match=rf"check '{HERE}:longer' fails on mine/train/0, 'Say .*KeyError.*True or False"
+    ):
         domain.trial()
 
 
