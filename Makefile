@@ -34,7 +34,7 @@ define environment
 	$(PYTHON) -m venv $(1)
 	$(1)/bin/python -m pip install --quiet --upgrade -c $(2) pip setuptools
 	$(1)/bin/python -m pip install --quiet -c $(2) torch
-	$(1)/bin/python -m pip install --quiet -c $(2) --build-constraint $(2) -e ".[dev,grammars]" --config-settings editable_mode=compat
+	$(1)/bin/python -m pip install --quiet -c $(2) --build-constraint $(2) -e ".[dev,grammars,math]" --config-settings editable_mode=compat
 	$(1)/bin/python -m pip install --quiet -c $(2) --build-constraint $(2) -e ".[oracles]" --config-settings editable_mode=compat || echo "open-spiel does not install here: the tests that use it as an oracle will skip"
 endef
 

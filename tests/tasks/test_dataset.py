@@ -327,3 +327,14 @@ def test_a_row_that_its_own_check_refuses_is_found_on_trial(tmp_path: Path) -> N
 
 def never(*, question: str, answer: str, reply: str) -> bool:
     return False
+
+
+def test_a_hub_out_of_reach_is_an_error_that_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from league.model import hub
+
+    monkeypatch.setattr(hub, "unreachable", lambda: "no route to the hub")
+    domain = make_domain("dataset", 1, {"hub": "nobody/nothing-that-was-ever-fetched"})
+    with pytest.raises(DataError, match=r"is out of reach: no route to the hub; use a file on this machine \(path: …\)"):
+        domain.size_hint("train", 1)
