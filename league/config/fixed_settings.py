@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from league.config.base import Section
-from league.config.sections import AgentConfig, Config
+from league.config.sections import AgentConfig, Config, DomainConfig
 
 PATHS: Mapping[str, str] = {
     "seed": "every random stream of the stored rounds begins with it",
@@ -52,7 +52,7 @@ def _pairs(before: Config, after: Config) -> Iterator[tuple[str, str, Any, Any]]
     for path, why in PATHS.items():
         yield path, why, attrgetter(path)(before), attrgetter(path)(after)
     for name in before.domains.keys() & after.domains.keys():
-        yield f"domains.{name}", DOMAIN, before.domains[name], after.domains[name]
+        yield f"domains.{name}", DOMAIN, _content(before.domains[name]), _content(after.domains[name])
     for name in before.tasks.keys() & after.tasks.keys():
         yield f"tasks.{name}.kind", KIND, before.tasks[name].kind, after.tasks[name].kind
     gone = before.agents.keys() - after.agents.keys()
@@ -62,6 +62,14 @@ def _pairs(before: Config, after: Config) -> Iterator[tuple[str, str, Any, Any]]
             yield from ((f"agents.{name}.{key}", why, getattr(old, key), getattr(new, key)) for key, why in fields)
             yield f"agents.{name}.targets", OTHERS, _left(old, gone), new.targets
             yield f"agents.{name}.branch", OTHERS, None if old.branch in gone else old.branch, new.branch
+
+
+def _content(domain: DomainConfig) -> DomainConfig:
+    """A domain without the place of its data, which may move: what the data holds is known by its digest."""
+    if domain.kind != "dataset":
+        return domain
+    kept = {key: value for key, value in domain.settings.items() if key != "path"}
+    return domain.model_copy(update={"settings": kept})
 
 
 def _left(agent: AgentConfig, gone: set[str]) -> object:

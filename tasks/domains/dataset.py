@@ -190,8 +190,8 @@ class DataSet(Domain):
     def too_few(self, split: Split, wanted: int, found: int) -> str:
         remedy = {
             "train": "ask for fewer (warmup.….problems), or take a smaller share by validation_share and test_share",
-            "validation": "ask for fewer (evaluation.problems), or take a larger validation_share",
-            "test": "ask for fewer (evaluation.final_problems), or take a larger test_share",
+            "validation": "ask for fewer (evaluation.problems, or --problems), or take a larger validation_share",
+            "test": "ask for fewer (evaluation.final_problems, or --problems), or take a larger test_share",
         }
         return f"{wanted} {split} problems are asked for, the data has {found} ({self._sizes}); {remedy[split]}"
 

@@ -22,7 +22,9 @@ def test_the_base_model_gives_the_verdicts_of_a_rubric(
     monkeypatch.setenv("LEAGUE_CACHE", str(tmp_path / "cache"))
     path = write_jsonl(tmp_path / "q.jsonl", gsm8k_like(30))
     check = {"kind": "rubric", "rubric": "Good."}
-    judged = make_domain("dataset", 1, {"path": str(path), "answer": "{{ answer[-2:] }}", "check": check}, alias="judged")
+    judged = make_domain(
+        "dataset", 1, {"path": str(path), "answer": "{{ answer[-2:] }}", "check": check}, alias="judged"
+    )
     plain = make_domain("chain_sum", 1)
     config = parse_config(yaml.safe_dump(tiny_config(tiny_path, tmp_path)), "tiny")
     let_base_judge({"judged": judged, "plain": plain}, AdapterBank(tiny), config)

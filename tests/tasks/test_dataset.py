@@ -181,6 +181,31 @@ def test_near_duplicates_stay_on_one_side(tmp_path: Path) -> None:
     assert any(len({apart[text] for text in group}) > 1 for group in groups)
 
 
+def test_groups_are_those_of_comparing_all_with_all() -> None:
+    import numpy as np
+
+    from tasks.domains.rows.near_duplicates import NearDuplicates, shingles, similarity
+
+    rng = np.random.default_rng(3)
+    bases = [[f"w{word}" for word in rng.integers(0, 400, 40)] for _ in range(25)]
+    texts = [
+        " ".join("new" if place == change else word for place, word in enumerate(base)) + mark
+        for base in bases
+        for change, mark in ((-1, ""), (7, ""), (20, "?"))  # one word in 40 changed: 35 of 41 shingles stay, 0.85
+    ] + ["", "one", "two words", "two  WORDS"]
+    near = NearDuplicates()
+    for text in texts:
+        near.add(text)
+    found = near.groups(texts.__getitem__, 0.8).tolist()
+    expected = list(range(len(texts)))
+    for other, text in enumerate(texts):
+        for first in range(other):
+            if similarity(shingles(texts[first]), shingles(text)) >= 0.8:
+                low, high = sorted((expected[first], expected[other]))
+                expected = [low if group == high else group for group in expected]
+    assert found == expected and len(set(found)) == 28
+
+
 def test_a_column_says_the_split_and_an_unknown_word_is_a_bad_row(tmp_path: Path) -> None:
     rows = [{**row, "fold": ("train", "valid", "test")[n % 3]} for n, row in enumerate(gsm8k_like(30))]
     domain = data(write_jsonl(tmp_path / "q.jsonl", rows), split="fold", near_duplicates=1, **GSM8K)
@@ -212,6 +237,12 @@ ROW = {"question": "How many legs has a cat?", "answer": "4"}
         ([ROW, {"question": "How?", "answer": ["4"]}], {}, "row 2: the answer is a list"),
         ([ROW, {"question": "How?", "answer": "four"}], {"check": "number"}, "row 2: the answer 'four' cannot be read"),
         ([ROW, '{"question": "How?", "answer": NaN}'], {}, "row 2: the answer is nan, which is no number"),
+        (
+            [ROW, {"question": "How?", "answer": None}],
+            {"answer": "{{ answer }}"},
+            "row 2: answer: it shows a value that",
+        ),
+        ([ROW, '{"question": "How\\ud800?", "answer": "4"}'], {}, "row 2: the question holds half a surrogate pair"),
         ([ROW, "{not json"], {}, "row 2: no JSON"),
         ([ROW, "[1, 2]"], {}, "row 2: no JSON object"),
         ([ROW, b'{"question": "caf\xe9", "answer": "4"}'], {}, "row 2: broken UTF-8 at byte 17 of the row"),
@@ -329,12 +360,10 @@ def never(*, question: str, answer: str, reply: str) -> bool:
     return False
 
 
-def test_a_hub_out_of_reach_is_an_error_that_names_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_out_of_reach_is_an_error_that_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     from league.model import hub
 
     monkeypatch.setattr(hub, "unreachable", lambda: "no route to the hub")
     domain = make_domain("dataset", 1, {"hub": "nobody/nothing-that-was-ever-fetched"})
-    with pytest.raises(DataError, match=r"is out of reach: no route to the hub; use a file on this machine \(path: …\)"):
+    with pytest.raises(DataError, match=r"is out of reach: no route to the hub; use a file on this machine \(path: "):
         domain.size_hint("train", 1)

@@ -88,6 +88,15 @@ def plain_text(answer: object) -> str:
     return text
 
 
+def sound(text: str, what: str) -> str:
+    """The text, if it can be written as UTF-8. Raises Unusable for half a surrogate pair, which JSON lets pass."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unusable(f"the {what} holds half a surrogate pair at character {error.start}") from error
+    return text
+
+
 def kind_of(value: object) -> str:
     """The type of a row's value, in words."""
     names = {type(None): "missing", bool: "true or false", int: "a number", float: "a number", str: "a text"}

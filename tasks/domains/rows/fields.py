@@ -21,7 +21,18 @@ from tasks.domains.rows.readers import Row
 MESSAGES = "messages"
 CHAT = ("prompt", "reply")
 """What a chat row offers to templates besides its columns."""
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+
+
+def _something(value: object) -> object:
+    """What a template shows. Nothing (null) is no text."""
+    if value is None:
+        raise Unusable("it shows a value that is missing (null)")
+    return value
+
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_something
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,8 @@ class Field:
             return row[self.source]
         try:
             return self._template.render(row)
+        except Unusable as error:
+            raise Unusable(f"{self.name}: {error}") from error
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             if missing := [column for column in self.columns if column not in row]:
                 raise Unusable(f"the column '{missing[0]}' is missing") from error

@@ -149,10 +149,19 @@ def open_index(plan: Plan, cache: Path | None) -> Index:
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             kept.unlink(missing_ok=True)  # half written, or of another version: built anew
     index = _build(plan, files)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".npz", delete=False) as scratch:
-        np.savez(scratch, report=np.array(json.dumps(asdict(index.report))), **index.places)  # type: ignore[arg-type]
-    os.replace(scratch.name, kept)
+    _keep(index, kept)
     return index
+
+
+def _keep(index: Index, place: Path) -> None:
+    """Keep the index for later processes. Where there is no room it lasts as long as this one."""
+    part = place.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("wb") as scratch:
+            np.savez(scratch, report=np.array(json.dumps(asdict(index.report))), **index.places)  # type: ignore[arg-type]
+        os.replace(part, place)
+    except OSError:
+        part.unlink(missing_ok=True)
 
 
 _SCRATCH: list["tempfile.TemporaryDirectory[str]"] = []

@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.domains.answers import agreed_answer
 from tasks.domains.checks import Check, Unusable, make_check
+from tasks.domains.checks.check import sound
 from tasks.domains.rows.fields import CHAT, MESSAGES, Field, with_chat
 from tasks.domains.rows.files import split_named
 from tasks.domains.rows.index import Taken
@@ -78,7 +79,9 @@ class Reading:
             if split is None:
                 raise Unusable(f"the split is {said!r:.60}; expected train, validation or test")
         if self.solution is not None:
-            self._fields["solution"].text(row)
+            sound(self._fields["solution"].text(row), "solution")
+        elif self._replies:
+            sound(row["reply"], "reply")
         return Taken(question, answer, kind, split)
 
     def problem_of(self, row: Row) -> tuple[str, str, str | None]:
@@ -93,11 +96,11 @@ class Reading:
 
     def _asked(self, row: Row) -> tuple[str, str, str]:
         """(question, accepted answer, the type of the answer in the row)."""
-        question = self.check.question(self._fields["question"].text(row), row)
+        question = sound(self.check.question(self._fields["question"].text(row), row), "question")
         value = self._fields["answer"].value(row)
         if self._replies and isinstance(value, str):
             value = agreed_answer(value, self.check.read) or value
-        return question, self.check.accepted(value, row), _sort(value)
+        return question, sound(self.check.accepted(value, row), "answer"), _sort(value)
 
     def _whole(self, row: Row) -> Row:
         """A chat's row with its prompt and reply, where a field needs them."""
