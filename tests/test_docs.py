@@ -21,7 +21,15 @@ HISTORY = ("CHANGELOG.md", "docs/log.md")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 PATH = re.compile(r"(?<![\w/.…<-])((?:[\w-]+/)*[\w-]+\.py|configs/[\w/-]+\.yaml)(?!\w)")
 COMMAND = re.compile(r"(?:`|bin/|#   |&& )league ([a-z][a-z-]+)")
-SHORT = ("", "league", "tasks", "tests", "league/backends", *(f"tests/{p.name}" for p in (ROOT / "tests").iterdir()))
+SHORT = (
+    "",
+    "examples/own_data",
+    "league",
+    "tasks",
+    "tests",
+    "league/backends",
+    *(f"tests/{p.name}" for p in (ROOT / "tests").iterdir()),
+)
 """Where a path in backticks may start: pages about one package shorten its paths."""
 
 

@@ -7,7 +7,7 @@ the rows that are tried. A split is finite: tasks that walk past its end begin a
 
 import json
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from dataclasses import field as stored
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,14 +18,14 @@ from pydantic import Field as Bounded
 from league.errors import ConfigError, DataError, Foreign, ModelUnavailable
 from league.types import Problem, Split
 from tasks.domains.answers import Form, agreed_answer, without_answer
-from tasks.domains.checks import Check, Unusable
-from tasks.domains.checks.rubric import Judge, Rubric
+from tasks.domains.checks import ReplyCheck, Unusable
+from tasks.domains.checks.rubric import Judge, RubricCheck
 from tasks.domains.domain import Domain, without_control_tokens
 from tasks.domains.rows.fields import MESSAGES
 from tasks.domains.rows.files import DataFile, files_of, hub_files
-from tasks.domains.rows.index import SPLITS, Index, Plan, Report, left_out, open_index
+from tasks.domains.rows.index import SPLITS, Index, IndexPlan, IndexReport, left_out, open_index
 from tasks.domains.rows.readers import columns_of
-from tasks.domains.rows.reading import Reading
+from tasks.domains.rows.reading import RowReading
 
 TRIED = 64
 """Problems of a split on which the check is tried before a run begins."""
@@ -98,7 +98,7 @@ class DataSet(Domain):
                 raise DataError(f"{self._where}: the file was changed while it was in use ({error})") from error
             found = Problem(self.name, split, index, question, answer)
             if solution is not None:
-                found = Problem(self.name, split, index, question, answer, self.worked(found, solution))
+                found = replace(found, solution=self.worked(found, solution))
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = found
@@ -212,17 +212,17 @@ class DataSet(Domain):
 
     def judge_by(self, judge: Judge) -> None:
         """Give a rubric the model that judges; other checks need none."""
-        if isinstance(self.judge, Rubric):
+        if isinstance(self.judge, RubricCheck):
             self.judge.judge_by(judge)
 
     # -------------------------------------------------------------------------------------------------- its parts
     @property
-    def judge(self) -> Check:
+    def judge(self) -> ReplyCheck:
         """How replies are judged. Raises ConfigError."""
         return self._reading.check
 
     @property
-    def report(self) -> Report:
+    def report(self) -> IndexReport:
         """What the data comes to."""
         return self._index.report
 
@@ -247,8 +247,8 @@ class DataSet(Domain):
         return columns_of(self._files[0].path)
 
     @cached_property
-    def _reading(self) -> Reading:
-        return Reading(
+    def _reading(self) -> RowReading:
+        return RowReading(
             json.dumps(self.judged_by, sort_keys=True),
             question=self.question,
             answer=self.answer,
@@ -258,7 +258,7 @@ class DataSet(Domain):
         )
 
     @cached_property
-    def _settled(self) -> Reading:
+    def _settled(self) -> RowReading:
         return self._reading.settled(self._columns)
 
     @cached_property
@@ -278,13 +278,13 @@ class DataSet(Domain):
 def _index_of(
     files: tuple[DataFile, ...],
     stamps: Sequence[tuple[str, int, int, int]],
-    reading: Reading,
+    reading: RowReading,
     shares: tuple[float, float, float],
     skip_bad: bool,
 ) -> Index:
     """One index for all domains of a process that rest on the same files, as they are now, read the same way."""
     validation, test, threshold = shares
-    plan = Plan(
+    plan = IndexPlan(
         files=files,
         take=reading.take,
         settings=repr(reading),

@@ -184,7 +184,7 @@ def test_near_duplicates_stay_on_one_side(tmp_path: Path) -> None:
 def test_groups_are_those_of_comparing_all_with_all() -> None:
     import numpy as np
 
-    from tasks.domains.rows.near_duplicates import NearDuplicates, shingles, similarity
+    from tasks.domains.rows.near_duplicates import NearDuplicates, shingles_of, similarity
 
     rng = np.random.default_rng(3)
     bases = [[f"w{word}" for word in rng.integers(0, 400, 40)] for _ in range(25)]
@@ -200,7 +200,7 @@ def test_groups_are_those_of_comparing_all_with_all() -> None:
     expected = list(range(len(texts)))
     for other, text in enumerate(texts):
         for first in range(other):
-            if similarity(shingles(texts[first]), shingles(text)) >= 0.8:
+            if similarity(shingles_of(texts[first]), shingles_of(text)) >= 0.8:
                 low, high = sorted((expected[first], expected[other]))
                 expected = [low if group == high else group for group in expected]
     assert found == expected and len(set(found)) == 28

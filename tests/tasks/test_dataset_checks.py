@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from league.errors import ConfigError, DataError, UserError
 from league.types import Message, Problem
 from tasks.domains import make_domain
-from tasks.domains.checks import CHECKS, Check, Unusable, make_check
-from tasks.domains.checks.rubric import Rubric, verdict
+from tasks.domains.checks import CHECKS, ReplyCheck, Unusable, make_check
+from tasks.domains.checks.rubric import RubricCheck, verdict
 from tasks.domains.checks.spelling import slips
 from tasks.domains.checks.worker import Asked, CallFailed, CallHung, Worker
 from tests.helpers.rows import write_jsonl
@@ -164,7 +164,7 @@ def test_an_own_check_that_fails_names_the_problem_and_the_remedy(tmp_path: Path
 # ------------------------------------------------------------------------------------------------- rubrics
 def test_a_rubric_takes_its_verdict_from_the_judge_alone() -> None:
     check = make_check({"kind": "rubric", "rubric": "The reply is polite."})
-    assert isinstance(check, Rubric) and check.is_judged
+    assert isinstance(check, RubricCheck) and check.is_judged
     asked = problem("Thank you.")
     with pytest.raises(UserError, match="a rubric needs a judge"):
         check.correct(asked, "Thanks!")
@@ -187,6 +187,6 @@ def test_every_check_has_an_instruction_and_refuses_unknown_settings() -> None:
     needed: dict[str, dict[str, Any]] = {"choice": {"options": ["a", "b"]}, "rubric": {"rubric": "Good."}}
     for kind in sorted({*CHECKS} - {"math"}):
         check = make_check({"kind": kind, **needed.get(kind, {})})
-        assert isinstance(check, Check) and check.instruction.endswith(".")
+        assert isinstance(check, ReplyCheck) and check.instruction.endswith(".")
         with pytest.raises(ConfigError, match="unknown setting of check"):
             make_check({"kind": kind, "nonsense": 1})

@@ -10,40 +10,40 @@ from typing import Any
 from league.errors import ConfigError, UserError
 from league.registry import Registry, build, names_code
 from league.registry import check as settings_problems
-from tasks.domains.checks.check import Check, Unusable
-from tasks.domains.checks.choice import Choice
-from tasks.domains.checks.exact import Exact
-from tasks.domains.checks.math_expression import MathExpression
-from tasks.domains.checks.number import Number
-from tasks.domains.checks.own import Own
-from tasks.domains.checks.rubric import Rubric
-from tasks.domains.checks.set_of_items import SetOfItems
-from tasks.domains.checks.spelling import Spelling
+from tasks.domains.checks.check import ReplyCheck, Unusable
+from tasks.domains.checks.choice import ChoiceCheck
+from tasks.domains.checks.exact import ExactCheck
+from tasks.domains.checks.math_expression import MathCheck
+from tasks.domains.checks.number import NumberCheck
+from tasks.domains.checks.own import OwnCheck
+from tasks.domains.checks.rubric import RubricCheck
+from tasks.domains.checks.set_of_items import SetCheck
+from tasks.domains.checks.spelling import SpellingCheck
 
-__all__ = ["CHECKS", "Check", "Unusable", "make_check"]
+__all__ = ["CHECKS", "ReplyCheck", "Unusable", "make_check"]
 
-CHECKS: dict[str, type[Check]] = {
-    "exact": Exact,
-    "number": Number,
-    "choice": Choice,
-    "set": SetOfItems,
-    "math": MathExpression,
-    "spelling": Spelling,
-    "rubric": Rubric,
+CHECKS: dict[str, type[ReplyCheck]] = {
+    "exact": ExactCheck,
+    "number": NumberCheck,
+    "choice": ChoiceCheck,
+    "set": SetCheck,
+    "math": MathCheck,
+    "spelling": SpellingCheck,
+    "rubric": RubricCheck,
 }
 
 
 def _accepts(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, Check) and is_dataclass(found)
+    return isinstance(found, type) and issubclass(found, ReplyCheck) and is_dataclass(found)
 
 
-_KINDS: Registry[Check] = Registry(
-    what="check", entries=CHECKS, expected="a frozen dataclass under tasks.domains.checks.Check", accepts=_accepts
+_KINDS: Registry[ReplyCheck] = Registry(
+    what="check", entries=CHECKS, expected="a frozen dataclass under tasks.domains.checks.ReplyCheck", accepts=_accepts
 )
-_OWN: Registry[Check] = Registry(what="check", entries={"own": Own}, expected="a function", accepts=_accepts)
+_OWN: Registry[ReplyCheck] = Registry(what="check", entries={"own": OwnCheck}, expected="a function", accepts=_accepts)
 
 
-def make_check(chosen: str | Mapping[str, Any]) -> Check:
+def make_check(chosen: str | Mapping[str, Any]) -> ReplyCheck:
     """A check from its name, or from an object with `kind` and its settings.
 
     Raises ConfigError, a line `check…: what is wrong` for each problem.

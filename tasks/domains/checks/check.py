@@ -1,6 +1,6 @@
 """A check: whether a reply to a problem of a data set is right, and which answers of a row it accepts as the truth.
 
-`Check` is the base of all of them; its fields are the settings that a config may give. Most read the answer line
+`ReplyCheck` is the base of all of them; its fields are the settings that a config may give. Most read the answer line
 (`Answer: …`) of a reply by `read` and compare it with the true one. A check is a function of problem and reply: the
 same two always get the same verdict. `rubric` alone asks a model, and says so.
 """
@@ -20,7 +20,7 @@ class Unusable(ValueError):
     """A row's question or answer that cannot be used, in words: "the answer is empty"."""
 
 
-class Check(ABC):
+class ReplyCheck(ABC):
     """Whether a reply is right. A kind is a frozen dataclass under it."""
 
     own_ending: ClassVar[bool] = False

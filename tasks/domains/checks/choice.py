@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.domains.checks.check import Check, Unusable, kind_of, plain_text, shown
+from tasks.domains.checks.check import ReplyCheck, Unusable, kind_of, plain_text, shown
 from tasks.domains.checks.exact import tidy
 
 LETTERS = string.ascii_uppercase
@@ -19,7 +19,7 @@ _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
 
 
 @dataclass(frozen=True)
-class Choice(Check):
+class ChoiceCheck(ReplyCheck):
     """The same option."""
 
     options: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from tasks.domains.answers import WRAPPING
-from tasks.domains.checks.check import LONGEST, Check
+from tasks.domains.checks.check import LONGEST, ReplyCheck
 
 
 def tidy(text: str) -> str | None:
@@ -21,7 +21,7 @@ def tidy(text: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Exact(Check):
+class ExactCheck(ReplyCheck):
     """The same text."""
 
     case: bool = False

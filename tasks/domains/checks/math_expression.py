@@ -15,14 +15,14 @@ from pydantic import Field
 
 from league.types import Problem
 from tasks.domains.answers import WRAPPING, agreed_answer
-from tasks.domains.checks.check import LONGEST, Check, Unusable, plain_text, shown
+from tasks.domains.checks.check import LONGEST, ReplyCheck, Unusable, plain_text, shown
 from tasks.domains.checks.worker import Asked, CallFailed, CallHung, Worker
 
 PATH = "tasks.domains.checks.math_expression:same_value"
 
 
 @dataclass(frozen=True)
-class MathExpression(Check):
+class MathCheck(ReplyCheck):
     """The same value or set."""
 
     decimals: Annotated[int, Field(ge=1, le=15)] = 6

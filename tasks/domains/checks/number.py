@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tasks.domains.answers import WRAPPING
-from tasks.domains.checks.check import LONGEST, Check
+from tasks.domains.checks.check import LONGEST, ReplyCheck
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3}){1,12}(?:\.[0-9]{0,40})?")
@@ -35,7 +35,7 @@ def number_of(text: str) -> Fraction | None:
 
 
 @dataclass(frozen=True)
-class Number(Check):
+class NumberCheck(ReplyCheck):
     """The same number, within a tolerance."""
 
     absolute: Annotated[float, Field(ge=0)] = 0.0

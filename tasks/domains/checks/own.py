@@ -14,13 +14,13 @@ from pydantic import Field
 
 from league.errors import DataError
 from league.types import Problem
-from tasks.domains.checks.check import Check, Unusable, kind_of, shown
+from tasks.domains.checks.check import ReplyCheck, Unusable, kind_of, shown
 from tasks.domains.checks.exact import tidy
 from tasks.domains.checks.worker import Asked, CallFailed, CallHung, Worker
 
 
 @dataclass(frozen=True)
-class Own(Check):
+class OwnCheck(ReplyCheck):
     """What a function says."""
 
     function: str

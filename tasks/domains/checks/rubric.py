@@ -16,7 +16,7 @@ from pydantic import Field
 
 from league.errors import UserError
 from league.types import Message, Problem
-from tasks.domains.checks.check import Check, Unusable, kind_of
+from tasks.domains.checks.check import ReplyCheck, Unusable, kind_of
 
 Judge = Callable[[Sequence[Message]], str]
 """A conversation in, the model's reply out. The same conversation must always get the same reply."""
@@ -26,7 +26,7 @@ _VERDICT = re.compile(r"verdict\s{0,4}:\s{0,4}\W{0,4}(yes|no)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Rubric(Check):
+class RubricCheck(ReplyCheck):
     """What a model says."""
 
     rubric: Annotated[str, Field(min_length=1, max_length=4000)]

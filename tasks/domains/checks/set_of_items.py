@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tasks.domains.checks.check import Check, Unusable, plain_text, shown
+from tasks.domains.checks.check import ReplyCheck, Unusable, plain_text, shown
 from tasks.domains.checks.exact import tidy
 
 EMPTY = "none"
 
 
 @dataclass(frozen=True)
-class SetOfItems(Check):
+class SetCheck(ReplyCheck):
     """The same items."""
 
     separator: Annotated[str, Field(min_length=1, max_length=5)] = ","

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks.domains.checks.check import LONGEST, Check
+from tasks.domains.checks.check import LONGEST, ReplyCheck
 
 
 def slips(one: str, other: str, most: int) -> int:
@@ -29,7 +29,7 @@ def slips(one: str, other: str, most: int) -> int:
 
 
 @dataclass(frozen=True)
-class Spelling(Check):
+class SpellingCheck(ReplyCheck):
     """The same letters."""
 
     mistakes: Annotated[int, Field(ge=0, le=10)] = 0

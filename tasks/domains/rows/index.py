@@ -53,7 +53,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Plan:
+class IndexPlan:
     """How an index is built."""
 
     files: tuple[DataFile, ...]
@@ -71,7 +71,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Report:
+class IndexReport:
     """What was found, counted in rows."""
 
     digest: str
@@ -96,7 +96,7 @@ class Report:
 class Index:
     """Opened files and the place of every problem in them."""
 
-    report: Report
+    report: IndexReport
     files: Sequence[RowFile]
     places: dict[str, NDArray[Any]]
     """`SPLIT/file`, `SPLIT/offset` and `SPLIT/length`, each (problems of the split,)."""
@@ -130,7 +130,7 @@ def digest_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(plain.encode(errors="replace"), digest_size=8).digest(), "big")
 
 
-def open_index(plan: Plan, cache: Path | None) -> Index:
+def open_index(plan: IndexPlan, cache: Path | None) -> Index:
     """The index of a plan's files, from the cache or built and kept there. Raises DataError."""
     key = hashlib.sha256(
         json.dumps(
@@ -145,7 +145,7 @@ def open_index(plan: Plan, cache: Path | None) -> Index:
         try:
             with np.load(kept) as found:
                 places = {name: found[name] for name in found.files if name != "report"}
-                return Index(Report(**json.loads(str(found["report"]))), files, places)
+                return Index(IndexReport(**json.loads(str(found["report"]))), files, places)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             kept.unlink(missing_ok=True)  # half written, or of another version: built anew
     index = _build(plan, files)
@@ -195,7 +195,7 @@ def _opened(file: DataFile, number: int, folder: Path, columns: Sequence[str] | 
 
 
 # ------------------------------------------------------------------------------------------------- the pass
-def _build(plan: Plan, files: Sequence[RowFile]) -> Index:
+def _build(plan: IndexPlan, files: Sequence[RowFile]) -> Index:
     found = _read(plan, files)
     if not found.offset:
         raise DataError(f"{plan.files[0].path}: no row that can be used" + (f"; {found.bad[0]}" if found.bad else ""))
@@ -222,7 +222,7 @@ def _build(plan: Plan, files: Sequence[RowFile]) -> Index:
         for name, values in (("file", file_N), ("offset", offset_N), ("length", length_N)):
             places[f"{split}/{name}"] = values[kept].copy()
     answer_N = np.frombuffer(found.answer, np.uint64)
-    report = Report(
+    report = IndexReport(
         digest=_content(plan.files),
         rows=found.rows,
         sizes=sizes,
@@ -236,7 +236,7 @@ def _build(plan: Plan, files: Sequence[RowFile]) -> Index:
     return Index(report, files, places)
 
 
-def _read(plan: Plan, files: Sequence[RowFile]) -> _Pass:
+def _read(plan: IndexPlan, files: Sequence[RowFile]) -> _Pass:
     """One pass. Raises DataError naming the first bad rows, unless they are to be left out."""
     found = _Pass()
     for number, (about, file) in enumerate(zip(plan.files, files, strict=True)):
@@ -277,7 +277,7 @@ def _read(plan: Plan, files: Sequence[RowFile]) -> _Pass:
 
 
 def _sides(
-    plan: Plan, digest_N: NDArray[np.uint64], split_N: NDArray[np.int8], group_N: NDArray[np.int64]
+    plan: IndexPlan, digest_N: NDArray[np.uint64], split_N: NDArray[np.int8], group_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """(the split of each row, −1 where it is left out; whether its question is kept as the first of its kind)."""
     group_N = _joined(group_N, digest_N)
@@ -340,7 +340,7 @@ def _content(files: Sequence[DataFile]) -> str:
     return whole.hexdigest()
 
 
-def left_out(report: Report) -> Iterator[str]:
+def left_out(report: IndexReport) -> Iterator[str]:
     """What was left out, in words."""
     if report.repeated:
         yield f"{report.repeated} repeated" + (

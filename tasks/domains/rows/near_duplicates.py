@@ -28,14 +28,14 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 _FACTORS = np.array([3_935_559_000_370_003_845, 2_691_343_689_449_507_681, 4_768_777_513_237_032_717], np.uint64)
 
 
-def words(text: str) -> list[str]:
+def words_and_marks(text: str) -> list[str]:
     """Words and marks, in lower case."""
     return _WORD.findall(text.casefold())
 
 
-def shingles(text: str) -> frozenset[tuple[str, ...]]:
+def shingles_of(text: str) -> frozenset[tuple[str, ...]]:
     """The set of 3-word runs; a shorter text is one shingle."""
-    found = words(text)
+    found = words_and_marks(text)
     return frozenset(tuple(found[i : i + SHINGLE]) for i in range(max(1, len(found) - SHINGLE + 1)))
 
 
@@ -57,7 +57,7 @@ class NearDuplicates:
 
     def add(self, question: str) -> None:
         known = self._hashes
-        for word in words(question):
+        for word in words_and_marks(question):
             found = known.get(word)
             if found is None:
                 found = int.from_bytes(hashlib.blake2b(word.encode(errors="replace"), digest_size=8).digest(), "big")
@@ -108,8 +108,8 @@ class NearDuplicates:
                     if low == high:
                         continue
                     if pattern is None:
-                        pattern = shingles(question(first))
-                    if similarity(pattern, shingles(question(int(other)))) >= threshold:
+                        pattern = shingles_of(question(first))
+                    if similarity(pattern, shingles_of(question(int(other)))) >= threshold:
                         parent_Q[high] = low
         while not np.array_equal(parent_Q, above := parent_Q[parent_Q]):
             parent_Q = above

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from tasks.domains.answers import agreed_answer
-from tasks.domains.checks import Check, Unusable, make_check
+from tasks.domains.checks import ReplyCheck, Unusable, make_check
 from tasks.domains.checks.check import sound
 from tasks.domains.rows.fields import CHAT, MESSAGES, Field, with_chat
 from tasks.domains.rows.files import split_named
@@ -16,7 +16,7 @@ from tasks.domains.rows.readers import Row
 
 
 @dataclass(frozen=True)
-class Reading:
+class RowReading:
     """Which values of a row are what. All of it is text, so that two data sets can be compared by it."""
 
     check_json: str
@@ -30,11 +30,11 @@ class Reading:
     """What of `CHAT` comes from the messages: what no column is called. Empty until it is settled."""
 
     @cached_property
-    def check(self) -> Check:
+    def check(self) -> ReplyCheck:
         """Raises ConfigError for settings that are no check."""
         return make_check(json.loads(self.check_json))
 
-    def settled(self, columns: Sequence[str]) -> "Reading":
+    def settled(self, columns: Sequence[str]) -> "RowReading":
         """The same with its defaults replaced by what rows with these columns have."""
         chat = tuple(name for name in CHAT if self.messages in columns and name not in columns)
         return replace(
