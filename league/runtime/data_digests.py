@@ -1,4 +1,4 @@
-"""What a run's data sets held when it began: a digest of each, so that a change is refused and not trained on.
+"""What a run's data sets held when it began: a digest of each, so that a change is refused.
 
 Problems go by their number, and rounds already played rest on them: with other rows the same number is another
 problem. Runs without data sets keep nothing.

@@ -18,7 +18,10 @@ TOKENS = 128
 
 
 def let_base_judge(domains: Mapping[str, Domain], bank: AdapterBank | None, config: Config) -> None:
-    """Give every domain that asks a model the base model. Without one nothing is given: preflight refuses that."""
+    """Give every domain that asks a model the base model.
+
+    Without one nothing is given: preflight refuses that.
+    """
     if bank is None:
         return
     backend = LocalBackend(bank.base, bank, max_rows=config.model.max_rows)

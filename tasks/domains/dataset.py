@@ -1,4 +1,4 @@
-"""A data set as a domain: questions and answers from a file, a folder or the hub, and a check that judges replies.
+"""A data set as a domain: questions and answers from files or the hub, judged by a check.
 
 Rows stay where they lie (`tasks/domains/rows/`): an index knows the place of each, and a row is read when its problem
 is drawn. Everything is checked before a run begins: every row can be used, and the check accepts the true answer on
@@ -56,7 +56,7 @@ class DataSet(Domain):
     question: str | None = None
     """A column or a template. Without it: the column `question`, or what comes before a chat's last reply."""
     answer: str | None = None
-    """A column or a template. Without it: the column `answer`, or a chat's last reply, its answer line alone."""
+    """A column or a template. Without it: the column `answer`, or a chat's last reply."""
     own_solution: str | None = None
     """The setting `solution`, a column or a template: a worked solution, from which warm-ups learn."""
     messages: str = MESSAGES
@@ -282,7 +282,7 @@ def _index_of(
     shares: tuple[float, float, float],
     skip_bad: bool,
 ) -> Index:
-    """One index for all domains of a process that rest on the same files, as they are now, read the same way."""
+    """One index for all domains of a process that read the same files, as they are now, in one way."""
     validation, test, threshold = shares
     plan = IndexPlan(
         files=files,

@@ -119,7 +119,7 @@ def _topics() -> Iterator[Passage]:
 def hub_rows(
     repository: str, split: str, columns: Sequence[str], *, instead: str = "'docstrings' or 'topics'"
 ) -> Iterator[dict[str, Any]]:
-    """Rows of a hub data set's Parquet copy, or of a local folder in its layout (`tasks/domains/rows/files.py`).
+    """Rows of a hub data set's Parquet copy, or of a local folder in its layout.
 
     Raises DataError when there is no hub, no such split, or no Parquet reader; `instead` names sources that need none.
     """

@@ -1,4 +1,4 @@
-"""A check: whether a reply to a problem of a data set is right, and which answers of a row it accepts as the truth.
+"""A check: whether a reply to a data set's problem is right, and which answers it accepts as true.
 
 `ReplyCheck` is the base of all of them; its fields are the settings that a config may give. Most read the answer line
 (`Answer: …`) of a reply by `read` and compare it with the true one. A check is a function of problem and reply: the
@@ -67,7 +67,10 @@ class ReplyCheck(ABC):
 
 
 def plain_text(answer: object) -> str:
-    """An answer of one line as text: a text, a number, or true and false. Raises Unusable for anything else."""
+    """An answer of one line as text: a text, a number, or true and false.
+
+    Raises Unusable for anything else.
+    """
     if isinstance(answer, bool):
         return str(answer).lower()
     if isinstance(answer, float):
@@ -89,7 +92,10 @@ def plain_text(answer: object) -> str:
 
 
 def sound(text: str, what: str) -> str:
-    """The text, if it can be written as UTF-8. Raises Unusable for half a surrogate pair, which JSON lets pass."""
+    """The text, if it can be written as UTF-8.
+
+    Raises Unusable for half a surrogate pair, which JSON lets pass.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""`exact`: the answer as it stands, but for blanks, markup around it and, where not asked for, capitals."""
+"""`exact`: the answer as it stands, but for blanks, markup around it and, by default, capitals."""
 
 import unicodedata
 from dataclasses import dataclass

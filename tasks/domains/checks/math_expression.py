@@ -1,6 +1,6 @@
-"""`math`: the same mathematical object, by math-verify (Hugging Face, Apache-2.0): 1/2 is 0.5, {1, 2} is {2, 1}.
+"""`math`: the same mathematical object: 1/2 is 0.5, {1, 2} is {2, 1}.
 
-It parses LaTeX and plain expressions and compares them with sympy, which may take long, grow, or raise, and which may
+math-verify (Hugging Face, Apache-2.0) parses LaTeX and plain expressions and compares them with sympy, which may take long, grow, or raise, and which may
 not run in a thread: so each comparison happens in a process of its own with limits. What a reply brings it to (no
 verdict in time, an error) counts as wrong. Only the answer line is read, as everywhere; `\\boxed{…}` in it is opened.
 """
@@ -68,7 +68,10 @@ class MathCheck(ReplyCheck):
 
 
 def same_value(*, question: str, answer: str, reply: str, decimals: int) -> bool:
-    """Whether two expressions mean the same. Runs in the worker's process, which has time limits of its own."""
+    """Whether two expressions mean the same.
+
+    Runs in the worker's process, which has time limits of its own.
+    """
     from math_verify import parse, verify
 
     true, given = (parse(f"${text.strip('$')}$", parsing_timeout=None) for text in (answer, reply))

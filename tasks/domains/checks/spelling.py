@@ -1,4 +1,4 @@
-"""`spelling`: the answer letter by letter, capitals and full stop included; a few slips may be allowed.
+"""`spelling`: the answer letter by letter, capitals and full stop too; a few slips may be allowed.
 
 Slips are counted by V. Levenshtein's distance (1966): letters to insert, delete or replace. With slips allowed two
 different true words may lie within reach of each other ("cat", "car"); the check cannot know.

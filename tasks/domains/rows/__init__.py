@@ -1,4 +1,4 @@
-"""Rows of data sets, read where they lie: files and their splits, fields of a row, near-duplicates, and the index.
+"""Rows of data sets, read where they lie.
 
 files            which files a path or a hub's data set comes to, and which split each belongs to
 readers          rows of JSON lines, CSV and Parquet: one after the other, or one by its place

@@ -1,4 +1,4 @@
-"""A question, an answer and a solution from a row: by a column's name, by a Jinja template, or from a chat.
+"""A question, an answer and a solution from a row: by column, by template, or from a chat.
 
 A text with `{{` or `{%` is a template over the row's columns; any other is a column's name. A chat row has a list of
 messages, each with `role` and `content`: templates may use `prompt` (what comes before the last reply, without a

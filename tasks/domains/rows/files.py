@@ -102,7 +102,9 @@ def hub_files(
     wanted: Split | None = None,
     instead: str = "a file on this machine (path: …)",
 ) -> list[DataFile]:
-    """The Parquet copy of a hub's data set: `SUBSET/SPLIT/0000.parquet` on the branch `refs/convert/parquet`.
+    """The files of the Parquet copy of a hub's data set.
+
+    They are called `SUBSET/SPLIT/0000.parquet`, on the branch `refs/convert/parquet`.
 
     `repository` may also be a local folder in that layout. What was fetched once is found without a network. `wanted`:
     the one split to fetch. Raises DataError where there is no hub, no such data set or subset; `instead` names what

@@ -1,4 +1,4 @@
-"""Where the rows of each split lie: built in one pass over the files, kept in the cache, 14 bytes a row.
+"""Where the rows of each split lie: built in one pass, kept in the cache, 14 bytes a row.
 
 The pass reads every row, takes its question and answer, and finds what cannot be used. Then
 
@@ -102,7 +102,10 @@ class Index:
     """`SPLIT/file`, `SPLIT/offset` and `SPLIT/length`, each (problems of the split,)."""
 
     def row(self, split: Split, number: int) -> Row:
-        """The row of problem `number` of a split, which must have so many. Raises DataError for a changed file."""
+        """The row of problem `number` of a split, which must have so many.
+
+        Raises DataError for a changed file.
+        """
         file, offset, length = (int(self.places[f"{split}/{part}"][number]) for part in ("file", "offset", "length"))
         return self.files[file].row_at(offset, length)
 
@@ -279,7 +282,7 @@ def _read(plan: IndexPlan, files: Sequence[RowFile]) -> _Pass:
 def _sides(
     plan: IndexPlan, digest_N: NDArray[np.uint64], split_N: NDArray[np.int8], group_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(the split of each row, −1 where it is left out; whether its question is kept as the first of its kind)."""
+    """(the split of each row, −1 where it is left out; whether its question is the one kept)."""
     group_N = _joined(group_N, digest_N)
     held_out_N = split_N.astype(np.int64)
     side_N = np.full(len(group_N), -1)

@@ -1,4 +1,4 @@
-"""Rows of a data file: all of them one after the other, or one by its place, without keeping the file in memory.
+"""Rows of a data file: one after the other, or one by its place, with flat memory.
 
 A row of JSON lines or CSV is found again by its offset and length in bytes. Parquet has no such places: its rows are
 read once, by batches, into JSON lines in the cache (only the columns that are needed), and found there. A row that
@@ -133,7 +133,10 @@ class Csv(RowFile):
         return dict(zip(self.header, cells, strict=True))
 
     def _records(self, start: int) -> Iterator[tuple[int, int, list[str] | str]]:
-        """(start, end, cells or why there are none) of each record from `start` on. Ends at one that is too long."""
+        """(start, end, cells or why there are none) of each record from `start` on.
+
+        Ends at one that is too long.
+        """
         self._file.seek(start)
         self._place = start
         reader = self._reader(self._lines())
@@ -184,7 +187,9 @@ def open_rows(path: Path) -> RowFile:
 
 
 def parquet_rows(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
-    """The rows of a Parquet file, batch by batch, with those of the columns that are there; all where none are named.
+    """The rows of a Parquet file, batch by batch, with those of the columns that are there.
+
+    All columns where none are named.
 
     Raises DataError without a reader, and for a file that is no Parquet.
     """
@@ -242,7 +247,10 @@ def _parquet_columns(path: Path) -> tuple[str, ...]:
 
 
 def _parquet(path: Path) -> tuple[Any, tuple[type[Exception], ...]]:
-    """(pyarrow's module for Parquet, what it raises for a file that is none). Raises DataError without pyarrow."""
+    """(pyarrow's module for Parquet, what it raises for a file that is none).
+
+    Raises DataError without pyarrow.
+    """
     try:
         import pyarrow
         from pyarrow import parquet

@@ -1,4 +1,4 @@
-"""How a row becomes a problem's question, answer and solution: the settings of a data set that say so, together."""
+"""The settings that say how a row becomes a problem's question, answer and solution."""
 
 import json
 from collections.abc import Sequence
