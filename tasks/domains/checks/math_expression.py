@@ -1,8 +1,9 @@
 """`math`: the same mathematical object: 1/2 is 0.5, {1, 2} is {2, 1}.
 
-math-verify (Hugging Face, Apache-2.0) parses LaTeX and plain expressions and compares them with sympy, which may take long, grow, or raise, and which may
-not run in a thread: so each comparison happens in a process of its own with limits. What a reply brings it to (no
-verdict in time, an error) counts as wrong. Only the answer line is read, as everywhere; `\\boxed{…}` in it is opened.
+math-verify (Hugging Face, Apache-2.0) parses LaTeX and plain expressions and compares them with sympy. That may take
+long, grow or raise, and may not run in a thread: so each comparison happens in a process of its own with limits. What a
+reply brings it to (no verdict in time, an error) counts as wrong. Only the answer line is read, as everywhere;
+`\\boxed{…}` in it is opened.
 """
 
 import importlib.util

@@ -1,10 +1,11 @@
 """`rubric`: a model reads the reply and says whether it meets a rubric in words.
 
-Its verdict is an opinion. The judge is a function that a run gives the check (`judge_by`): its base model without an adapter, asked greedily. It
-sees the question, the accepted answer and the reply, and must end in `Verdict: yes` or `Verdict: no`; anything else
-counts as no. The verdict is read from what the judge says alone, and control tokens in the reply are broken, so a
-reply cannot write its own. It can still persuade: a weak judge is easily talked round, and a reward it gives will be
-sought. So a domain with this check must carry `judged` in its name, which then stands wherever its results do.
+Its verdict is an opinion. The judge is a function that a run gives the check (`judge_by`): its base model without an
+adapter, asked greedily. It sees the question, the accepted answer and the reply, and must end in `Verdict: yes` or
+`Verdict: no`; anything else counts as no. The verdict is read from what the judge says alone, and control tokens in the
+reply are broken, so a reply cannot write its own. It can still persuade: a weak judge is easily talked round, and a
+reward it gives will be sought. So a domain with this check must carry `judged` in its name, which then stands wherever
+its results do.
 """
 
 import re
