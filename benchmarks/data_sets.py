@@ -2,7 +2,7 @@
 
     python -m benchmarks.data_sets --rows 1000000 --characters 1000 --folder DIR
 
-Makes `DIR/ROWSxCHARACTERS.jsonl` (questions of 45 random words, no two alike) where it is not there yet, then measures in
+Makes `DIR/ROWSxCHARACTERS.jsonl` (questions of 45 random words, no two alike) where it is not there, then measures in
 a process of its own, so that the peak memory is that of reading. Set LEAGUE_CACHE to an empty folder to measure a first
 index; run it twice for one from the cache.
 """
