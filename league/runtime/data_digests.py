@@ -16,7 +16,7 @@ KEY = "data"
 
 
 def remember_data(store: RunStore, domains: Mapping[str, Domain]) -> None:
-    """Note what the data is now; nothing changes where it was noted before."""
+    """Note what the data is now, besides what was noted of domains that are gone."""
     began, now = _noted(store), _digests(domains)
     if now and {**began, **now} != began:
         store.set_meta({KEY: json.dumps({**began, **now}, sort_keys=True)})
