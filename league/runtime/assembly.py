@@ -81,6 +81,7 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     Raises AdapterRefused or RunFolderError when the folder does not allow it.
     """
     refuse_changed_data(store, prepared.domains)
+    remember_data(store, prepared.domains)
     bank = load_bank(prepared)
     stored = store.state()
     state = LeagueState.from_json(stored)

@@ -16,17 +16,16 @@ KEY = "data"
 
 
 def remember_data(store: RunStore, domains: Mapping[str, Domain]) -> None:
-    """Note what the data is now."""
-    if digests := _digests(domains):
-        store.set_meta({KEY: json.dumps(digests, sort_keys=True)})
+    """Note what the data is now, besides what was noted of domains that are gone."""
+    began, now = _noted(store), _digests(domains)
+    if now and {**began, **now} != began:
+        store.set_meta({KEY: json.dumps({**began, **now}, sort_keys=True)})
 
 
 def refuse_changed_data(reader: RunReader, domains: Mapping[str, Domain]) -> None:
     """Raises RunFolderError where the data of a domain is not what it was when the run began."""
     now = _digests(domains)
-    if not now:
-        return
-    began = json.loads(reader.meta(KEY))
+    began = _noted(reader) if now else {}
     for name in now.keys() & began.keys():
         if now[name] != began[name]:
             raise RunFolderError(
@@ -34,6 +33,15 @@ def refuse_changed_data(reader: RunReader, domains: Mapping[str, Domain]) -> Non
                 f"{began[name][:12]}…, now {now[name][:12]}…), so its problems are others; put the file back as it "
                 "was, or start a new run"
             )
+
+
+def _noted(reader: RunReader) -> dict[str, str]:
+    """What was noted; a domain that joined later is not there until it was played."""
+    try:
+        found: dict[str, str] = json.loads(reader.meta(KEY))
+    except RunFolderError:
+        return {}
+    return found
 
 
 def _digests(domains: Mapping[str, Domain]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from league.preflight.checks import prepare_file
 from league.preflight.trust import require_trust, uses_of
 from league.runtime.assembly import read_config
 from league.store.reader import RunReader
-from league.store.trusted import distrust
+from league.store.trusted import distrust, trust
 from tests.helpers.rows import GSM8K, gsm8k_like, write_jsonl
 from tests.leagues import Nobody
 
@@ -73,6 +73,15 @@ def test_data_beside_the_config_is_trained_on_past_its_end_and_resumed(tmp_path:
     resume(run, Nobody())
     with RunReader.read(run) as reader:
         assert reader.latest_round() == 2
+    place.rename(moved := tmp_path / "moved.jsonl")
+    text = (run / "config.yaml").read_text().replace("rounds: 2", "rounds: 3").replace(str(place), str(moved))
+    (run / "config.yaml").write_text(text)
+    with pytest.raises(RunFolderError, match="reads the data .*moved.jsonl"):
+        resume(run, Nobody())
+    trust(run, uses_of(read_config(run, trusted=False)))
+    resume(run, Nobody())
+    with RunReader.read(run) as reader:
+        assert reader.latest_round() == 3
 
 
 def test_a_run_on_data_is_a_strangers_until_it_is_trusted(tmp_path: Path) -> None:
