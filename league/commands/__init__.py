@@ -9,6 +9,7 @@ from league.commands.agents import agents
 from league.commands.analyze import analyze
 from league.commands.compare import compare
 from league.commands.crossplay import crossplay
+from league.commands.exploitability import exploitability
 from league.commands.export import export
 from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "payoffs": payoffs,
     "cycles": cycles,
     "crossplay": crossplay,
+    "exploitability": exploitability,
     "analyze": analyze,
     "ladder": ladder,
     "lineage": lineage,
