@@ -72,7 +72,11 @@ def action_probabilities(
             tokens = each.tokens if token in base.end_tokens else (*each.tokens, token)
             text = base.decode(tokens)
             names = held[each.place][0]
-            fitting = [action for action, name in names if name == text or token not in base.end_tokens and name.startswith(text)]
+            fitting = [
+                action
+                for action, name in names
+                if name == text or token not in base.end_tokens and name.startswith(text)
+            ]
             if len(fitting) == 1:
                 found[each.place][fitting[0]] += share
             elif fitting:

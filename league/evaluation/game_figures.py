@@ -68,7 +68,9 @@ def game_figures(run: Path, names: Sequence[str], *, task: str | None, samples: 
         sets = information_sets(rules)
         asked = questions(rules, sets)
         if (count := len(set(asked.values()))) > most:
-            raise UserError(f"{rules.game} asks {count:,} different questions, at most {most:,} (--questions allows more)")
+            raise UserError(
+                f"{rules.game} asks {count:,} different questions, at most {most:,} (--questions allows more)"
+            )
         margins = _margins(reader, chosen, versions)
         bank = load_bank_with(reader, prepared, versions)
     backend, players = backend_for(prepared, bank), players_of(population)

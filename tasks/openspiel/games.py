@@ -128,7 +128,7 @@ def _hard_to_read(game: Game, name: str) -> str | None:
 
     try:
         for play in range(PROBES):
-            for state in random_play(game, name, play, PROBE_MOVES):
+            for state in random_play(game, name, play, most=PROBE_MOVES):
                 count = len(state.legal_actions())
                 if count > MOST_ACTIONS:
                     return f"one of its states has {count} legal actions, at most {MOST_ACTIONS} can be listed"
@@ -143,7 +143,8 @@ def _hard_to_read(game: Game, name: str) -> str | None:
 def random_play(game: Game, *address: int | str, most: int) -> list[State]:
     """The states in which somebody acts, along one play of uniform moves; `address` names the random stream."""
     rng = generator("openspiel", "random play", *address)
-    state, met = settle(game.new_initial_state(), lambda count: float(rng.random()))[0], []
+    met: list[State] = []
+    state, _ = settle(game.new_initial_state(), lambda count: float(rng.random()))
     while not state.is_terminal() and len(met) < most:
         met.append(state)
         actions = state.legal_actions()

@@ -14,7 +14,7 @@ What this leaves out: exact policies and exploitability (`tasks/openspiel/exact.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from statistics import fmean
 from typing import Annotated, Literal
@@ -23,7 +23,21 @@ from pydantic import Field
 
 from league.errors import UserError
 from league.seeds import generator
-from league.types import Decision, Episode, Match, Message, Node, Outcome, Problem, Relation, Sampling, Score, Split, TreePath, Turn
+from league.types import (
+    Decision,
+    Episode,
+    Match,
+    Message,
+    Node,
+    Outcome,
+    Problem,
+    Relation,
+    Sampling,
+    Score,
+    Split,
+    TreePath,
+    Turn,
+)
 from tasks.games.replies import Invalid, check_grammars
 from tasks.openspiel.games import Game, State, installed, load, random_play, settle, utility_of
 from tasks.openspiel.text import action_grammar, labels, parse_action, prompt
@@ -76,6 +90,13 @@ def standing(deal: Deal, replies: tuple[str, ...]) -> Standing:
         return Standing(before.state, before.drawn, before.moves, lost=before.state.current_player())
     state, drawn = settle(before.state.child(action), lambda count: _chance(deal, count), before.drawn)
     return Standing(state, drawn, before.moves + 1)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def drawn_place(deal: Deal, tag: str, most: int) -> int:
+    """The decision at which a group stands: all decisions of one random play are alike."""
+    length = len(random_play(load(deal.game), deal.game, deal.seed, tag, most=most))
+    return int(generator(deal.seed, "openspiel", "group", tag).integers(max(1, length)))
 
 
 def _chance(deal: Deal, count: int) -> float:
@@ -146,7 +167,8 @@ class OpenSpielGame(Task):
         """
         if not set(seats) & set(SEATS):
             return []
-        rng, found, play = generator(seed, "demonstrations", "openspiel", self.game), [], 0
+        rng, play = generator(seed, "demonstrations", "openspiel", self.game), 0
+        found: list[Demonstration] = []
         while len(found) < count:
             for state in random_play(self.rules_of_play, self.game, seed, "shown", play, most=self.moves):
                 named = list(labels(state).values())
@@ -204,19 +226,12 @@ class OpenSpielGame(Task):
 
     def _samples(self, match: Match, tag: str, deal: Deal, now: Standing) -> int:
         """How many replies are drawn: the group's at its decision, one before it and for who is asked again."""
-        place = 0 if match.purpose == "evaluate" else self._place(tag, deal)
+        place = 0 if match.purpose == "evaluate" or self.group == "first" else drawn_place(deal, tag, self.moves)
         if now.again or now.moves < place:
             return 1
         if now.moves == place:
             return self.samples
         return 1 if match.purpose == "evaluate" else self.branch
-
-    def _place(self, tag: str, deal: Deal) -> int:
-        """The decision at which the group stands: in "drawn" alike among those of one random play."""
-        if self.group == "first":
-            return 0
-        length = len(random_play(self.rules_of_play, self.game, deal.seed, tag, most=self.moves))
-        return int(generator(deal.seed, "openspiel", "group", tag).integers(max(1, length)))
 
     # ------------------------------------------------------------------------------------------- standings
     def _deal(self, match: Match, number: int) -> Deal:

@@ -43,14 +43,20 @@ def labels(state: State) -> dict[int, str]:
     count: dict[str, int] = {}
     for name in named.values():
         count[name] = count.get(name, 0) + 1
-    return {action: name if name and count[name] == 1 else f"{name} #{action}".strip() for action, name in named.items()}
+    return {
+        action: name if name and count[name] == 1 else f"{name} #{action}".strip() for action, name in named.items()
+    }
 
 
 def prompt(game: Game, state: State, rules: str, again: bool) -> str:
     """What the player to act reads; it depends on nothing that the player does not know."""
     about = game.get_type()
     told = rules or RULES.get(about.short_name, f"The game is {about.long_name}.")
-    lines = [told, f"You are player {state.current_player()} of 0 and 1. What you know:", knowledge(game, state).strip()]
+    lines = [
+        told,
+        f"You are player {state.current_player()} of 0 and 1. What you know:",
+        knowledge(game, state).strip(),
+    ]
     lines.append(LEGAL + BETWEEN.join(labels(state).values()))
     lines += [AGAIN] if again else []
     return "\n".join([*lines, ASK])

@@ -13,13 +13,15 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from league.errors import LeagueError, UserError
 
 WORKER = Path(__file__).with_name("worker.py")
+ENDS_IN_A_ROW = 3
+"""How often a process may hang or die without an answer between, before it is not started again."""
 LONGEST_ANSWER = 64 * 2**20
 """Bytes of an answer at most."""
 Answer = Mapping[str, Any]
@@ -50,6 +52,7 @@ class EnvironmentProcess:
         self.rows: Mapping[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
+        self._ends = 0
 
     def started(self) -> None:
         """Start and load where that has not been done.
@@ -80,9 +83,16 @@ class EnvironmentProcess:
         self.rows = answer["rows"]
 
     def ask(self, request: Mapping[str, object], seconds: float) -> Answer:
-        """The answer to a request. Raises EnvironmentFailed, and UserError where the process cannot start again."""
+        """The answer to a request.
+
+        Raises EnvironmentFailed, at once where the process has hung or died ENDS_IN_A_ROW times in a row, and UserError
+        where it cannot start again.
+        """
+        if self._ends >= ENDS_IN_A_ROW:
+            raise EnvironmentFailed(f"it has hung or died {self._ends} times in a row, so it is not asked any more")
         self.started()
         answer = self._exchange(request, seconds)
+        self._ends = 0
         if (reason := answer.get("failed") or answer.get("refused")) is not None:
             raise EnvironmentFailed(str(reason))
         return answer
@@ -106,11 +116,13 @@ class EnvironmentProcess:
             line = self._line(time.monotonic() + seconds)
             answer = json.loads(line)
         except TimeoutError:
+            self._ends += 1
             self.close()
             raise EnvironmentFailed(f"it gives no answer within {seconds:g} seconds") from None
         except (OSError, EOFError, ValueError) as error:
-            code = process.wait() if process.poll() is not None else None
+            self._ends += 1
             self.close()
+            code = process.returncode
             raise EnvironmentFailed(f"its process ends (exit code {code}): {error}") from error
         if not isinstance(answer, dict):
             raise EnvironmentFailed(f"its process answers {type(answer).__name__}")
@@ -136,10 +148,14 @@ class EnvironmentProcess:
 
 def _own_folders() -> list[str]:
     """Where a user's own modules may lie, for another interpreter: never our packages, which are for this one."""
-    return [folder for folder in sys.path if folder and "site-packages" not in folder and not folder.startswith(sys.base_prefix)]
+    return [
+        folder
+        for folder in sys.path
+        if folder and "site-packages" not in folder and not folder.startswith(sys.base_prefix)
+    ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def process_of(loaded: Loaded) -> EnvironmentProcess:
     """The process that serves these settings; one for all tasks that share them."""
     found = EnvironmentProcess(loaded)

@@ -9,9 +9,9 @@ and test by a hash of their words. An environment without evaluation rows gives 
 Rows that differ only in case, spaces and punctuation are one problem and never on two sides.
 
 Environments run in a process of their own (`tasks/verifiers/worker.py`), so that they may hang or die. Where a rollout
-or a rubric raises, hangs, or gives a reward that is not finite, that play is void: nothing is learned from it, it counts
-in no payoff, and the metric `failed` says how many. Refused by name are environments with tools, with rewards of whole
-groups, and with prompts that hold more than text.
+or a rubric raises, hangs, or gives a reward that is not finite, that play is void: nothing is learned from it, it
+counts in no payoff, and the metric `failed` says how many. Refused by name are environments with tools, with rewards of
+whole groups, and with prompts that hold more than text.
 """
 
 import json
@@ -86,7 +86,7 @@ class VerifiersEnvironment(Task):
     """The settings of an environment, and the course of its match."""
 
     environment: str = ""
-    """The environment's id, which is its module's name with any dashes: "gsm8k", "my-env"; it may lie beside the config."""
+    """The environment's id: its module's name, with dashes or not. The module may lie beside the config."""
     args: dict[str, Any] = field(default_factory=dict)
     """What its `load_environment` is given."""
     python: str = ""
@@ -203,7 +203,7 @@ class VerifiersEnvironment(Task):
             others = [fmean(items[o, about]) for o in match.seats if o != seat and (o, about) in items]
             rewards[path[-1][1].id] = {seat: mixed_reward(end.reward, others, match.rewards)}
         order = sorted(match.seats, key=lambda seat: (match.seats[seat], seat))  # the smaller version is the row
-        outcomes = item_outcomes(match, self.name, items, order)
+        outcomes = tuple(each for each in item_outcomes(match, self.name, items, order) if each.n)
         return Score(rewards, self._metrics(match, ends, items), outcomes, frozenset(void))
 
     def _ends(self, episode: Episode) -> Iterator[tuple[TreePath, Answered]]:
@@ -219,7 +219,9 @@ class VerifiersEnvironment(Task):
     ) -> dict[str, float]:
         """Mean rewards in all and per seat, of each part of the rubric, of the number of turns, and what failed."""
         found = {"failed": fmean(end.reward is None for _, end in ends) if ends else 1.0}
-        by_seat = {seat: [r for (who, _), rewards in items.items() if who == seat for r in rewards] for seat in match.seats}
+        by_seat = {
+            seat: [r for (who, _), rewards in items.items() if who == seat for r in rewards] for seat in match.seats
+        }
         found |= {f"reward/{seat}": fmean(rewards) for seat, rewards in by_seat.items() if rewards}
         every = [reward for rewards in by_seat.values() for reward in rewards]
         if every:

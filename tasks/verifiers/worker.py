@@ -49,6 +49,7 @@ class Environment:
         self._refuse()
         self._watch(self.environment)
         self.client = self._client()
+        self.train, self.held = self._tables()
         self.rows = self._split()
 
     def _refuse(self) -> None:
@@ -83,7 +84,7 @@ class Environment:
     def _client(self) -> Any:
         library, types = self.library, self.types
 
-        class Answers(library.Client):
+        class Answers(library.Client):  # type: ignore[name-defined, misc]
             """Answers from the replies that were given; then it asks for more, or ends the rollout."""
 
             def __init__(self) -> None:
@@ -91,7 +92,9 @@ class Environment:
                 self.replies: list[tuple[str, bool]] = []
                 self.given, self.ends = 0, False
 
-            async def get_response(self, prompt: Any, model: str, sampling_args: Any, tools: Any = None, **more: Any) -> Any:
+            async def get_response(
+                self, prompt: Any, model: str, sampling_args: Any, tools: Any = None, **more: Any
+            ) -> Any:
                 if tools:
                     raise AsksForMore([{"role": "tool", "content": ""}])
                 if self.given < len(self.replies):
@@ -114,7 +117,9 @@ class Environment:
             async def to_native_prompt(self, messages: Any) -> Any:
                 return messages, {}
 
-            async def get_native_response(self, prompt: Any, model: str, sampling_args: Any, tools: Any = None, **more: Any) -> Any:
+            async def get_native_response(
+                self, prompt: Any, model: str, sampling_args: Any, tools: Any = None, **more: Any
+            ) -> Any:
                 raise NotImplementedError
 
             async def raise_from_native_response(self, response: Any) -> None: ...
@@ -127,14 +132,18 @@ class Environment:
         return Answers()
 
     # ------------------------------------------------------------------------------------------------- rows
+    def _tables(self) -> tuple[Any, Any]:
+        """(Training rows, evaluation rows), each None where the environment has none."""
+        environment = self.environment
+        has_train = environment.dataset is not None or environment.dataset_source is not None
+        has_held = environment.eval_dataset is not None or environment.eval_dataset_source is not None
+        train = environment.get_dataset() if has_train else None
+        return train, environment.get_eval_dataset() if has_held else None
+
     def _split(self) -> dict[str, list[tuple[bool, int]]]:
         """Split → (whether of the evaluation set, row) …; rows that read alike are on one side only."""
-        environment = self.environment
         rows: dict[str, list[tuple[bool, int]]] = {"train": [], "validation": [], "test": []}
-        has_train = environment.dataset is not None or environment.dataset_source is not None
-        has_eval = environment.eval_dataset is not None or environment.eval_dataset_source is not None
-        train = environment.get_dataset() if has_train else None
-        held = environment.get_eval_dataset() if has_eval else None
+        train, held = self.train, self.held
         kept: set[str] = set()
         for place in range(0 if held is None else len(held)):
             key = wording(held[place])
@@ -148,7 +157,6 @@ class Environment:
                 rows[split_at(part(key))].append((False, place))
             elif key not in kept:
                 rows["train"].append((False, place))
-        self.train, self.held = train, held
         return rows
 
     def row(self, split: str, place: int) -> dict[str, Any]:
@@ -156,7 +164,9 @@ class Environment:
         return dict((self.held if evaluation else self.train)[number])
 
     # ------------------------------------------------------------------------------------------------- plays
-    async def play(self, split: str, place: int, seed: int, replies: list[tuple[str, bool]], ends: bool) -> dict[str, Any]:
+    async def play(
+        self, split: str, place: int, seed: int, replies: list[tuple[str, bool]], ends: bool
+    ) -> dict[str, Any]:
         """Either the next prompt, or the reward of the end."""
         random.seed(seed)
         numpy = sys.modules.get("numpy")
