@@ -180,9 +180,14 @@ def names_code(text: str) -> bool:
 
 
 def whereabouts(path: str) -> str:
-    """The file or folder in which "package.module:name" would be found, for people. Nothing of it is run."""
+    """The file or folder in which "package.module:name" would be found, for people. Nothing of it is run.
+
+    A program is named by its absolute path, and an environment by its module's name, dashes for underscores.
+    """
+    if Path(path).is_absolute():
+        return "found" if Path(path).exists() else "not found on this machine"
     try:
-        found = importlib.util.find_spec(path.partition(":")[0].partition(".")[0])
+        found = importlib.util.find_spec(path.partition(":")[0].partition(".")[0].rpartition("/")[2].replace("-", "_"))
     except (ImportError, ValueError, AttributeError):
         found = None
     if found is None:

@@ -9,8 +9,8 @@ and test by a hash of their words. An environment without evaluation rows gives 
 Rows that differ only in case, spaces and punctuation are one problem and never on two sides.
 
 Environments run in a process of their own (`tasks/verifiers/worker.py`), so that they may hang or die. Where a rollout
-or a rubric raises, hangs, or gives a reward that is not finite, that play is void: nothing is learned from it, it
-counts in no payoff, and the metric `failed` says how many. Refused by name are environments with tools, with rewards of
+or a rubric raises, hangs, or gives a reward that is not finite, that play is void: nothing is learned from it, no
+payoff counts it, and the metric `failed` says how many. Refused by name are environments with tools, with rewards of
 whole groups, and with prompts that hold more than text.
 """
 

@@ -43,7 +43,11 @@ class Environment:
 
     def __init__(self, name: str, args: dict[str, Any]):
         self.library = importlib.import_module("verifiers")
-        self.types = importlib.import_module("verifiers.types")
+        try:
+            self.types = importlib.import_module("verifiers.types")
+        except ModuleNotFoundError as error:
+            version = getattr(self.library, "__version__", "this version")
+            raise Refused(f"verifiers {version} has no load_environment any more; install verifiers==0.3.1") from error
         self.environment = self.library.load_environment(name, **args)
         self.raised: list[str] = []
         self._refuse()
@@ -84,7 +88,7 @@ class Environment:
     def _client(self) -> Any:
         library, types = self.library, self.types
 
-        class Answers(library.Client):  # type: ignore[name-defined, misc]
+        class Answers(library.Client):  # type: ignore[name-defined]
             """Answers from the replies that were given; then it asks for more, or ends the rollout."""
 
             def __init__(self) -> None:
