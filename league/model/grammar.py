@@ -15,7 +15,6 @@ from torch import Tensor
 from league.errors import BackendError, UserError
 from league.model.base import BaseModel
 
-
 COMPILED = 1024
 """Compiled grammars that are kept, the newest: a game's positions have a grammar each."""
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,7 +105,8 @@ class EnvironmentProcess:
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with suppress(OSError):  # what it has not read
+                        stream.close()
             self._process = None
 
     def _exchange(self, request: Mapping[str, object], seconds: float) -> Answer:

@@ -114,7 +114,11 @@ def test_chance_is_the_matchs_and_alike_for_both_positions_and_all_siblings():
     rules = game("leduc_poker", deals=3, samples=4, group="first", branch=2)
     one, again, other = (play(rules, match_for(rules, seed=seed), any_listed, seed=9) for seed in (1, 1, 2))
     cards = [
-        [root.turn.prompts[seat][0].content.split("Private: ")[1][0] for root in each.roots for seat in root.turn.prompts]
+        [
+            root.turn.prompts[seat][0].content.split("Private: ")[1][0]
+            for root in each.roots
+            for seat in root.turn.prompts
+        ]
         for each in (one, again, other)
     ]
     assert cards[0] == cards[1] != cards[2] and cards[0][::2] == cards[0][1::2] and len(cards[0]) == 6
@@ -160,9 +164,7 @@ def test_no_legal_action_forfeits_the_most_or_is_asked_for_again():
     asked = [d.turn.prompts["row"][0].content for _, d in episode.decisions() if "row" in d.turn.prompts]
     assert sum("not a legal action" in text for text in asked) == 4 and len(asked) == 6
     assert patient.score(episode).metrics["row/payoff"] == -2.0
-    mended = play(
-        patient, match_for(patient), lambda s, p, r: "Pass" if s == "col" or "not a legal" in p else "?"
-    )
+    mended = play(patient, match_for(patient), lambda s, p, r: "Pass" if s == "col" or "not a legal" in p else "?")
     assert -1 <= patient.score(mended).metrics["row/payoff"] <= 1
 
 
@@ -187,7 +189,9 @@ def test_one_decision_of_each_root_is_the_group_and_evaluation_plays_independent
     episode = play(rules, match_for(rules, seed=3), any_listed)
     depths = []
     for root in episode.roots:
-        sizes = [(len(path), d.turn.samples) for path, d in episode.decisions() if d is root or path and path[0][0] is root]
+        sizes = [
+            (len(path), d.turn.samples) for path, d in episode.decisions() if d is root or path and path[0][0] is root
+        ]
         groups = {depth for depth, samples in sizes if samples == 4}
         assert len(groups) <= 1 and {samples for _, samples in sizes} <= {1, 4}
         depths += groups
