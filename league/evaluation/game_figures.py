@@ -1,4 +1,4 @@
-"""What versions of a run win and lose in a small OpenSpiel game at best play: exact exploitability, and the mixture's.
+"""Exact exploitability of versions of a run in a small OpenSpiel game, and of their mixture.
 
 The league's mixture weighs the versions by the maximum-entropy Nash mixture of the payoffs that the run has measured:
 a margin is (wins − losses) / (games + 1), which shrinks to 0 what has hardly met. Where a pair has not met at all, all
@@ -134,7 +134,9 @@ def _live(reader: RunReader, config: Config, population: Population, task: str) 
 
 
 def _margins(reader: RunReader, task: str, versions: Sequence[Version]) -> np.ndarray | None:
-    """Antisymmetric margins between the versions (N, N); None where a pair has not met, or nothing was a contest.
+    """Antisymmetric margins between the versions (N, N).
+
+    None where a pair has not met, or nothing was a contest.
 
     A live version stands for all versions of its agent.
     """

@@ -16,7 +16,7 @@ from league.store.trusted import Access, trust, trusted_uses
 
 log = logging.getLogger("league.trust")
 NAMES_CODE = {"verifiers": ("environment", "python")}
-"""Task kind → its settings that name code without a colon: a module that is imported, a program that is run."""
+"""Task kind → its settings that name code without a colon: a module, or a program."""
 TEXT = ("system", "says", "remote")
 """Settings of an agent that hold words or addresses, never code."""
 

@@ -1,4 +1,4 @@
-"""What can be known exactly about a small OpenSpiel game: information sets, values, best responses, mixtures.
+"""What is known exactly of a small OpenSpiel game: information sets, NashConv, mixtures.
 
 A policy gives, for each information set (OpenSpiel's information state string), a distribution over its actions; one
 policy plays both positions.

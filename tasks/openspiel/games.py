@@ -91,7 +91,7 @@ def load(name: str) -> Game:
         raise UserError(f"OpenSpiel has no game '{short}'{nearest(short, known)}")
     try:
         found = pyspiel.load_game(name)
-    except (pyspiel.SpielError, RuntimeError, ValueError, TypeError) as error:
+    except (pyspiel.SpielError, RuntimeError, ValueError, TypeError, LookupError) as error:
         raise UserError(f"OpenSpiel cannot load '{name}': {_first_line(error)}") from error
     if (reason := _refusal(found)) is not None:
         raise UserError(f"'{name}' cannot be played here: {reason}")
@@ -141,7 +141,10 @@ def _hard_to_read(game: Game, name: str) -> str | None:
 
 
 def random_play(game: Game, *address: int | str, most: int) -> list[State]:
-    """The states in which somebody acts, along one play of uniform moves; `address` names the random stream."""
+    """The states in which somebody acts, along one play of uniform moves.
+
+    `address` names the random stream, `most` is the longest play.
+    """
     rng = generator("openspiel", "random play", *address)
     met: list[State] = []
     state, _ = settle(game.new_initial_state(), lambda count: float(rng.random()))

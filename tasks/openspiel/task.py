@@ -112,7 +112,7 @@ class OpenSpielGame(Task):
     deals: Annotated[int, Field(ge=1)] = 4
     """Each is played in both positions."""
     samples: Annotated[int, Field(ge=1)] = 8
-    """Replies of the one decision of each deal and position that is the group; evaluation draws them at the first."""
+    """Replies of the group: one decision of each deal and position. Evaluation has it at the first."""
     group: Literal["drawn", "first"] = "drawn"
     """Where the group stands: at a decision drawn from the match's seed, or at the first."""
     branch: Annotated[int, Field(ge=1)] = 1
@@ -308,7 +308,7 @@ class OpenSpielGame(Task):
         return (cooperation_outcome(match, self.name, "", SEATS, [(a + b) / self._unit for a, b in plays]),)
 
     def _metrics(self, episode: Episode, plays: list[tuple[float, float]]) -> dict[str, float]:
-        """Per seat the mean return of a game in its own units and the share of invalid replies; moves of a game."""
+        """Per seat the mean return in the game's units and the share of invalid replies; its moves."""
         ends = [self._standing(*self._replies(episode.match, path)) for path in _leaves(episode)]
         found = {
             "row/payoff": fmean(a for a, _ in plays),

@@ -37,7 +37,10 @@ RULES: Mapping[str, str] = {
 
 
 def labels(state: State) -> dict[int, str]:
-    """Action → its name, for the player to act. A name that two actions share has the action's number behind it."""
+    """Action → its name, for the player to act.
+
+    A name that two actions share has the action's number behind it.
+    """
     player = state.current_player()
     named = {action: " ".join(state.action_to_string(player, action).split()) for action in state.legal_actions()}
     count: dict[str, int] = {}

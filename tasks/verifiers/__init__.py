@@ -1,1 +1,1 @@
-"""Environments of the `verifiers` library as tasks: the match, and the process in which an environment runs."""
+"""Environments of the `verifiers` library as tasks: the match, and an environment's process."""

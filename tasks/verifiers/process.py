@@ -1,4 +1,4 @@
-"""The league's side of an environment's process: one request, one answer, and no longer than it may take.
+"""The league's side of an environment's process: one request, one answer, in time.
 
 An answer that does not come in time ends the process; the next request starts a new one. A process serves every task
 with the same environment, arguments and interpreter, and ends with the program.
@@ -149,7 +149,7 @@ class EnvironmentProcess:
 
 
 def _own_folders() -> list[str]:
-    """Where a user's own modules may lie, for another interpreter: never our packages, which are for this one."""
+    """Where a user's own modules may lie: no packages, which are for this interpreter only."""
     return [
         folder
         for folder in sys.path

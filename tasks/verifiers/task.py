@@ -1,4 +1,4 @@
-"""An environment of the `verifiers` library as a task: players answer the same rows, the rubric says what it is worth.
+"""An environment of the `verifiers` library as a task, its rubric as the reward.
 
 Each player's play of each row is a tree of its own: a group of first replies, then what the environment answers, until
 it ends the rollout or `turns` replies were given. Then its rubric gives the reward, at the last reply. Players of a
@@ -38,7 +38,7 @@ log = logging.getLogger("league.verifiers")
 REMEMBERED = 4096
 """Plays whose last answer is kept between calls, all environments together."""
 Said = tuple[tuple[str, bool], ...]
-"""(reply, whether it was cut off at its longest) …"""
+"""(reply, whether it was cut off at its longest) of each turn."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class VerifiersEnvironment(Task):
     args: dict[str, Any] = field(default_factory=dict)
     """What its `load_environment` is given."""
     python: str = ""
-    """Another interpreter that has `verifiers` and the environment, as an absolute path; none takes this one."""
+    """Another interpreter that has `verifiers` and the environment, by its absolute path."""
     items: Annotated[int, Field(ge=1)] = 2
     """Rows per match."""
     answers: Annotated[int, Field(ge=2)] = 4
@@ -98,7 +98,7 @@ class VerifiersEnvironment(Task):
     branch: Annotated[int, Field(ge=1)] = 1
     """Replies at each later turn, after each earlier reply."""
     turns: Annotated[int, Field(ge=1, le=64)] = 8
-    """Replies of a play at most; then the environment is told that the prompt is too long, and its rubric scores."""
+    """Replies of a play at most; then its prompt is said to be too long, and the rubric scores."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Above 0, so that samples differ."""
     max_tokens: Annotated[int, Field(ge=1)] = 128
@@ -217,7 +217,7 @@ class VerifiersEnvironment(Task):
     def _metrics(
         self, match: Match, ends: list[tuple[TreePath, Answered]], items: Mapping[tuple[str, int], Sequence[float]]
     ) -> dict[str, float]:
-        """Mean rewards in all and per seat, of each part of the rubric, of the number of turns, and what failed."""
+        """Mean rewards in all, per seat and per part of the rubric, turns, and the share that failed."""
         found = {"failed": fmean(end.reward is None for _, end in ends) if ends else 1.0}
         by_seat = {
             seat: [r for (who, _), rewards in items.items() if who == seat for r in rewards] for seat in match.seats

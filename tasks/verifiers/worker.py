@@ -1,4 +1,4 @@
-"""The process in which a `verifiers` environment runs: started by its path, it imports nothing of the league.
+"""The process in which a `verifiers` environment runs; it imports nothing of the league.
 
 It reads one request a line as JSON and answers each with one line. So the environment has signals, an event loop and
 packages of its own, and the league can end it when it hangs. It ends by itself when its input closes.

@@ -254,7 +254,11 @@ def test_a_missing_library_or_interpreter_is_told_with_its_remedy(monkeypatch: p
 
 
 def test_a_process_that_answers_rubbish_or_nothing_is_ended(tmp_path: Path) -> None:
-    for text, words in (("read line; echo hello", "process ends"), ("read line; echo [1]", "answers list"), ("sleep 60", "within 1 seconds")):
+    for text, words in (
+        ("read line; echo hello", "process ends"),
+        ("read line; echo [1]", "answers list"),
+        ("sleep 60", "within 1 seconds"),
+    ):
         program = tmp_path / "program"
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)
