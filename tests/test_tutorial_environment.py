@@ -13,16 +13,16 @@ import pytest
 from tests.conftest import ROOT, write_tiny_model
 
 PAGE = ROOT / "docs" / "tutorials" / "own_environment.md"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 GAMES, ENVIRONMENTS = "## A game of OpenSpiel", "## An environment of verifiers"
 
 
 def run(part: str, folder: Path, *overrides: str) -> str:
     """Write the files of a part of the page and call its commands; returns what they print."""
     said = ""
-    for language, text in BLOCK.findall(part):
-        if language in ("yaml", "python"):
-            (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text)
+    for language, file, text in BLOCK.findall(part):
+        if file:
+            (folder / file).write_text(text)
         elif language == "sh":
             for line in text.splitlines():
                 program, *words = shlex.split(line)
@@ -54,7 +54,7 @@ def test_the_games_of_the_page_are_played(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
     before, learners = parts()[0].split("A player of your own is")
     said = run(before, tmp_path)
-    (shown,) = [text for language, text in BLOCK.findall(before) if language == "text"]
+    (shown,) = [text for language, _, text in BLOCK.findall(before) if language == "text"]
     assert shown in said  # the page shows what the command prints
     small = (f"model.name={model}", "model.device=cpu", "model.dtype=float32", "warmup.student.demonstrations=8")
     said = run(learners, tmp_path, *small)

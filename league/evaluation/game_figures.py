@@ -21,7 +21,7 @@ from league.population import Population
 from league.reporting.queries.payoff_matrices import contest_counts
 from league.store.reader import RunReader
 from league.types import Version
-from tasks.openspiel.exact import Exact, evaluate, information_sets, mixture, uniform
+from tasks.openspiel.exact import Exact, evaluate, information_sets, mixture, uniform_policy
 from tasks.openspiel.task import OpenSpielGame
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def game_figures(run: Path, names: Sequence[str], *, task: str | None, samples: 
         sets=len(sets),
         asked=count,
         rows=tuple((each, evaluate(rules, each.policy)) for each in played),
-        uniform=evaluate(rules, uniform(sets)),
+        uniform=evaluate(rules, uniform_policy(sets)),
         weights={version: float(weight) for version, weight in zip(versions, weights, strict=True)},
         mixture=evaluate(rules, mixture(sets, [each.policy for each in played], [float(w) for w in weights])),
         measured=margins is not None,

@@ -104,7 +104,8 @@ def played_policy(
         held = [(each.names, sampling) for each, sampling in zip(distinct, scaled, strict=True)]
         how, found = "read off", [(shares, 1.0) for shares in action_probabilities(bank, version, messages, held)]
     if how == "sampled":
-        found = _sampled(version, distinct, messages, player, backend, samples)
+        asks = [replace(each, messages=text) for each, text in zip(distinct, messages, strict=True)]
+        found = _sampled(version, asks, player, backend, samples)
     by_question = dict(zip(distinct, found, strict=True))
     legal = sum(share for _, share in found) / max(1, len(found))
     return PlayedPolicy(version, how, legal, {key: _normal(by_question[each][0], each) for key, each in asked.items()})
@@ -135,7 +136,6 @@ def _shares(chances: Mapping[str, float], asked: Question) -> tuple[Shares, floa
 def _sampled(
     version: Version,
     asked: Sequence[Question],
-    messages: Sequence[tuple[Message, ...]],
     player: "Player",
     backend: Backend,
     samples: int,
@@ -143,12 +143,12 @@ def _sampled(
     requests = [
         Request(
             version=None if version == BASE else version,
-            messages=text,
+            messages=each.messages,
             samples=samples,
             sampling=_scaled(each, player.temperature),
             seed=derive("policy", str(version), place),
         )
-        for place, (text, each) in enumerate(zip(messages, asked, strict=True))
+        for place, each in enumerate(asked)
     ]
     found = []
     for each, answer in zip(asked, backend.generate(requests), strict=True):

@@ -100,7 +100,7 @@ def evaluate(task: OpenSpielGame, policy: Policy) -> Exact:
     return Exact(float(value), max(0.0, float(pyspiel.nash_conv(game, table))))
 
 
-def uniform(sets: Mapping[str, InformationSet]) -> Policy:
+def uniform_policy(sets: Mapping[str, InformationSet]) -> Policy:
     """Every legal action alike."""
     return {key: dict.fromkeys(each.names, 1 / len(each.names)) for key, each in sets.items()}
 

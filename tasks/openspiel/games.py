@@ -74,7 +74,7 @@ def installed() -> bool:
 
 
 @lru_cache(maxsize=16)
-def load(name: str) -> Game:
+def load_game(name: str) -> Game:
     """The game of that name, in turns.
 
     Raises UserError for a name that OpenSpiel does not know or cannot load, and for a game that cannot be played so.

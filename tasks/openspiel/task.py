@@ -39,7 +39,7 @@ from league.types import (
     Turn,
 )
 from tasks.games.replies import Invalid, check_grammars
-from tasks.openspiel.games import Game, State, installed, load, random_play, settle, utility_of
+from tasks.openspiel.games import Game, State, installed, load_game, random_play, settle, utility_of
 from tasks.openspiel.text import action_grammar, labels, parse_action, prompt
 from tasks.outcomes import contest_outcome, cooperation_outcome
 from tasks.rewards import mix_rewards
@@ -80,7 +80,7 @@ class Standing:
 def standing(deal: Deal, replies: tuple[str, ...]) -> Standing:
     """Where a deal stands after its replies, in order."""
     if not replies:
-        state, drawn = settle(load(deal.game).new_initial_state(), lambda count: _chance(deal, count))
+        state, drawn = settle(load_game(deal.game).new_initial_state(), lambda count: _chance(deal, count))
         return Standing(state, drawn)
     before = standing(deal, replies[:-1])
     action = parse_action(replies[-1], labels(before.state))
@@ -95,7 +95,7 @@ def standing(deal: Deal, replies: tuple[str, ...]) -> Standing:
 @lru_cache(maxsize=REMEMBERED)
 def drawn_place(deal: Deal, tag: str, most: int) -> int:
     """The decision at which a group stands: all decisions of one random play are alike."""
-    length = len(random_play(load(deal.game), deal.game, deal.seed, tag, most=most))
+    length = len(random_play(load_game(deal.game), deal.game, deal.seed, tag, most=most))
     return int(generator(deal.seed, "openspiel", "group", tag).integers(max(1, length)))
 
 
@@ -142,7 +142,7 @@ class OpenSpielGame(Task):
     @property
     def rules_of_play(self) -> Game:
         """OpenSpiel's game."""
-        return load(self.game)
+        return load_game(self.game)
 
     def seats(self) -> tuple[str, ...]:
         return SEATS
@@ -151,7 +151,7 @@ class OpenSpielGame(Task):
         if not installed():
             return ["game: OpenSpiel is not installed (pip install 'llm-league[openspiel]')"]
         try:
-            load(self.game)
+            load_game(self.game)
         except UserError as error:
             return [f"game: {error}"]
         return check_grammars(bool(self.constrained))

@@ -64,7 +64,7 @@ class Play:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def answered(play: Play, said: Said) -> Answered:
+def environment_answer(play: Play, said: Said) -> Answered:
     """What the environment answers."""
     request = {"do": "play", "split": play.split, "place": play.row, "seed": play.seed, "replies": said}
     try:
@@ -159,7 +159,7 @@ class VerifiersEnvironment(Task):
     def open(self, match: Match) -> Sequence[Turn]:
         found = []
         for about in range(len(match.problems)):
-            now = answered(self._play(match, about), ())
+            now = environment_answer(self._play(match, about), ())
             found += [self._turn(match, about, seat, now, first=True) for seat in match.seats if now.prompt]
         return found
 
@@ -167,7 +167,7 @@ class VerifiersEnvironment(Task):
         decision = path[-1][0]
         (seat,) = decision.turn.prompts
         about = decision.turn.about or 0
-        now = answered(self._play(match, about), _said(path))
+        now = environment_answer(self._play(match, about), _said(path))
         return [self._turn(match, about, seat, now, first=False)] if now.prompt else []
 
     def _turn(self, match: Match, about: int, seat: str, now: Answered, *, first: bool) -> Turn:
@@ -179,7 +179,7 @@ class VerifiersEnvironment(Task):
     def _play(self, match: Match, about: int) -> Play:
         problem = match.problems[about]
         seed = derive(match.seed, "verifiers", about)
-        return Play(self._loaded(), problem.split, problem.index, seed, self.turns, self.seconds)
+        return Play(self._loaded(), problem.split, problem.index, seed, turns=self.turns, seconds=self.seconds)
 
     # --------------------------------------------------------------------------------------------- scoring
     def score(self, episode: Episode) -> Score:
@@ -212,7 +212,7 @@ class VerifiersEnvironment(Task):
             for node in decision.nodes:
                 if not node.next:
                     here = (*path, (decision, node))
-                    yield here, answered(self._play(episode.match, decision.turn.about or 0), _said(here))
+                    yield here, environment_answer(self._play(episode.match, decision.turn.about or 0), _said(here))
 
     def _metrics(
         self, match: Match, ends: list[tuple[TreePath, Answered]], items: Mapping[tuple[str, int], Sequence[float]]

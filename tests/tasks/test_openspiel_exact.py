@@ -9,7 +9,7 @@ from tasks.games.kuhn_solution import kuhn_equilibrium, kuhn_exploitability, kuh
 
 pyspiel = pytest.importorskip("pyspiel", reason="open-spiel is not installed")
 
-from tasks.openspiel.exact import evaluate, information_sets, mixture, uniform  # noqa: E402
+from tasks.openspiel.exact import evaluate, information_sets, mixture, uniform_policy  # noqa: E402
 
 
 def rules_of(name: str):
@@ -42,7 +42,7 @@ def test_the_uniform_player(name, sets, nash_conv):
     rules = rules_of(name)
     found = information_sets(rules)
     assert len(found) == sets
-    assert evaluate(rules, uniform(found)).nash_conv == pytest.approx(nash_conv, abs=1e-9)
+    assert evaluate(rules, uniform_policy(found)).nash_conv == pytest.approx(nash_conv, abs=1e-9)
 
 
 def test_kuhn_agrees_with_our_own_solution():

@@ -9,7 +9,7 @@ from tests.helpers.games_player import match_for, play
 
 pyspiel = pytest.importorskip("pyspiel", reason="open-spiel is not installed")
 
-from tasks.openspiel.games import load, outcome  # noqa: E402
+from tasks.openspiel.games import load_game, outcome  # noqa: E402
 from tasks.openspiel.scripts import uniform_mover  # noqa: E402
 from tasks.openspiel.task import OpenSpielGame  # noqa: E402
 from tasks.openspiel.text import action_grammar, labels, listed_actions, parse_action  # noqa: E402
@@ -172,8 +172,8 @@ def test_a_forfeit_in_a_game_of_general_sum_gives_the_other_the_middle():
     rules = game("matrix_pd", deals=1, samples=1)  # utilities 0 to 10 in OpenSpiel
     score = rules.score(play(rules, match_for(rules), lambda s, p, r: "?" if s == "row" else "Defect"))
     assert rules.relation == "cooperation" and score.outcomes[0].relation == "cooperation"
-    middle = (load("matrix_pd").min_utility() + load("matrix_pd").max_utility()) / 2
-    assert score.metrics["row/payoff"] == load("matrix_pd").min_utility() and score.metrics["col/payoff"] == middle
+    middle = (load_game("matrix_pd").min_utility() + load_game("matrix_pd").max_utility()) / 2
+    assert score.metrics["row/payoff"] == load_game("matrix_pd").min_utility() and score.metrics["col/payoff"] == middle
     assert game("matrix_pd", counts_as="contest").relation == "contest"
 
 
@@ -246,10 +246,10 @@ def test_a_prompt_says_nothing_that_the_player_does_not_know():
 
 
 def test_the_scripted_player_reads_its_moves():
-    state = load("kuhn_poker").new_initial_state().child(0).child(1)
+    state = load_game("kuhn_poker").new_initial_state().child(0).child(1)
     from tasks.openspiel.text import prompt
 
     messages = game("kuhn_poker").read(state, again=False)
-    assert prompt(load("kuhn_poker"), state, "", False) == messages[0].content
+    assert prompt(load_game("kuhn_poker"), state, "", False) == messages[0].content
     assert uniform_mover.chances(messages) == {"Pass": 0.5, "Bet": 0.5} and set(labels(state)) == {0, 1}
     assert isinstance(Reply(uniform_mover(messages, __import__("numpy").random.default_rng(0)), "end").text, str)

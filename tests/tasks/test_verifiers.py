@@ -207,9 +207,9 @@ def test_several_turns_are_rebuilt_from_the_path_with_the_matchs_chance() -> Non
     assert score.metrics["reward"] == 1.0 and 1 <= score.metrics["turns"] <= 4
     ends = [node.id for _, d in episode.decisions() for node in d.nodes if not node.next]
     assert all(sum(score.rewards[node].values()) == 1.0 for node in ends)
-    from tasks.verifiers.task import answered
+    from tasks.verifiers.task import environment_answer
 
-    answered.cache_clear()
+    environment_answer.cache_clear()
     assert task.score(episode) == score  # worked out anew, to the same
     short = environment("guess-env", items=1, answers=2, turns=2)
     cut = played(short, lambda messages, stream: "1", seed=11)
