@@ -15,10 +15,11 @@ import numpy as np
 from league.config import Config
 from league.errors import UserError, nearest
 from league.evaluation.game_policies import PlayedPolicy, played_policy, questions
-from league.evaluation.on_demand import load_bank_with, resolve
+from league.evaluation.on_demand import load_bank_with
 from league.payoffs.nash import max_entropy_nash
 from league.population import Population
 from league.reporting.queries.payoff_matrices import contest_counts
+from league.store.named_versions import named_version
 from league.store.reader import RunReader
 from league.types import Version
 from tasks.openspiel.exact import Exact, evaluate, information_sets, mixture, uniform_policy
@@ -62,7 +63,9 @@ def game_figures(run: Path, names: Sequence[str], *, task: str | None, samples: 
         population = Population.from_json(reader.begun()["population"])
         config = read_config(run)
         chosen = _task_of(config, task)
-        versions = [resolve(reader, name) for name in names] or _live(reader, config, population, chosen)
+        versions = list(dict.fromkeys(named_version(reader, name) for name in names)) or _live(
+            reader, config, population, chosen
+        )
         prepared = prepare(config, new_run=False, speakers={version.agent for version in versions})
         rules = _rules(prepared.tasks[chosen])
         sets = information_sets(rules)

@@ -81,7 +81,7 @@ def test_the_command_prints(run: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "task", "most", "words"),
     [
-        (["nobody"], None, 100, "'nobody' is neither an agent"),
+        (["nobody"], None, 100, "nobody"),
         ([], "gam", 100, "'gam' is no OpenSpiel task of .*; did you mean 'game'"),
         ([], None, 3, "asks 12 different questions, at most 3"),
     ],
