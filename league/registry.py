@@ -185,8 +185,11 @@ def whereabouts(path: str) -> str:
     """Which files "package.module:name" would load, for people: the module's and its packages'.
 
     Nothing of it is run: a package may also say in its code that its modules lie elsewhere, and that is not seen.
+    A program is named by its absolute path, and an environment by its module's name, dashes for underscores.
     """
-    parts = path.partition(":")[0].split(".")
+    if Path(path).is_absolute():
+        return "found" if Path(path).exists() else "not found on this machine"
+    parts = path.partition(":")[0].rpartition("/")[2].replace("-", "_").split(".")
     before: list[str] = []
     folders: list[str] | None = None
     for number in range(1, len(parts) + 1):

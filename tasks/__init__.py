@@ -22,6 +22,8 @@ TASKS: dict[str, str] = {
     "contest": "tasks.contest:Contest",
     "matrix_game": "tasks.games.matrix_games:MatrixGame",
     "kuhn_poker": "tasks.games.kuhn_poker:KuhnPoker",
+    "openspiel": "tasks.openspiel.task:OpenSpielGame",
+    "verifiers": "tasks.verifiers.task:VerifiersEnvironment",
     "writing": "tasks.writing.task:Writing",
     "coding": "tasks.coding.task:Coding",
 }

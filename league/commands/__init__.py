@@ -10,6 +10,7 @@ from league.commands.analyze import analyze
 from league.commands.check import check
 from league.commands.compare import compare
 from league.commands.crossplay import crossplay
+from league.commands.exploitability import exploitability
 from league.commands.export import export
 from league.commands.fetch_model import fetch_model
 from league.commands.grade import grade
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "payoffs": payoffs,
     "cycles": cycles,
     "crossplay": crossplay,
+    "exploitability": exploitability,
     "analyze": analyze,
     "ladder": ladder,
     "lineage": lineage,

@@ -16,6 +16,7 @@ from league.types import BASE, ROLES, Backend, Split, Version
 
 if TYPE_CHECKING:
     from league.evaluation.exams import ExamResult
+    from league.model.bank import AdapterBank
     from league.preflight.checks import Prepared
     from tasks import Task
 
@@ -133,7 +134,14 @@ def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Ver
 
     Scripted and remote agents speak for themselves.
     """
-    from league.runtime.assembly import backend_for, load_bank
+    from league.runtime.assembly import backend_for
+
+    return backend_for(prepared, load_bank_with(reader, prepared, versions))
+
+
+def load_bank_with(reader: RunReader, prepared: "Prepared", versions: Sequence[Version]) -> "AdapterBank | None":
+    """The base with the adapters of the named stored versions; None for a run without a model."""
+    from league.runtime.assembly import load_bank
     from league.runtime.checkpoint import load_adapter
     from league.runtime.data_digests import refuse_changed_data
     from league.runtime.judging import let_base_judge
@@ -146,7 +154,7 @@ def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Ver
             continue
         if ROLES[(row := reader.version_row(version)).role].has_weights:
             load_adapter(reader, bank, row, trainable=False)
-    return backend_for(prepared, bank)
+    return bank
 
 
 def _task(tasks: "Mapping[str, Task]", name: str | None, seats: int) -> "Task":

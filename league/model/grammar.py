@@ -4,6 +4,7 @@ Optional: `pip install llm-league[grammars]`. A mask is packed, 32 tokens to an 
 per token is large. Replaying a completion gives the update the same masks that sampling used.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,12 @@ from torch import Tensor
 from league.errors import BackendError, UserError
 from league.model.base import BaseModel
 
+COMPILED = 1024
+"""Compiled grammars that are kept, the newest: a game's positions have a grammar each."""
+
 
 class Grammars:
-    """Compiled grammars over one tokenizer; a grammar is compiled once per text."""
+    """Compiled grammars over one tokenizer; a grammar is compiled once per text while it is kept."""
 
     def __init__(self, base: BaseModel):
         try:
@@ -32,7 +36,7 @@ class Grammars:
         self._tokenizer = llguidance.hf.from_tokenizer(
             tokenizer, n_vocab=base.head_VH.shape[0], eos_token=sorted(base.end_tokens)
         )
-        self._compiled: dict[str, Any] = {}
+        self._compiled: OrderedDict[str, Any] = OrderedDict()
 
     def start(self, grammar: str) -> "Guide":
         """A fresh guide. Raises UserError when the grammar does not compile."""
@@ -41,6 +45,9 @@ class Grammars:
             if matcher.is_error():
                 raise UserError(f"grammar: expected a Lark grammar, found an error: {matcher.get_error()}")
             self._compiled[grammar] = matcher
+            if len(self._compiled) > COMPILED:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(grammar)
         return Guide(self._llguidance, self._compiled[grammar].deep_copy(), self.words)
 
     def replay(self, grammar: str, tokens: Sequence[int]) -> np.ndarray:

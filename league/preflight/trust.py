@@ -16,6 +16,8 @@ from league.registry import names_code
 from league.store.trusted import Access, trust, trusted_uses
 
 log = logging.getLogger("league.trust")
+NAMES_CODE = {"verifiers": ("environment", "python")}
+"""Task kind → its settings that name code without a colon: a module, or a program."""
 TEXT = ("system", "says", "remote")
 """Settings of an agent that hold words or addresses, never code."""
 
@@ -32,6 +34,9 @@ def uses_of(config: Config) -> tuple[Access, ...]:
     ]
     found += [Access("code", path) for path in _code(config.model_dump(mode="json"))]
     found += [Access("data", each) for each in data_of(config)]
+    for task in config.tasks.values():
+        named = (task.settings.get(setting) for setting in NAMES_CODE.get(task.kind, ()))
+        found += [Access("code", str(value)) for value in named if value]
     if any(agent.can.has_weights for agent in config.agents.values()) and is_on_hub(config.model.name):
         found.append(Access("model", config.model.name))
     return tuple(dict.fromkeys(found))
