@@ -53,8 +53,7 @@ def resume(folder: Path, audience: Audience) -> Path:
     Raises UserError when the folder does not allow it.
     """
     config = assembly.read_config(folder)
-    store = RunStore.open(folder, assembly.retention_of(config))
-    with closing(store), Heartbeats(store):
+    with RunStore.open(folder, assembly.retention_of(config)) as store, Heartbeats(store):
         newest = store.latest_round()
         store.beat(0 if newest is None else newest, "opening")
         prepared = prepare(

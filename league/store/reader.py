@@ -20,6 +20,7 @@ import numpy as np
 
 from league.errors import LeagueError, RunFolderError
 from league.store import codec, schema
+from league.store.blame import require_soundness
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
 from league.store.opening import DATABASE, check_names, migrated_copy, open_read_only, require_run
@@ -75,6 +76,7 @@ class RunReader(PayoffQueries):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        require_soundness(self.folder, error)
 
     # ------------------------------------------------------------------------------------------- the round
     def config_text(self) -> str:

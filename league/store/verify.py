@@ -30,7 +30,7 @@ from league.store.reader import RunReader
 from league.store.records import PlayedOutcome, VerifyReport
 from league.types import Rating
 
-UNREADABLE = (*schema.DAMAGE, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
+UNREADABLE = (*schema.DAMAGE, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
 """What comes of decoding rows in which a bit flipped."""
 Rate = Callable[[Iterable[PlayedOutcome]], Iterable[Rating]]
 """Ratings recomputed from all outcomes in order: the last rating of each (ladder, version)."""

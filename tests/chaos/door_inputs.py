@@ -23,7 +23,7 @@ READS_RUN = (
     "status", "payoffs", "cycles", "ladder", "lineage", "show-match", "compare", "verify", "stop", "pause", "trust",
     "export", "crossplay", "evaluate", "play", "report", "resume",
 )  # fmt: skip
-SLOW = {"report": 0.06, "crossplay": 0.3, "evaluate": 0.3, "play": 0.3, "resume": 0.4}
+SLOW = {"report": 0.06, "crossplay": 0.3, "evaluate": 0.3, "play": 0.3, "resume": 0.12}
 """Commands that take more than a few milliseconds are drawn less often."""
 LOAD = ("rounds", "matches", "final_matches", "shared_matches", "teaching_matches", "final_teaching_matches", "problems")
 LOAD += ("final_problems", "samples", "items", "answers", "max_tokens", "epochs", "demonstrations", "tokens")
@@ -148,7 +148,7 @@ MEANT: dict[str, list[str]] = {
 # ------------------------------------------------------------------------------------------------------- configs
 def config(rng: random.Random, shelf: Shelf, here: Path) -> Input:
     """`league train` on a shipped or a scripted config, spoilt in its structure, its text, or by overrides."""
-    name = rng.choice(list(shelf.configs)) if rng.random() < 0.5 else rng.choice(shelf.playable)
+    name = rng.choice(list(shelf.configs)) if rng.random() < 0.85 else rng.choice(shelf.playable)
     text, told = shelf.configs[name], [name]
     data = yaml.safe_load(text)
     overrides: list[str] = []

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import yaml
 
@@ -42,7 +43,7 @@ LEARNER = {
     "adapter": {"rank": 2, "alpha": 4, "targets": ["q_proj", "v_proj"]},
     "domains": {"sums": {"kind": "chain_sum"}},
     "agents": {"ada": {"role": "student"}, "rocky": {"role": "scripted", "says": {"1": 1}}},
-    "tasks": {"sums": {"kind": "contest", "matches": 1, "settings": {"items": 1, "answers": 2, "tokens": 4}}},
+    "tasks": {"sums": {"kind": "contest", "matches": 1, "settings": {"items": 1, "answers": 2}}},
     "evaluation": {"problems": 1, "final_problems": 1},
     "league": {"rounds": 1},
 }
@@ -114,7 +115,7 @@ def parameters() -> dict[str, list[Parameter]]:
                 many=each.nargs == -1,
                 flag=bool(getattr(each, "is_flag", False)),
                 spellings=[*each.opts, *each.secondary_opts],
-                choices=list(getattr(each.type, "choices", ())),
+                choices=_choices(each.type_descriptor.annotation),
             )
             for each in command.params
         ]
@@ -122,16 +123,25 @@ def parameters() -> dict[str, list[Parameter]]:
     }
 
 
+def _choices(annotation: object) -> list[str]:
+    """The words that a `Literal`, or a union with one, allows."""
+    if get_origin(annotation) is Literal:
+        return [str(word) for word in get_args(annotation)]
+    return [word for each in get_args(annotation) for word in _choices(each)]
+
+
 def _trained(place: Path, text: str) -> Path:
     if not place.exists():
         from league.loop import train
         from league.preflight.checks import prepare_file
-        from tests.leagues import Nobody
+        from league.round.report import LiveReport
 
         path = [*sys.path]
         with contextlib.chdir(place.parent):  # so that its config names no other place
             Path("config.yaml").write_text(text, encoding="utf-8")
-            train(prepare_file(Path("config.yaml"), [f"name={place.name}"]), Nobody())
+            prepared = prepare_file(Path("config.yaml"), [f"name={place.name}"])
+            with LiveReport(prepared.config.folder, prepared.config.league.rounds, quiet=True) as audience:
+                train(prepared, audience)
         sys.path[:] = path
     return place
 

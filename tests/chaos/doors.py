@@ -20,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from .door_material import Shelf
 
 LIMIT = 10.0
-"""Seconds that an input may take."""
+"""Seconds of computing that an input may take."""
+WAIT = 30.0
+"""Seconds by the clock that it may take: more, because a machine may be busy with something else."""
 PATIENCE = 5.0
-"""Seconds beyond LIMIT after which a process that does not even take a signal is killed."""
+"""Seconds beyond WAIT after which a process that does not even take a signal is killed."""
 EXPECTED = (0, 1, 2)
 """Done; a check found something, or training stopped; the user's error."""
 CHILDREN_OF = 2000
@@ -66,8 +69,10 @@ def run_one(command_line: Callable[[], None], words: Sequence[str], limit: float
     before, argv = [*sys.path], sys.argv
     sys.argv = ["league", *words]
     code, fault = 0, ""
-    old = signal.signal(signal.SIGALRM, _time_up)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    alarms = {signal.SIGPROF: (signal.ITIMER_PROF, limit), signal.SIGALRM: (signal.ITIMER_REAL, limit + WAIT - LIMIT)}
+    old = {number: signal.signal(number, _time_up) for number in alarms}
+    for timer, seconds in alarms.values():
+        signal.setitimer(timer, seconds)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             command_line()
@@ -78,8 +83,9 @@ def run_one(command_line: Callable[[], None], words: Sequence[str], limit: float
     except BaseException as error:  # noqa: BLE001 (what this looks for)
         code, fault = -2, f"uncaught {type(error).__name__}: {error}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
+        for number, (timer, _) in alarms.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, old[number])
         sys.path[:], sys.argv = before, argv
     said = err.text()
     if not fault and code not in EXPECTED:
@@ -195,13 +201,15 @@ def _one_child(shelf: "Shelf", seed: int, numbers: Sequence[int], place: Path) -
                 line = json.dumps(asdict(try_input(shelf, seed, number, place))) + "\n"
                 os.write(write, line.encode("utf-8", "backslashreplace"))
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(write)
     kept, index = b"", 0
     try:
         while index < len(numbers):
-            if not select.select([read], [], [], LIMIT + PATIENCE)[0]:
+            if not select.select([read], [], [], WAIT + PATIENCE)[0]:
                 yield _died(numbers[index], "hangs outside of Python")
                 return
             found = os.read(read, 1 << 16)
@@ -220,7 +228,7 @@ def _one_child(shelf: "Shelf", seed: int, numbers: Sequence[int], place: Path) -
 
 
 def _died(number: int, fault: str) -> Result:
-    return Result(number, "?", -3, LIMIT + PATIENCE, 0.0, "", "", fault, "")
+    return Result(number, "?", -3, WAIT + PATIENCE, 0.0, "", "", fault, "")
 
 
 # --------------------------------------------------------------------------------------------------------- summary

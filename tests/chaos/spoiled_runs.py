@@ -35,7 +35,7 @@ def spoil_run(rng: random.Random, folder: Path) -> str:
     told = []
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         change = rng.choices(list(CHANGES), list(CHANGES.values()))[0]
-        with suppress(sqlite3.Error, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with suppress(sqlite3.Error, OSError, ValueError, yaml.YAMLError):  # spoilt too much to be spoilt further
             told.append(change(rng, folder))
     return "; ".join(told)
 
@@ -73,6 +73,8 @@ def flip(rng: random.Random, folder: Path) -> str:
     """Bits flip in the database, the config or a blob."""
     files = [folder / "league.db"] * 3 + [folder / "config.yaml", *sorted(folder.glob("blobs/*/*"))[:4]]
     file = rng.choice(files)
+    if not file.is_file():
+        return f"{file.name} is gone"
     raw = bytearray(file.read_bytes())
     for _ in range(rng.choice([1, 1, 2, 30])):
         raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
@@ -159,6 +161,8 @@ def change_config(rng: random.Random, folder: Path) -> str:
     from .door_inputs import bound
 
     path = folder / "config.yaml"
+    if not path.is_file():
+        return "no config.yaml"
     text = path.read_text(encoding="utf-8")
     if rng.random() < 0.4:
         path.write_text(spoil_text(rng, text), encoding="utf-8")
