@@ -55,7 +55,8 @@ def show_match(
             return
         shown = reader.transcript(match)
         if shown is None:
-            raise UserError(f"match '{match}' has no transcript in {run}{nearest(match, [name for _, name in kept])}")
+            others = nearest(match, [name for _, name in kept]) or "; none is kept there"
+            raise UserError(f"match '{match}' has no transcript in {run}{others}")
     _show(shown, as_json)
 
 

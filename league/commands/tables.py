@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from league.reporting.views import Matrix, TeachingInteraction
 
 Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")]
+NOTHING_YET = "; no match of such a task has been counted yet"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -106,7 +107,7 @@ def payoffs(
         slots = sorted({(relation, name) for relation, name, _, _ in reader.payoff_slots()})
         names = sorted({name for _, name in slots})
         if task is not None and task not in names:
-            raise UserError(f"task '{task}' has no payoffs in {run}{nearest(task, names)}")
+            raise UserError(f"task '{task}' has no payoffs in {run}{nearest(task, names) or NOTHING_YET}")
         shown = [(relation, name) for relation, name in slots if task in (None, name)]
         matrices = [
             contest_matrix(reader, name, by) if relation == "contest" else pair_matrix(reader, relation, name)
@@ -159,7 +160,7 @@ def cycles(
     with RunReader.read(run) as reader:
         contests = sorted({name for relation, name, _, _ in reader.payoff_slots() if relation == "contest"})
         if task is not None and task not in contests:
-            raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests)}")
+            raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests) or NOTHING_YET}")
         view = find_cycles(reader, task, alpha)
     if as_json:
         _json(_plain(asdict(view or CertifiedCycles((), ()))))

@@ -35,7 +35,7 @@ def clean_names(kind: str, names: Sequence[str]) -> list[str]:
         except DataError as error:
             raise DataError(f"{kind} {place} {error}") from None
         if not found[-1]:
-            raise DataError(f"{kind} {place} has no name")
+            raise DataError(f"{kind} {place} has no name; write one, or take it out")
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         spelt = {names[i] for i, name in enumerate(found) if name == twice[0]}

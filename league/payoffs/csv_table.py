@@ -140,7 +140,7 @@ def _rows(lines: list[str], separator: str) -> list[list[str]]:
         read = csv.reader(io.StringIO("\n".join(lines)), delimiter=separator, strict=True, skipinitialspace=True)
         rows = [[cell.strip() for cell in row] for row in read]
     except csv.Error as error:
-        raise DataError(f"not a readable CSV table: {error}") from error
+        raise DataError(f"not a readable CSV table: {error} (is a quotation mark left open?)") from error
     rows = [row for row in rows if any(row)]
     if not rows:
         raise DataError("no agents: expected a first row of names and one row per agent")

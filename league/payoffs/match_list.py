@@ -60,7 +60,7 @@ def _counted(table: Table) -> PayoffMatrix:
         if len(numbers) > MAX_NAMES:
             raise DataError(f"more than {MAX_NAMES:,} players; analyse a part of the matches")
     if not games:
-        raise DataError("no match is listed")
+        raise DataError("no match is listed; expected one a line below the names of the columns")
     wins_NN, draws_NN = np.zeros((2, len(numbers), len(numbers)))
     for left, right, outcome in games:
         if outcome == 0:
@@ -98,7 +98,7 @@ def _player(number: int, cell: str) -> str:
     except DataError as error:
         raise DataError(f"match {number}: a player {error}") from None
     if not name:
-        raise DataError(f"match {number}: a player has no name")
+        raise DataError(f"match {number}: a player has no name; write it, or take the line out")
     return name
 
 

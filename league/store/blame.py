@@ -12,14 +12,11 @@ from league.errors import LeagueError, RunFolderError
 
 def require_soundness(folder: Path, error: BaseException | None) -> None:
     """Raises RunFolderError where the run in `folder` is unsound and `error` is what comes of that."""
-    from league.store.verify import UNREADABLE, verify  # verify rests on the reader, which calls this
+    from league.store.verify import UNREADABLE  # verify rests on the reader, which calls this
 
     if not isinstance(error, UNREADABLE):
         return
-    try:
-        problems = verify(folder).problems or _odd_states(folder)
-    except LeagueError as other:
-        problems = [str(other)]
+    problems = _problems(folder)
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise RunFolderError(
@@ -28,13 +25,23 @@ def require_soundness(folder: Path, error: BaseException | None) -> None:
         ) from error
 
 
-def _odd_states(folder: Path) -> list[str]:
-    """What no league writes into the states of its rounds."""
+def _problems(folder: Path) -> list[str]:
+    """What is wrong with a run, what an edit of its configuration comes to left aside."""
     from league.store.reader import RunReader
     from league.store.state_shape import state_problems
+    from league.store.verify import UNREADABLE, check_config, verify
 
-    reader = RunReader.read(folder)
+    found: list[str] = []
     try:
-        return [f"round {n}, state: {line}" for n in reader.kept_rounds() for line in state_problems(reader.state(n))]
-    finally:
-        reader.close()
+        reader = RunReader.read(folder)
+        try:
+            for number in reader.kept_rounds():
+                found += [f"round {number}, state: {line}" for line in state_problems(reader.state(number))]
+            edited = check_config(reader)
+        finally:
+            reader.close()
+        return found + [line for line in verify(folder).problems if line not in edited]
+    except LeagueError as error:
+        return [*found, str(error)]
+    except UNREADABLE:
+        return found + verify(folder).problems

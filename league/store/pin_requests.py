@@ -44,7 +44,7 @@ def waiting(folder: Path) -> Iterator[PinRequest]:
     """Requests that no writer has taken up yet, oldest first."""
     for path in sorted(folder.glob("pin-*.json")):
         try:
-            text = json.loads(path.read_bytes())
+            text = json.loads(fs.read_file(path))
             yield PinRequest(path, tuple(Version.parse(name) for name in text["versions"]), str(text["why"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
             yield PinRequest(path, (), "")

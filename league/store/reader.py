@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from league.errors import LeagueError, RunFolderError
-from league.store import codec, schema
+from league.store import codec, fs, schema
 from league.store.blame import require_soundness
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
@@ -377,7 +377,7 @@ class RunReader(PayoffQueries):
         """
         owner = read_owner(self.folder / "lock")
         try:
-            beat: Mapping[str, Any] = json.loads((self.folder / "heartbeat.json").read_text())
+            beat: Mapping[str, Any] = json.loads(fs.read_file(self.folder / "heartbeat.json"))
             alive = owner_alive(self.folder / "lock") and owner is not None and owner["pid"] == beat["pid"]
             age = time.time() - beat["at"]
             return Heartbeat(
@@ -404,7 +404,7 @@ class RunReader(PayoffQueries):
 
     def _stop_file(self) -> dict[str, Any]:
         try:
-            text = json.loads((self.folder / "stop").read_text())
+            text = json.loads(fs.read_file(self.folder / "stop"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError):

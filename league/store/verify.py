@@ -60,7 +60,7 @@ def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
     if problems:
         return
     report.round = reader.latest_round()
-    report.problems += _check_config(reader)
+    report.problems += check_config(reader)
     numbers = [row[0] for row in reader.db.execute("SELECT round FROM rounds ORDER BY round")]
     damaged = {number: problem for number in numbers if (problem := check_round(reader, number))}
     report.problems += damaged.values()
@@ -224,7 +224,8 @@ def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[s
     ]
 
 
-def _check_config(reader: RunReader) -> list[str]:
+def check_config(reader: RunReader) -> list[str]:
+    """Whether the configuration is the one that was stored; a person may have edited the file."""
     text = reader.config_text()
     problems = []
     if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):

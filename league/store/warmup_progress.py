@@ -92,7 +92,7 @@ def steps_kept(folder: Path) -> tuple[int, int] | None:
 def _load(path: Path) -> list[WaveProgress]:
     """The passes in the order in which they were done; none where the file cannot be trusted."""
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(fs.read_file(path))
         if data["sum"] != _sum(data["waves"]):
             return []
         return [_wave(row) for row in data["waves"]]

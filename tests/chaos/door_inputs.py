@@ -194,7 +194,7 @@ def bound(value: object, key: object = "") -> object:
     if isinstance(value, list):
         return [bound(inner, key) for inner in value]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return 3 if number and key in LOAD and float(value) > 20 else value  # type: ignore[arg-type]
+    return 8 if number and key in LOAD and float(value) > 20 else value  # type: ignore[arg-type]
 
 
 def _override(rng: random.Random, data: dict[str, object]) -> str:

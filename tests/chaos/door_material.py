@@ -174,7 +174,9 @@ def _no_default_model(cache: Path) -> None:
     for name in PACKAGED:
         folder = cache / "models" / name.replace("/", "--")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text("{}")
+        (folder / "config.json").write_text(
+            '{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "max_position_embeddings": 512}'
+        )
         (folder / "model.safetensors").write_bytes(b"damaged")
     os.environ["LEAGUE_CACHE"] = str(cache)
 
