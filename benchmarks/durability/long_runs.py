@@ -206,9 +206,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = (
-            scripted(folder, rounds, int(counts[0]) if counts else 64)
-            if kind == "scripted"
-            else real(folder, rounds)
+            scripted(folder, rounds, int(counts[0]) if counts else 64) if kind == "scripted" else real(folder, rounds)
         )
         print(json.dumps({kind: measure(config, bare)}))
 

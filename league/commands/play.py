@@ -57,7 +57,7 @@ def show_match(
         if shown is None:
             others = nearest(match, [name for _, name in kept]) or "; none is kept there"
             raise UserError(f"match '{match}' has no transcript in {run}{others}")
-    _show(shown, as_json)
+        _show(shown, as_json)
 
 
 def _show(shown: object, as_json: bool) -> None:

@@ -96,7 +96,9 @@ def _require_free(target: Path, identity: str) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {target}, which is there already: {error}") from error
+        raise UserError(
+            f"cannot read {target}, which is there already: {error}; name another file with --out"
+        ) from error
     if there != identity:
         what = "not a report" if there is None else "the report of another run"
         raise UserError(f"{target} is there already and is {what}; name another file with --out, or remove it")

@@ -5,6 +5,7 @@ place. So a reader that ends in an error of that sort looks at the whole run: wh
 it, that is what the user is told; where it is, the error is an internal one.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
@@ -16,32 +17,43 @@ def require_soundness(folder: Path, error: BaseException | None) -> None:
 
     if not isinstance(error, UNREADABLE):
         return
-    problems = _problems(folder)
+    problems = _damage(folder)
     if problems:
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise RunFolderError(
-            f"{folder} is damaged, or was changed by hand: {problems[0]}{more}; `league verify {folder}` says all, and "
+            f"{folder} is damaged, or was changed by hand: {_first(problems)}; `league verify {folder}` says all, and "
             "with --repair it falls back to the newest whole round"
+        ) from error
+    if odd := _odd_states(folder):
+        raise RunFolderError(
+            f"{folder} was written by other code, or changed by hand: {_first(odd)}; restore it from a copy"
         ) from error
 
 
-def _problems(folder: Path) -> list[str]:
-    """What is wrong with a run, what an edit of its configuration comes to left aside."""
+def _first(problems: list[str]) -> str:
+    return problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+
+
+def _damage(folder: Path) -> list[str]:
+    """What is wrong with a run; that its configuration was edited is no damage."""
     from league.store.reader import RunReader
-    from league.store.state_shape import state_problems
     from league.store.verify import UNREADABLE, check_config, verify
 
-    found: list[str] = []
+    problems: list[str] = []
     try:
-        reader = RunReader.read(folder)
-        try:
-            for number in reader.kept_rounds():
-                found += [f"round {number}, state: {line}" for line in state_problems(reader.state(number))]
+        problems += verify(folder).problems
+        with closing(RunReader.read(folder)) as reader:
             edited = check_config(reader)
-        finally:
-            reader.close()
-        return found + [line for line in verify(folder).problems if line not in edited]
     except LeagueError as error:
-        return [*found, str(error)]
-    except UNREADABLE:
-        return found + verify(folder).problems
+        return [*problems, str(error)]
+    except UNREADABLE as error:
+        return [*problems, f"database: {error}"]
+    return [line for line in problems if line not in edited]
+
+
+def _odd_states(folder: Path) -> list[str]:
+    """Where the states of its rounds have not the shape that this code gives them."""
+    from league.store.reader import RunReader
+    from league.store.state_shape import state_problems
+
+    with closing(RunReader.read(folder)) as reader:
+        return [f"round {n}, state: {line}" for n in reader.kept_rounds() for line in state_problems(reader.state(n))]

@@ -143,9 +143,6 @@ def state_problems(state: object) -> list[str]:
     try:
         State.model_validate_json(json.dumps(state))  # of JSON, where a list may stand for a tuple
     except ValidationError as error:
-        return [
-            f"{'.'.join(str(part) for part in found['loc']) or 'the whole'}: {found['msg'][0].lower()}{found['msg'][1:]}"
-            for found in error.errors()
-        ]
+        found = [(".".join(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()]
+        return [f"{place or 'the whole'}: {what[0].lower()}{what[1:]}" for place, what in found]
     return []
-

@@ -10,6 +10,7 @@ replaced as a whole by another sound one.
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
@@ -30,7 +31,16 @@ from league.store.reader import RunReader
 from league.store.records import PlayedOutcome, VerifyReport
 from league.types import Rating
 
-UNREADABLE = (*schema.DAMAGE, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
+UNREADABLE = (
+    *schema.DAMAGE,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 """What comes of decoding rows in which a bit flipped."""
 Rate = Callable[[Iterable[PlayedOutcome]], Iterable[Rating]]
 """Ratings recomputed from all outcomes in order: the last rating of each (ladder, version)."""
@@ -41,7 +51,7 @@ def verify(folder: Path, rate: Rate | None = None) -> VerifyReport:
     report = VerifyReport(str(folder), None)
     require_run(Path(folder))
     try:
-        with RunReader.read(folder) as reader:
+        with closing(RunReader.read(folder)) as reader:  # what is wrong is told here, and not where it closes
             _verify(reader, report, rate)
     except schema.NewerSchema:
         raise

@@ -8,7 +8,6 @@ import json
 import random
 import shutil
 import sqlite3
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path

@@ -25,7 +25,15 @@ READS_RUN = (
 )  # fmt: skip
 SLOW = {"report": 0.06, "crossplay": 0.3, "evaluate": 0.3, "play": 0.3, "resume": 0.12}
 """Commands that take more than a few milliseconds are drawn less often."""
-LOAD = ("rounds", "matches", "final_matches", "shared_matches", "teaching_matches", "final_teaching_matches", "problems")
+LOAD = (
+    "rounds",
+    "matches",
+    "final_matches",
+    "shared_matches",
+    "teaching_matches",
+    "final_teaching_matches",
+    "problems",
+)
 LOAD += ("final_problems", "samples", "items", "answers", "max_tokens", "epochs", "demonstrations", "tokens")
 """Settings that ask for work: who asks for a billion matches has to wait for them."""
 
@@ -45,7 +53,8 @@ class Input:
 def draw(shelf: Shelf, seed: int, number: int, here: Path) -> Input:
     """Write the files of an input into the empty folder `here`, the current one; returns its command line."""
     rng = random.Random(f"{seed}/{number}")
-    way = rng.choices(list(WAYS), list(WAYS.values()))[0]
+    ways = {way: odds for way, odds in WAYS.items() if shelf.model is not None or way not in (model, checkpoint)}
+    way = rng.choices(list(ways), list(ways.values()))[0]
     return way(rng, shelf, here)
 
 
@@ -96,7 +105,9 @@ def _place(rng: random.Random, shelf: Shelf, here: Path) -> str:
     if kind == 3:
         odd_file(rng, here / "run")
         return "run"
-    return rng.choice(ODD_TEXTS) if kind == 4 else rng.choice(["none", "", ".", "..", "run/league.db", "~", "~nobody/m"])
+    return (
+        rng.choice(ODD_TEXTS) if kind == 4 else rng.choice(["none", "", ".", "..", "run/league.db", "~", "~nobody/m"])
+    )
 
 
 def _words(rng: random.Random, shelf: Shelf, command: str, run: str, odd: float) -> list[str]:
@@ -282,13 +293,17 @@ def grading(rng: random.Random, shelf: Shelf, here: Path) -> Input:
             file.write('\n{"task_id": "T/nothing", "completion": ""}')
     words = ["grade", "p.jsonl", "s.jsonl", "--workers", "1", "--timeout", "0.5", "--wall", "1"]
     if rng.random() < 0.2:
-        words += [rng.choice(["--timeout", "--wall", "--memory", "--workers"]), rng.choice(["0", "-1", "nan", "x", "1e9"])]
+        words += [
+            rng.choice(["--timeout", "--wall", "--memory", "--workers"]),
+            rng.choice(["0", "-1", "nan", "x", "1e9"]),
+        ]
     return Input(tuple(words), "problems and answers")
 
 
 # -------------------------------------------------------------------------------------------------------- models
 def model(rng: random.Random, shelf: Shelf, here: Path) -> Input:
     """`league fetch-model` on a model's folder, spoilt."""
+    assert shelf.model is not None, "only drawn where there is one"
     folder = shutil.copytree(shelf.model, here / "model")
     told = [_spoil_file(rng, rng.choice(sorted(folder.iterdir()))) for _ in range(rng.choice([1, 1, 2]))]
     return Input(("fetch-model", rng.choice(["model", "./model"]), *rng.choice([[], ["--json"]])), "; ".join(told))
@@ -296,6 +311,7 @@ def model(rng: random.Random, shelf: Shelf, here: Path) -> Input:
 
 def checkpoint(rng: random.Random, shelf: Shelf, here: Path) -> Input:
     """`league train` with an agent that begins from a spoilt PEFT folder."""
+    assert shelf.checkpoint is not None, "only drawn where there is one"
     folder = shutil.copytree(shelf.checkpoint, here / "peft")
     told = [_spoil_file(rng, rng.choice(sorted(folder.iterdir()))) for _ in range(rng.choice([1, 1, 2]))]
     data = yaml.safe_load(shelf.learner)

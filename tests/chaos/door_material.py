@@ -134,14 +134,13 @@ def _trained(place: Path, text: str) -> Path:
     if not place.exists():
         from league.loop import train
         from league.preflight.checks import prepare_file
-        from league.round.report import LiveReport
+        from tests.leagues import Nobody
 
         path = [*sys.path]
         with contextlib.chdir(place.parent):  # so that its config names no other place
             Path("config.yaml").write_text(text, encoding="utf-8")
             prepared = prepare_file(Path("config.yaml"), [f"name={place.name}"])
-            with LiveReport(prepared.config.folder, prepared.config.league.rounds, quiet=True) as audience:
-                train(prepared, audience)
+            train(prepared, Nobody())
         sys.path[:] = path
     return place
 
@@ -182,6 +181,13 @@ def _no_default_model(cache: Path) -> None:
 
 
 def _models(shelf: Shelf) -> None:
+    """The model and what it is needed for. What only some inputs import is imported here, once for all processes."""
+    import league.evaluation.crossplay
+    import league.evaluation.on_demand
+    import league.reporting.report
+    import league.round.report
+    import league.runtime.export
+    import league.store.repair  # noqa: F401  (all for their cost)
     from league.model.bank import AdapterBank, LoraSpec
     from league.model.base import BaseModel
     from league.model.peft_io import export_peft

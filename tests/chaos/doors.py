@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LIMIT = 10.0
 """Seconds of computing that an input may take."""
-WAIT = 30.0
+WAIT = 60.0
 """Seconds by the clock that it may take: more, because a machine may be busy with something else."""
 PATIENCE = 5.0
 """Seconds beyond WAIT after which a process that does not even take a signal is killed."""
@@ -201,7 +201,7 @@ def _one_child(shelf: "Shelf", seed: int, numbers: Sequence[int], place: Path) -
                 line = json.dumps(asdict(try_input(shelf, seed, number, place))) + "\n"
                 os.write(write, line.encode("utf-8", "backslashreplace"))
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 (the child ends here, whatever it is)
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -259,7 +259,13 @@ def summary(results: Sequence[Result]) -> dict[str, object]:
 
 def offline() -> None:
     """No input reaches a hub or a package index."""
-    os.environ |= {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "PIP_NO_INDEX": "1",
+        "UV_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+    }
 
 
 def main() -> int:
@@ -269,6 +275,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--number", type=int, help="give this input alone, and show what it prints")
     parser.add_argument("--keep", type=Path, help="folder for what inputs are made of; used again when it is there")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop then, however many inputs were given")
     parser.add_argument("--messages", type=Path, help="file for the distinct messages of refused inputs")
     asked = parser.parse_args()
     offline()
@@ -282,10 +289,15 @@ def main() -> int:
             return 0
         numbers = range(asked.first, asked.first + asked.inputs)
         results = []
+        until = time.monotonic() + 60 * asked.minutes
         for result in watch(shelf, asked.seed, numbers, place):
             results.append(result)
+            if time.monotonic() > until:
+                break
             if result.fault:
-                print(result.number, result.words[:100], "|", result.told, "|", result.fault, file=sys.stderr, flush=True)
+                print(
+                    result.number, result.words[:100], "|", result.told, "|", result.fault, file=sys.stderr, flush=True
+                )
     found = summary(results)
     if asked.messages is not None:
         asked.messages.write_text("\n".join(messages(results)), encoding="utf-8")

@@ -7,7 +7,6 @@ import argparse
 import json
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 

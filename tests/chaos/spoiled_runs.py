@@ -53,7 +53,9 @@ def swap_file(rng: random.Random, folder: Path) -> str:
     else:
         place.unlink(missing_ok=True)
     if name == "stop" and rng.random() < 0.5:
-        place.write_text(json.dumps(rng.choice([{"wish": odd_value(rng)}, {"wish": "stop", "reason": odd_value(rng)}, 7])))
+        place.write_text(
+            json.dumps(rng.choice([{"wish": odd_value(rng)}, {"wish": "stop", "reason": odd_value(rng)}, 7]))
+        )
         return "an odd wish to stop"
     return f"{name}: {odd_file(rng, place)}"
 

@@ -5,11 +5,12 @@ import random
 from pathlib import Path
 
 ODD_TEXTS = [
-    "", " ", "-", "--", "0", "-1", "1e999", "nan", "inf", "-inf", "1e-400", str(2**63), "1" + "0" * 30, "9" * 5000, "٣",
-    "é", "名前", "\u202eabc", "\x1b]0;t\x07", "\t", "a\nb", "../x", "../../x", "~", "~nobody/x", "~no-such-user/m", "/proc",
-    "/proc/nowhere/x", ".", "..", "x" * 300, "x" * 5000, "a/b", "%s", "{}", "${HOME}", "*", "a@1", "@", "a@", "a@-1", "@1",
-    "rocky@" + "9" * 30, "rocky@x", "rocky@ 1", "base@0", "base@1", "\ud800", "x\0y", "\0", "null", "true", "[1", "{a: 1}", "'", '"', "=", "a=b",
-    "os:path", "json:loads", "no_such_module:x", ":", "a:b:c", "[bold]x[/]", "[/]", "con.", "x.html/", "./", "-h", "@file",
+    "", " ", "-", "--", "0", "-1", "1e999", "nan", "inf", "-inf", "1e-400", str(2**63), "1" + "0" * 30, "9" * 5000,
+    "٣", "é", "名前", "\u202eabc", "\x1b]0;t\x07", "\t", "a\nb", "../x", "../../x", "~", "~nobody/x",
+    "~no-such-user/m", "/proc", "/proc/nowhere/x", ".", "..", "x" * 300, "x" * 5000, "a/b", "%s", "{}", "${HOME}",
+    "*", "a@1", "@", "a@", "a@-1", "@1", "rocky@" + "9" * 30, "rocky@x", "rocky@ 1", "base@0", "base@1", "\ud800",
+    "x\0y", "\0", "null", "true", "[1", "{a: 1}", "'", '"', "=", "a=b", "os:path", "json:loads", "no_such_module:x",
+    ":", "a:b:c", "[bold]x[/]", "[/]", "con.", "x.html/", "./", "-h", "@file",
 ]  # fmt: skip
 """Words that people, scripts and strangers give."""
 
@@ -81,7 +82,11 @@ def spoil_text(rng: random.Random, text: str) -> str:
         if change == 0:
             text = text[:at] + text[at + rng.choice([1, 1, 5, 60]) :]
         elif change == 1:
-            text = text[:at] + rng.choice([*'{}[]:,&*!|>%@`"#?-\t\n\x00\x07\u2028é', "<<: *a", "&a ", "*a", "!!python/x "]) + text[at:]
+            text = (
+                text[:at]
+                + rng.choice([*'{}[]:,&*!|>%@`"#?-\t\n\x00\x07\u2028é', "<<: *a", "&a ", "*a", "!!python/x "])
+                + text[at:]
+            )
         elif change == 2:
             lines = text.split("\n")
             place = rng.randrange(len(lines))
@@ -94,7 +99,9 @@ def spoil_text(rng: random.Random, text: str) -> str:
 
 def odd_file(rng: random.Random, place: Path) -> str:
     """Put something unexpected where nothing is; returns what."""
-    kind = rng.choice(["nothing", "empty", "folder", "garbage", "text", "JSON", "pipe", "loop", "dangling", "huge line"])
+    kind = rng.choice(
+        ["nothing", "empty", "folder", "garbage", "text", "JSON", "pipe", "loop", "dangling", "huge line"]
+    )
     if kind == "empty":
         place.write_bytes(b"")
     elif kind == "folder":
