@@ -50,7 +50,7 @@ def check_model(path: Path, *, fresh: bool = False) -> ModelFacts:
     try:
         architecture = str((config.get("architectures") or [config.get("model_type", "unknown")])[0])
         stated, vocabulary = int(text.get("max_position_embeddings") or 0), int(text.get("vocab_size", 0))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise ModelUnavailable(
             f"model file {path / 'config.json'}: expected architectures, max_position_embeddings "
             "and vocab_size as Hugging Face writes them, "

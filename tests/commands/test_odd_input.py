@@ -14,7 +14,7 @@ import pytest
 from league import cli
 from league.errors import DataError, ModelUnavailable, RunFolderError, UserError
 from league.model.fetch import is_on_hub, locate_model
-from league.model.folder import weight_hash
+from league.model.folder import check_model, weight_hash
 from league.payoffs.csv_table import read_text
 from league.reporting.queries.run_status import status
 from league.store.digests import checkpoint_digest
@@ -157,3 +157,11 @@ def test_a_report_makes_no_folder_in_a_run(run: Path, tmp_path: Path, shelf: She
     for page in (tmp_path / "pipe.html", tmp_path / ("x" * 300 + ".html"), Path("x\0y.html")):
         with pytest.raises(UserError, match="--out"):
             report(run, out=page)
+
+
+def test_a_model_whose_numbers_are_none(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    for vocabulary in ("Infinity", "NaN", "[1]", '"many"'):
+        (tmp_path / "config.json").write_text(f'{{"vocab_size": {vocabulary}}}')
+        with pytest.raises(ModelUnavailable, match="as Hugging Face writes them"):
+            check_model(tmp_path)
