@@ -38,7 +38,7 @@ def report(
     try:
         replace_file(target, page.encode())
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}") from error
+        raise UserError(f"cannot write {target}: {error.strerror}; name another file with --out") from error
     typer.echo(f"{target} ({len(page) // 1024} kB)")
 
 

@@ -379,18 +379,18 @@ class RunReader(PayoffQueries):
         try:
             beat: Mapping[str, Any] = json.loads(fs.read_file(self.folder / "heartbeat.json"))
             alive = owner_alive(self.folder / "lock") and owner is not None and owner["pid"] == beat["pid"]
-            age = time.time() - beat["at"]
+            age = time.time() - float(beat["at"])
             return Heartbeat(
-                pid=beat["pid"],
-                round=beat["round"],
-                phase=beat["phase"],
+                pid=int(beat["pid"]),
+                round=int(beat["round"]),
+                phase=str(beat["phase"]),
                 detail=str(beat.get("detail", "")),
-                at=beat["at"],
+                at=float(beat["at"]),
                 alive=alive,
                 age=age,
                 since=float(beat.get("since", beat["at"])),
             )
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     def stop_requested(self) -> str | None:
@@ -400,7 +400,8 @@ class RunReader(PayoffQueries):
 
     def stop_reason(self) -> str | None:
         """Why, in that person's words."""
-        return self._stop_file().get("reason")
+        reason = self._stop_file().get("reason")
+        return None if reason is None else str(reason)
 
     def _stop_file(self) -> dict[str, Any]:
         try:

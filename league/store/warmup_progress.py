@@ -96,13 +96,14 @@ def _load(path: Path) -> list[WaveProgress]:
         if data["sum"] != _sum(data["waves"]):
             return []
         return [_wave(row) for row in data["waves"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LeagueError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, LeagueError):
         return []
 
 
 def _wave(row: Mapping[str, Any]) -> WaveProgress:
     blobs = {str(agent): (str(adapter), str(optimizer)) for agent, (adapter, optimizer) in row["blobs"].items()}
-    return WaveProgress(**{**row, "blobs": blobs})
+    numbers = {name: int(row[name]) for name in ("step", "done", "steps")}
+    return WaveProgress(**{**row, **numbers, "blobs": blobs, "seconds": float(row["seconds"])})
 
 
 def _sum(rows: object) -> int:

@@ -1,5 +1,6 @@
 """What is thrown at the commands: a sample of the fuzz, and the right value of each fault that it found."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -97,6 +98,16 @@ def test_a_pipe_in_a_run_is_not_waited_for(run: Path, name: str) -> None:
     with RunReader.read(run) as reader:
         assert status(reader).round == 3
         assert reader.stop_requested() == ("stop" if name == "stop" else None)
+
+
+@pytest.mark.parametrize("name", ["at", "since", "phase", "round", "pid", "detail"])
+def test_a_heartbeat_of_another_shape(run: Path, name: str) -> None:
+    """A stranger's run may hold any; nothing of it may end the commands that look at the run."""
+    beat = {"pid": 1, "at": 1.0, "round": 1, "phase": "play", "detail": "", "since": 1.0}
+    for value in ([], {}, "x", None, float("inf"), 10**400, True):
+        (run / "heartbeat.json").write_text(json.dumps({**beat, name: value}))
+        with RunReader.read(run) as reader:
+            assert status(reader).state == "finished"
 
 
 def test_a_pipe_in_a_model_is_not_waited_for(tmp_path: Path) -> None:
