@@ -43,7 +43,7 @@ def report(
 
 
 def _check_target(target: Path) -> None:
-    """Raises UserError where no page can be written: a folder, a link, a pipe, a name too long, a file of a run."""
+    """Raises UserError where no page can be written: a folder, link or pipe, or a file of a run."""
     from league.errors import UserError
 
     try:
@@ -60,7 +60,7 @@ def _check_target(target: Path) -> None:
 
 
 def _check_board(board: Path, run: Path) -> None:
-    """Raises UserError where TensorBoard would show something else besides, or where a run keeps its own files."""
+    """Raises UserError for a folder that is not empty, and one in which a run keeps its own files."""
     from league.errors import UserError
 
     try:

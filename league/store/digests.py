@@ -10,7 +10,6 @@ same digest. `future_digest` adds the settings by which a run goes on.
 import hashlib
 import json
 import zlib
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def run_digest(folder: Path) -> str:
     source of truth (TensorBoard, events). Equal digests mean equal runs, bit by bit, since weights enter by their
     hash, which is checked.
     """
-    with closing(RunReader.read(folder)) as reader:
+    with RunReader.read(folder) as reader:
         whole = hashlib.sha256()
         latest = reader.latest_round()
         for (number,) in reader.db.execute("SELECT round FROM rounds ORDER BY round").fetchall():
@@ -153,7 +152,7 @@ def future_digest(folder: Path) -> str:
     transcripts and figures.
     """
     whole = hashlib.sha256(run_digest(folder).encode())
-    with closing(RunReader.read(folder)) as reader:
+    with RunReader.read(folder) as reader:
         whole.update(_canonical(settled(reader.config_text())))
         query = (
             "SELECT a.name, v.step, v.retired FROM versions v JOIN agents a ON a.id = v.agent "

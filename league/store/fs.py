@@ -26,7 +26,10 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a plain file. Raises OSError for anything else: a pipe in a stranger's run is not waited for."""
+    """The bytes of a plain file.
+
+    Raises OSError for anything else: a pipe in a stranger's run is not waited for.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -14,13 +14,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from league.errors import LeagueError, RunFolderError
 from league.store import codec, fs, schema
-from league.store.blame import require_soundness
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
 from league.store.opening import DATABASE, check_names, migrated_copy, open_read_only, require_run
@@ -28,6 +27,8 @@ from league.store.payoff_table import PayoffQueries
 from league.store.records import AgentRow, Heartbeat, PlayedOutcome, StoredMatch
 from league.types import Rating, Role, Version, VersionRow
 
+READING = "while this run was read: "
+"""How the note begins that an error gets which ends the reading; the run's folder follows."""
 NAMES_CACHED = 4000
 """Names of versions a reader remembers: every update makes new ones, and a run may last for weeks."""
 _VERSION = (
@@ -69,14 +70,15 @@ class RunReader(PayoffQueries):
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def __enter__(self) -> "RunReader":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        require_soundness(self.folder, error)
+        if isinstance(error, Exception):
+            error.add_note(f"{READING}{self.folder}")
 
     # ------------------------------------------------------------------------------------------- the round
     def config_text(self) -> str:

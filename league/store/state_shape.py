@@ -1,4 +1,4 @@
-"""The shape of the state that a round is committed with: which keys it has, and of what kind their values are.
+"""The shape of the state that a round is committed with: its keys, and the kinds of their values.
 
 Looked at where reading a run ended in an error though all its sums are right: then a hand or other code wrote it. What
 runs of earlier versions did not have may be missing. Extra keys are no problem, and no value is judged beyond its kind.

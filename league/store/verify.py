@@ -10,7 +10,6 @@ replaced as a whole by another sound one.
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from pathlib import Path
 
 from league.errors import LeagueError, RunFolderError
@@ -51,7 +50,7 @@ def verify(folder: Path, rate: Rate | None = None) -> VerifyReport:
     report = VerifyReport(str(folder), None)
     require_run(Path(folder))
     try:
-        with closing(RunReader.read(folder)) as reader:  # what is wrong is told here, and not where it closes
+        with RunReader.read(folder) as reader:
             _verify(reader, report, rate)
     except schema.NewerSchema:
         raise
