@@ -14,7 +14,7 @@ from league.store.verify import UNREADABLE, check_config, verify
 
 
 def fault_of_a_run(error: Exception) -> str | None:
-    """What is wrong with the run whose reading ended in this error; None where nothing is, or none was read."""
+    """What is wrong with the run whose reading ended in this error; None where nothing is."""
     if not isinstance(error, UNREADABLE):
         return None
     for note in getattr(error, "__notes__", ()):

@@ -10,19 +10,19 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
-class Shape(BaseModel):
+class StoredShape(BaseModel):
     """Kinds are exact: a text is no number, and true is none either."""
 
     model_config = ConfigDict(strict=True)
 
 
-class Hyper(Shape):
+class HyperShape(StoredShape):
     learning_rate: float
     kl: float = 0.0
     temperature: float = 1.0
 
 
-class Member(Shape):
+class MemberShape(StoredShape):
     name: str
     role: str
     version: str
@@ -31,38 +31,38 @@ class Member(Shape):
     system: str | None = None
     targets: list[str] | str | None = None
     twin: str | None = None
-    hyper: Hyper
+    hyper: HyperShape
 
 
-class Population(Shape):
-    members: list[Member]
+class PopulationShape(StoredShape):
+    members: list[MemberShape]
     pasts: dict[str, list[str]]
 
 
-class Measured(Shape):
+class MeasuredShape(StoredShape):
     sampled: int = 0
     read: int = 0
     scored: int = 0
     flops: dict[str, float] = {}
 
 
-class Spent(Shape):
+class SpentShape(StoredShape):
     trained: dict[str, dict[str, int]]
     flops: dict[str, float]
     verifier_calls: int
     given: dict[str, list[int]]
     verified: dict[str, list[int]]
-    measured: Measured
+    measured: MeasuredShape
 
 
-class Exam(Shape):
+class ExamShape(StoredShape):
     version: str
     domain: str
     split: str = ""
     correct: str
 
 
-class Lesson(Shape):
+class LessonShape(StoredShape):
     teacher: str
     student: str
     domain: str
@@ -73,12 +73,12 @@ class Lesson(Shape):
     logprobs: dict[str, list[float]] | None = None
 
 
-class Measurement(Shape):
-    exams: list[Exam] = []
-    lessons: list[Lesson] = []
+class MeasurementShape(StoredShape):
+    exams: list[ExamShape] = []
+    lessons: list[LessonShape] = []
 
 
-class Guards(Shape):
+class GuardsShape(StoredShape):
     first: dict[str, dict[str, float | None]]
     later: dict[str, dict[str, float | None]] = {}
     good: dict[str, str]
@@ -87,61 +87,61 @@ class Guards(Shape):
     raised: list[str]
 
 
-class Evolution(Shape):
+class EvolutionShape(StoredShape):
     frozen_at: dict[str, int] = {}
     frozen_before: dict[str, int] = {}
     since: dict[str, int] = {}
     origin: dict[str, str] = {}
-    start: dict[str, Hyper] = {}
+    start: dict[str, HyperShape] = {}
     retired: list[tuple[str, int, int]] = []
     stored: list[str] = []
     merged: list[Any] = []
 
 
-class LeagueSettings(Shape):
+class LeagueSettingsShape(StoredShape):
     rounds: int
 
 
-class EvaluationSettings(Shape):
+class EvaluationSettingsShape(StoredShape):
     final_problems: int
 
 
-class Settings(Shape):
+class SettingsShape(StoredShape):
     """What is read of a run's settings where its state is."""
 
     seed: int
     domains: dict[str, Any]
-    league: LeagueSettings
-    evaluation: EvaluationSettings
+    league: LeagueSettingsShape
+    evaluation: EvaluationSettingsShape
 
 
-class Audit(Shape):
+class AuditShape(StoredShape):
     complete: bool = True
     cells: list[list[Any]] = []
 
 
-class State(Shape):
-    population: Population
+class StateShape(StoredShape):
+    population: PopulationShape
     tokens: dict[str, int]
-    spent: Spent | None = None
-    marks: dict[str, Measurement]
-    guards: Guards
-    evolution: Evolution = Evolution()
+    spent: SpentShape | None = None
+    marks: dict[str, MeasurementShape]
+    guards: GuardsShape
+    evolution: EvolutionShape = EvolutionShape()
     competence: list[tuple[str, str, float, float]] = []
     channel_gains: list[list[Any]] = []
     waiting_replies: list[list[Any]] = []
     replay: list[list[Any]] = []
     begun: list[tuple[str, str, int]] = []
-    channel_audit: Audit | None = None
+    channel_audit: AuditShape | None = None
     met_problems: dict[str, list[int]] = {}
     clock: dict[str, float] = {}
-    config: Settings
+    config: SettingsShape
 
 
 def state_problems(state: object) -> list[str]:
     """What is not of its shape, a line each: "population.members.0.name: input should be a valid string"."""
     try:
-        State.model_validate_json(json.dumps(state))  # of JSON, where a list may stand for a tuple
+        StateShape.model_validate_json(json.dumps(state))  # of JSON, where a list may stand for a tuple
     except ValidationError as error:
         found = [(".".join(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()]
         return [f"{place or 'the whole'}: {what[0].lower()}{what[1:]}" for place, what in found]
