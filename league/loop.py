@@ -8,7 +8,7 @@ Each phase takes the league, which never changes, and its state, and returns the
 say (matches, versions, scalars, alarms) is gathered in its draft: the one thing that phases write to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,10 @@ from league.config.fixed_settings import changed_fixed_settings
 from league.learning.accounting import Spent, all_scored
 from league.learning.update import AgentUpdate
 from league.preflight.checks import Prepared, prepare
+from league.preflight.trust import trust_own
 from league.rollouts import play, voids_of
 from league.rollouts.readings import read_likelihoods
+from league.round.changed_rates import with_changed_rates
 from league.round.commit import commit
 from league.round.competence import audit_scalars, examined, handed_on
 from league.round.evolve import evolve
@@ -27,12 +29,15 @@ from league.round.guard import guard
 from league.round.heartbeats import Heartbeats
 from league.round.learn import learn
 from league.round.measure import measure
+from league.round.membership import newcomers, require_joinable, say_goodbye, take_up_requests, welcome
+from league.round.progress import judge_progress
 from league.round.schedule import schedule_matches
 from league.round.stop import Signals, StoppedInWarmup, expected_seconds, limit_reached, why_stop
 from league.round.values import Audience, RoundDraft, base_row, metered, timed
-from league.round.versions import reconcile, snapshot
+from league.round.versions import snapshot
 from league.round.warm_up import WarmupNews, beginning, in_order_of_beginning, warm_up_all
 from league.runtime import assembly
+from league.runtime.changed_config import read_changed
 from league.runtime.league import League, LeagueState
 from league.store.run import RunStore
 from league.types import Episode
@@ -47,12 +52,14 @@ def train(prepared: Prepared, audience: Audience) -> Path:
     return prepared.config.folder
 
 
-def resume(folder: Path, audience: Audience) -> Path:
+def resume(folder: Path, audience: Audience, changes: Sequence[str] = ()) -> Path:
     """Continue a run where its last committed round left it.
 
-    Raises UserError when the folder does not allow it.
+    `changes` are settings as `key.sub=value`; they are kept once all is checked and loaded. Raises UserError when the
+    folder does not allow it, or a setting cannot change any more.
     """
-    config = assembly.read_config(folder)
+    changed = read_changed(folder, changes)
+    config = changed.config
     with RunStore.open(folder, assembly.retention_of(config)) as store, Heartbeats(store):
         newest = store.latest_round()
         store.beat(0 if newest is None else newest, "opening")
@@ -64,7 +71,12 @@ def resume(folder: Path, audience: Audience) -> Path:
             league, state = assembly.begin_again(prepared, store)
         else:
             league, state = assembly.restore(prepared, store)
-            state = reconcile(league, state)
+            require_joinable(league, state)
+            state = with_changed_rates(state, store.state().get("config", {}), config)
+            state = say_goodbye(league, state)
+        if changed.text is not None:
+            trust_own(folder, config)
+            store.change_config(changed.text)
         store.adopt_config((folder / "config.yaml").read_text(encoding="utf-8"))
         run(league, state, audience)
     return folder
@@ -79,16 +91,18 @@ def _changed_fixed_settings(store: RunStore, config: Config) -> tuple[str, ...]:
 def run(league: League, state: LeagueState, audience: Audience) -> LeagueState:
     """Play rounds until the last one, a limit, or a request to stop.
 
-    A signal finishes the round, or the step of the warm-up; a second one stops at once.
+    A signal finishes the round, or the step of the warm-up; a second one stops at once. Agents join and leave between
+    two rounds.
     """
     with Signals() as signals:
         try:
             if league.store.latest_round() is None:
                 state = open_round(league, state, audience, signals)
             while (reason := why_stop(league, state, signals)) is None:
+                league, state = take_up_requests(league, state)
                 number = (league.store.latest_round() or 0) + 1
                 signals.under_way("finishing the round", expected_seconds(league.config, state, number))
-                state = play_round(league, state, number, audience)
+                state = play_round(league, state, number, audience, signals)
         except StoppedInWarmup as stopped:
             reason = str(stopped)
         league.store.event("stopped", reason=reason)
@@ -97,9 +111,16 @@ def run(league: League, state: LeagueState, audience: Audience) -> LeagueState:
 
 
 # ------------------------------------------------------------------------------------------------- one round
-def play_round(league: League, state: LeagueState, number: int, audience: Audience) -> LeagueState:
-    """Schedule, play, score, update, measure, guard, evolve, commit, report; returns the state after it."""
+def play_round(league: League, state: LeagueState, number: int, audience: Audience, signals: Signals) -> LeagueState:
+    """Schedule, play, score, update, measure, guard, evolve, commit, report; returns the state after it.
+
+    Agents that are new join first. Raises StoppedInWarmup when it is asked to stop while they warm up.
+    """
     config, store, draft = league.config, league.store, RoundDraft(number)
+    if newcomers(league, state):
+        with timed(store, draft, "warm-up"):
+            state = welcome(league, state, draft, _between_steps(league, state, number, audience, signals))
+        signals.under_way("finishing the round", expected_seconds(config, state, number))
     with timed(store, draft, "schedule"):
         state, matches = schedule_matches(league, state, number)
     with timed(store, draft, "generate"):
@@ -122,6 +143,7 @@ def play_round(league: League, state: LeagueState, number: int, audience: Audien
         state = guard(league, state, draft, episodes=episodes, scores=scores, updates=updates)
         with metered(league, draft) as measuring:
             state = evolve(measuring, state, draft)
+        state = judge_progress(league, state, draft)
     return _commit_and_report(league, state, draft, audience)
 
 
@@ -138,15 +160,7 @@ def open_round(league: League, state: LeagueState, audience: Audience, signals: 
         raise StoppedInWarmup(reason)
     signals.under_way("finishing this step of the warm-up")
     with timed(store, draft, "warm-up"):
-
-        def hear(news: WarmupNews) -> None:
-            store.beat(0, "warm-up", str(news))
-            audience.phase(league, 0, f"warm-up, {news}")
-            if (reason := why_stop(league, state, signals)) is not None:
-                raise StoppedInWarmup(reason)
-            signals.under_way("finishing this step of the warm-up", news.seconds_a_step)
-
-        warmed = warm_up_all(league, state.population, hear)
+        warmed = warm_up_all(league, state.population, _between_steps(league, state, 0, audience, signals))
     draft.began_earlier("warm-up", warmed.earlier)
     spent = warmed.spent
     signals.under_way("finishing the first exam (the warm-up is kept)")
@@ -170,6 +184,21 @@ def open_round(league: League, state: LeagueState, audience: Audience, signals: 
 
 
 # ------------------------------------------------------------------------------------------- parts of a round
+def _between_steps(
+    league: League, state: LeagueState, number: int, audience: Audience, signals: Signals
+) -> Callable[[WarmupNews], None]:
+    """What happens behind each step of a warm-up: people hear of it, and may stop it there."""
+
+    def hear(news: WarmupNews) -> None:
+        league.store.beat(number, "warm-up", str(news))
+        audience.phase(league, number, f"warm-up, {news}")
+        if (reason := why_stop(league, state, signals)) is not None:
+            raise StoppedInWarmup(reason)
+        signals.under_way("finishing this step of the warm-up", news.seconds_a_step)
+
+    return hear
+
+
 def _advance(league: League, state: LeagueState, draft: RoundDraft, updates: Mapping[str, AgentUpdate]) -> LeagueState:
     """Updated agents step to their next version; payoffs and ratings take the round's outcomes."""
     for agent in updates:

@@ -7,11 +7,13 @@ any of them. Settings are validated by pydantic in lax mode, for YAML reads `1e-
 """
 
 import importlib
+import importlib.machinery
 import importlib.util
 import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -180,15 +182,38 @@ def names_code(text: str) -> bool:
 
 
 def whereabouts(path: str) -> str:
-    """The file or folder in which "package.module:name" would be found, for people. Nothing of it is run."""
+    """Which files "package.module:name" would load, for people: the module's and its packages'.
+
+    Nothing of it is run: a package may also say in its code that its modules lie elsewhere, and that is not seen.
+    """
+    parts = path.partition(":")[0].split(".")
+    before: list[str] = []
+    folders: list[str] | None = None
+    for number in range(1, len(parts) + 1):
+        name = ".".join(parts[:number])
+        found = _spec(name, folders)
+        first = f" first {', '.join(before)}" if before else ""
+        if found is None:
+            return f"{name} is not found on this machine" + (f"; first loads {', '.join(before)}" if before else "")
+        place = found.origin if found.has_location else None
+        folders = list(found.submodule_search_locations) if found.submodule_search_locations is not None else None
+        what = place or (f"the folder {folders[0]}" if folders else "")
+        if number == len(parts):
+            return (f"loads {what}" if what else "part of Python itself") + (f", and{first}" if before else "")
+        if folders is None and ".".join(parts[: number + 1]) not in sys.modules:
+            return f"{name} is a module and holds no others: {what or 'part of Python itself'}"
+        before += [place] if place else []
+    raise AssertionError("a path has at least one part")
+
+
+def _spec(name: str, folders: list[str] | None) -> ModuleSpec | None:
+    """How a module would be loaded, found without loading the packages around it."""
     try:
-        found = importlib.util.find_spec(path.partition(":")[0].partition(".")[0])
+        if folders is None or name in sys.modules:
+            return importlib.util.find_spec(name)  # of what is loaded already nothing is looked for
+        return importlib.machinery.PathFinder.find_spec(name.rpartition(".")[2], folders)
     except (ImportError, ValueError, AttributeError):
-        found = None
-    if found is None:
-        return "not found on this machine"
-    places = list(found.submodule_search_locations or ()) or [str(found.origin)]
-    return f"found in {places[0]}"
+        return None
 
 
 def add_code_folders(*folders: Path) -> None:

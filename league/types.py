@@ -374,7 +374,7 @@ class Outcome:
 class Score:
     """What the task made of an episode: rewards per node and seat, metrics, outcomes for the payoffs.
 
-    `void` lists seats whose samples must carry no gradient (an infrastructure failure, a suspected hack).
+    `void` lists seats whose samples must carry no gradient (a failure of the grader itself).
     """
 
     rewards: Mapping[int, Mapping[str, float]]

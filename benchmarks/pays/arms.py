@@ -35,6 +35,10 @@ TEACHING = {
     "matches": 4,
     "settings": {"explanations": 2, "similar": 3, "answers": 3, "explanation_tokens": 48, "temperature": 0.6},
 }
+SUPERVISED = {"batch": 16, "learning_rate": 1e-3, "explain": 0.1, "examples": 0.1}
+"""How the all-data adapter learns solutions."""
+OWN_ANSWERS = {"answers": 2, "temperature": 0.6, "items": 4, "student_items": 1}
+"""A match in which the student's last snapshot is its teacher."""
 BY_GAIN = {"gain": 0.5, "uniform": 0.5}
 TEXTS = {"own_samples": False, "learning_rate": 1e-3, "replay": {"share": 0.75}}
 """How arms that learn texts learn them: each once when it is new, and then from memory."""
@@ -76,9 +80,7 @@ def pooled(regime: Regime, seed: int, runs: Path) -> Config:
     """One adapter on all solutions of all experts."""
     config = _common(f"pool-{_prefix(regime.general)}{seed}", regime, seed, runs)
     config["agents"] = {"generalist": {"role": "student"}}
-    config["warmup"] = {
-        "student": {"problems": regime.solutions, "batch": 16, "learning_rate": 1e-3, "explain": 0.1, "examples": 0.1}
-    }
+    config["warmup"] = {"student": SUPERVISED | {"problems": regime.solutions}}
     config["tasks"] = {"practice": deepcopy(PRACTICE) | {"matches": 1}}
     return config
 
@@ -106,7 +108,9 @@ def arm(regime: Regime, name: str, seed: int, *, work: Path, budget: int = BUDGE
         }
         for domain in regime.domains
     }
-    ARMS[name](config, experts)
+    OF_REGIME.get((regime.name, name), ARMS[name])(config, experts)
+    if name == "more_supervised":
+        config["warmup"]["student"]["problems"] = regime.solutions
     return config
 
 
@@ -124,7 +128,7 @@ def _rejection(config: Config, experts: Config) -> None:
     """The student's last snapshot is its teacher: verified answers of its own."""
     config["agents"]["student"]["role"] = "generalist"
     config["tasks"] = {"worked": deepcopy(WORKED) | {"matchmaking": dict(BY_GAIN)}}
-    config["tasks"]["worked"]["settings"] |= {"answers": 2, "temperature": 0.6, "items": 4, "student_items": 1}
+    config["tasks"]["worked"]["settings"] |= OWN_ANSWERS
     config["learning"]["channels"] = {
         **deepcopy(TEXTS),
         "worked_replies": {"gate": False},
@@ -150,6 +154,27 @@ def _channels(config: Config, experts: Config) -> None:
     """Worked replies first; when the student has come far enough, its experts also distil its own replies."""
     _worked(config, experts, distillation={"bridge": 0.2}, pasts=True, own_samples=True)
     config["league"] |= {"snapshot_every": 4, "snapshots_kept": 2}
+
+
+def _public(config: Config, experts: Config) -> None:
+    """The all-data adapter as a generalist: its experts, its own past and practice compete for every match by gain."""
+    _channels(config, experts)
+    config["agents"]["student"]["role"] = "generalist"
+    config["learning"]["channels"]["worked_replies"] = {"gate": "others"}
+    taught, by_gain = ["student"], {"matchmaking": {"gain": 1.0}, "rules": {"gain": {"floor": 0.25}}, "matches": 0}
+    experienced = deepcopy(WORKED) | deepcopy(by_gain) | {"seats": {"teacher": list(experts), "student": taught}}
+    own = deepcopy(WORKED) | deepcopy(by_gain) | {"seats": {"teacher": taught, "student": taught}}
+    own["settings"] |= OWN_ANSWERS
+    practice = deepcopy(PRACTICE) | deepcopy(by_gain) | {"roles": ["generalist"]}
+    config["tasks"] = {"worked": experienced, "own": own, "practice": practice}
+    config["league"] |= {"shared_matches": 4, "snapshot_every": 1, "snapshots_kept": 1}
+
+
+def _more_supervised(config: Config, experts: Config) -> None:
+    """The data once more: the supervised learning that made the all-data adapter, one more pass."""
+    config["warmup"]["student"] = dict(SUPERVISED)
+    config["tasks"] = {"practice": deepcopy(PRACTICE) | {"matches": 1}}
+    config["league"] |= {"rounds": 1}
 
 
 def _no_pasts(config: Config, experts: Config) -> None:
@@ -198,6 +223,7 @@ ARMS: dict[str, Any] = {
     "rejection": _rejection,
     "league_as_it_was": _as_it_was,
     "league": _channels,
+    "more_supervised": _more_supervised,
     "worked_only": _worked,
     "lessons_only": _lessons,
     "distillation_only": lambda config, experts: _distilled(config, experts, 0.2),
@@ -209,6 +235,8 @@ ARMS: dict[str, Any] = {
     "wrong_domain": _wrong,
 }
 """Name → how the tokens are spent. Arms without training (start, experts, pooled, merge) only sit the exam."""
+OF_REGIME: dict[tuple[str, str], Any] = {("public", "league"): _public}
+"""(regime, arm) → its own way, where a regime has one."""
 ABLATIONS = (
     "worked_only",
     "lessons_only",

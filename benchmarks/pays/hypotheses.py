@@ -26,7 +26,7 @@ class Hypothesis:
 HYPOTHESES = (
     Hypothesis("flow", "private", ("league_as_it_was",), informed=(1, 2)),
     Hypothesis("private", "private", ("magrpo", "magrpo_selected", "rejection", "merge"), informed=(1, 2)),
-    Hypothesis("public", "public", ("magrpo", "rejection")),
+    Hypothesis("public", "public", ("magrpo", "rejection", "more_supervised")),
     Hypothesis("crowded", "crowded", ("magrpo", "rejection")),
     Hypothesis("sparse", "sparse", ("magrpo", "magrpo_selected", "rejection")),
     Hypothesis("nontransitive", "nontransitive", ("self",), "exploitability", less_is_better=True),

@@ -67,7 +67,7 @@ PRIVATE = Regime(
     begins="student",
     merged=True,
 )
-PUBLIC = Regime("public", EIGHT, ("magrpo", "rejection", "league"))
+PUBLIC = Regime("public", EIGHT, ("magrpo", "rejection", "more_supervised", "league"))
 CROWDED = Regime(
     "crowded",
     {**EIGHT, **FOUR_MORE},

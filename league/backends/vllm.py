@@ -49,6 +49,8 @@ class PromptJob:
     seed: int
     first: int = 0
     """Sample j draws with the seed `seed` + j, from j = `first` on."""
+    ends: tuple[int, ...] = ()
+    """Tokens that end a reply."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class VllmBackend:
                     request.samples,
                     derive("vllm", request.seed) >> 32,
                     first=request.first,
+                    ends=tuple(sorted(self.base.end_tokens)),
                 )
             )
         answers = self.sampler.sample(jobs) if jobs else []
@@ -220,6 +223,7 @@ class VllmSampler:
                 top_k=job.sampling.top_k or -1,
                 max_tokens=job.sampling.max_tokens,
                 stop=list(job.sampling.stop) or None,
+                stop_token_ids=list(job.ends),
                 seed=job.seed + job.first,  # vLLM adds 0, 1, … for the samples of one job
                 logprobs=0,
             )

@@ -15,11 +15,16 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write one sub-folder per agent into.")],
     best: Annotated[int, typer.Option("--best", min=1, help="How many agents, best first.")] = 1,
     by: Annotated[
-        Literal["accuracy", "rating"],
-        typer.Option("--by", help="Held-out accuracy over all domains, or overall rating."),
+        Literal["accuracy", "rating", "validation"],
+        typer.Option(
+            "--by",
+            help="Held-out accuracy over all domains, overall rating, or each agent's best version on validation "
+            "problems (evaluation.keep_best).",
+        ),
     ] = "accuracy",
     agent: Annotated[
-        list[str] | None, typer.Option("--agent", help="Export these agents instead of the best ones.")
+        list[str] | None,
+        typer.Option("--agent", help="Export these agents or versions (name or name@step) instead of the best ones."),
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Write full models with the adapter merged in.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,13 +54,31 @@ def grade(
     limits = Limits(cpu_s=timeout, wall_s=wall, memory_mb=memory)
     jobs = [Job(table[answer.task_id], answer.completion, program=answer.program) for answer in answers]
     enough = 1 + len(jobs) // 16  # a judge costs as much as a dozen answers
-    with Grader(workers or min(os.cpu_count() or 1, enough), limits, allow_unconfined) as grader:
+    _warn_of_workers(min(workers, len(jobs)))
+    with Grader(workers or min(_cores(), enough), limits, allow_unconfined) as grader:
         grades = grader.grade(jobs)
     if as_json:
         for index, (answer, result) in enumerate(zip(answers, grades, strict=True)):
             print(json.dumps(_line(index, answer, result)))
     else:
         _print_table(answers, grades)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _warn_of_workers(workers: int) -> None:
+    """More judges than cores share them, so that waiting for a core counts as an answer's time."""
+    cores = _cores()
+    if workers > cores:
+        what = "core" if cores == 1 else "cores"
+        typer.echo(
+            f"{workers} workers share {cores} {what}: an honest answer may run into --wall for want of one; "
+            f"--workers {cores} or fewer, or a longer --wall, avoids it",
+            err=True,
+        )
 
 
 def _line(index: int, answer: "Completion", result: "Grade") -> dict[str, object]:

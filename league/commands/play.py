@@ -1,10 +1,14 @@
 """`league play RUN AGENT [AGENT]` and `league show-match RUN MATCH`: what was said."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from league.store.reader import RunReader
 
 
 def play(
@@ -36,6 +40,9 @@ def show_match(
     match: Annotated[
         str | None, typer.Argument(help="Match id; without it the matches that kept their transcript are listed.")
     ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", help="List only matches of this agent or version (name or name@step).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the transcript of a stored match, or list those that have one."""
@@ -44,6 +51,10 @@ def show_match(
 
     with RunReader.read(run) as reader:
         kept = reader.transcript_ids()
+        if agent is not None:
+            if match is not None:
+                raise UserError("name a match, or the agent whose matches are listed, not both")
+            kept = _of(reader, kept, agent)
         if match is None:
             if as_json:
                 typer.echo(json.dumps([{"round": number, "match": name} for number, name in kept]))
@@ -58,6 +69,21 @@ def show_match(
             others = nearest(match, [name for _, name in kept]) or "; none is kept there"
             raise UserError(f"match '{match}' has no transcript in {run}{others}")
         _show(shown, as_json)
+
+
+def _of(reader: "RunReader", kept: "Sequence[tuple[int, str]]", name: str) -> list[tuple[int, str]]:
+    """Those of the matches that an agent played, or a version of one."""
+    from league.store.named_versions import stored_version
+
+    one = stored_version(reader, name)
+    rounds = {number for number, _ in kept}
+    met = {
+        match.id
+        for number in rounds
+        for match in reader.matches(number, number, agent=one.agent)
+        if "@" not in name or one in match.seats.values()
+    }
+    return [(number, match) for number, match in kept if match in met]
 
 
 def _show(shown: object, as_json: bool) -> None:

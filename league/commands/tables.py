@@ -60,7 +60,8 @@ def _list_runs(folder: Path, as_json: bool) -> None:
     from league.store.reader import RunReader
 
     rows: list[dict[str, object]] = []
-    for path in sorted(place.parent for place in folder.glob(f"*/{DATABASE}")):
+    depths = (f"*/{DATABASE}", f"*/*/{DATABASE}", f"*/*/*/{DATABASE}")  # sweeps have theirs in folders
+    for path in sorted(place.parent for depth in depths for place in folder.glob(depth)):
         try:
             with RunReader.read(path) as reader:
                 beat = reader.heartbeat()
@@ -193,14 +194,22 @@ def ladder(
 def lineage(
     run: Run,
     updates: Annotated[bool, typer.Option("--updates", help="Plain updates too.")] = False,
+    agent: Annotated[
+        str | None, typer.Option("--agent", help="Only what this agent or version (name or name@step) came from.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Which version came from which, when and why."""
+    from league.reporting.queries.model_card_facts import ancestry
     from league.reporting.queries.run_status import lineage as read_lineage
+    from league.store.named_versions import stored_version
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
-        edges = read_lineage(reader, updates=updates or as_json)
+        if agent is None:
+            edges = read_lineage(reader, updates=updates or as_json)
+        else:
+            edges = ancestry(reader, stored_version(reader, agent))
         if as_json:
             _json([asdict(edge) for edge in edges])
             return

@@ -60,9 +60,12 @@ def train(
 
 def resume(
     run: Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings to change from here on, as key.sub=value.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Continue a run from its last committed round."""
+    """Continue a run from its last committed round, with other settings where they are given."""
     from league.store.reader import RunReader
 
     with RunReader.read(run) as reader:
@@ -72,17 +75,20 @@ def resume(
         from league.reporting.text.transcripts import clean
         from league.reporting.write_schedule import WriteSchedule
         from league.round.report import LiveReport
-        from league.runtime.assembly import read_config
+        from league.runtime.changed_config import read_changed
         from league.store.environment import changes, differences
 
-        config = read_config(run)
-        rounds, every = config.league.rounds, config.evaluation.every
-        for line in differences(began_with, (run / "config.yaml").read_text(encoding="utf-8")):
+        changed = read_changed(run, overrides or [])
+        rounds, every = changed.config.league.rounds, changed.config.evaluation.every
+        file = (run / "config.yaml").read_text(encoding="utf-8")
+        for line in differences(began_with, file):
             typer.echo(clean(f"note: config.yaml was edited: {line}"), err=True)
+        for line in differences(file, changed.text or file):
+            typer.echo(clean(f"note: from here on: {line}"), err=True)
         for line in changes(run):
             typer.echo(clean(f"note: {line}; what follows may differ in the last bits"), err=True)
         with LiveReport(run, rounds, first=done, quiet=quiet) as audience:
-            go_on(run, audience)
+            go_on(run, audience, overrides or [])
             with RunReader.read(run) as reader:
                 audience.complete(reader, WriteSchedule(rounds, every))
     _say_how_it_ended(run, done, quiet)

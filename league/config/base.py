@@ -5,7 +5,17 @@ from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from league.types import NAME_PATTERN
@@ -24,6 +34,11 @@ def _number(value: Any) -> Any:
     return value
 
 
+LATER: JsonDict = {"later": True}
+"""Marks a setting that came later: it is written out only where it is not at its default.
+
+So a run that does not use it is stored as it always was, to the last bit.
+"""
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -54,6 +69,14 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = handler(self)
+        for name, field in type(self).model_fields.items():
+            if field.json_schema_extra == LATER and self.__dict__[name] == field.default:
+                found.pop(name, None)
+        return found
 
     @field_validator("*", mode="before")
     @classmethod

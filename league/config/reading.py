@@ -74,7 +74,7 @@ def try_parse_config(text: str, source: str, overrides: Sequence[str] = ()) -> P
         return ParseResult(source, None, (f"not valid YAML: {error}",))
     if not isinstance(data, dict):
         return ParseResult(source, None, (f"expected a mapping of sections at the top, found {type(data).__name__}",))
-    problems = [problem for override in overrides if (problem := _apply(data, override))]
+    problems = [problem for override in overrides if (problem := apply_override(data, override))]
     between = references(data)
     wrong, config = _validate(data)
     return ParseResult(source, config, tuple(dict.fromkeys([*problems, *wrong, *between])))
@@ -125,7 +125,7 @@ def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
     return True
 
 
-def _apply(data: dict[str, Any], override: str) -> str | None:
+def apply_override(data: dict[str, Any], override: str) -> str | None:
     """Set one dotted key; returns a problem or None."""
     key, equals, value = override.partition("=")
     if not equals or not key:

@@ -14,8 +14,9 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from league.config.base import Count, Decay, Name, Positive, Rate, Section, Weight
+from league.config.base import LATER, Count, Decay, Name, Positive, Rate, Section, Weight
 from league.config.evolution import EvolutionConfig
+from league.config.steering import EarlyStoppingConfig, ScheduleConfig
 from league.types import ROLES, Capabilities, PlayerRole
 
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -241,8 +242,11 @@ class WorkedRepliesConfig(Section):
     """Students learn a teacher's right replies to problems (league.learning.channels.worked_replies)."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    gate: bool = True
-    """Learn only from who is surely better than the student in the domain."""
+    gate: bool | Literal["others"] = True
+    """Learn only from who is surely better than the student in the domain.
+
+    `others`: the student's own pasts need not be better. What it found out itself is learned (arXiv 2308.01825).
+    """
 
 
 class LessonsConfig(Section):
@@ -263,8 +267,11 @@ class DistillationConfig(Section):
     """Students move towards their teacher on their own replies. See league.learning.channels.distillation."""
 
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    gate: bool = True
-    """Learn only from who is surely better than the student in the domain."""
+    gate: bool | Literal["others"] = True
+    """Learn only from who is surely better than the student in the domain.
+
+    `others`: the student's own pasts need not be better. What it found out itself is learned (arXiv 2308.01825).
+    """
     bridge: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Unaided accuracy that a student must surely have reached in the domain; 0 starts cold."""
     limit: Annotated[float, Field(gt=0, le=100)] = 2.0
@@ -329,6 +336,8 @@ class LearningConfig(Section):
     tokens_per_microbatch: Positive = 1024
     checkpointing: bool = False
     channels: ChannelsConfig = ChannelsConfig()
+    schedule: Annotated[ScheduleConfig, Field(json_schema_extra=LATER)] = ScheduleConfig()
+    """How the learning rates of the rounds change as the run goes on; the warm-up has rates of its own."""
 
 
 class AlarmConfig(Section):
@@ -394,10 +403,22 @@ class EvaluationConfig(Section):
     held_out_student: bool = True
     """Judge teachers also with a frozen copy of a warmed-up student that never trains."""
     versions: VersionMatchesConfig = VersionMatchesConfig()
+    keep_best: Annotated[Literal["accuracy", "rating"] | None, Field(json_schema_extra=LATER)] = None
+    """Keep the weights of each agent's best version so far.
+
+    It is the best by accuracy on validation problems, or by its rating at a measurement. null keeps none.
+    `league export --by validation` writes them.
+    """
 
 
 class LeagueConfig(Section):
     rounds: Positive = 20
+    keep: Literal["recent", "replayable"] = "recent"
+    """What stays of the past: as the settings below say, or also all that `league replay` needs.
+
+    "replayable" keeps the transcript of every match with its tokens, and the adapter of every version in one.
+    `league status` says what that takes.
+    """
     snapshot_every: Positive = 5
     """Rounds after its last snapshot at which an agent is frozen in any case.
 
@@ -429,6 +450,16 @@ class LeagueConfig(Section):
     skip_problems: Count = 0
     """Training problems per domain that matches leave out: those that a `checkpoint` has already learned."""
     max_hours: Annotated[float, Field(gt=0)] | None = None
+    early_stopping: Annotated[EarlyStoppingConfig | None, Field(json_schema_extra=LATER)] = None
+    """Stop when measurements no longer improve; null plays on to the other limits."""
+
+    @model_validator(mode="after")
+    def _keeps_transcripts(self) -> Self:
+        if self.keep == "replayable" and not (self.transcript_rounds and self.transcript_megabytes):
+            raise PydanticCustomError(
+                "keep", "keep: replayable needs transcripts; set transcript_rounds and transcript_megabytes above 0"
+            )
+        return self
 
 
 class Config(Section):
@@ -466,6 +497,16 @@ class Config(Section):
         of_roles = (self.warmup.expert, self.warmup.generalist, self.warmup.student)
         own = (agent.warmup for agent in self.agents.values() if agent.warmup is not None)
         return max(phase.end for phase in (*of_roles, *own))
+
+    def stored(self) -> dict[str, Any]:
+        """The settings that every round's state names, without the run's name and place.
+
+        Those that are younger than the format of the state stand there only where they are used.
+        """
+        found = self.model_dump(mode="json", exclude={"name", "runs"})
+        if found["league"]["keep"] == "recent":
+            del found["league"]["keep"]
+        return found
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

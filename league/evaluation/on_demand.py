@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from league.errors import UserError, nearest
 from league.population import Population
 from league.reporting.queries.estimates import proportion
+from league.store.named_versions import named_version
 from league.store.reader import RunReader
 from league.types import BASE, ROLES, Backend, Split, Version
 
@@ -35,7 +36,7 @@ def play_once(
 
     with RunReader.read(run) as reader:
         population = Population.from_json(reader.begun()["population"])
-        versions = [resolve(reader, name) for name in agents]
+        versions = [named_version(reader, name) for name in agents]
         prepared = prepare(read_config(run), new_run=False, speakers={version.agent for version in versions})
         rules = _task(prepared.tasks, task, len(versions))
         seats = _seats(rules, versions)
@@ -72,7 +73,7 @@ def exam_now(run: Path, agents: Sequence[str], split: Split, problems: int) -> d
         if not config.domains:
             raise UserError(f"{run} has no domains, so there is no exam to sit; `league payoffs {run}` shows its games")
         speaking = [version for name, version in reader.live().items() if population.members[name].can.examined]
-        wanted = [resolve(reader, name) for name in agents] or (
+        wanted = [named_version(reader, name) for name in agents] or (
             [*speaking, BASE] if speaking else list(reader.live().values())
         )
         evaluation = config.evaluation.model_copy(
@@ -142,22 +143,6 @@ def load_players(reader: RunReader, prepared: "Prepared", versions: Sequence[Ver
         if ROLES[(row := reader.version_row(version)).role].has_weights:
             load_adapter(reader, bank, row, trainable=False)
     return backend_for(prepared, bank)
-
-
-def resolve(reader: RunReader, name: str) -> Version:
-    """`name` is the live version, `name@step` a stored one with its weights, `base` the base model."""
-    if name == BASE.agent:
-        return BASE
-    live = reader.live()
-    if name in live:
-        return live[name]
-    stored = [row.version for row in reader.versions() if row.blob and reader.blobs.has(row.blob)]
-    found = {str(version): version for version in (*live.values(), *stored)}
-    if name in found:
-        return found[name]
-    raise UserError(
-        f"'{name}' is neither an agent nor a version with weights of this run{nearest(name, [*live, *found])}"
-    )
 
 
 def _task(tasks: "Mapping[str, Task]", name: str | None, seats: int) -> "Task":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from league.model.bank import AdapterBank
-from league.rollouts import Player, make_match, play, result_of, transcript
+from league.rollouts import Player, ReplayKeeper, make_match, play, result_of, transcript
 from league.rollouts.readings import RowsRead, read_likelihoods
 from league.seeds import derive
 from league.types import Backend, Episode, MatchResult, Reading, Split, Version
@@ -95,11 +95,12 @@ def measure_teaching(
     number: int,
     transcripts: int = 1,
     bank: AdapterBank | None = None,
+    replays: ReplayKeeper | None = None,
 ) -> tuple[list[TeachingGain], list[MatchResult], RowsRead]:
     """`matches` teaching matches for each (teacher, student, domain), all in one batch.
 
-    The first `transcripts` of each pair keep their transcript. With a bank, log-probabilities are measured too,
-    and what was read for them is the third value.
+    The first `transcripts` of each pair keep their transcript, or all do as `replays` writes them. With a bank,
+    log-probabilities are measured too, and what was read for them is the third value.
     """
     wanted = list(pairs)
     planned = [
@@ -132,7 +133,11 @@ def measure_teaching(
                 arms[arm] += values
             for arm, values in _logprobs(episode).items():
                 read[arm] += values
-            kept = transcript(episode, score, {}) if index < transcripts else None
+            kept: object | None
+            if replays is not None:
+                kept = replays.transcript(episode, score, {}, f"{task.name}/{split}")
+            else:
+                kept = transcript(episode, score, {}) if index < transcripts else None
             results.append(result_of(episode, score, kept))
         if arms["control"]:
             items = {arm: tuple(values) for arm, values in arms.items()}

@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from league.errors import Foreign, ModelUnavailable, PromptTooLong, UserError
 from league.model.adapter_checks import BaseManifest
-from league.model.chat import Chat, open_chat
+from league.model.chat import Chat, open_chat, turn_end
 from league.model.folder import check_model
 from league.model.head import OutputHead, read_head
 from league.model.linear_layers import layer_shape, linear_layers
@@ -50,7 +50,7 @@ class BaseModel:
         self.context = context
         self.weight_hash = weight_hash
         self.name = name
-        self.end_tokens = _end_tokens(model, tokenizer)
+        self.end_tokens = _end_tokens(model, tokenizer, turn_end(tokenizer, name))
         self._manifest: BaseManifest | None = None
         self._encoded: OrderedDict[tuple[Message, ...], tuple[int, ...]] = OrderedDict()
         self._encoded_tokens = 0
@@ -208,8 +208,9 @@ def pick_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    found: set[int] = set()
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, turn_end: int | None) -> frozenset[int]:
+    """Tokens that end a reply: those of the model's files, and its chat template's end of turn."""
+    found: set[int] = set() if turn_end is None else {turn_end}
     for value in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
         found.update([value] if isinstance(value, int) else value or [])
     return frozenset(found)

@@ -4,6 +4,7 @@ Not every template knows a system message: Gemma's and early Mistral's raise, ot
 the system text goes in front of the first user message, an empty line between them, as Gemma 3 does itself.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from league.types import Message
 
 SYSTEM, FIRST, REPLY, SECOND = "Rule-one.", "Ask-two?", "Say-three.", "Ask-four?"
 """Texts that a template is tried with; short words, so that no template has them by itself."""
+END_MARK = re.compile(r"<[^<>\s]{1,40}>")
+"""How templates write a mark for the end of a turn: <|im_end|>, <end_of_turn>, </s>."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,31 @@ def open_chat(tokenizer: PreTrainedTokenizerBase, name: str) -> Chat:
     return Chat(tokenizer, name, folds)
 
 
+def turn_end(tokenizer: PreTrainedTokenizerBase, name: str) -> int | None:
+    """The token that the template ends a reply with; None where it ends it without one of its own.
+
+    Raises ModelUnavailable where it writes an end mark that its tokenizer has no token for: no reply would stop there.
+    """
+    if not tokenizer.chat_template:
+        return None
+    try:
+        text = _render(tokenizer, [Message("user", FIRST), Message("assistant", REPLY)], asks=False)
+    except UserError:  # what it must be able to do is tried in `open_chat`
+        return None
+    said, after = REPLY in text, text.rpartition(REPLY)[2].strip()
+    tokens = tokenizer.encode(after, add_special_tokens=False) if said and after else []
+    own = {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}
+    if ends := [int(token) for token in tokens if token in own]:
+        return ends[0]
+    if mark := END_MARK.match(after):
+        raise ModelUnavailable(
+            f"model {name}: its chat template ends a turn with {mark.group()!r}, which is no token of its tokenizer, "
+            "so no reply would end there; add it to the tokenizer and the model, or have chat_template.jinja in the "
+            f"model's folder end turns with {tokenizer.eos_token!r}"
+        )
+    return None
+
+
 def folded(messages: Sequence[Message]) -> list[Message]:
     """The same with the system text in front of the first user message."""
     system = [message.content for message in messages if message.role == "system"]
@@ -96,10 +124,11 @@ def _says(tokenizer: PreTrainedTokenizerBase, talk: Sequence[Message], texts: Se
     return all(text in found for text in texts)
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, talk: Sequence[Message]) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, talk: Sequence[Message], *, asks: bool = True) -> str:
+    """The text of a conversation; with `asks` it goes on to where the next reply begins."""
     roles = ", ".join(message.role for message in talk)
     with Foreign(f"its chat template refuses a conversation of {roles}"):
-        return str(tokenizer.apply_chat_template(_turns(talk), add_generation_prompt=True, tokenize=False))
+        return str(tokenizer.apply_chat_template(_turns(talk), add_generation_prompt=asks, tokenize=False))
 
 
 def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from league.errors import LONG_NAME, ModelUnavailable
+from league.errors import LONG_NAME, Foreign, ModelUnavailable, UserError
 from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
 from league.model.staging import staging, sweep_staging
@@ -141,15 +141,15 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
     """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "switched off by HF_HUB_OFFLINE=1"
-    if (reason := hub.unreachable()) is not None:
+    repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
+    if (reason := hub.unreachable(repository, revision, file="config.json")) is not None:
         progress(f"hub: {reason}")
         return reason
     from huggingface_hub import snapshot_download
 
-    repository, revision = (DEFAULT_MODEL, HUB_REVISION) if model in PACKAGED else (model, None)
     progress(f"looking for {repository} on the hub ...")
     try:
-        with hub.retries_in_one_line(progress):
+        with hub.retries_in_one_line(progress), Foreign(repository):
             snapshot_download(
                 repository,
                 revision=revision,
@@ -158,8 +158,8 @@ def _from_hub(model: str, folder: Path, progress: Progress) -> str | None:
                 ignore_patterns=SECOND_COPIES,
                 etag_timeout=5,
             )
-    except hub.client_errors() as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+    except UserError as error:
+        return str(error).splitlines()[0]
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     if not is_model_folder(folder):
         return f"{repository} has no config.json with safetensors weights"

@@ -32,7 +32,7 @@ def try_model(path: Path, name: str) -> TriedModel:
     _refuse_quantised(path, name)
     skeleton, head = _skeleton(path, name)
     tokenizer = load_tokenizer(path, name)
-    from league.model.chat import open_chat
+    from league.model.chat import open_chat, turn_end
     from league.model.linear_layers import linear_layers
 
     chat = open_chat(tokenizer, name)
@@ -48,6 +48,7 @@ def try_model(path: Path, name: str) -> TriedModel:
             f"model {name}: its tokenizer names no end token, so no reply could end; write the one that its chat "
             "template ends a turn with into tokenizer_config.json as eos_token"
         )
+    turn_end(tokenizer, name)
     layers = linear_layers(skeleton)
     return TriedModel(chat, frozenset(path.rsplit(".", 1)[-1] for path, layer in layers.items() if layer is not head))
 

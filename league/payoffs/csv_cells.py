@@ -49,7 +49,9 @@ def numbers_of(names: Sequence[str], cells: Sequence[Sequence[str]]) -> Numbers:
             percent = text.endswith("%")
             text = text.removesuffix("%")
             if not _NUMBER.fullmatch(text):
-                raise DataError(f"{where}: expected a number; found '{cell}'{_hint(cell)}")
+                raise DataError(
+                    f"{where}: expected a number; found '{cell}'{_hint(cell) or '; write it as a number, such as 0.62'}"
+                )
             mark = next((char for char in text if char in ".,"), "")
             if mark:
                 marks.setdefault(mark, where)
@@ -73,7 +75,8 @@ def counts_of(cell: str, where: str) -> tuple[int, int, int] | None:
     fields = [field.strip() for field in cell.split(":")]
     if len(fields) not in (2, 3) or not all(field.isascii() and field.isdigit() for field in fields):
         raise DataError(
-            f"{where}: expected counts w:l or w:d:l (whole numbers, 0 or more); found '{cell}'{_hint(cell)}"
+            f"{where}: expected counts w:l or w:d:l (whole numbers, 0 or more); found '{cell}'"
+            f"{_hint(cell) or '; write it so, or leave the cell blank where the pair never met'}"
         )
     padded = [field for field in fields if len(field) > 1 and field.startswith("0")]
     if padded:
@@ -82,7 +85,9 @@ def counts_of(cell: str, where: str) -> tuple[int, int, int] | None:
             "format the cells as text before the counts are typed, or write them without leading zeros"
         )
     if any(len(field) > 12 for field in fields):
-        raise DataError(f"{where}: counts beyond 10¹² are not believable; found '{cell}'")
+        raise DataError(
+            f"{where}: counts beyond 10¹² are not believable; found '{cell}'; write how many games were won"
+        )
     wins, *draws, losses = map(int, fields)
     return wins, draws[0] if draws else 0, losses
 

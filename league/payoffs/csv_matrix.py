@@ -86,20 +86,24 @@ def _square(table: Table) -> tuple[list[str], list[list[str]]]:
     named = max((place for place, cell in enumerate(table.rows[0]) if cell), default=0)
     if max(named, len(table.rows) - 1) > MAX_NAMES:
         raise DataError(
-            f"{named} named columns and {len(table.rows) - 1} rows; at most {MAX_NAMES} names can be analysed"
+            f"{named} named columns and {len(table.rows) - 1} rows; at most {MAX_NAMES} names can be analysed: leave "
+            "some out"
         )
     rows = _trim(table.rows, named + 1)
     if len(rows[0]) < 2:
         raise DataError(
             "no agents: expected a first row of names (after one corner cell) and one row per agent, with commas, "
-            "semicolons or tabs between cells"
+            "semicolons or tabs between cells: write them so"
         )
     _require_names(rows)
     columns, labels = clean_names("column", rows[0][1:]), clean_names("row", [row[0] for row in rows[1:]])
     if len(columns) != len(labels):
         odd = sorted({*columns} ^ {*labels})[:1]
         hint = f"; '{odd[0]}' has only one of them (its cells may stay blank where one half is given)" if odd else ""
-        raise DataError(f"the matrix is not square: {len(labels)} named rows and {len(columns)} named columns{hint}")
+        raise DataError(
+            f"the matrix is not square: {len(labels)} named rows and {len(columns)} named columns; give every agent a "
+            f"row and a column{hint}"
+        )
     if {*columns} != {*labels}:
         hint = " (are the names of the rows missing?)" if all(_is_number(label) for label in labels) else ""
         raise DataError(unmatched(columns, labels) + hint)
@@ -118,7 +122,7 @@ def _trim(rows: list[list[str]], named: int) -> list[list[str]]:
         if extra:
             raise DataError(
                 f"row {number} ('{row[0]}') has more cells than there are names in the first row: '{extra[0]}' "
-                "(a comma within a name or a number needs quotes around the cell)"
+                "(a comma within a name or a number needs quotes around the cell): take it out, or name its column"
             )
         out.append(row[:named] + [""] * (named - len(row)))
     return out
@@ -128,7 +132,7 @@ def _require_names(rows: list[list[str]]) -> None:
     if looks_like_matches(rows[0]) and {*rows[0][1:]} != {row[0] for row in rows[1:]}:
         raise DataError("this is a list of matches, one a line; read it with --matches")
     if _is_number(rows[0][0]) and all(_is_number(cell) for cell in rows[0][1:]):
-        raise DataError("the names are missing: expected names in the first row and first column; found numbers")
+        raise DataError("the names are missing: write them into the first row and the first column; found numbers")
 
 
 def _is_number(cell: str) -> bool:
@@ -171,7 +175,7 @@ def _beyond_one(names: Sequence[str], values_NN: FloatArray, numbers: Numbers) -
     elif numbers.whole:
         hint = "; whole numbers of wins need --wins"
     else:
-        hint = ""
+        hint = "; no probability is above 1: correct the cell"
     return f"expected a number in [0, 1]; found {values_NN[i, j]:g} in row '{names[i]}', column '{names[j]}'{hint}"
 
 
@@ -189,7 +193,7 @@ def _wins(names: Sequence[str], numbers: Numbers) -> FloatArray:
                 continue
             where = f"row '{names[i]}', column '{names[j]}'"
             if value is None:
-                raise DataError(f"{where} is blank, its opposite is not; wins of both sides are needed (0 for none)")
+                raise DataError(f"{where} is blank, its opposite is not; write the wins of both sides (0 for none)")
             if value < 0 or not float(value).is_integer() or value >= 1e12 or numbers.unit < 1 and not numbers.whole:
                 raise DataError(
                     f"{where}: expected a whole number of wins; found {value:g} (half points for draws? give them "
@@ -213,7 +217,7 @@ def _count_cells(names: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[
             if upper and lower and upper != lower[::-1]:
                 raise DataError(
                     f"the two cells of '{names[i]}' and '{names[j]}' disagree: '{cells[i][j]}' and '{cells[j][i]}'; "
-                    "one must be the other reversed (wins and losses swapped), or blank"
+                    "correct one of them (it must be the other reversed, wins and losses swapped), or leave it blank"
                 )
             won, drawn, lost = upper or (lower[::-1] if lower else (0, 0, 0))
             wins_NN[i, j], wins_NN[j, i] = won, lost

@@ -35,7 +35,7 @@ def clean_names(kind: str, names: Sequence[str]) -> list[str]:
         except DataError as error:
             raise DataError(f"{kind} {place} {error}") from None
         if not found[-1]:
-            raise DataError(f"{kind} {place} has no name; write one, or take it out")
+            raise DataError(f"{kind} {place} has no name: write one, or take the {kind} out")
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         spelt = {names[i] for i, name in enumerate(found) if name == twice[0]}
@@ -55,10 +55,10 @@ def unmatched(columns: Sequence[str], labels: Sequence[str]) -> str:
     )
     alike = [other for other in others if _folded(other) == _folded(odd)]
     if alike:
-        hint = f"; '{alike[0]}' looks like it, but is {code_points(alike[0])}, not {code_points(odd)}"
+        hint = f"; '{alike[0]}' looks like it, but is {code_points(alike[0])}, not {code_points(odd)}: spell both alike"
     else:
         hint = (
-            nearest(odd, others[:200])
+            f"{nearest(odd, others[:200])} (spell both alike)"
             if others
             else f"; add it to the {'first column' if only_columns else 'first row'}"
         )

@@ -78,10 +78,11 @@ def tables_of(text: str) -> Iterator[Table]:
         lines = lines[1:]
         if said.group(1) not in f"{SEPARATORS}|":
             raise DataError(
-                f"the first line says that {said.group(1)!r} separates cells; expected one of , ; | or a tab"
+                f"the first line says that {said.group(1)!r} separates cells: write one of , ; | or a tab there "
+                "and between the cells"
             )
     if not lines:
-        raise DataError("the file is empty; expected a first row of names and one row per agent")
+        raise DataError("the file is empty; write a first row of names and one row per agent")
     plain = [line for line in lines if not line.lstrip().startswith("#")]
     ways = [lines] if len(plain) in (0, len(lines)) else [plain, lines]
     failure: DataError | None = None
@@ -140,8 +141,10 @@ def _rows(lines: list[str], separator: str) -> list[list[str]]:
         read = csv.reader(io.StringIO("\n".join(lines)), delimiter=separator, strict=True, skipinitialspace=True)
         rows = [[cell.strip() for cell in row] for row in read]
     except csv.Error as error:
-        raise DataError(f"not a readable CSV table: {error} (is a quotation mark left open?)") from error
+        raise DataError(
+            f"not a readable CSV table ({error}): close every quote, and write a quote within quotes twice"
+        ) from error
     rows = [row for row in rows if any(row)]
     if not rows:
-        raise DataError("no agents: expected a first row of names and one row per agent")
+        raise DataError("no agents: expected a first row of names and one row per agent; write them so")
     return rows

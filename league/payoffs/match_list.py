@@ -49,9 +49,14 @@ def _counted(table: Table) -> PayoffMatrix:
     games: list[tuple[int, int, int]] = []
     for number, row in enumerate(lines, start=1):
         if len(row) < most:
-            raise DataError(f"match {number} has {len(row)} cells; expected at least {most}")
+            raise DataError(
+                f"match {number} has {len(row)} cells; expected at least {most}: add the others, or take the line out"
+            )
         if any(row[len(header) :]):
-            raise DataError(f"match {number} has more cells than there are names in the first row")
+            raise DataError(
+                f"match {number} has more cells than there are names in the first row (a comma within a name needs "
+                "quotes around the cell): take what is too much out"
+            )
         players = [_player(number, row[place]) for place in (first, second)]
         if players[0] == players[1]:
             raise DataError(f"match {number}: '{players[0]}' plays itself; take the line out")
@@ -60,7 +65,7 @@ def _counted(table: Table) -> PayoffMatrix:
         if len(numbers) > MAX_NAMES:
             raise DataError(f"more than {MAX_NAMES:,} players; analyse a part of the matches")
     if not games:
-        raise DataError("no match is listed; expected one a line below the names of the columns")
+        raise DataError("no match is listed: write one a line, below the names of the columns")
     wins_NN, draws_NN = np.zeros((2, len(numbers), len(numbers)))
     for left, right, outcome in games:
         if outcome == 0:
@@ -79,7 +84,7 @@ def _columns(header: Sequence[str]) -> tuple[int, int, int]:
     for place, cell in enumerate(header):
         name = cell.lower()
         if name and name in named and (name in RESULTS or any(name in pair for pair in PLAYERS)):
-            raise DataError(f"two columns are named '{cell}'; {HOW}")
+            raise DataError(f"two columns are named '{cell}'; {HOW}: rename one of them")
         named[name] = place
     pairs = [pair for pair in PLAYERS if {*pair} <= named.keys()]
     results = [name for name in RESULTS if name in named]
@@ -98,7 +103,7 @@ def _player(number: int, cell: str) -> str:
     except DataError as error:
         raise DataError(f"match {number}: a player {error}") from None
     if not name:
-        raise DataError(f"match {number}: a player has no name; write it, or take the line out")
+        raise DataError(f"match {number}: a player has no name: write it, or take the line out")
     return name
 
 
@@ -113,7 +118,10 @@ def _outcome(number: int, cell: str, players: Sequence[str]) -> int:
     if score:
         fields = score.groups()
         if any(len(field) > 1 and field.startswith("0") for field in fields):
-            raise DataError(f"match {number}: '{cell}' looks like a date or time that a spreadsheet made of a score")
+            raise DataError(
+                f"match {number}: '{cell}' looks like a date or time that a spreadsheet made of a score; write the "
+                "score without leading zeros, as text, or the winner's name"
+            )
         left, right = map(int, fields)
         meanings.add((left > right) - (left < right))
     if len(meanings) != 1:

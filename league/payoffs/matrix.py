@@ -141,11 +141,18 @@ def _check_values(names: Sequence[str], table_NN: FloatArray, low: float, high: 
     if bad_NN.any():
         i, j = np.argwhere(bad_NN)[0]
         wanted = f"a number in [{low:g}, {high:g}]" if np.isfinite(high) else "a finite count of 0 or more"
-        raise DataError(f"expected {wanted}; found {table_NN[i, j]:g} in row '{names[i]}', column '{names[j]}'")
+        margin = low == 0 and high == 1 and -1 <= table_NN[i, j] < 0
+        raise DataError(
+            f"expected {wanted}; found {table_NN[i, j]:g} in row '{names[i]}', column '{names[j]}'"
+            + ("; margins need --antisymmetric" if margin else "; correct the cell")
+        )
 
 
 def _check_pairs(names: Sequence[str], gap_NN: FloatArray, tolerance: float, rule: str) -> None:
     if gap_NN.size and gap_NN.max() > tolerance:
         i, j = (int(place) for place in np.unravel_index(int(np.argmax(gap_NN)), gap_NN.shape))
         where = f"'{names[i]}' and '{names[j]}'" if i != j else f"'{names[i]}' and itself"
-        raise DataError(f"{rule}; it is off by {gap_NN[i, j]:.3g} between {where}")
+        remedy = (
+            "correct one of their cells, or leave one half of the table blank" if i != j else "leave its cell blank"
+        )
+        raise DataError(f"{rule}; it is off by {gap_NN[i, j]:.3g} between {where}: {remedy}")

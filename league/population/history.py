@@ -17,6 +17,36 @@ A league that lasts retires some every round.
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, kw_only=True)
+class AgentHistory:
+    """What evolution remembers of one agent; None where it has nothing."""
+
+    frozen_at: int | None = None
+    frozen_before: int | None = None
+    since: int | None = None
+    origin: Version | None = None
+    start: Hyper | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "frozen_at": self.frozen_at,
+            "frozen_before": self.frozen_before,
+            "since": self.since,
+            "origin": None if self.origin is None else str(self.origin),
+            "start": None if self.start is None else dict(vars(self.start)),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "AgentHistory":
+        return cls(
+            frozen_at=data["frozen_at"],
+            frozen_before=data["frozen_before"],
+            since=data["since"],
+            origin=None if data["origin"] is None else Version.parse(data["origin"]),
+            start=None if data["start"] is None else Hyper(**data["start"]),
+        )
+
+
 @dataclass(frozen=True)
 class EvolutionHistory:
     """By agent: when it was frozen last, where its present line of weights began, where it began at all."""
@@ -66,6 +96,27 @@ class EvolutionHistory:
     def with_merged(self, name: str) -> "EvolutionHistory":
         """A merged agent joined the league."""
         return replace(self, merged=(*self.merged, name))
+
+    def of(self, name: str) -> AgentHistory:
+        """What is remembered of one agent."""
+        return AgentHistory(
+            frozen_at=self.frozen_at.get(name),
+            frozen_before=self.frozen_before.get(name),
+            since=self.since.get(name),
+            origin=self.origin.get(name),
+            start=self.start.get(name),
+        )
+
+    def with_agent(self, name: str, history: AgentHistory) -> "EvolutionHistory":
+        """An agent came back, with what was remembered of it."""
+        return replace(
+            self,
+            frozen_at=_with(self.frozen_at, name, history.frozen_at),
+            frozen_before=_with(self.frozen_before, name, history.frozen_before),
+            since=_with(self.since, name, history.since),
+            origin=_with(self.origin, name, history.origin),
+            start=_with(self.start, name, history.start),
+        )
 
     def without(self, names: frozenset[str]) -> "EvolutionHistory":
         """These agents left the league."""
@@ -184,3 +235,8 @@ class AlarmHistory:
 def _without(table: Mapping[str, T], names: frozenset[str]) -> dict[str, T]:
     """The rows of the agents that stay."""
     return {name: value for name, value in table.items() if name not in names}
+
+
+def _with(table: Mapping[str, T], name: str, value: T | None) -> dict[str, T]:
+    """The rows with one more, if there is one."""
+    return {**table, name: value} if value is not None else dict(table)

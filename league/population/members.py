@@ -120,37 +120,47 @@ class Population:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "members": [
-                {
-                    "name": m.name, "role": m.role, "version": str(m.version), "trains": m.trains,
-                    "domain": m.domain, "system": m.system,
-                    "targets": m.targets, "twin": str(m.twin) if m.twin else None,
-                    "hyper": {
-                        "learning_rate": m.hyper.learning_rate, "kl": m.hyper.kl, "temperature": m.hyper.temperature,
-                    },
-                }
-                for m in self.members.values()
-            ],
+            "members": [member_to_json(member) for member in self.members.values()],
             "pasts": {agent: [str(version) for version in versions] for agent, versions in self.pasts.items()},
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Population":
-        for name in [*(m["name"] for m in data["members"]), *data["pasts"]]:
+        for name in data["pasts"]:
             if not is_name(name):
                 raise RunFolderError(f"the stored state names an agent {str(name)[:80]!r}, which no league gives")
-        members = {
-            m["name"]: Member(
-                name=m["name"],
-                role=m["role"],
-                version=Version.parse(m["version"]),
-                trains=m["trains"],
-                hyper=Hyper(**m["hyper"]),
-                domain=m["domain"],
-                system=m["system"],
-                targets=tuple(m["targets"]) if isinstance(m.get("targets"), list) else m.get("targets"),
-                twin=Version.parse(m["twin"]) if m.get("twin") else None,
-            )
-            for m in data["members"]
-        }
+        members = {row["name"]: member_from_json(row) for row in data["members"]}
         return cls(members, {agent: tuple(map(Version.parse, versions)) for agent, versions in data["pasts"].items()})
+
+
+def member_to_json(member: Member) -> dict[str, Any]:
+    """One member as the round's state holds it."""
+    hyper = member.hyper
+    return {
+        "name": member.name,
+        "role": member.role,
+        "version": str(member.version),
+        "trains": member.trains,
+        "domain": member.domain,
+        "system": member.system,
+        "targets": member.targets,
+        "twin": str(member.twin) if member.twin else None,
+        "hyper": {"learning_rate": hyper.learning_rate, "kl": hyper.kl, "temperature": hyper.temperature},
+    }
+
+
+def member_from_json(row: Mapping[str, Any]) -> Member:
+    """The member that `member_to_json` gave. Raises RunFolderError for a name that no league gives."""
+    if not is_name(row["name"]):
+        raise RunFolderError(f"the stored state names an agent {str(row['name'])[:80]!r}, which no league gives")
+    return Member(
+        name=row["name"],
+        role=row["role"],
+        version=Version.parse(row["version"]),
+        trains=row["trains"],
+        hyper=Hyper(**row["hyper"]),
+        domain=row["domain"],
+        system=row["system"],
+        targets=tuple(row["targets"]) if isinstance(row.get("targets"), list) else row.get("targets"),
+        twin=Version.parse(row["twin"]) if row.get("twin") else None,
+    )

@@ -21,9 +21,11 @@ from league.model.folder import ModelFacts
 from league.preflight.channels import channel_problems
 from league.preflight.model import device_problems, facts_of, model_problems, targets_by_files, tried_model
 from league.preflight.prompt_lengths import too_long
+from league.preflight.steering import steering_problems
 from league.preflight.warm_up import warm_up_problems
 from league.registry import add_code_folders
 from league.rollouts.matches import could_share_id
+from league.store.opening import run_around
 from league.types import EXAM
 from tasks import Task, check_task, make_task
 from tasks.domains import Domain, check_domain, make_domain
@@ -92,7 +94,7 @@ def prepare(
     }
     tasks, found = _tasks(config, domains)
     problems += found + _players(config, tasks, known) + device_problems(config.model.device)
-    problems += warm_up_problems(config, new_run)
+    problems += [*warm_up_problems(config, new_run), *steering_problems(config)]
     if len(tasks) == len(config.tasks):
         problems += [*_evolution(config, tasks), *channel_problems(config, tasks)]
     facts: ModelFacts | None = None
@@ -103,7 +105,7 @@ def prepare(
             if not problems:
                 raise
             problems.append(f"model.name: {error}")
-        problems += model_problems(config, facts) if facts is not None else []
+        problems += model_problems(config, facts, new_run) if facts is not None else []
         if problems and facts is not None:
             problems += targets_by_files(config, facts)
     if not problems:
@@ -231,6 +233,8 @@ def _place(folder: Path) -> list[str]:
     try:
         while not _there(place):
             place = place.parent
+        if around := run_around(folder.parent):
+            return [f"runs: {folder} would lie in the run {around}; name another place with runs=FOLDER"]
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=place):
             return []
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte

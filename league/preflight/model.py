@@ -32,12 +32,15 @@ def facts_of(model: str, only_here: bool, progress: Callable[[str], None]) -> Mo
     return replace(check_model(path), path=path)
 
 
-def model_problems(config: Config, facts: ModelFacts) -> list[str]:
-    """What the model or its adapters lack, as far as files say it without the tensor library."""
+def model_problems(config: Config, facts: ModelFacts, new_run: bool) -> list[str]:
+    """What the model or its adapters lack, as far as files say it without the tensor library.
+
+    A run that has begun has what its checkpoints held.
+    """
     problems = []
     if not facts.chat_template:
         problems.append(f"model.name: {config.model.name} has no chat template; choose an instruction-tuned model")
-    return problems + _checkpoints(config)
+    return problems + (_checkpoints(config) if new_run else [])
 
 
 def tried_model(config: Config, facts: ModelFacts) -> tuple[TriedModel | None, list[str]]:

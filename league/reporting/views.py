@@ -396,6 +396,23 @@ class AgentStatus:
 
 
 @dataclass(frozen=True)
+class ReplayCost:
+    """What it takes that a run's matches can be played again, in bytes."""
+
+    rounds: int
+    """Those whose matches are kept."""
+    replies: int
+    """Transcripts with tokens and log-probabilities."""
+    weights: int
+    """Adapters that nothing else needs."""
+
+    @property
+    def a_round(self) -> float:
+        """Mean over the rounds that are kept."""
+        return (self.replies + self.weights) / max(1, self.rounds)
+
+
+@dataclass(frozen=True)
 class Status:
     """Where a run stands."""
 
@@ -416,6 +433,10 @@ class Status:
     """The newest means: delta and own_share (fractions), delta_logprob and own_share_logprob (nats)."""
     taught: Mapping[str, Estimate] = field(default_factory=dict)
     """Channel → points of held-out accuracy credited to its teachers, mean over students and domains."""
+    changes: tuple[str, ...] = ()
+    """The newest changes of settings, in words with the round they came after."""
+    replay: ReplayCost | None = None
+    """What `league.keep: replayable` takes; None where it is not set."""
 
 
 @dataclass(frozen=True)

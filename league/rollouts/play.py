@@ -10,7 +10,7 @@ are one further batch of the stage. A group in two parts is the group that one b
 Left out on purpose: scoring (the task's), credit (learning's), and how text is made (the backend's).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -30,6 +30,7 @@ from league.types import (
     PrefixCaching,
     Reply,
     Request,
+    Score,
     TreePath,
     Turn,
     Version,
@@ -92,13 +93,20 @@ def play(
 
 
 def play_unseen(
-    matches: Sequence[Match], tasks: Mapping[str, Task], backend: Backend, players: Mapping[str, Player]
+    matches: Sequence[Match],
+    tasks: Mapping[str, Task],
+    backend: Backend,
+    players: Mapping[str, Player],
+    *,
+    keep: Callable[[Episode, Score], object] | None = None,
 ) -> list[MatchResult]:
-    """Play and score; nothing is kept of what was said."""
-    return [
-        result_of(episode, tasks[episode.match.task].score(episode) if episode.void is None else None)
-        for episode in play(matches, tasks, backend, players)
-    ]
+    """Play and score; of what was said, what `keep` makes of it is kept: nothing without it."""
+    results = []
+    for episode in play(matches, tasks, backend, players):
+        score = tasks[episode.match.task].score(episode) if episode.void is None else None
+        shown = keep(episode, score) if keep is not None and score is not None else None
+        results.append(result_of(episode, score, shown))
+    return results
 
 
 def _play_stage(running: Sequence[_MatchInPlay], backend: Backend, players: Mapping[str, Player]) -> None:

@@ -22,7 +22,6 @@ def commit(league: League, state: LeagueState, draft: RoundDraft) -> LeagueState
                 optimizer=save_optimizer(league.store, league.bank, row.version),
             )
         rows.append(row)
-    config = league.config.model_dump(mode="json", exclude={"name", "runs"})
     played = {version for outcome in outcomes_of(draft.matches) for version in (outcome.row, outcome.col)}
     league.store.commit(
         RoundRecord(
@@ -32,7 +31,7 @@ def commit(league: League, state: LeagueState, draft: RoundDraft) -> LeagueState
             ratings=state.ratings.rows(of=played),
             scalars=draft.scalars,
             live=state.population.live(),
-            state=state.after(draft.clock).to_json() | {"config": config},
+            state=state.after(draft.clock).to_json() | {"config": league.config.stored()},
             figures={"lessons": [gain.to_json() for gain in draft.gains]},
             seconds=time.perf_counter() - draft.started,
         )

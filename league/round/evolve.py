@@ -262,7 +262,8 @@ def _trial(
                 purpose="evaluate",
             )
         )
-    return play_unseen(planned, league.tasks, league.backend, players)
+    keep = league.keeping(players, "merge")
+    return play_unseen(planned, league.tasks, league.backend, players, keep=keep)
 
 
 def _free_name(league: League, state: LeagueState, name: str) -> str:

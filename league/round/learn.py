@@ -7,6 +7,7 @@ from league.errors import TrainingDiverged
 from league.learning.accounting import heard_in, model_size, played, trained
 from league.learning.advantages import EpisodeSamples, collect_samples, learn_from
 from league.learning.alarms import Alarm
+from league.learning.rate_schedule import rate_factor, scaled, way
 from league.learning.update import AgentUpdate, update
 from league.population import Population
 from league.rollouts import result_of, transcript
@@ -31,7 +32,7 @@ def learn(
     texts (worked replies and lessons), in steps of their own. Returns (state, agent → what was done).
     """
     state = answered(state, episodes, scores)
-    samples, flat = _samples(league, state.population, draft, episodes, scores)
+    samples, flat = _samples(league, state, draft, episodes, scores)
     channels = league.config.learning.channels
     own = (samples if channels.own_samples else []) + list(distilled(league, state, episodes, scores))
     state, found = texts(league, state, draft.number, episodes, scores)
@@ -40,11 +41,12 @@ def learn(
     old_texts = fitting(league, recalled)
     if left_out := len(found) - len(new_texts) - len(old_texts):
         draft.scalars["too_long/texts"] = float(left_out)
-    hypers = {name: member.hyper for name, member in state.population.members.items()}
+    factor = _rate_factor(league, state, draft)
+    hypers = {name: scaled(member.hyper, factor) for name, member in state.population.members.items()}
     _account_for_playing(league, draft, episodes)
     updates = _update(league, draft, own, hypers)
     draft.broken += _broken_teachers(own, updates, league.objective().epochs)
-    text_steps, learned_texts = _update_texts(league, draft, new_texts + old_texts)
+    text_steps, learned_texts = _update_texts(league, draft, new_texts + old_texts, factor)
     state = remembered(league, state, draft.number, learned_texts)
     draft.scalars |= {**draft.spent.scalars(), "groups/flat": flat}
     for agent, done in updates.items():
@@ -65,16 +67,17 @@ def learn(
 
 def _samples(
     league: League,
-    population: Population,
+    state: LeagueState,
     draft: RoundDraft,
     episodes: Sequence[Episode],
     scores: Sequence[Score | None],
 ) -> tuple[list[Sample], float]:
     """(what there is to learn from, share of groups without variance).
 
-    A few episodes keep their transcript.
+    A few episodes keep their transcript, or all do with what it takes to play them again.
     """
-    trainable, credit = population.trainable(), league.credit()
+    trainable, credit = state.population.trainable(), league.credit()
+    replays = league.replays(state.players())
     found: list[EpisodeSamples] = []
     for episode, score in zip(episodes, scores, strict=True):
         if score is None:
@@ -83,7 +86,11 @@ def _samples(
         learned = learn_from(episode, score, credit, trainable)
         keeps = len(found) < league.config.league.transcripts_per_round
         found.append(learned)
-        shown = transcript(episode, score, learned.advantages) if keeps else None
+        shown: object | None
+        if replays is not None:
+            shown = replays.transcript(episode, score, learned.advantages, "train")
+        else:
+            shown = transcript(episode, score, learned.advantages) if keeps else None
         draft.matches.append(result_of(episode, score, shown))
     return collect_samples(found)
 
@@ -127,7 +134,7 @@ def _broken_teachers(samples: Sequence[Sample], updates: Mapping[str, AgentUpdat
 
 
 def _update_texts(
-    league: League, draft: RoundDraft, samples: Sequence[Sample]
+    league: League, draft: RoundDraft, samples: Sequence[Sample], factor: float
 ) -> tuple[dict[str, list[AgentUpdate]], list[Sample]]:
     """Steps of `batch` samples of every agent, `epochs` times over all of them.
 
@@ -154,13 +161,27 @@ def _update_texts(
             by_agent[agent] = [own[place] for place in order]
         for start in range(0, max(map(len, by_agent.values()), default=0), channels.batch):
             step = [sample for own in by_agent.values() for sample in own[start : start + channels.batch]]
-            hypers = {sample.agent: Hyper(channels.learning_rate) for sample in step}
+            hypers = {sample.agent: scaled(Hyper(channels.learning_rate), factor) for sample in step}
             found = update(bank.base, bank, step, hypers, league.texts_objective(), diverged=broken)
             for agent, each in found.items():
                 done.setdefault(agent, []).append(each)
             learned += [sample for sample in step if sample.agent in found]
             draft.spent += trained(step, found, hypers, league.texts_objective(), model_size(bank))
     return done, learned
+
+
+def _rate_factor(league: League, state: LeagueState, draft: RoundDraft) -> float:
+    """What the schedule makes of this round's learning rates; told where there is one."""
+    schedule, limits, rounds = league.config.learning.schedule, league.config.league, draft.number - 1
+    if schedule.kind == "constant" and not schedule.warm_up:
+        return 1.0
+    if schedule.unit == "tokens":
+        horizon = schedule.horizon or limits.trained_tokens
+        share = state.totals.tokens["trained"] / horizon if horizon else 0.0
+    else:
+        share = way(schedule, rounds, schedule.horizon or limits.rounds)
+    draft.scalars["learning_rate/factor"] = factor = rate_factor(schedule, rounds, share)
+    return factor
 
 
 # ------------------------------------------------------------------------------------------------- numbers

@@ -101,6 +101,7 @@ def measure(league: League, state: LeagueState, number: int, first_or_last: bool
                 players=players,
                 number=number,
                 bank=league.bank if chosen.teaching_logprobs else None,
+                replays=league.replays(players),
             )
             gains += taught
             results += played
@@ -164,7 +165,8 @@ def _between_versions(league: League, state: LeagueState, number: int, split: Sp
             for name in league.tasks
             for match in _version_matches(league, state.population, view, name, at=(number, batch), split=split)
         ]
-        played = play_unseen(matches, league.tasks, league.backend, state.players())
+        keep = league.keeping(state.players(), f"versions/{batch}")
+        played = play_unseen(matches, league.tasks, league.backend, state.players(), keep=keep)
         view = view.add(number, outcomes_of(played))
         results += played
     return results

@@ -7,7 +7,6 @@ does. Each change makes a new version; what was committed is never rewritten.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from league.errors import UserError, nearest
 from league.population import Member
 from league.round.values import RoundDraft
 from league.runtime.checkpoint import load_adapter
@@ -94,46 +93,6 @@ def refuse(league: League, draft: RoundDraft, candidate: Version, parents: Seque
     """A merged candidate that was not shown to be as good stays in lineage and payoffs, without weights."""
     league.weights().drop(candidate)
     draft.refused(candidate, tuple(parents))
-
-
-def reconcile(league: League, state: LeagueState) -> LeagueState:
-    """On resume: agents that the config no longer names leave the league.
-
-    Raises UserError for new ones, which have no past to resume from.
-    """
-    named, known = set(league.config.agents), set(state.population.members)
-    if new := sorted(named - known):
-        raise UserError(
-            f"agents.{new[0]}: the run has no agent '{new[0]}'{nearest(new[0], sorted(known))}; agents can leave a "
-            "run but not join it: take the name out of its config.yaml, or start a new run"
-        )
-    gone = frozenset(known - named - set(state.evolution.merged))
-    if not gone:
-        return state
-    league.store.event("agents left", round=league.store.latest_round(), agents=sorted(gone))
-    return leave(league, state, gone)
-
-
-def leave(league: League, state: LeagueState, names: frozenset[str]) -> LeagueState:
-    """Agents leave the league with their pasts, for good. What they played stays in payoffs and ratings."""
-    if league.bank is not None:
-        for version in [version for version in league.bank.versions() if version.agent in names]:
-            league.bank.drop(version)
-    population = state.population.without(names)
-    members = {name: _without_targets(member, names) for name, member in population.members.items()}
-    return replace(
-        state,
-        population=replace(population, members=members),
-        alarms=state.alarms.without(names),
-        evolution=state.evolution.without(names),
-    )
-
-
-def _without_targets(member: Member, names: frozenset[str]) -> Member:
-    """An exploiter all of whose targets left exploits the whole league."""
-    if not isinstance(member.targets, tuple):
-        return member
-    return replace(member, targets=tuple(target for target in member.targets if target not in names) or "league")
 
 
 def _put_back(league: League, source: Version, target: Version) -> None:

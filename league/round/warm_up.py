@@ -5,7 +5,7 @@ warmed-up weights, so the warm-up runs in waves: each is one fused pass.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -53,8 +53,13 @@ class Warmed:
     """Seconds of it that passed in processes before this one."""
 
 
-def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNews], None]) -> Warmed:
-    """The supervised warm-up of all agents, a fused pass per wave.
+def warm_up_all(
+    league: League,
+    population: Population,
+    hear: Callable[[WarmupNews], None],
+    only: Collection[str] | None = None,
+) -> Warmed:
+    """The supervised warm-up of all agents, or `only` of some, a fused pass per wave.
 
     It goes on from the last step that was kept. `hear` may raise StoppedInWarmup to end it behind a step, which is
     then kept.
@@ -62,8 +67,8 @@ def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNe
     bank, warmed = league.bank, Warmed()
     if bank is None:
         return warmed
-    origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
-    pace = _Pace(warm_up_plans(league, population))
+    origins = _origins(league, [member for member in _of(population, only) if member.can.has_weights])
+    pace = _Pace(warm_up_plans(league, population, only))
     for place, wave in enumerate(waves(origins)):
         for member in (population.members[name] for name in wave):
             if (origin := origins[member.name]) is not None:
@@ -75,9 +80,9 @@ def warm_up_all(league: League, population: Population, hear: Callable[[WarmupNe
     return warmed
 
 
-def warm_up_plans(league: League, population: Population) -> list[WarmupPlan]:
+def warm_up_plans(league: League, population: Population, only: Collection[str] | None = None) -> list[WarmupPlan]:
     """What each wave learns, in order."""
-    origins = _origins(league, [member for member in population.members.values() if member.can.has_weights])
+    origins = _origins(league, [member for member in _of(population, only) if member.can.has_weights])
     return [
         plan_of([_curriculum(league, population, population.members[name]) for name in wave], league.config.seed)
         for wave in waves(origins)
@@ -181,10 +186,14 @@ def waves(origins: Mapping[str, str | None]) -> list[list[str]]:
     return found
 
 
-def in_order_of_beginning(league: League, population: Population) -> list[Member]:
-    """All members, origins before who branches from them, else in the config's order."""
+def in_order_of_beginning(league: League, population: Population, only: Collection[str] | None = None) -> list[Member]:
+    """All members, or `only` some: origins before who branches from them, else in the config's order."""
     members = population.members
-    return [members[name] for wave in waves(_origins(league, members.values())) for name in wave]
+    return [members[name] for wave in waves(_origins(league, _of(population, only))) for name in wave]
+
+
+def _of(population: Population, only: Collection[str] | None) -> list[Member]:
+    return [member for member in population.members.values() if only is None or member.name in only]
 
 
 def _origins(league: League, members: Iterable[Member]) -> dict[str, str | None]:

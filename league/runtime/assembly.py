@@ -84,6 +84,17 @@ def restore(prepared: Prepared, store: RunStore) -> tuple[League, LeagueState]:
     return _league(prepared, bank, store), replace(state, view=view, ratings=ratings)
 
 
+def rebuilt(league: League, prepared: Prepared) -> League:
+    """The same league under a changed config, with new rules and speakers over its weights and store.
+
+    A scripted league that gets its first agent with weights loads its base model here.
+    """
+    bank = league.bank
+    if bank is None and (bank := load_bank(prepared)) is not None:
+        prove(bank)
+    return _league(prepared, bank, league.store)
+
+
 def _begun_before(prepared: Prepared, rounds: int) -> dict[tuple[str, str], int]:
     """What a run has begun that did not count its matches.
 
@@ -118,7 +129,10 @@ def retention_of(config: Config) -> Retention:
     """What the store keeps."""
     chosen = config.league
     return Retention(
-        chosen.keep_rounds, transcript_rounds=chosen.transcript_rounds, transcript_megabytes=chosen.transcript_megabytes
+        chosen.keep_rounds,
+        transcript_rounds=chosen.transcript_rounds,
+        transcript_megabytes=chosen.transcript_megabytes,
+        adapters_of_transcripts=chosen.keep == "replayable",
     )
 
 
@@ -149,25 +163,30 @@ def _league(prepared: Prepared, bank: AdapterBank | None, store: RunStore) -> Le
 
 def _new_population(config: Config, bank: AdapterBank | None) -> Population:
     """Every agent of the config at step 0, adapters in the bank."""
-    members = {}
-    for name, agent in config.agents.items():
-        version = Version(name, 0)
-        if bank is not None and agent.can.has_weights:
-            if agent.checkpoint is not None:
-                import_peft(bank, version, Path(agent.checkpoint), trainable=True)
-            else:
-                bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
-        members[name] = Member(
-            name=name,
-            role=agent.role,
-            version=version,
-            trains=agent.train and agent.can.has_weights and bank is not None,
-            hyper=_hyper(config, agent),
-            domain=agent.domain,
-            system=agent.system,
-            targets=agent.targets,
-        )
-    return Population(members, {})
+    return Population({name: begin_agent(config, bank, name) for name in config.agents}, {})
+
+
+def begin_agent(config: Config, bank: AdapterBank | None, name: str) -> Member:
+    """An agent of the config at step 0, its adapter in the bank.
+
+    Raises AdapterRefused for a bad checkpoint.
+    """
+    agent, version = config.agents[name], Version(name, 0)
+    if bank is not None and agent.can.has_weights:
+        if agent.checkpoint is not None:
+            import_peft(bank, version, Path(agent.checkpoint), trainable=True)
+        else:
+            bank.add(version, _spec(config, agent), seed=derive(config.seed, "adapter", name), trainable=True)
+    return Member(
+        name=name,
+        role=agent.role,
+        version=version,
+        trains=agent.train and agent.can.has_weights and bank is not None,
+        hyper=first_hyper(config, agent),
+        domain=agent.domain,
+        system=agent.system,
+        targets=agent.targets,
+    )
 
 
 def backend_for(prepared: Prepared, bank: AdapterBank | None, journal: Journal | None = None) -> Backend:
@@ -219,6 +238,7 @@ def _spec(config: Config, agent: AgentConfig) -> LoraSpec:
     return LoraSpec(chosen.rank, chosen.alpha, tuple(chosen.targets))
 
 
-def _hyper(config: Config, agent: AgentConfig) -> Hyper:
+def first_hyper(config: Config, agent: AgentConfig) -> Hyper:
+    """What an agent of these settings begins with."""
     teacher = config.learning.teacher_learning_rate if agent.can.specialist else None
     return Hyper(agent.learning_rate or teacher or config.learning.learning_rate, config.learning.kl)

@@ -1,21 +1,24 @@
-"""Choosing the best agents of a run and writing them as PEFT folders with a model card.
+"""Choosing agents and versions of a run and writing them as PEFT folders with a model card.
 
 They are staged beside the target, then renamed.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 from league.errors import RunFolderError, UserError, nearest
 from league.model.staging import staging
+from league.population.best_versions import BestVersions
 from league.reporting.queries.model_card_facts import card_exam, card_of
 from league.reporting.queries.run_status import current_ratings
 from league.reporting.text.model_card import base_name, model_card
+from league.store.named_versions import has_weights, named_version
+from league.store.opening import run_around
 from league.store.reader import RunReader
 from league.store.run import keep_versions
 from league.types import Version, is_name
@@ -27,6 +30,13 @@ log = logging.getLogger("league.export")
 class Choice:
     version: Version
     score: float | None
+    folder: str = ""
+    """The name of its folder; "" is the agent's."""
+
+    @property
+    def place(self) -> str:
+        """The folder it is written to, below the one that was asked for."""
+        return self.folder or self.version.agent
 
 
 @dataclass(frozen=True)
@@ -37,46 +47,78 @@ class Exported:
     score: float | None
 
 
-def choose(reader: RunReader, best: int, by: Literal["accuracy", "rating"], names: Sequence[str]) -> list[Choice]:
-    """The named agents, or the `best` first by held-out accuracy or overall rating.
+By = Literal["accuracy", "rating", "validation"]
 
-    Accuracy is the mean over domains. Raises UserError for unknown names.
+
+def choose(reader: RunReader, best: int, by: By, names: Sequence[str]) -> list[Choice]:
+    """The named agents and versions, or the `best` agents, first by held-out accuracy or overall rating.
+
+    Accuracy is the mean over domains. By "validation" it is not the newest version of an agent, but the one that was
+    best in the run's own measurements. Raises UserError for unknown names, and for versions without weights.
     """
-    reader.begun()
+    state = reader.begun()
+    if by == "validation":
+        return _best_versions(reader, best, names)
     live = reader.live()
-    scores = (
-        _accuracies(reader)
-        if by == "accuracy"
-        else {rating.version.agent: rating.mu - 3 * rating.sigma for rating in current_ratings(reader, "overall")}
-    )
-    for name in names:
-        if name not in live:
-            raise UserError(f"agent '{name}' is not in this run{nearest(name, list(live))}")
-    able = [name for name, version in live.items() if reader.version_row(version).blob]
-    for name in names:
-        if name not in able:
-            raise UserError(f"agent '{name}' has no weights to export{nearest('', able)}")
-    if not able:
+    able = {name: version for name, version in live.items() if reader.version_row(version).blob}
+    if not able and not names:
         raise UserError(f"no agent of {reader.folder} has weights to export")
-    order = list(dict.fromkeys(names)) or sorted(able, key=lambda name: (-scores.get(name, float("-inf")), name))[:best]
-    return [Choice(live[name], scores.get(name)) for name in order]
+    ratings = {rating.version.agent: rating.mu - 3 * rating.sigma for rating in current_ratings(reader, "overall")}
+    if names:
+        found = dict.fromkeys(_exportable(reader, name, list(able)) for name in names)
+        chosen = [Choice(each, None, "" if each in live.values() else f"{each.agent}-{each.step}") for each in found]
+    else:
+        chosen = [Choice(version, None) for version in able.values()]
+
+    def score(each: Choice) -> float | None:
+        if by == "accuracy":
+            return _accuracy(reader, state, each)
+        return None if each.folder else ratings.get(each.version.agent)
+
+    scored = [replace(each, score=score(each)) for each in chosen]
+    return scored if names else _first(scored, best)
 
 
-def _accuracies(reader: RunReader) -> dict[str, float]:
-    """agent → held-out accuracy as on its card, mean over domains."""
-    state = reader.state()
-    found = {name: card_exam(reader, state, version) for name, version in reader.live().items()}
-    return {
-        name: fmean(estimate.value for _, estimate in sat.accuracies)
-        for name, sat in found.items()
-        if sat is not None and sat.accuracies
-    }
+def _first(chosen: Sequence[Choice], best: int) -> list[Choice]:
+    """The best so many; who has no score comes last."""
+    return sorted(chosen, key=lambda each: (-(float("-inf") if each.score is None else each.score), each.place))[:best]
+
+
+def _exportable(reader: RunReader, name: str, able: Sequence[str]) -> Version:
+    """The version that a name stands for, which must have an adapter."""
+    version = named_version(reader, name)
+    if not has_weights(reader, version):
+        raise UserError(f"agent '{name}' has no weights to export{nearest('', list(able))}")
+    return version
+
+
+def _accuracy(reader: RunReader, state: Mapping[str, Any], choice: Choice) -> float | None:
+    """Held-out accuracy as on its card, mean over domains; of an older version only what it sat itself."""
+    sat = card_exam(reader, state, choice.version)
+    if sat is None or not sat.accuracies or (choice.folder and sat.sat_by is not None):
+        return None
+    return fmean(estimate.value for _, estimate in sat.accuracies)
+
+
+def _best_versions(reader: RunReader, best: int, names: Sequence[str]) -> list[Choice]:
+    """Of each agent the version that was best in the measurements on validation problems; best first."""
+    kept = BestVersions.from_json(reader.begun().get("best", {})).versions
+    if not kept:
+        raise UserError(
+            f"{reader.folder} keeps no best versions; `league resume {reader.folder} evaluation.keep_best=accuracy` "
+            "keeps them from the next measurement on, or leave --by validation out"
+        )
+    for name in names:
+        if name not in kept:
+            raise UserError(f"no best version is kept of '{name}'{nearest(name, list(kept))}")
+    chosen = [Choice(kept[name].version, kept[name].score) for name in (names or kept)]
+    return chosen if names else _first(chosen, best)
 
 
 def export_agents(
     run: Path, reader: RunReader, chosen: Sequence[Choice], out: Path, *, merge: bool = False
 ) -> list[Exported]:
-    """Write every chosen version to `out`/<agent>, and pin it in the run.
+    """Write every chosen version to a folder of `out`, and pin it in the run.
 
     Existing folders are refused, and no folder is left behind when one export fails. The pins come first, so that a
     live run cannot delete what is being read; they stay when the export fails. A run folder that cannot be written is
@@ -105,7 +147,7 @@ def export_agents(
     try:
         with _staging(out) as scratch:
             for choice in chosen:
-                version, folder = choice.version, scratch / choice.version.agent
+                version, folder = choice.version, scratch / choice.place
                 load_adapter(reader, bank, reader.version_row(version), trainable=False)
                 if merge:
                     merge_adapter(bank, version, folder)
@@ -115,7 +157,7 @@ def export_agents(
                 card = model_card(card_of(reader, version, name, run.resolve().name, merge))
                 (folder / "README.md").write_text(card, encoding="utf-8")
             for choice in chosen:
-                (scratch / choice.version.agent).rename(targets[choice.version])
+                (scratch / choice.place).rename(targets[choice.version])
     finally:
         if made and out.is_dir() and not any(out.iterdir()):
             out.rmdir()
@@ -127,7 +169,11 @@ def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
     for choice in chosen:
         if not is_name(choice.version.agent):
             raise UserError(f"{choice.version.agent!r} is no agent's name, and no folder is named so")
-    targets = {choice.version: out / choice.version.agent for choice in chosen}
+    targets = {choice.version: out / choice.place for choice in chosen}
+    if len(set(targets.values())) < len(targets):
+        raise UserError(
+            "two of the versions would go into one folder; export them one by one, with an --out of its own"
+        )
     for target in targets.values():
         if target.is_symlink() or target.exists():
             raise UserError(f"{target} exists; choose another --out, or remove it")
@@ -135,6 +181,12 @@ def _targets(chosen: Sequence[Choice], out: Path) -> dict[Version, Path]:
         raise UserError(f"{out} is a symbolic link; exports never write through a link")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; --out names a folder, to write one sub-folder per agent into")
+    try:
+        around = run_around(out)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write into {str(out)[:200]!r}: {error}; name another folder with --out") from error
+    if around is not None:
+        raise UserError(f"{out} would be a folder of the run {around}; name one outside of it with --out")
     return targets
 
 

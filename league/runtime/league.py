@@ -5,7 +5,7 @@ are changed in place. The state goes through the database as JSON and comes back
 payoffs and ratings have tables of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,10 +26,12 @@ from league.payoffs.met_problems import MetProblems
 from league.payoffs.ratings import Ratings
 from league.payoffs.view import PayoffView
 from league.population import AlarmHistory, EvolutionHistory, Population
-from league.rollouts import Player, outcomes_of
+from league.population.best_versions import BestVersions, Improvement
+from league.population.left_agents import LeftAgent
+from league.rollouts import Player, ReplayKeeper, outcomes_of
 from league.runtime.totals import Totals
 from league.store.run import RunStore
-from league.types import BASE, Backend, MatchResult, Version
+from league.types import BASE, Backend, Episode, MatchResult, Score, Version
 from tasks import Task
 from tasks.domains import Domain
 
@@ -75,6 +77,17 @@ class League:
         """Weights that a token meets; None in a league without a model."""
         return None if self.bank is None else model_size(self.bank)
 
+    def replays(self, players: Mapping[str, Player]) -> ReplayKeeper | None:
+        """Who keeps matches of these players for replays; None where that is not asked for."""
+        return ReplayKeeper(self.config.tasks, players) if self.config.league.keep == "replayable" else None
+
+    def keeping(self, players: Mapping[str, Player], batch: str) -> Callable[[Episode, Score], object] | None:
+        """What writes the transcripts of matches that are not trained on; None for none.
+
+        `batch` names those that are played together."""
+        replays = self.replays(players)
+        return None if replays is None else lambda episode, score: replays.transcript(episode, score, {}, batch)
+
     def credit(self) -> Credit:
         """How returns become advantages."""
         chosen = self.config.learning
@@ -106,6 +119,12 @@ class LeagueState:
     """Worked replies that the gate has held back so far."""
     replay: ReplayMemory = ReplayMemory()
     """Useful examples learned so far, to be learned again among new ones."""
+    left: Mapping[str, LeftAgent] = field(default_factory=dict)
+    """Agents that left, as they were: they may come back."""
+    best: BestVersions = BestVersions()
+    """Of each agent the version that was best at measurements, with `evaluation.keep_best`."""
+    improvement: Improvement = Improvement()
+    """How long the league has not got better, with `league.early_stopping`."""
     begun: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(task, domain) → matches for training so far, by which their problems are numbered."""
     clock: Mapping[str, float] = field(default_factory=dict)
@@ -158,7 +177,16 @@ class LeagueState:
             "channel_audit": self.audit.to_json(),
             "met_problems": self.met.to_json(),
             "clock": dict(self.clock),
+        } | self._later_json()
+
+    def _later_json(self) -> dict[str, Any]:
+        """What is only there where it was used: runs that use none of it are stored as ever."""
+        found = {
+            "left": [each.to_json() for each in self.left.values()],
+            "best": self.best.to_json(),
+            "improvement": self.improvement.to_json(),
         }
+        return {name: value for name, value in found.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "LeagueState":
@@ -176,6 +204,9 @@ class LeagueState:
             replay=ReplayMemory.from_json(data.get("replay", ())),
             audit=ChannelAudit.from_json(data.get("channel_audit")),
             met=MetProblems.from_json(data.get("met_problems", {})),
+            left={row["member"]["name"]: LeftAgent.from_json(row) for row in data.get("left", ())},
+            best=BestVersions.from_json(data.get("best", {})),
+            improvement=Improvement.from_json(data.get("improvement", {})),
             clock=dict(data.get("clock", {})),
         )
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from league.sandbox import visible, wire
 from league.sandbox.channel import Answer, Ended
 from league.sandbox.trial import Trial
+from league.sandbox.values import ODD_VALUE
 
 Stage = Literal["preparing", "defining", "checking", "asking"]
 """Where the judge is with an answer.
@@ -159,7 +160,7 @@ class Run:
             except wire.Malformed as error:
                 raise Ended("fail", f"the answer wrote to the grader's channel: {error}", "forged frame") from error
         if reply.get("odd") == self.calls:
-            sign = "non-plain return value" if reply.get("kind") == "type" else None
+            sign = ODD_VALUE if reply.get("kind") == "type" else None
             raise Ended("fail", f"returned {printable(reply.get('what'))}", sign)
         if reply.get("raised") == self.calls:
             kind, text = printable(reply.get("type")), printable(reply.get("text"))

@@ -23,10 +23,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from league.sandbox import kernel
 from league.sandbox.channel import DIED, Answer, Ended
 from league.sandbox.check import DatasetFault, Run, Stage, explain, printable
 from league.sandbox.trial import Trial
-from league.sandbox.values import CodeProblem, Confinement, Grade, Limits, weaker
+from league.sandbox.values import HIDDEN_TESTS_FAIL, STARVED, CodeProblem, Confinement, Grade, Limits, weaker
 from league.sandbox.zygote_handle import ExitInfo, ZygoteHandle
 
 RETRIES = 2
@@ -37,6 +38,7 @@ USED_UP = 1 << 29
 
 What one answer made it hold must not count against another.
 """
+OUT_OF_MEMORY = "killed: the machine ran out of memory"
 _OWN_MB = 32
 """What an answer's process holds before it runs any code, about."""
 
@@ -61,7 +63,7 @@ class Judge:
         self._late: Ended | None = None
         """Set when the CPU time of the check at hand has run out, for it may catch everything."""
         self._checking_since = 0.0
-        self._oom_kills = _oom_kills()
+        self._oom_kills = kernel.oom_kills()
 
     def _out_of_time(self, _number: int, _frame: object) -> None:
         if self._timing:
@@ -91,6 +93,7 @@ class Judge:
         if len(job["completion"]) > MAX_CODE:
             reason = f"the code is longer than {MAX_CODE} characters"
             return Grade("fail", reason, (), self.level, total=trial.asserts if job["every"] else 0)
+        starved = 0
         for attempt in range(RETRIES + 1):
             try:
                 tell("preparing")
@@ -99,10 +102,11 @@ class Judge:
                 return Grade("infra", fault.reason, (), self.level)
             except Ended as ended:
                 grade = Grade("infra", ended.reason, (), self.level)
+            starved += grade.reason == OUT_OF_MEMORY
             if grade.verdict != "infra" or attempt == RETRIES:
                 break
             self.zygote.stop()
-        return grade
+        return Grade("fail", STARVED, grade.signs, self.level) if starved == RETRIES + 1 else grade
 
     def _attempt(self, trial: Trial, job: dict[str, Any], tell: Callable[[Stage], None]) -> Grade:
         random.seed(0)
@@ -122,7 +126,8 @@ class Judge:
         info = self._reap(answer, wait=ended.reason == DIED or level in ("posix", "ns"))
         if ended.reason == DIED:
             if info is None:
-                raise Ended("infra", "the grader's parent process is gone, and the answer with it")
+                gone = "the grader's parent process is gone, and the answer with it"
+                raise Ended("infra", OUT_OF_MEMORY if self._memory_ran_out() else gone)
             ended = _how_it_died(info, self.limits, level, self._memory_ran_out())
         signs = tuple(dict.fromkeys([*answer.signs, *([ended.sign] if ended.sign else [])]))
         return Grade(ended.verdict, ended.reason, signs, level, *(run.count() if job["every"] else (0, 0)))
@@ -170,7 +175,7 @@ class Judge:
             try:
                 with self._on_time():
                     if run.shows_visible():
-                        ended.sign = ended.sign or "visible examples pass, hidden tests fail"
+                        ended.sign = ended.sign or HIDDEN_TESTS_FAIL
             except Ended:
                 pass  # out of time: no sign
         return ended
@@ -195,23 +200,16 @@ class Judge:
 
     def _memory_ran_out(self) -> bool:
         """Whether the kernel has killed any process for its memory since we looked last."""
-        before, self._oom_kills = self._oom_kills, _oom_kills()
+        before, self._oom_kills = self._oom_kills, kernel.oom_kills()
         return self._oom_kills != before
-
-
-def _oom_kills() -> int:
-    try:
-        with open("/proc/vmstat", encoding="ascii") as file:
-            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
-    except OSError:
-        return 0
 
 
 def _how_it_died(info: ExitInfo, limits: Limits, level: Confinement, memory_ran_out: bool) -> Ended:
     """The verdict on an answer whose process has died, from what the kernel says about its end.
 
     A confined answer cannot send SIGKILL, but it can fill the memory of a machine that has less than it may use: who
-    held more than half of its own when some process was killed for memory has failed.
+    held more than half of its own when some process was killed for memory has failed, and so has who is killed for it
+    at every try.
     """
     if info.cpu > limits.cpu_s:
         return Ended("fail", f"timeout: more than {limits.cpu_s:g} s of CPU time")
@@ -220,7 +218,7 @@ def _how_it_died(info: ExitInfo, limits: Limits, level: Confinement, memory_ran_
         if name == "SIGKILL" and level != "posix":
             if memory_ran_out and info.memory > (_OWN_MB + limits.memory_mb / 2) * 2**20:
                 return Ended("fail", "killed: the machine ran out of memory, and the answer held much of it")
-            return Ended("infra", "something outside killed the answer (is the machine out of memory?)")
+            return Ended("infra", OUT_OF_MEMORY if memory_ran_out else "something outside killed the answer")
         sign = "denied: a system call of another architecture" if name == "SIGSYS" else None
         return Ended("fail", f"died by {name}", sign)
     return Ended("fail", f"exited with status {os.WEXITSTATUS(info.status)}")

@@ -7,6 +7,7 @@ stuck in C, or gone. Leaves out the order of the answers and how many judges the
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from league.sandbox import kernel
 from league.sandbox.check import Stage
 from league.sandbox.values import CodeProblem, Confinement, Job, Limits, Verdict
 
@@ -25,6 +27,8 @@ _GRACE_S = 0.3
 """How much later than the judge itself the pool ends an answer."""
 _MUCH_MEMORY = 1 << 30
 """A judge holds about 30 MB, and some hundred with numpy; what is beyond came from an answer's values."""
+_SOME_MEMORY = 1 << 28
+"""What counts as much where the kernel has killed for memory meanwhile, as on a small machine."""
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -35,6 +39,8 @@ class Ticket:
     index: int
     job: Job
     attempts: int = 0
+    starved: int = 0
+    """How many of them ended for want of memory."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,21 @@ class Failure:
     verdict: Verdict
     reason: str
     again: bool
+    starved: bool = False
+    """Whether the kernel killed it when the machine ran out of memory; nobody else can say why that was."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """How a judge ended: its exit status, negative for a signal, and the most memory it held, in bytes."""
+    """How a judge ended: its exit status, negative for a signal, and its peak memory in bytes.
+
+    The memory is 0 where it was less than the league itself holds, and so cannot be told.
+    """
 
     status: int
     memory: int
+    memory_ran_out: bool = False
+    """Whether the kernel has killed a process for memory since the judge got its answer."""
 
 
 def late(stage: Stage, limits: Limits, spinning: bool) -> Failure:
@@ -74,9 +87,10 @@ def gone(stage: Stage, death: Death) -> Failure:
     An answer can crash its judge, or fill its memory, by its values; it cannot send it a signal. So a judge that died
     in any other way while an answer had a part in it died of the answer.
     """
-    killed = -death.status in _FROM_OUTSIDE and death.memory < _MUCH_MEMORY
+    much = _SOME_MEMORY if death.memory_ran_out else _MUCH_MEMORY
+    killed = -death.status in _FROM_OUTSIDE and death.memory < much
     if stage in ("preparing", "checking") or killed:
-        return Failure("infra", "the judge died", True)
+        return Failure("infra", "the judge died", True, starved=killed and death.memory_ran_out)
     return Failure("fail", "the check broke down on the answer's values: the judge died", False)
 
 
@@ -102,6 +116,9 @@ class JudgeHandle:
         self.deadline = time.monotonic() + START_S
         self._answers_time = limits.wall_s
         self.cpu_at_start = 0.0
+        self._oom_kills = 0
+        self._began_with = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        """In KiB. A process's peak begins with what its parent held when it was forked."""
         self.limits = limits
         with contextlib.suppress(BrokenPipeError):  # already dead: whoever waits for its first word will notice
             self.tell({"limits": asdict(limits), "at_most": at_most})
@@ -121,6 +138,7 @@ class JudgeHandle:
             self.tell({"problem": asdict(job.problem), "key": key})
             self.known = {problem for problem in self.known if problem.task_id != job.problem.task_id} | {job.problem}
         self.cpu_at_start = self.cpu_seconds()
+        self._oom_kills = kernel.oom_kills()
         answer = {"completion": job.completion, "every": job.every, "program": job.program}
         self.tell({"job": ticket.index, "key": key, **answer})
 
@@ -185,7 +203,8 @@ class JudgeHandle:
             return Death(self.process.returncode, 0)
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        return Death(self.process.returncode, usage.ru_maxrss * 1024)
+        own = usage.ru_maxrss if usage.ru_maxrss > self._began_with else 0
+        return Death(self.process.returncode, own * 1024, kernel.oom_kills() != self._oom_kills)
 
     def dismiss(self) -> None:
         """Let an idle judge end its zygote and itself; kill any other."""

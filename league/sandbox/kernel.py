@@ -35,6 +35,15 @@ _AT_RECURSIVE, _AT_FDCWD = 0x8000, -100
 _MNT_DETACH = 2
 
 
+def oom_kills() -> int:
+    """How many processes this machine's kernel has killed for memory, in groups too; 0 if unknown."""
+    try:
+        with open("/proc/vmstat", encoding="ascii") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0
+
+
 def _check(result: int, call: str) -> int:
     if result < 0:
         code = ctypes.get_errno()

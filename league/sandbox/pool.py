@@ -14,7 +14,7 @@ from typing import Any
 
 from league.errors import LeagueError, UserError
 from league.sandbox.judge_handle import START_S, Failure, JudgeHandle, Ticket, gone
-from league.sandbox.values import LEVELS, Confinement, Grade, Job, Limits
+from league.sandbox.values import LEVELS, STARVED, Confinement, Grade, Job, Limits
 
 __all__ = ["Grader", "GraderBroken", "Job", "Unconfined"]
 ATTEMPTS = 3
@@ -182,8 +182,12 @@ class Grader:
         ticket = judge.ticket
         if ticket is None:
             return
+        ticket.starved += failure.starved
         if failure.again and ticket.attempts < ATTEMPTS:
             waiting.appendleft(ticket)
+            return
+        if ticket.starved == ATTEMPTS:
+            grades[ticket.index] = Grade("fail", STARVED, (), self.level or "posix")
             return
         reason = f"{failure.reason} ({ATTEMPTS} times)" if failure.again else failure.reason
         grades[ticket.index] = Grade(failure.verdict, reason, (), self.level or "posix")

@@ -17,6 +17,16 @@ posix   anything less: resource limits and closed descriptors only; refused unle
 """
 
 
+HIDDEN_TESTS_FAIL = "visible examples pass, hidden tests fail"
+ODD_VALUE = "non-plain return value"
+REMARKS = (HIDDEN_TESTS_FAIL, ODD_VALUE)
+"""Signs that an honest answer may bear too: its tests have judged it, and it failed them."""
+
+
+STARVED = "killed: the machine ran out of memory each time (grade fewer at once, or allow each less memory)"
+"""A fail: an answer can bring this about, so it must not choose by it that it is not judged."""
+
+
 @dataclass(frozen=True)
 class CodeProblem:
     """One problem in HumanEval's format.
@@ -86,6 +96,11 @@ class Grade:
     @property
     def suspect(self) -> bool:
         return bool(self.signs)
+
+    @property
+    def attack(self) -> bool:
+        """Whether it tried what no honest answer does; then its tests say nothing."""
+        return any(sign not in REMARKS for sign in self.signs)
 
     @property
     def fraction(self) -> float:

@@ -62,7 +62,7 @@ def differences(before: str, now: str) -> list[str]:
     A line reads "learning.kl was 0.0, is 0.1".
     """
     try:
-        old, new = (_flat(parse_yaml(text)) for text in (before, now))
+        old, new = (flat(parse_yaml(text)) for text in (before, now))
     except ValueError as error:
         return [f"what changed cannot be told, one of the two is damaged: {error}"]
     keys = dict.fromkeys([*old, *new])
@@ -73,12 +73,12 @@ def differences(before: str, now: str) -> list[str]:
     ]
 
 
-def _flat(value: object, path: str = "") -> dict[str, object]:
+def flat(value: object, path: str = "") -> dict[str, object]:
     """Dotted path → value."""
     if not isinstance(value, dict):
         return {path: value}
     return {
-        place: leaf for key, inner in value.items() for place, leaf in _flat(inner, f"{path}.{key}".lstrip(".")).items()
+        place: leaf for key, inner in value.items() for place, leaf in flat(inner, f"{path}.{key}".lstrip(".")).items()
     }
 
 

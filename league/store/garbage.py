@@ -3,7 +3,8 @@
 Only after a commit, so a crash can leave too much, never too little.
 
 Kept: adapters and optimizers of every member in every kept round; pinned versions; and whatever a kept round's state
-names, as a hash or as `agent@step` (an evolution may hold on to a last good version).
+names, as a hash or as `agent@step` (an evolution may hold on to a last good version). On request also the adapters,
+without optimizers, of all versions in matches whose transcript is kept.
 """
 
 import re
@@ -13,6 +14,8 @@ from league.store import codec, fs
 from league.store.blobs import BlobStore
 from league.store.records import Collected
 
+LOOK_EVERY = 64
+"""Rounds between two looks at who sat in the rounds with transcripts (a scan of their matches)."""
 _HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _VERSION = re.compile(r"(?<![a-z0-9_-])([a-z0-9][a-z0-9_-]{0,63})@([0-9]{1,18})(?![0-9])")
 
@@ -50,12 +53,32 @@ def wanted(connection: sqlite3.Connection) -> set[str]:
     return keep
 
 
-def collect(connection: sqlite3.Connection, blobs: BlobStore) -> Collected:
+def played_with_transcript(connection: sqlite3.Connection) -> set[str]:
+    """Adapters of the versions that sat in the rounds from which a transcript is kept.
+
+    Transcripts go by round, the oldest first, so the matches of a round have theirs or none has. Between the rounds in
+    which it is looked at, all adapters stay.
+    """
+    (oldest,) = connection.execute("SELECT min(round) FROM transcripts").fetchone()
+    adapters = dict(connection.execute("SELECT id, blob FROM versions WHERE blob IS NOT NULL").fetchall())
+    if oldest is None:
+        return set()
+    (latest,) = connection.execute("SELECT max(round) FROM rounds").fetchone()
+    rotated = connection.execute("SELECT 1 FROM rounds WHERE round < ? AND matches > 0", (oldest,)).fetchone()
+    if latest % LOOK_EVERY or rotated is None:
+        return {raw.hex() for raw in adapters.values()}
+    cast: set[int] = set()
+    for number, block in connection.execute("SELECT round, block FROM rounds WHERE round >= ?", (oldest,)):
+        cast |= set(codec.unpack_json(block, f"matches of round {number}")["cast"])
+    return {adapters[key].hex() for key in cast & adapters.keys()}
+
+
+def collect(connection: sqlite3.Connection, blobs: BlobStore, *, with_transcripts: bool = False) -> Collected:
     """Take unwanted blobs out of the database, then off the disk.
 
-    Those that no committed round ever named go too.
+    Those that no committed round ever named go too. `with_transcripts` keeps what `played_with_transcript` names.
     """
-    keep = wanted(connection)
+    keep = wanted(connection) | (played_with_transcript(connection) if with_transcripts else set())
     known = {row[0].hex() for row in connection.execute("SELECT sha FROM blobs")}
     unwanted = sorted(known - keep)
     if unwanted:

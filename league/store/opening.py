@@ -36,6 +36,16 @@ def require_run(folder: Path) -> Path:
     return folder / DATABASE
 
 
+def run_around(place: Path) -> Path | None:
+    """The run that a path is or would lie in, links followed; None outside of runs.
+
+    Nothing but the run itself writes there: another folder in it would be taken for its own. Raises OSError or
+    ValueError for a path that cannot be looked at.
+    """
+    whole = place.resolve()
+    return next((folder for folder in (whole, *whole.parents) if (folder / DATABASE).exists()), None)
+
+
 def refuse_links(folder: Path) -> None:
     """Raises RunFolderError where a writer would be led out of the run folder."""
     for name in OWN:

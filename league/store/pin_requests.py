@@ -1,4 +1,4 @@
-"""Asking the writer of a live run to pin versions: one small durable file a request.
+"""Asking the writer of a live run to pin versions or let them go: one small durable file a request.
 
 A run folder has one writer, so another process never touches the database: it leaves `pin-<time>-<pid>.json`, and
 the writer takes it up before it deletes anything (`RunStore.collect_garbage`). A request is granted once or more
@@ -24,13 +24,16 @@ class PinRequest:
     path: Path
     versions: tuple[Version, ...]
     why: str
+    off: bool = False
+    """Take their pins away."""
 
 
-def leave_request(folder: Path, versions: Sequence[Version], why: str) -> None:
+def leave_request(folder: Path, versions: Sequence[Version], why: str, *, off: bool = False) -> None:
     """Leave a request, on the disk when this returns. Raises RunFolderError where it cannot be written."""
     name = f"pin-{time.time_ns():020d}-{os.getpid()}.json"
     temporary = folder / f".{name}.{os.getpid()}.tmp"
-    data = json.dumps({"versions": [str(version) for version in versions], "why": why[:100]}).encode()
+    asked = {"versions": [str(version) for version in versions], "why": why[:100]} | ({"off": True} if off else {})
+    data = json.dumps(asked).encode()
     try:
         fs.write_file(temporary, data)
         fs.rename(temporary, folder / name)
@@ -45,6 +48,7 @@ def waiting(folder: Path) -> Iterator[PinRequest]:
     for path in sorted(folder.glob("pin-*.json")):
         try:
             text = json.loads(fs.read_file(path))
-            yield PinRequest(path, tuple(Version.parse(name) for name in text["versions"]), str(text["why"]))
+            versions = tuple(Version.parse(name) for name in text["versions"])
+            yield PinRequest(path, versions, str(text["why"]), text.get("off") is True)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):
             yield PinRequest(path, (), "")

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from league.errors import LeagueError, RunFolderError
-from league.store import codec, fs, schema
+from league.store import codec, config_history, fs, schema
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
 from league.store.opening import DATABASE, check_names, migrated_copy, open_read_only, require_run
@@ -82,8 +82,16 @@ class RunReader(PayoffQueries):
 
     # ------------------------------------------------------------------------------------------- the round
     def config_text(self) -> str:
-        """The resolved configuration as the run was created with it."""
+        """The resolved configuration by which the run goes now."""
         return self.meta("config")
+
+    def earlier_configs(self) -> list[tuple[int, str]]:
+        """(last round that was played under it, YAML) of each configuration that was changed, oldest first."""
+        return config_history.configs(self.db)
+
+    def config_of(self, number: int) -> str:
+        """The configuration (YAML) under which a round was played."""
+        return next((text for last, text in self.earlier_configs() if number <= last), self.config_text())
 
     def identity(self) -> str:
         """What tells the run from every other, of other names or other beginnings: 32 hex digits."""

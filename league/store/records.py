@@ -32,6 +32,8 @@ class Retention:
     """Cap on the compressed transcripts together; the oldest round goes first."""
     figure_rounds: int = 100
     """`RoundRecord.figures` of so many rounds."""
+    adapters_of_transcripts: bool = False
+    """Whether the adapter of every version in a match with a transcript stays, for replays."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The run folder and its one writer.
 
 runs/<name>/  config.yaml  versions.txt  league.db  blobs/  events.jsonl  heartbeat.json  lock  journal/  pin-*.json
+              agents-*.json (requests that no round has taken up yet)
               warm-up.json (until the first commit), and, written by others: tb/, exports/
 """
 
@@ -18,13 +19,13 @@ from pathlib import Path
 
 from league import __version__
 from league.errors import LeagueError, RunFolderError
-from league.store import fs, pin_requests, schema, table_sums
+from league.store import config_history, fs, pin_requests, schema, table_sums
 from league.store.commit import RoundWriter
 from league.store.environment import describe, differences
 from league.store.garbage import collect
 from league.store.journal import ReplyJournal
 from league.store.lock import RunInUse, RunLock
-from league.store.opening import DATABASE, check_names, refuse_links, require_run
+from league.store.opening import DATABASE, check_names, refuse_links, require_run, run_around
 from league.store.reader import RunReader
 from league.store.records import Collected, Retention, RoundRecord
 from league.store.warmup_progress import WarmupProgress
@@ -44,7 +45,7 @@ class RunStore(RunReader):
         self.retention = retention
         self._lock = lock
         self.journal = ReplyJournal(folder / "journal", self._under_way)
-        self.warmup = WarmupProgress(folder, self.blobs)
+        self.warmup = WarmupProgress(folder, self.blobs, self._listed_blobs)
         self._beating = threading.Lock()
         self._beat: dict[str, object] = {}
 
@@ -63,6 +64,8 @@ class RunStore(RunReader):
         if folder.is_dir() and any(folder.iterdir()):
             what = "already holds a run" if (folder / DATABASE).exists() else "is not empty"
             raise RunFolderError(f"{folder} {what}; `league resume {folder}` continues a run, or choose another name")
+        if around := run_around(folder.parent):
+            raise RunFolderError(f"{folder} would lie in the run {around}; choose a folder outside of it")
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -177,19 +180,48 @@ class RunStore(RunReader):
         with _disk(self.folder):
             self.journal.trim(self._under_way() - max(2, self.retention.rounds))
             self.warmup.forget()
-            return collect(self.db, self.blobs)
+            return collect(self.db, self.blobs, with_transcripts=self.retention.adapters_of_transcripts)
 
     def adopt_config(self, text: str) -> None:
         """The run goes on with this configuration, which a person may have edited.
 
         From here on it is the one to compare with.
         """
+        self._forget_lost_configs()
         if text == self.config_text():
             return
-        self.event("config changed", round=self.latest_round(), changes=differences(self.config_text(), text))
+        before, latest = self.config_text(), self.latest_round()
+        self.event("config changed", round=latest, changes=differences(before, text))
         new = {"config": text, "config_sha256": hashlib.sha256(text.encode()).hexdigest()}
         with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
+            if latest is not None:
+                config_history.keep(self.db, latest, before)
             fs.executemany(self.db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)", sorted(new.items()))
+
+    def change_config(self, text: str, file: str | None = None) -> None:
+        """The run goes on with this configuration, which config.yaml holds from now on.
+
+        The file comes first: a process that is killed in between leaves what looks like a person's edit, and the next
+        one adopts it. `file`: what config.yaml is to hold where a person edited it for the next process already.
+        """
+        temporary = self.folder / f".config.yaml.{os.getpid()}.tmp"
+        with _disk(self.folder):
+            temporary.unlink(missing_ok=True)
+            fs.write_file(temporary, (text if file is None else file).encode())
+            fs.rename(temporary, self.folder / "config.yaml")
+            fs.fsync_folder(self.folder)
+        self.adopt_config(text)
+
+    def _listed_blobs(self) -> set[str]:
+        """Hashes of the blobs that committed rounds named."""
+        return {row[0].hex() for row in self.db.execute("SELECT sha FROM blobs")}
+
+    def _forget_lost_configs(self) -> None:
+        """After a fall back to an earlier round, earlier configurations count up to that one."""
+        latest = self.latest_round()
+        if config_history.behind(self.db, latest):
+            with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "meta"):
+                config_history.fall_back(self.db, latest)
 
     def _under_way(self) -> int:
         latest = self.latest_round()
@@ -209,13 +241,30 @@ class RunStore(RunReader):
         with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "pins"):
             fs.execute(self.db, "INSERT OR IGNORE INTO pins VALUES (?,?)", (self.version_id(version), why))
 
+    def unpin(self, version: Version) -> tuple[str, ...]:
+        """Let a version go: its weights stay only while the run itself needs them.
+
+        Returns what it was pinned for. Raises LeagueError for a version that is not stored.
+        """
+        self.version_row(version)
+        reasons = tuple(why for pinned, why in self.pins() if pinned == version)
+        with _disk(self.folder), schema.atomic(self.db), table_sums.changing(self.db, "pins"):
+            fs.execute(self.db, "DELETE FROM pins WHERE version = ?", (self.version_id(version),))
+        return reasons
+
     def _grant_pins(self) -> None:
-        """Set the pins that other processes asked for; what cannot be pinned any more is an event."""
+        """Set and take away the pins that other processes asked for.
+
+        What cannot be pinned any more is an event.
+        """
         for request in pin_requests.waiting(self.folder):
             for version in request.versions:
                 try:
-                    self.pin(version, request.why)
-                    self.event("pinned", version=str(version), why=request.why)
+                    if request.off:
+                        self.unpin(version)
+                    else:
+                        self.pin(version, request.why)
+                    self.event("unpinned" if request.off else "pinned", version=str(version), why=request.why)
                 except LeagueError as error:
                     self.event("not pinned", version=str(version), why=request.why, error=str(error))
             with _disk(self.folder):
@@ -294,8 +343,10 @@ def withdraw_stop(folder: Path) -> None:
         ) from error
 
 
-def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> None:
+def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> bool:
     """Pin versions of a run from outside, so that no later round of it deletes their weights.
+
+    True when they are pinned, False when the writer of a live run was asked to.
 
     A run without a writer is locked for the moment it takes. While another process writes it, a request is left in the
     folder, and that process sets the pins before it next collects garbage (after its next commit at the latest; what
@@ -305,10 +356,27 @@ def keep_versions(folder: Path, versions: Sequence[Version], why: str) -> None:
         store = RunStore.open(folder)
     except RunInUse:
         pin_requests.leave_request(folder, versions, why)
-        return
+        return False
     with store:
         for version in versions:
             store.pin(version, why)
+    return True
+
+
+def let_go(folder: Path, versions: Sequence[Version]) -> bool:
+    """Take the pins of versions away from outside; whether it is done, or asked of a live run.
+
+    As with `keep_versions`, the writer of a live run does it before it next collects garbage.
+    """
+    try:
+        store = RunStore.open(folder)
+    except RunInUse:
+        pin_requests.leave_request(folder, versions, "asked for", off=True)
+        return False
+    with store:
+        for version in versions:
+            store.unpin(version)
+    return True
 
 
 @contextmanager

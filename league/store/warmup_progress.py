@@ -1,14 +1,15 @@
 """How far the warm-up of round 0 has come: `warm-up.json`, and the blobs it names.
 
-A warm-up may take hours, and round 0 is committed behind it. So it leaves its weights and optimizers here as it goes,
-and a process that comes after goes on from there. This is no source of truth: a warm-up ends the same from wherever it
-begins, so a file that is torn, damaged or of another plan costs time and nothing else. The first commit ends its use.
+A warm-up may take hours, and the round is committed behind it. So it leaves its weights and optimizers here as it
+goes, and a process that comes after goes on from there. So it is with agents that join later. This is no source of
+truth: a warm-up ends the same from wherever it begins, so a file that is torn, damaged or of another plan costs time
+and nothing else. The next commit ends its use.
 """
 
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,15 @@ class WaveProgress:
 
 
 class WarmupProgress:
-    """The progress in one run folder. Only its writer changes it."""
+    """The progress in one run folder. Only its writer changes it.
 
-    def __init__(self, folder: Path, blobs: BlobStore):
+    `committed` tells the hashes of blobs that rounds name: agents that join a run are warmed up beside them.
+    """
+
+    def __init__(self, folder: Path, blobs: BlobStore, committed: Callable[[], set[str]]):
         self.path = folder / FILE
         self._blobs = blobs
+        self._committed = committed
 
     def find(self, plan: str) -> WaveProgress | None:
         """What is kept of this pass, all of its blobs whole; None where nothing is."""
@@ -75,7 +80,7 @@ class WarmupProgress:
                 f"(free space or repair the disk, then `league resume {self.path.parent}`)"
             ) from error
         named = {sha for each in waves for pair in each.blobs.values() for sha in pair}
-        for sha in set(self._blobs.hashes()) - named:
+        for sha in set(self._blobs.hashes()) - named - self._committed():
             self._blobs.remove(sha)
 
     def forget(self) -> None:

@@ -16,7 +16,7 @@ def checks(levels: CodeLevels) -> list[Check]:
         Check("helper", shape.helper, f"Define `{HELPER}` with a return."),
         Check("main function", shape.main, "Define the asked function with a return."),
         Check("syntax", shape.main and shape.parses, "The code is not Python."),
-        Check("tests", levels.solved, failed or "There was nothing to run."),
+        Check("tests", levels.solved and not levels.attack, failed or "There was nothing to run."),
         Check("cooperation", levels.cooperation == 1.5, _cooperation_said(levels)),
     ]
 

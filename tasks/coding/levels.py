@@ -87,8 +87,13 @@ class CodeLevels:
 
     @property
     def suspect(self) -> bool:
-        """Whether the answer looks like an attack on the grader."""
+        """Whether the grader has marked the answer; most such answers are honest and merely wrong."""
         return self.grade is not None and self.grade.suspect
+
+    @property
+    def attack(self) -> bool:
+        """Whether the answer tried what no honest one does."""
+        return self.grade is not None and self.grade.attack
 
     @property
     def infra(self) -> bool:
@@ -97,11 +102,13 @@ class CodeLevels:
 
     @property
     def earned(self) -> float:
-        """The joint reward in [0, 4]: the total, but only its form where it is suspect or was not judged.
+        """The joint reward in [0, 4]: the total, 0 for an attack, and the form of what was not judged.
 
-        So an attack earns nothing beyond its form, also for the turns before it.
+        An attack stays in its group with its 0: nobody escapes a bad reward by it.
         """
-        return self.structure + self.syntax if self.suspect or self.infra else self.total
+        if self.infra:
+            return self.structure + self.syntax
+        return 0.0 if self.attack else self.total
 
 
 # ------------------------------------------------------------------------------------------------ from text to code

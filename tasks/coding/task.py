@@ -1,8 +1,8 @@
 """Coding together: one agent writes a helper function `aux`, the other the main function.
 
 The arrangements, turns and feedback are in `tasks/multiturn/task.py`, the reward in `tasks/coding/levels.py`. A single
-coder writes both functions. Foreign code runs only in the grader (league/sandbox). An infrastructure failure and an
-answer that looks like an attack on the grader carry no gradient.
+coder writes both functions. Foreign code runs only in the grader (league/sandbox). Only a failure of the grader itself
+carries no gradient; what an answer does is rewarded: an attack earns 0, and its group learns from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,19 +104,27 @@ class Coding(MultiTurnTask[CodeLevels]):
     def _judgement(
         self, levels: CodeLevels, alone: CodeLevels | None, replies: tuple[str, str]
     ) -> Judgement[CodeLevels]:
-        """`alone`: the main function run without its partner's helper, where each is rewarded for itself."""
+        """`alone`: the main function run without its partner's helper, where each is rewarded for itself.
+
+        Then an attack is the helper's where main alone makes none; main earns 0 for it in either case, or it could
+        attack only beside a helper.
+        """
         earned = dict.fromkeys(self.writers(), levels.earned)
         if alone is not None:
-            earned = {HELP: own_helper(replies[0]), MAIN: alone.earned}
+            helper_attacks = levels.attack and not alone.attack
+            earned = {
+                HELP: 0.0 if helper_attacks else own_helper(replies[0]),
+                MAIN: 0.0 if levels.attack else alone.earned,
+            }
         runs = [levels] if alone is None else [levels, alone]
         return Judgement(
             scores=levels,
             joint=levels.earned,
             earned=earned,
             checks=tuple(checks(levels)),
-            perfect=levels.total == MAXIMUM,
+            perfect=levels.earned == MAXIMUM,
             counts=not levels.infra,
-            unlearned="play" if any(r.infra for r in runs) else "turn" if any(r.suspect for r in runs) else "nothing",
+            unlearned="play" if any(run.infra for run in runs) else "nothing",
         )
 
     def _grade(self, problems: Sequence[Problem], replies: Sequence[tuple[str, str]]) -> list[CodeLevels]:

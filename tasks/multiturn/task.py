@@ -71,8 +71,11 @@ class Judgement(Generic[S]):
     """Nothing is left to earn: with `early_stop` the play ends here."""
     counts: bool = True
     """False where it could not be judged: it is left out of the payoffs."""
-    unlearned: Literal["nothing", "turn", "play"] = "nothing"
-    """What carries no gradient: this turn's replies, or those of the whole play up to here."""
+    unlearned: Literal["nothing", "play"] = "nothing"
+    """What carries no gradient: nothing, or the replies of the whole play up to here.
+
+    Never what a reply itself could bring about: it would escape its reward.
+    """
 
 
 @dataclass(frozen=True)
@@ -242,8 +245,7 @@ class MultiTurnTask(Task, Generic[S]):
                     rewards[node.id] = dict.fromkeys(self.writers(), 0.0)
                     continue
                 rewards[node.id] = mix_rewards(judgement.earned, match.rewards)
-                play = [*(earlier for _, earlier in path), node]
-                dropped = {"nothing": [], "turn": [node], "play": play}[judgement.unlearned]
+                dropped = [*(earlier for _, earlier in path), node] if judgement.unlearned == "play" else []
                 void |= {(each.id, seat) for each in dropped for seat in self.writers()}
         outcomes = tuple(self._outcomes(episode, judged))
         return Score(rewards, self.metrics(episode, judged), outcomes, frozenset(void))

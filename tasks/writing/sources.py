@@ -128,8 +128,9 @@ def hub_rows(
     from league.model import hub
 
     kind, branch = "dataset", "refs/convert/parquet"
-    if (reason := hub.unreachable()) is not None:
+    if (reason := hub.unreachable(repository, branch, kind="dataset")) is not None:
         raise DataError(f"data set '{repository}' is out of reach: {reason}; use source {instead}")
+    odd: tuple[type[Exception], ...] = (*hub.client_errors(), AttributeError, KeyError, TypeError, ValueError)
     try:
         names = [
             name
@@ -137,7 +138,7 @@ def hub_rows(
             if f"/{split}/" in name and name.endswith(".parquet")
         ]
         files = [hf_hub_download(repository, name, repo_type=kind, revision=branch) for name in sorted(names)]
-    except hub.client_errors() as error:
+    except odd as error:
         raise DataError(
             f"data set '{repository}' is out of reach ({type(error).__name__}): use source {instead}"
         ) from error

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from benchmarks.pays import arms, merge, probe, run
 from benchmarks.pays.cells import Cells
 from benchmarks.pays.place import Place
-from benchmarks.pays.regimes import CROWDED, NAMES, PRIVATE, Regime, regime_of, sparse
+from benchmarks.pays.regimes import CROWDED, NAMES, PRIVATE, PUBLIC, Regime, regime_of, sparse
 from league.cli import app
 from league.config import parse_config
 from league.preflight.checks import prepare
@@ -82,6 +82,18 @@ def test_sparse_begins_with_the_adapter_of_private(place: Place) -> None:
         config = arms.arm(regime, name, 3, work=place.work)
         config["model"]["name"] = place.model
         assert prepare(parse_config(yaml.safe_dump(config), name)).config.agents["student"].checkpoint
+
+
+@pytest.mark.slow
+def test_the_public_league_also_learns_from_its_own_past_and_more_data_is_learned_again(place: Place) -> None:
+    regime = small(PUBLIC)
+    run.run_seed(regime, 3, ("league", "more_supervised"), place)
+    cells = {cell.arm: cell for cell in place.cells}
+    assert set(cells) == {"start", "experts", "league", "more_supervised"}
+    assert cells["more_supervised"].spent["solutions"] == 16, "8 of each of the two domains"
+    config = arms.arm(regime, "league", 3, work=place.work)
+    assert config["agents"]["student"]["role"] == "generalist" and set(config["tasks"]) == {"worked", "own", "practice"}
+    assert all(task["matches"] == 0 for task in config["tasks"].values()) and config["league"]["shared_matches"] == 4
 
 
 @pytest.mark.slow

@@ -222,6 +222,15 @@ def test_the_gate_holds_back_a_teacher_that_is_not_surely_better() -> None:
     assert sample.advantage == 1.0
 
 
+def test_a_past_of_ones_own_need_not_be_better_where_the_gate_is_for_others() -> None:
+    (found,), shut = found_in(episode(), example(0)), known((6, 12), (5, 12))
+    own = replace(found, teacher=Version(found.learner.agent, 0))
+    learned, held = worked_reply_samples([found, own], WorkedRepliesConfig(gate="others"), shut, encode, encode_reply)
+    assert [sample.teacher for sample in learned] == [own.teacher] and learned[0].advantage == 1.0
+    assert held == [(found, (3, 4))]
+    assert worked_reply_samples([own], WorkedRepliesConfig(), shut, encode, encode_reply)[0] == []
+
+
 def test_a_reply_that_was_cut_off_is_not_learned() -> None:
     found = found_in(episode(finish="length"), example(0))
     assert worked_reply_samples(

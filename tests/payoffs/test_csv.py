@@ -1,6 +1,7 @@
 """Reading payoff files: what is accepted, what is refused and with which words."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -120,17 +121,33 @@ REFUSED = {
     "a look-alike": (",ada,Воb\nada,.5,.6\nBob,.4,.5\n", "probability", r"'Bob' looks like it, but is U\+0042"),
     "one name, spelt twice": (",é,e\u0301\né,.5,.5\ne\u0301,.5,.5\n", "probability", r"U\+0065 U\+0301 and U\+00E9"),
     "a missing row": (",a,b,c\na,.5,.6,.7\nb,,.5,.8\n", "probability", "not square.*'c' has only one"),
-    "an odd separator": ("sep=x\nxaxb\nax.5x.6\nbx.4x.5\n", "probability", "expected one of , ; | or a tab"),
+    "an odd separator": ("sep=x\nxaxb\nax.5x.6\nbx.4x.5\n", "probability", "write one of , ; | or a tab"),
     "a match list": ("player_a,player_b,winner\na,b,a\n", "probability", "list of matches.*--matches"),
+    "too many names": (
+        "," + ",".join(map(str, range(5001))) + "\n" + "".join(f"{n}\n" for n in range(5001)),
+        "probability",
+        "at most 5000 names",
+    ),
+    "margins without the flag": (",a,b\na,0,.2\nb,-.2,0\n", "probability", "found -0.2.*need --antisymmetric"),
+    "beyond belief": (",a,b\na,,1234567890123:1\nb,,\n", "counts", "not believable"),
+    "only names": ("a,b\n", "probability", "not square"),
     "only comments": ("# nothing\n# here\n", "probability", "no agents|no name"),
     "unclosed quote": (',a,b\na,.5,"0.5\nb,.5,.5\n', "probability", "CSV"),
 }
 
 
+REMEDY = re.compile(
+    r"\b(write|leave|rename|take|spell|add|correct|use|close|divide|give|say)\b"
+    r"|\bneeds? --|\bwith --matches|only be given with --"
+)
+"""What to change. That something was expected is no remedy."""
+
+
 @pytest.mark.parametrize(("text", "mode", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_with_place_and_reason(text: str, mode: str, words: str) -> None:
-    with pytest.raises(DataError, match=words):
+def test_refused_with_place_reason_and_remedy(text: str, mode: str, words: str) -> None:
+    with pytest.raises(DataError, match=words) as caught:
         parse_matrix(text, mode)  # type: ignore[arg-type]
+    assert REMEDY.search(str(caught.value)), str(caught.value)
 
 
 def test_rounded_cells_are_met_in_the_middle_and_said() -> None:
@@ -198,8 +215,9 @@ def test_match_lists_are_counted(text: str) -> None:
     ],
 )
 def test_match_lists_that_are_refused(text: str, words: str) -> None:
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=words) as caught:
         parse_matrix(text, "matches")
+    assert REMEDY.search(str(caught.value)), str(caught.value)
 
 
 def test_code_pages_are_said_not_guessed(tmp_path) -> None:

@@ -9,14 +9,17 @@ import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
+from league.backends.local import LocalBackend
 from league.config import parse_config
 from league.errors import ConfigError, ModelUnavailable, UserError
 from league.loop import train
+from league.model.bank import AdapterBank
 from league.model.base import BaseModel
-from league.model.chat import folded
+from league.model.chat import folded, turn_end
 from league.model.folder import check_model, weight_files
+from league.model.trial import load_tokenizer, try_model
 from league.preflight.checks import prepare
-from league.types import Message
+from league.types import Message, Request, Sampling
 from tests.conftest import TEMPLATE, write_tiny_model
 from tests.helpers.model_families import DROPS_SYSTEM, FAMILIES, MORE, NO_SYSTEM, NO_TURNS, write_family
 from tests.leagues import Nobody, tiny_config
@@ -90,6 +93,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "more tokens than rows": (
         one_more_token,
         r"tokenizer has 260 tokens \(the last is '<tool>'\), its embedding 259 rows",
+    ),
+    "an end of turn that is no token": (
+        with_template(TEMPLATE.replace("<|im_end|>", "<end_of_turn>")),
+        r"ends a turn with '<end_of_turn>', which is no token.*end turns with '<\|im_end\|>'",
     ),
     "no end token": (
         lambda f: edit(f, "tokenizer_config.json", eos_token=None),
@@ -178,6 +185,44 @@ def test_a_conversation_that_the_template_refuses_is_named(tmp_path: Path) -> No
     base = BaseModel.load(folder, device="cpu", dtype="float32", threads=1)
     with pytest.raises(UserError, match="refuses a conversation of user, user: .*must alternate"):
         base.encode((Message("user", "a"), Message("user", "b")))
+
+
+def test_replies_stop_at_what_the_template_ends_a_turn_with(tmp_path: Path) -> None:
+    """The files name another end token, as those of a base model under a chat template do."""
+    folder = write_tiny_model(tmp_path / "model", max_position_embeddings=1024, eos_token_id=0)
+    edit(folder, "tokenizer_config.json", eos_token="<|endoftext|>")
+    tried = try_model(folder, "tiny")
+    base = BaseModel.load(folder, device="cpu", dtype="float32", threads=1)
+    assert (base.tokenizer.eos_token_id, base.end_tokens) == (0, {0, 2}) and turn_end(base.tokenizer, "tiny") == 2
+    request = Request(None, (Message("user", "1+1?"),), 40, Sampling(temperature=2.0, max_tokens=64), seed=1)
+    (replies,) = LocalBackend(base, AdapterBank(base)).generate([request])
+    ended = [reply for reply in replies if reply.finish == "end"]
+    assert tried.chat.tokenizer.eos_token_id == 0 and any(reply.tokens[-1] == 2 for reply in ended)
+    assert not any(2 in reply.tokens[:-1] for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ("<|im_end|>\n", 2),
+        ("\n<|im_end|>", 2),
+        ("", None),
+        ("\n", None),
+        ("\n### User:", None),
+        ("</s>", "refused"),
+        ("</think> <|endoftext|>", 0),
+    ],
+)
+def test_how_a_template_ends_a_turn(tiny_path: Path, after: str, expected: int | str | None) -> None:
+    tokenizer = load_tokenizer(tiny_path, "tiny")
+    tokenizer.chat_template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] }}" + after + "{% endfor %}"
+    if expected == "refused":
+        with pytest.raises(ModelUnavailable, match="ends a turn with '</s>', which is no token"):
+            turn_end(tokenizer, "tiny")
+    else:
+        assert turn_end(tokenizer, "tiny") == expected
+    tokenizer.chat_template = "{{ raise_exception('never') }}"
+    assert turn_end(tokenizer, "tiny") is None
 
 
 # ----------------------------------------------------------------------------------------------------- what files say

@@ -206,11 +206,49 @@ def test_no_code_of_a_strangers_run_is_imported(league: League, tmp_path: Path, 
         assert done.returncode == (0 if words[0] in READING else 2), (words, done.stderr)
         assert words[0] in READING or "baitcode" in done.stderr and "league trust" in done.stderr, done.stderr
     shown = league("trust", config.folder, "--show")
-    assert shown.returncode == 0 and f"found in {tmp_path / 'baitcode.py'}" in shown.stdout, shown.stdout + shown.stderr
+    assert shown.returncode == 0 and f"loads {tmp_path / 'baitcode.py'}" in shown.stdout, shown.stdout + shown.stderr
     assert not mark.exists()
     assert league("trust", config.folder).returncode == 0 and not mark.exists()
     assert league("play", config.folder, "pat", "kim").returncode == 2
     assert mark.exists(), "allowed, it is imported (and found wanting)"
+
+
+def test_trust_shows_the_file_of_every_dotted_path(
+    league: League, tmp_path: Path, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package alone says little: what is loaded is one file of it, and the packages' own code around it."""
+    mark = tmp_path / "executed"
+    deep = tmp_path / "baitcode" / "inner" / "deep.py"
+    deep.parent.mkdir(parents=True)
+    for file in (tmp_path / "baitcode" / "__init__.py", deep):
+        file.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    (tmp_path / "baitcode" / "plain").mkdir()
+    config = scripted(tmp_path / "runs")
+    train(prepare(config), Nobody())
+
+    def bait(raw: dict) -> None:
+        paths = ("baitcode.inner.deep:play", "baitcode.inner.gone:play", "baitcode:play", "nowhere.at.all:play")
+        paths += ("os.path:join", "baitcode.plain:x", "json.decoder:JSONDecoder", "sys:exit", "tasks.games:x")
+        for number, path in enumerate(paths):
+            raw["agents"][f"bot{number}"] = {"role": "scripted", "script": path}
+
+    rewritten(config.folder, bait)
+    done = league("trust", config.folder, "--show")
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout
+    package = tmp_path / "baitcode" / "__init__.py"
+    for path, where in (
+        ("baitcode.inner.deep:play", f"loads {deep}, and first {package}"),
+        ("baitcode.inner.gone:play", f"baitcode.inner.gone is not found on this machine; first loads {package}"),
+        ("baitcode:play", f"loads {package}"),
+        ("nowhere.at.all:play", "nowhere is not found on this machine"),
+        ("json.decoder:JSONDecoder", f"loads {json.decoder.__file__}, and first {json.__file__}"),
+        ("baitcode.plain:x", f"loads the folder {tmp_path / 'baitcode' / 'plain'}, and first {package}"),
+        ("sys:exit", "part of Python itself"),
+        ("os.path:join", "part of Python itself"),
+    ):
+        assert f"runs the code {path} ({where}" in shown, shown
+    assert not mark.exists(), "nothing of it is run"
 
 
 def test_a_plain_run_of_a_stranger_needs_no_trust(league: League, tmp_path: Path, elsewhere: None) -> None:
@@ -358,6 +396,25 @@ def test_nothing_is_exported_outside_of_out(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no agent's name"):
             export_agents(run, reader, [bad], tmp_path / "out")
     assert not (tmp_path / "x").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("where", ["other/deep/er", "other", "link", "other/blobs/x/.."])
+def test_no_folder_is_made_in_another_run(league: League, tmp_path: Path, where: str) -> None:
+    """By export, by a new run, and by who makes a run without the checks."""
+    model = write_tiny_model(tmp_path / "model", max_position_embeddings=1024)
+    config = tiny(model, tmp_path / "runs", league__rounds=1)
+    run = train(prepare(config), Nobody())
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    (tmp_path / "link").symlink_to(other, target_is_directory=True)
+    (tmp_path / "new.yaml").write_text(config.dump())
+    before = sorted(other.rglob("*"))
+    for words in (("export", run, "--out", tmp_path / where / "x"), ("train", "new.yaml", f"runs={tmp_path / where}")):
+        done = league(*words)
+        assert done.returncode == 2 and f"the run {other}" in done.stderr, done.stderr
+    with pytest.raises(RunFolderError, match=f"would lie in the run {other}"):
+        RunStore.create(tmp_path / where / "x", config.dump())
+    assert sorted(other.rglob("*")) == before
 
 
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"version": "../x@1"}, {"version": "pat@x"}, {"version": "pat"}])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from league.commands.grade import grade
 from league.sandbox import visible
 
 PROBLEM = {
@@ -45,6 +46,22 @@ def problems(tmp_path: Path) -> Path:
 
 def sample(completion: str, task_id: str = "T/0") -> dict[str, str]:
     return {"task_id": task_id, "completion": completion}
+
+
+def test_more_workers_than_cores_are_warned_of(
+    problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Waiting for a core counts as an answer's time, so an honest one may fail by it."""
+    samples = lines(tmp_path / "samples.jsonl", *[sample("    return 2 * x\n")] * 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
+    grade(problems, samples, workers=3)
+    shown = capsys.readouterr()
+    assert (
+        shown.err.startswith("2 workers share 1 core: an honest answer may run into --wall") and "2 passed" in shown.out
+    )
+    assert "--workers 1 or fewer" in shown.err and shown.err.count("\n") == 1
+    grade(problems, lines(tmp_path / "one.jsonl", sample("    return 2 * x\n")), workers=3)
+    assert capsys.readouterr().err == "", "one sample needs one worker"
 
 
 def test_one_line_per_sample_in_order(problems: Path, tmp_path: Path) -> None:

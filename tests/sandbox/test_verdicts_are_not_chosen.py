@@ -8,7 +8,7 @@ import pytest
 
 from league.sandbox.channel import Ended
 from league.sandbox.judge import _how_it_died
-from league.sandbox.judge_handle import Death, gone, late
+from league.sandbox.judge_handle import Death, JudgeHandle, gone, late
 from league.sandbox.pool import Grader, Job
 from league.sandbox.values import CodeProblem, Confinement, Grade, Limits
 from league.sandbox.zygote_handle import ExitInfo
@@ -135,6 +135,9 @@ def test_who_is_to_blame_for_a_judge_that_came_to_no_verdict() -> None:
         assert gone(stage, Death(-9, 2 << 30)).verdict == "fail"  # memory that its values took
         for status in (-11, -6, 1, 0):
             assert gone(stage, Death(status, 50 << 20)) == gone(stage, Death(-9, 2 << 30))
+        assert gone(stage, Death(-9, 300 << 20, memory_ran_out=True)).verdict == "fail"  # as above, on a small machine
+        small = gone(stage, Death(-9, 50 << 20, memory_ran_out=True))
+        assert small.again and small.starved and not gone(stage, Death(-9, 50 << 20)).starved
     assert late("checking", LIMITS, spinning=True).verdict == "infra" != late("asking", LIMITS, spinning=True).verdict
     assert not late("checking", LIMITS, spinning=False).again and late("preparing", LIMITS, spinning=False).again
     assert gone("checking", Death(-11, 0)) == gone("preparing", Death(-11, 0)) and gone("checking", Death(1, 0)).again
@@ -151,6 +154,15 @@ def test_a_judge_that_held_much_memory_is_not_used_again(grader: Grader) -> None
         )
         assert process.poll() is not None
         assert graded(own, "def check(c):\n    assert c(1) == 1\n", "    return x\n")[0].verdict == "pass"
+
+
+def test_the_memory_of_the_league_is_not_taken_for_the_judges() -> None:
+    """A process's peak begins with its parent's, so a judge of a large league seemed to have held gigabytes."""
+    held = bytearray(150 << 20)
+    held[::4096] = b"x" * len(held[::4096])
+    judge = JudgeHandle(LIMITS, "full")
+    del held
+    assert judge.kill().memory < 100 << 20
 
 
 def verdict_of(status: int, cpu: float, memory_mb: int, oom: bool) -> str:

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from league.errors import UserError
-from league.evaluation.on_demand import resolve
 from league.loop import resume, train
 from league.payoffs.csv_matrix import parse_matrix, read_matrix
 from league.preflight.checks import prepare
 from league.reporting.queries.run_status import status
 from league.runtime.export import export_agents
 from league.store.digests import run_digest
+from league.store.named_versions import named_version
 from league.store.reader import RunReader
 from league.store.run import RunStore, request_stop
 from league.store.verify import verify
@@ -205,7 +205,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_name_is_an_agent_or_a_users_error(run: Path, name: str) -> None:
     with RunReader.read(run) as reader:
         try:
-            assert str(resolve(reader, name))
+            assert str(named_version(reader, name))
         except UserError as error:
             assert str(error)
 

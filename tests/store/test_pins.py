@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from league.errors import LeagueError
+from league.commands.pin import pin, unpin
+from league.errors import LeagueError, UserError
 from league.store import pin_requests
 from league.store.digests import run_digest
+from league.store.named_versions import named_version
 from league.store.reader import RunReader
-from league.store.run import RunStore, keep_versions
+from league.store.run import RunStore, keep_versions, let_go
 from league.store.verify import verify
-from league.types import Version
+from league.types import BASE, Version
 from tests.chaos.scripted import Script, play_round, rate, run_to
 
 FIRST = Version("agent-0", 2)
@@ -118,3 +120,63 @@ def test_a_request_that_cannot_be_written_leaves_nothing(run: Path, monkeypatch:
         with pytest.raises(LeagueError, match="cannot leave a request .*No space left"):
             pin_requests.leave_request(run, [FIRST], "export")
     assert requests(run) == []
+
+
+def test_a_pin_can_be_taken_away(run: Path) -> None:
+    keep_versions(run, [FIRST], "export")
+    keep_versions(run, [FIRST], "mine")
+    assert let_go(run, [FIRST]) and pins(run) == []
+    assert verify(run, rate).sound
+    run_to(run, 9, Script())
+    assert not stored(run, FIRST)
+    with pytest.raises(LeagueError, match="not a version"):
+        let_go(run, [Version("nobody", 1)])
+
+
+def test_a_live_run_lets_go_after_its_round(run: Path) -> None:
+    keep_versions(run, [FIRST], "export")
+    with RunStore.open(run, Script().retention) as store:
+        assert not let_go(run, [FIRST]) and store.pins() == [(FIRST, "export")]
+        for _ in range(4):
+            play_round(store, Script())
+        assert store.pins() == [] and requests(run) == []
+    assert not stored(run, FIRST) and verify(run, rate).sound
+
+
+def test_the_commands_pin_list_and_unpin(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pin(run)
+    assert "no version is pinned" in capsys.readouterr().out
+    pin(run, ["agent-0@2", "agent-1"], why="to look at")
+    assert pins(run) == [(FIRST, "to look at"), (Version("agent-1", 2), "to look at")]
+    assert capsys.readouterr().out == "agent-0@2 is pinned\nagent-1@2 is pinned\n"
+    pin(run, as_json=True)
+    assert json.loads(capsys.readouterr().out)[0] == {"version": "agent-0@2", "why": "to look at"}
+    unpin(run, ["agent-0@2"])
+    assert pins(run) == [(Version("agent-1", 2), "to look at")]
+    run_to(run, 9, Script())
+    assert stored(run, Version("agent-1", 2)) and not stored(run, FIRST)
+
+
+@pytest.mark.parametrize("name", ["agent-0@9", "agent-9", "agent-0@", "@", "base", "agent-0@0", "past-2@0 "])
+def test_what_cannot_be_pinned_is_told(run: Path, name: str) -> None:
+    run_to(run, 8, Script())
+    with pytest.raises(UserError):
+        pin(run, [name])
+    with pytest.raises(UserError):
+        unpin(run, [name])
+    with pytest.raises(UserError, match="1 to 100"):
+        pin(run, ["agent-0"], why=" ")
+    assert pins(run) == []
+
+
+def test_a_name_says_why_it_has_no_weights(run: Path) -> None:
+    run_to(run, 12, Script())
+    with RunReader.read(run) as reader:
+        assert named_version(reader, "agent-0") == Version("agent-0", 11) == named_version(reader, "agent-0@11")
+        assert named_version(reader, "base") == BASE
+        with pytest.raises(UserError, match=r"weights of agent-0@2 are gone.*league pin"):
+            named_version(reader, "agent-0@2")
+        with pytest.raises(UserError, match="not in this run any more"):
+            named_version(reader, "past-2")
+        with pytest.raises(UserError, match="neither an agent nor a version.*did you mean"):
+            named_version(reader, "agent0")

@@ -217,13 +217,66 @@ def test_evaluation_speaks_once_and_greedily() -> None:
 
 
 # ----------------------------------------------------------------------------------- what must not be learned from
-def test_suspects_carry_no_gradient_and_no_test_reward() -> None:
-    grader = FakeGrader(lambda job: Grade("pass", "passed", ("denied: socket",), "full", 6, 6))
-    task = Coding("code", samples=2).with_grader(grader)
+ATTACK = "def " + NAME + "(x):\n    import socket\n    return aux(x)\n"
+
+
+def attacks(job: Job) -> Grade:
+    """Passes, and is caught where it opens a socket."""
+    return Grade("pass", "passed", ("denied: socket",) if "socket" in job.completion else (), "full", 6, 6)
+
+
+def test_an_attack_earns_nothing_and_stays_in_its_group() -> None:
+    """Left out, it would escape its zero: a policy that expects a bad grade could choose to attack."""
+    task = Coding("code", samples=12).with_grader(FakeGrader(attacks))
+    policies = {"helper": always(RIGHT["helper"]), "main": sometimes([ATTACK, "no idea"])}
+    episode, _ = run(task, policies, seed=3)
+    score = task.score(episode)
+    lesson = learn_from(episode, score, Credit(), {"agent-main"})
+    (decision,) = episode.roots
+    assert score.void == frozenset() and 0 < score.metrics["suspect"] <= 1
+    for node in decision.nodes:
+        attacked = decision.texts(node)["main"] == ATTACK
+        assert score.rewards[node.id]["main"] == (0.0 if attacked else 0.4), "less than no answer at all"
+        assert (lesson.advantages[node.id, "main"] < 0) == attacked
+    assert score.outcomes[0].total == pytest.approx(
+        0.4 * sum(decision.texts(n)["main"] != ATTACK for n in decision.nodes)
+    )
+
+
+@pytest.mark.parametrize("sign", ["visible examples pass, hidden tests fail", "non-plain return value"])
+def test_a_marked_answer_that_only_fails_its_tests_earns_what_they_say(sign: str) -> None:
+    """Else to return the shown example and nothing else would be a way out of the gradient."""
+    task = Coding("code", samples=2).with_grader(FakeGrader(lambda job: Grade("fail", "", (sign,), "full", 3, 6)))
     episode, _ = run(task, {seat: always(RIGHT[seat]) for seat in ("helper", "main")})
     score = task.score(episode)
-    assert score.void == {(node, seat) for node in (0, 1) for seat in ("helper", "main")}
-    assert score.rewards[0]["main"] == 1.5 and score.metrics["suspect"] == 1
+    assert score.void == frozenset() and score.metrics["suspect"] == 1
+    assert {value for seats in score.rewards.values() for value in seats.values()} == {1.5 + 0.5 + 1.5}
+
+
+def test_an_attack_that_passes_is_not_told_that_it_did_and_ends_no_play() -> None:
+    task = Coding("code", samples=1, turns=2, transition="passed", early_stop=True).with_grader(FakeGrader(attacks))
+    episode, backend = run(task, {"helper": always(RIGHT["helper"]), "main": always(ATTACK)})
+    assert len(list(episode.decisions())) == 2 and "Not all checks passed." in seen(backend, "main", 1)
+
+
+def test_no_answer_to_the_real_grader_leaves_its_group() -> None:
+    """Attacks, hard-coded examples, odd values, time-outs and deaths: each is judged and learned from."""
+    bodies = (
+        "import socket; return socket.socket()",
+        "import os; os._exit(0)",
+        "return (y for y in [x])",
+        "while True: pass",
+        "return bytearray(1 << 40)",
+        "import os; os.write(3, b'.{}'); return x",
+        "raise SystemExit",
+        "return {0: 1}.get(x, aux(x))",
+    )
+    replies = [f"def {NAME}(x):\n    {body}\n" for body in bodies]
+    task = Coding("code", samples=24)
+    episode, _ = run(task, {"helper": always(RIGHT["helper"]), "main": sometimes(replies)}, seed=4)
+    score = task.score(episode)
+    assert {episode.roots[0].texts(node)["main"] for node in episode.roots[0].nodes} == {*replies}
+    assert score.void == frozenset() and score.metrics["infra"] == 0
 
 
 def test_infrastructure_failures_are_no_zero_rewards() -> None:
@@ -319,12 +372,23 @@ def test_independent_coders_earn_by_their_own_reply_but_the_payoff_is_joint() ->
     assert task.score(nothing).rewards[0] == pytest.approx({"helper": 0.0, "main": 1.1})
 
 
-def test_a_suspect_answer_of_a_writer_alone_carries_no_gradient() -> None:
-    suspects = FakeGrader(
-        lambda job: Grade("pass", "", () if "aux" in job.completion else ("denied: socket",), "full", 6, 6)
-    )
-    task = Coding("code", samples=2, credit="own").with_grader(suspects)
+@pytest.mark.parametrize(
+    ("attacks_with", "attacks_alone", "expected"),
+    [
+        (True, False, {"helper": 0.0, "main": 0.0}),  # the helper's, or main's where it has a helper
+        (True, True, {"helper": 1.9, "main": 0.0}),  # main's own
+        (False, True, {"helper": 1.9, "main": 0.0}),
+        (False, False, {"helper": 1.9, "main": 2.1}),
+    ],
+)
+def test_an_attack_of_independent_writers_is_his_who_could_make_it(
+    attacks_with: bool, attacks_alone: bool, expected: dict[str, float]
+) -> None:
+    def grade(job: Job) -> Grade:
+        found = attacks_with if "def aux" in job.completion else attacks_alone
+        return Grade("pass", "", ("denied: socket",) if found else (), "full", 6, 6)
+
+    task = Coding("code", samples=2, credit="own").with_grader(FakeGrader(grade))
     episode, _ = run(task, {"helper": always(RIGHT["helper"]), "main": always(f"def {NAME}(x):\n    return x\n")})
-    assert task.score(episode).void == {
-        (node.id, seat) for node in episode.roots[0].nodes for seat in ("helper", "main")
-    }
+    score = task.score(episode)
+    assert score.void == frozenset() and score.rewards[0] == pytest.approx(expected)

@@ -90,10 +90,10 @@ def test_a_hub_out_of_reach_is_a_data_error_that_names_the_remedy(monkeypatch):
     def unreachable(*args, **kwargs):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr(hub, "unreachable", lambda: "no hub")
+    monkeypatch.setattr(hub, "unreachable", lambda *_, **__: "no hub")
     with pytest.raises(DataError, match="'trl-lib/tldr' is out of reach: no hub; use source 'docstrings' or 'topics'"):
         list(hub_rows("trl-lib/tldr", "train", ("prompt",)))
-    monkeypatch.setattr(hub, "unreachable", lambda: None)
+    monkeypatch.setattr(hub, "unreachable", lambda *_, **__: None)
     monkeypatch.setattr(HfApi, "list_repo_files", unreachable)
     with pytest.raises(DataError, match="use source 'docstrings' or 'topics'"):
         list(hub_rows("trl-lib/tldr", "train", ("prompt",)))
@@ -109,7 +109,7 @@ def test_an_error_of_the_http_library_is_a_hub_out_of_reach(monkeypatch):
     """The hub's client lets them pass; they are no OSError, and were an internal error."""
     import socket
 
-    monkeypatch.setattr(hub, "unreachable", lambda: None)
+    monkeypatch.setattr(hub, "unreachable", lambda *_, **__: None)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     for name in ("huggingface_hub.constants", "huggingface_hub.hf_api"):

@@ -12,7 +12,8 @@ the bridge that on-policy distillation needs (arXiv 2605.12483: without it −1.
 
 Failure cases. A teacher that is seldom right gives little to learn from. A verifier that accepts right answers with
 wrong reasoning passes the reasoning on. A teacher that is not better than its student adds nothing: the gate, at which
-right replies wait until it opens (league.learning.channels.waiting).
+right replies wait until it opens (league.learning.channels.waiting). A past of the student itself may pass it
+(`gate: others`): then this is rejection sampling from one's own policy, as in the source.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,9 @@ def worked_reply_samples(
     for each in found:
         if each.example.channel != "worked_replies":
             continue
-        strength = gate.weight(each.teacher, each.learner, each.example.domain) if chosen.gate else 1.0
+        own = chosen.gate == "others" and each.teacher.agent == each.learner.agent
+        gated = bool(chosen.gate) and not own
+        strength = gate.weight(each.teacher, each.learner, each.example.domain) if gated else 1.0
         sample = text_sample(each, encode, encode_reply, chosen.weight * (strength or 1.0) * each.example.weight)
         if sample is not None and strength > 0:
             learned.append(sample)

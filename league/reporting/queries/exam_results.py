@@ -164,7 +164,7 @@ def compare_runs(first: RunReader, second: RunReader) -> list[Comparison]:
     states = first.state(), second.state()
     exams = [read_exam(state, "end") for state in states]
     domains = list(dict.fromkeys(domain for exam in exams if exam for domain in exam.domains()))
-    same = _problems(states[0]) == _problems(states[1])
+    same = same_problems(*states)
     rows = []
     for domain in [*domains, ALL]:
         items = [
@@ -179,6 +179,11 @@ def compare_runs(first: RunReader, second: RunReader) -> list[Comparison]:
             gap = paired_gain(items[1], items[0]) if paired else independent
         rows.append(Comparison(domain, shown[0], shown[1], gap))
     return rows
+
+
+def same_problems(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two runs, by their states, sat the same test problems."""
+    return _problems(first) == _problems(second)
 
 
 def _problems(state: Mapping[str, Any]) -> object:

@@ -6,22 +6,22 @@ from typing import Any
 
 from league.reporting.queries.estimates import proportion
 from league.reporting.queries.exam_results import NEWEST_FIRST, read_exam
-from league.reporting.queries.run_status import current_ratings, lineage
+from league.reporting.queries.run_status import lineage
 from league.reporting.text.model_card import Card, CardExam
 from league.reporting.views import LadderRow, LineageEdge
 from league.store.reader import RunReader
-from league.types import Version
+from league.types import Rating, Version
 
 
 def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bool) -> Card:
-    """What the run measured of a member's version, and its way there."""
+    """What the run measured of a version, of a member or of an agent that left, and its way there."""
     state = reader.state()
-    member = next(m for m in state["population"]["members"] if m["name"] == version.agent)
+    members = [*state["population"]["members"], *(row["member"] for row in state.get("left", ()))]
+    system = next((m["system"] for m in members if m["name"] == version.agent), None)
     role = reader.version_row(version).role
     ratings = [
         LadderRow(r.ladder, r.version.agent, role=role, mu=r.mu, sigma=r.sigma, games=r.games)
-        for r in current_ratings(reader)
-        if r.version.agent == version.agent
+        for r in _ratings_at(reader, version)
     ]
     return Card(
         agent=version.agent,
@@ -31,10 +31,21 @@ def card_of(reader: RunReader, version: Version, base: str, run: str, merged: bo
         exam=card_exam(reader, state, version),
         ratings=ratings,
         lineage=ancestry(reader, version),
-        prompt=member["system"] or "",
+        prompt=system or "",
         run=run,
         merged=merged,
     )
+
+
+def _ratings_at(reader: RunReader, version: Version) -> list[Rating]:
+    """Per ladder, the rating of the version, or of the newest one before it that was rated."""
+    newest: dict[str, Rating] = {}
+    for rating in reader.ratings():
+        if rating.version.agent == version.agent and rating.version.step <= version.step:
+            known = newest.get(rating.ladder)
+            if known is None or rating.version.step > known.version.step:
+                newest[rating.ladder] = rating
+    return [newest[ladder] for ladder in sorted(newest)]
 
 
 def card_exam(reader: RunReader, state: Mapping[str, Any], version: Version) -> CardExam | None:

@@ -4,15 +4,18 @@ Needs no pandas, so that `league status`, `ladder` and `lineage` start at once.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from league.config.yaml_values import parse_yaml
 from league.reporting.queries.channel_audit import taught_so_far
+from league.reporting.queries.replay_cost import replay_cost
 from league.reporting.queries.spending import spending
 from league.reporting.views import AgentStatus, Estimate, LadderRow, LineageEdge, Status
+from league.store.environment import differences
 from league.store.reader import RunReader
 from league.store.records import Heartbeat
 from league.store.warmup_progress import steps_kept
@@ -25,6 +28,8 @@ Where no average is known, after SLOWEST seconds.
 """
 TEACHING = ("delta", "own_share", "delta_logprob", "own_share_logprob")
 """The mean Δ and its part beyond a shuffled explanation; `teaching/` stands before each in its tag."""
+CHANGES = 8
+"""Changes of settings that are shown."""
 RECENT = 500
 """Rounds that are read match by match; a run may have a million matches."""
 
@@ -62,7 +67,35 @@ def status(reader: RunReader) -> Status:
         spending=spending(state) if state else None,
         teaching=newest_teaching(reader),
         taught=taught_so_far(state),
+        changes=tuple(changes_of_settings(reader))[-CHANGES:],
+        replay=replay_cost(reader),
     )
+
+
+def changes_of_settings(reader: RunReader) -> Iterator[str]:
+    """What was changed in the configuration since the run began, oldest first."""
+    earlier = reader.earlier_configs()
+    texts = [*(text for _, text in earlier), reader.config_text()]
+    for (number, _), (before, after) in zip(earlier, pairwise(texts), strict=True):
+        yield from (f"after round {number}: {line}" for line in _in_words(before, after))
+
+
+def _in_words(before: str, after: str) -> Iterator[str]:
+    """What changed from one configuration (YAML) to the next; who joined or left is one line each."""
+    old, new = _agents_of(before), _agents_of(after)
+    yield from (f"{name} left" for name in old if name not in new)
+    yield from (f"{name} joined" for name in new if name not in old)
+    moved = tuple(f"agents.{name}." for name in old.keys() ^ new.keys())
+    yield from (line for line in differences(before, after) if not line.startswith(moved))
+
+
+def _agents_of(config: str) -> Mapping[str, object]:
+    try:
+        data = parse_yaml(config)
+    except ValueError:
+        return {}
+    agents = data.get("agents") if isinstance(data, dict) else None
+    return agents if isinstance(agents, dict) else {}
 
 
 def _state_of(reader: RunReader, latest: int | None, rounds: int | None) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from league.reporting.queries.channel_audit import channel_name
+from league.reporting.queries.seed_groups import SeedComparison
 from league.reporting.text.spending import spending_line
 from league.reporting.text.transcripts import clean
 from league.reporting.views import (
@@ -24,6 +25,7 @@ from league.reporting.views import (
     LadderRow,
     LineageEdge,
     Matrix,
+    ReplayCost,
     Status,
     TeachingInteraction,
 )
@@ -104,9 +106,11 @@ def status_table(view: Status) -> RenderableType:
             text(agent.name), text(agent.role), str(agent.step), str(agent.games), rating, percent(agent.accuracy)
         )
     lines = [taught_line(view.taught), "" if view.spending is None else spending_line(view.spending)]
+    lines += ["" if view.replay is None else replay_line(view.replay)]
     below = [Text(f"  {line}", style="dim", overflow="fold") for line in lines if line]
-    notes = (text(f"! {note}", "yellow") for note in view.notes)
-    return Group(head, table, *below, *_teaching_lines(view.teaching), *notes)
+    notes = [text(f"! {note}", "yellow") for note in view.notes]
+    changes = [text(f"  changed {line}", "dim") for line in view.changes]
+    return Group(head, table, *below, *_teaching_lines(view.teaching), *changes + notes)
 
 
 def _teaching_lines(means: Mapping[str, float]) -> Iterator[Text]:
@@ -119,6 +123,14 @@ def _teaching_lines(means: Mapping[str, float]) -> Iterator[Text]:
         ]
         if shown:
             yield text(f"teaching: {', '.join(shown)} {unit}")
+
+
+def replay_line(cost: ReplayCost) -> str:
+    """`replayable: 12.3 kB a round (8.1 of replies, 4.2 of weights), 0.1 MB in 10 rounds`."""
+    rounds = max(1, cost.rounds)
+    parts = f"{cost.replies / rounds / 1000:,.1f} of replies, {cost.weights / rounds / 1000:,.1f} of weights"
+    total = (cost.replies + cost.weights) / 1e6
+    return f"replayable: {cost.a_round / 1000:,.1f} kB a round ({parts}), {total:,.1f} MB in {cost.rounds} rounds"
 
 
 def taught_line(taught: Mapping[str, Estimate]) -> str:
@@ -262,6 +274,27 @@ def comparison_table(rows: Sequence[Comparison], first: str, second: str) -> Ren
         table.add_row(text(row.domain), interval(row.first), interval(row.second), _points(row.difference))
     note = "difference in percentage points; blue: the first is better, red: the second"
     return titled("Held-out accuracy, 95% intervals", table, note)
+
+
+def seed_comparison_table(rows: Sequence[SeedComparison], first: str, second: str) -> RenderableType:
+    """Two groups of runs side by side per domain; the difference is first − second, paired by seed."""
+    names = [shortened(name) for name in (first, second)]
+    columns = (("domain", "left"), *((name, "right") for name in names), ("difference", "right"), ("seeds", "right"))
+    table = new_table(*columns)
+    for row in rows:
+        one, other = interval(row.comparison.first), interval(row.comparison.second)
+        difference = _points(row.comparison.difference)
+        table.add_row(text(row.comparison.domain), one, other, difference, str(len(row.by_seed)))
+    over = {"seeds": "over seeds, paired", "problems": "over problems: one seed says nothing about another"}
+    how = over[rows[0].over] if rows else ""
+    note = f"difference in percentage points; 95% intervals {how}; blue: the first is better, red: the second"
+    return titled("Held-out accuracy", table, note)
+
+
+def shortened(name: str, limit: int = 28) -> str:
+    """The end of a long name, where paths differ."""
+    shown = clean(name)
+    return shown if len(shown) <= limit else f"…{shown[1 - limit :]}"
 
 
 def _points(estimate: Estimate | None) -> Text:

@@ -1,0 +1,1 @@
+"""Many runs of one config: every combination of settings with every seed."""
