@@ -60,6 +60,10 @@ def main() -> None:
             raise
         _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 (the outermost boundary: logged with its cause, told in words)
+        from league.store.blame import fault_of_a_run
+
+        if (fault := fault_of_a_run(error)) is not None:
+            _fail(f"error: {fault}", 2)
         _fail(
             f"internal error: {type(error).__name__}: {error}\nthis is a fault in league; the details are in "
             f"{_logged(error)}",

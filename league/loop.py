@@ -60,8 +60,7 @@ def resume(folder: Path, audience: Audience, changes: Sequence[str] = ()) -> Pat
     """
     changed = read_changed(folder, changes)
     config = changed.config
-    store = RunStore.open(folder, assembly.retention_of(config))
-    with closing(store), Heartbeats(store):
+    with RunStore.open(folder, assembly.retention_of(config)) as store, Heartbeats(store):
         newest = store.latest_round()
         store.beat(0 if newest is None else newest, "opening")
         prepared = prepare(

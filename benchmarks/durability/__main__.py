@@ -8,6 +8,7 @@ python -m benchmarks.durability payoffs        1,000 agents, 1M matches: one age
 python -m benchmarks.durability weights        seconds to store the adapters and optimizers of a real round
 """
 
+import argparse
 import json
 import multiprocessing
 import multiprocessing.sharedctypes
@@ -297,7 +298,11 @@ def run_weights(scratch: Path, agents: int = 5, parameters: int = 2_442_240) -> 
 
 
 def main() -> None:
-    kind, amount = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["long", "readers", "payoffs", "weights"])
+    parser.add_argument("amount", type=int, nargs="?", default=0, help="rounds; of long and readers")
+    asked = parser.parse_args()
+    kind, amount = asked.kind, asked.amount
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         runs = {

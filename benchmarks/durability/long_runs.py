@@ -19,6 +19,7 @@ Sizes of a league whose agents all learn (eight new versions a round) are `bench
 are of this process.
 """
 
+import argparse
 import gc
 import json
 import math
@@ -193,13 +194,19 @@ def real(scratch: Path, rounds: int) -> Config:
 
 
 def main() -> None:
-    kind, rounds, bare = sys.argv[1], int(sys.argv[2]), sys.argv[-1] == "bare"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["scripted", "real"])
+    parser.add_argument("rounds", type=int)
+    parser.add_argument("more", nargs="*", help="matches a round (scripted), and the word bare")
+    asked = parser.parse_args()
+    kind, rounds, bare = asked.kind, asked.rounds, asked.more[-1:] == ["bare"]
+    counts = [word for word in asked.more if word.isdecimal()]
+    if len(asked.more) != len(counts) + bare or len(counts) > (kind == "scripted"):
+        parser.error(f"unexpected {asked.more}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = (
-            scripted(folder, rounds, int(sys.argv[3]) if sys.argv[3:] else 64)
-            if kind == "scripted"
-            else real(folder, rounds)
+            scripted(folder, rounds, int(counts[0]) if counts else 64) if kind == "scripted" else real(folder, rounds)
         )
         print(json.dumps({kind: measure(config, bare)}))
 

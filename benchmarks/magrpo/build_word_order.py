@@ -7,6 +7,7 @@ Only training splits are counted, so held-out texts stay held out. Trigrams seen
 Run: python -m benchmarks.magrpo.build_word_order
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tasks.writing.sources import problems_of
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     texts = [problem.question for source in ("docstrings", "topics") for problem in problems_of(source)["train"]]
     counts = count_orders(texts)
     counts["3"] = {gram: count for gram, count in counts["3"].items() if count > 1}

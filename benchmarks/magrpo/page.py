@@ -9,8 +9,8 @@ prints the tables only.
     python -m benchmarks.magrpo.page docs/results/magrpo.json
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -164,7 +164,9 @@ def cross_table(found: Mapping[str, Rows] | None) -> list[str]:
 
 
 def main() -> None:
-    results = json.loads(Path(sys.argv[1]).read_text())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="JSON that benchmarks.magrpo wrote")
+    results = json.loads(parser.parse_args().results.read_text())
     for family in SHOWN:
         print("\n".join([f"## {family}", "", *family_tables(results, family), ""]))
     if rows := results.get("humaneval"):

@@ -195,8 +195,8 @@ class OpenRun:
         Raises UserError for what is not there.
         """
         from league.api.agent import Agent
-        from league.evaluation.on_demand import resolve
+        from league.store.named_versions import named_version
 
         with self.reader() as reader:
             reader.begun()
-            return Agent(self.folder, resolve(reader, name))
+            return Agent(self.folder, named_version(reader, name))

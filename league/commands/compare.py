@@ -73,41 +73,43 @@ def _two_runs(first: Path, second: Path, equal: Equal | None, out: Path | None, 
     with RunReader.read(first) as one, RunReader.read(second) as two:
         states = [one.begun(), two.begun()]
         rows = compare_runs(one, two)
-    runs = [str(first), str(second)]
-    spent = equality(states[0], states[1], equal)
-    unfinished = [
-        run for run, state in zip(runs, states, strict=True) if not state["marks"].get("end", {}).get("exams")
-    ]
-    without_exam = list(dict.fromkeys(unfinished))
-    if out is not None:
-        _draw(out, [SeedComparison(row, "problems", {}) for row in rows], first.resolve().name, second.resolve().name)
-    if as_json:
-        found = {
-            "runs": runs,
-            "domains": [asdict(row) for row in rows],
-            "tokens": {run: state["tokens"] for run, state in zip(runs, states, strict=True)},
-            "without_last_exam": without_exam,
-            "equal": equal,
-            "quantities": [asdict(each) | {"gap": each.gap} for each in spent.quantities],
-            "warnings": warnings(spent, *runs),
-        }
-        typer.echo(json.dumps(found, indent=2))
-        return
-    from rich.console import Console
+        runs = [str(first), str(second)]
+        spent = equality(states[0], states[1], equal)
+        unfinished = [
+            run for run, state in zip(runs, states, strict=True) if not state["marks"].get("end", {}).get("exams")
+        ]
+        without_exam = list(dict.fromkeys(unfinished))
+        if out is not None:
+            _draw(
+                out, [SeedComparison(row, "problems", {}) for row in rows], first.resolve().name, second.resolve().name
+            )
+        if as_json:
+            found = {
+                "runs": runs,
+                "domains": [asdict(row) for row in rows],
+                "tokens": {run: state["tokens"] for run, state in zip(runs, states, strict=True)},
+                "without_last_exam": without_exam,
+                "equal": equal,
+                "quantities": [asdict(each) | {"gap": each.gap} for each in spent.quantities],
+                "warnings": warnings(spent, *runs),
+            }
+            typer.echo(json.dumps(found, indent=2))
+            return
+        from rich.console import Console
 
-    from league.reporting.queries.spending import spending
-    from league.reporting.text.spending import spending_line
-    from league.reporting.text.tables import comparison_table
+        from league.reporting.queries.spending import spending
+        from league.reporting.text.spending import spending_line
+        from league.reporting.text.tables import comparison_table
 
-    Console().print(comparison_table(rows, first.resolve().name, second.resolve().name))
-    for run, line in {run: spending_line(spending(state)) for run, state in zip(runs, states, strict=True)}.items():
-        typer.echo(f"{run}: {line}")
-    _say_equality(spent, runs)
-    for run in without_exam:
-        typer.echo(
-            f"note: {run} has no last exam to compare: "
-            f"it has not been trained to its end (`league resume {run}`), or nobody sits exams there"
-        )
+        Console().print(comparison_table(rows, first.resolve().name, second.resolve().name))
+        for run, line in {run: spending_line(spending(state)) for run, state in zip(runs, states, strict=True)}.items():
+            typer.echo(f"{run}: {line}")
+        _say_equality(spent, runs)
+        for run in without_exam:
+            typer.echo(
+                f"note: {run} has no last exam to compare: "
+                f"it has not been trained to its end (`league resume {run}`), or nobody sits exams there"
+            )
 
 
 def _say_equality(spent: "Equality", runs: list[str]) -> None:

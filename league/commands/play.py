@@ -66,8 +66,9 @@ def show_match(
             return
         shown = reader.transcript(match)
         if shown is None:
-            raise UserError(f"match '{match}' has no transcript in {run}{nearest(match, [name for _, name in kept])}")
-    _show(shown, as_json)
+            others = nearest(match, [name for _, name in kept]) or "; none is kept there"
+            raise UserError(f"match '{match}' has no transcript in {run}{others}")
+        _show(shown, as_json)
 
 
 def _of(reader: "RunReader", kept: "Sequence[tuple[int, str]]", name: str) -> list[tuple[int, str]]:

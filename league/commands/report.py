@@ -1,9 +1,13 @@
 """`league report RUN`: one self-contained HTML page, and a rebuilt TensorBoard folder on demand."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+LONG = 200
+"""Characters of a path that a message quotes."""
 
 
 def report(
@@ -20,20 +24,12 @@ def report(
     from league.reporting.report import build_report, rebuild_board
     from league.reporting.text.html import render
     from league.store.fs import replace_file
-    from league.store.opening import DATABASE
     from league.store.reader import RunReader
 
     target = out or Path("report.html")
-    if target.is_symlink() or target.is_dir():
-        raise UserError(f"{target} is a {'link' if target.is_symlink() else 'folder'}; name a file with --out")
-    if tensorboard is not None and tensorboard.is_symlink():
-        raise UserError(f"{tensorboard} is a link; --tensorboard names an empty folder")
-    if tensorboard is not None and tensorboard.exists() and not tensorboard.is_dir():
-        raise UserError(f"{tensorboard} is a file; --tensorboard names an empty folder")
-    if tensorboard is not None and tensorboard.exists() and any(tensorboard.iterdir()):
-        raise UserError(f"{tensorboard} is not empty; TensorBoard would show both boards: name an empty folder")
-    if target.suffix != ".html" and any((folder / DATABASE).exists() for folder in target.absolute().parents):
-        raise UserError(f"{target} would be a file of a run; name one that ends in .html with --out")
+    _check_target(target)
+    if tensorboard is not None:
+        _check_board(tensorboard, run)
     with RunReader.read(run) as reader:
         _require_free(target, reader.identity())
         page = render(build_report(reader))
@@ -42,8 +38,51 @@ def report(
     try:
         replace_file(target, page.encode())
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}") from error
+        raise UserError(f"cannot write {target}: {error.strerror}; name another file with --out") from error
     typer.echo(f"{target} ({len(page) // 1024} kB)")
+
+
+def _check_target(target: Path) -> None:
+    """Raises UserError where no page can be written: a folder, link or pipe, or a file of a run."""
+    from league.errors import UserError
+
+    try:
+        kind = "link" if target.is_symlink() else "folder" if target.is_dir() else None
+        if kind is None and not target.is_file() and os.path.lexists(target):
+            kind = "pipe or a device"
+        inside = target.suffix != ".html" and run_around(target) is not None
+    except (OSError, ValueError) as error:  # a name too long, a zero byte in it
+        raise UserError(f"cannot write {str(target)[:LONG]!r}: {error}; name another file with --out") from error
+    if kind is not None:
+        raise UserError(f"{target} is a {kind}; name a file with --out")
+    if inside:
+        raise UserError(f"{target} would be a file of a run; name one that ends in .html with --out")
+
+
+def _check_board(board: Path, run: Path) -> None:
+    """Raises UserError for a folder that is not empty, and one in which a run keeps its own files."""
+    from league.errors import UserError
+
+    try:
+        kind = "link" if board.is_symlink() else "file" if os.path.lexists(board) and not board.is_dir() else None
+        full = kind is None and board.exists() and any(board.iterdir())
+        around = run_around(board)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write into {str(board)[:LONG]!r}: {error}; name another folder") from error
+    if kind is not None:
+        raise UserError(f"{board} is a {kind}; --tensorboard names an empty folder")
+    if full:
+        raise UserError(f"{board} is not empty; TensorBoard would show both boards: name an empty folder")
+    if around is not None and board.absolute() != run.absolute() / "tb":
+        raise UserError(f"{board} would be a folder of the run {around}; name one outside of it")
+
+
+def run_around(place: Path) -> Path | None:
+    """The run folder that a path would lie in; None outside of runs."""
+    from league.store.opening import DATABASE
+
+    parents = (place.parent.resolve() / place.name).parents
+    return next((folder for folder in parents if (folder / DATABASE).exists()), None)
 
 
 def _require_free(target: Path, identity: str) -> None:
@@ -56,8 +95,10 @@ def _require_free(target: Path, identity: str) -> None:
             there = run_of(file.read(HEAD))
     except FileNotFoundError:
         return
-    except OSError as error:
-        raise UserError(f"cannot read {target}, which is there already: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {target}, which is there already: {error}; name another file with --out"
+        ) from error
     if there != identity:
         what = "not a report" if there is None else "the report of another run"
         raise UserError(f"{target} is there already and is {what}; name another file with --out, or remove it")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from league.reporting.views import Matrix, TeachingInteraction
 
 Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/quickstart.")]
+NOTHING_YET = "; no match of such a task has been counted yet"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -35,18 +36,18 @@ def status(
     with RunReader.read(run) as reader:
         view = read_status(reader)
         beat = reader.heartbeat()
-    if as_json:
-        _json({**_plain(asdict(view)), "heartbeat": asdict(beat) if beat else None})
-        return
-    from league.reporting.text.tables import status_table
+        if as_json:
+            _json({**_plain(asdict(view)), "heartbeat": asdict(beat) if beat else None})
+            return
+        from league.reporting.text.tables import status_table
 
-    _print(status_table(view))
-    if beat is not None:
-        typer.echo(
-            f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}"
-            + (f", {beat.detail}" if beat.detail else "")
-            + (f", for {beat.at - beat.since:.0f} s" if beat.alive else " (process ended)")
-        )
+        _print(status_table(view))
+        if beat is not None:
+            typer.echo(
+                f"last sign of life {beat.age:.0f} s ago: round {beat.round}, {beat.phase}"
+                + (f", {beat.detail}" if beat.detail else "")
+                + (f", for {beat.at - beat.since:.0f} s" if beat.alive else " (process ended)")
+            )
 
 
 def _list_runs(folder: Path, as_json: bool) -> None:
@@ -107,7 +108,7 @@ def payoffs(
         slots = sorted({(relation, name) for relation, name, _, _ in reader.payoff_slots()})
         names = sorted({name for _, name in slots})
         if task is not None and task not in names:
-            raise UserError(f"task '{task}' has no payoffs in {run}{nearest(task, names)}")
+            raise UserError(f"task '{task}' has no payoffs in {run}{nearest(task, names) or NOTHING_YET}")
         shown = [(relation, name) for relation, name in slots if task in (None, name)]
         matrices = [
             contest_matrix(reader, name, by) if relation == "contest" else pair_matrix(reader, relation, name)
@@ -115,30 +116,30 @@ def payoffs(
         ]
         interactions = {name: teaching_interaction(reader, name) for relation, name in shown if relation == "teaching"}
         state = reader.state() if task is None else {}
-    audit, competence = channel_audit(state), competence_matrix(state)
-    if as_json:
-        rows = []
-        for (relation, name), matrix in zip(shown, matrices, strict=True):
-            more = {"interaction": _interaction(interactions[name])} if relation == "teaching" else {}
-            rows.append({"task": name, "relation": relation, **_matrix(matrix), **more})
-        if audit is not None:
-            rows.append({"task": None, "relation": "audit", **_matrix(audit.channels), "audit": audit_json(audit)})
-        if competence is not None:
-            rows.append({"task": None, "relation": "competence", **_matrix(competence)})
-        _json(rows)
-        return
-    from league.reporting.text.tables import interaction_line, matrix_table
+        audit, competence = channel_audit(state), competence_matrix(state)
+        if as_json:
+            rows = []
+            for (relation, name), matrix in zip(shown, matrices, strict=True):
+                more = {"interaction": _interaction(interactions[name])} if relation == "teaching" else {}
+                rows.append({"task": name, "relation": relation, **_matrix(matrix), **more})
+            if audit is not None:
+                rows.append({"task": None, "relation": "audit", **_matrix(audit.channels), "audit": audit_json(audit)})
+            if competence is not None:
+                rows.append({"task": None, "relation": "competence", **_matrix(competence)})
+            _json(rows)
+            return
+        from league.reporting.text.tables import interaction_line, matrix_table
 
-    for (relation, name), matrix in zip(shown, matrices, strict=True):
-        _print(matrix_table(matrix))
-        if relation == "teaching" and (interaction := interactions[name]) is not None:
-            _print(interaction_line(interaction))
-    if not matrices:
-        typer.echo("no match has been counted yet")
-    if competence is not None:
-        _print(matrix_table(competence))
-    if state:
-        _print(audit_tables(audit))
+        for (relation, name), matrix in zip(shown, matrices, strict=True):
+            _print(matrix_table(matrix))
+            if relation == "teaching" and (interaction := interactions[name]) is not None:
+                _print(interaction_line(interaction))
+        if not matrices:
+            typer.echo("no match has been counted yet")
+        if competence is not None:
+            _print(matrix_table(competence))
+        if state:
+            _print(audit_tables(audit))
 
 
 def cycles(
@@ -160,17 +161,17 @@ def cycles(
     with RunReader.read(run) as reader:
         contests = sorted({name for relation, name, _, _ in reader.payoff_slots() if relation == "contest"})
         if task is not None and task not in contests:
-            raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests)}")
+            raise UserError(f"task '{task}' has no contests in {run}{nearest(task, contests) or NOTHING_YET}")
         view = find_cycles(reader, task, alpha)
-    if as_json:
-        _json(_plain(asdict(view or CertifiedCycles((), ()))))
-        return
-    if view is None:
-        typer.echo("no contest has been counted yet")
-        return
-    from league.reporting.text.tables import cycles_view
+        if as_json:
+            _json(_plain(asdict(view or CertifiedCycles((), ()))))
+            return
+        if view is None:
+            typer.echo("no contest has been counted yet")
+            return
+        from league.reporting.text.tables import cycles_view
 
-    _print(cycles_view(view))
+        _print(cycles_view(view))
 
 
 def ladder(
@@ -182,12 +183,12 @@ def ladder(
 
     with RunReader.read(run) as reader:
         rows = read_ladder(reader, every=every)
-    if as_json:
-        _json([asdict(row) for row in rows])
-        return
-    from league.reporting.text.tables import ladder_table
+        if as_json:
+            _json([asdict(row) for row in rows])
+            return
+        from league.reporting.text.tables import ladder_table
 
-    _print(ladder_table(rows))
+        _print(ladder_table(rows))
 
 
 def lineage(
@@ -209,12 +210,12 @@ def lineage(
             edges = read_lineage(reader, updates=updates or as_json)
         else:
             edges = ancestry(reader, stored_version(reader, agent))
-    if as_json:
-        _json([asdict(edge) for edge in edges])
-        return
-    from league.reporting.text.tables import lineage_view
+        if as_json:
+            _json([asdict(edge) for edge in edges])
+            return
+        from league.reporting.text.tables import lineage_view
 
-    _print(lineage_view(edges, all_updates=updates))
+        _print(lineage_view(edges, all_updates=updates))
 
 
 def evaluate(

@@ -63,6 +63,8 @@ def _base_problem(run: Path) -> str | None:
             named = {reader.blobs.read_blob(row.blob)[1].get("base") for row in rows if row.blob is not None}
         if not named:
             return None
+        if not (run / "config.yaml").is_file():
+            return None
         folder = locate_model(load_config(run / "config.yaml").model.name, allow_download=False)
     except (LeagueError, *DAMAGE):
         return None  # not on this machine; or damage, which the report tells

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from league.config import yaml_values
 from league.config.references import references
 from league.config.sections import Config
-from league.errors import ConfigError, UserError, nearest
+from league.errors import LONG_NAME, ConfigError, UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ def try_load_config(path: Path, overrides: Sequence[str] = ()) -> ParseResult:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a zero byte in the path
-        raise UserError(f"cannot read the configuration {path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            f"cannot read the configuration {str(path)[:LONG_NAME]!r}: {why}; expected a YAML file in UTF-8, e.g. "
+            "configs/quickstart.yaml"
+        ) from error
     return try_parse_config(text, str(path), overrides)
 
 

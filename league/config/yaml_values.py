@@ -25,6 +25,8 @@ def parse_yaml(text: str) -> Any:
     try:
         return checked_copy(yaml.load(text, Loader=_StrictLoader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: also a date such as 2026-99-99
+        if "integer string conversion" in str(error):  # Python's own limit
+            raise ValueError("a whole number of thousands of digits; expected at most 19") from error
         raise ValueError(" ".join(str(error).split())) from error
 
 

@@ -7,6 +7,7 @@ cached. Nothing here is imported by commands that need no model, and torch is im
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from league.errors import Foreign, ModelUnavailable, UserError
+from league.errors import LONG_NAME, Foreign, ModelUnavailable, UserError
 from league.model import hub
 from league.model.folder import cache_root, is_model_folder, require_model_folder, weight_files
 from league.model.staging import staging, sweep_staging
@@ -35,6 +36,9 @@ PACKAGED = frozenset({DEFAULT_MODEL, "SmolLM2-135M-Instruct", "smollm2-135m-inst
 SECOND_COPIES = ["consolidated*.safetensors"]
 """Mistral's own layout of the weights that lie beside it in transformers'."""
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+
+HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+"""What the hub takes for a name: NAME or OWNER/NAME."""
 
 STAGING = ".fetch-"
 """How the names of folders begin in which a model is fetched."""
@@ -59,7 +63,7 @@ def is_here(model: str) -> bool:
 
 def is_on_hub(model: str) -> bool:
     """Whether a model comes from the hub: no folder, and not the packaged one with pinned bytes."""
-    return not (is_path(model) or model in PACKAGED or Path(model).is_dir())
+    return bool(HUB_ID.fullmatch(model)) and not (model in PACKAGED or _is_folder(Path(model)))
 
 
 def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, progress: Progress = to_stderr) -> Path:
@@ -67,14 +71,19 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
 
     Order: explicit path, cache, hub, wheel. Raises ModelUnavailable naming everything that was tried and the remedy.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
+    path = _path_of(model)
+    if model and _is_folder(path):
         require_model_folder(path)
         return path.resolve()
     if is_path(model):
         raise ModelUnavailable(
-            f"model {model!r}: expected a folder with config.json and safetensors, found no folder "
+            f"model {_short(model)}: expected a folder with config.json and safetensors, found no folder "
             "there (check the path)"
+        )
+    if not HUB_ID.fullmatch(model):
+        raise ModelUnavailable(
+            f"model {_short(model)}: there is no such folder, and the hub's names look like OWNER/NAME (letters, "
+            "digits, '-', '_', '.'); check the spelling"
         )
     tried: list[str] = [f"path: no folder {path}"]
     home = cache_root() / "models" / model.replace("/", "--")
@@ -101,6 +110,27 @@ def locate_model(model: str = DEFAULT_MODEL, *, allow_download: bool = True, pro
                     return home
                 tried.append(f"{name}: {problem}")
     raise ModelUnavailable(_failure(model, tried))
+
+
+def _path_of(model: str) -> Path:
+    """The folder that a name stands for, if it is one. Raises ModelUnavailable for `~user` of nobody here."""
+    try:
+        return Path(model).expanduser()
+    except RuntimeError as error:
+        raise ModelUnavailable(
+            f"model {_short(model)}: this machine knows no home folder of that user; write the folder's whole path"
+        ) from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long, a zero byte in it, a folder that may not be looked into
+        return False
+
+
+def _short(model: str) -> str:
+    return repr(model if len(model) <= LONG_NAME else f"{model[:LONG_NAME]}…")
 
 
 # ---------------------------------------------------------------------------------------------------- sources

@@ -50,7 +50,7 @@ def check_model(path: Path, *, fresh: bool = False) -> ModelFacts:
     try:
         architecture = str((config.get("architectures") or [config.get("model_type", "unknown")])[0])
         stated, vocabulary = int(text.get("max_position_embeddings") or 0), int(text.get("vocab_size", 0))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise ModelUnavailable(
             f"model file {path / 'config.json'}: expected architectures, max_position_embeddings "
             "and vocab_size as Hugging Face writes them, "
@@ -231,9 +231,11 @@ def _has_chat_template(path: Path) -> bool:
 
 def _remembered(place: Path) -> dict[str, Any]:
     """A note of our own; {} where there is none or it is damaged."""
+    if not place.is_file():  # a pipe would be waited for
+        return {}
     try:
         known = json.loads(place.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 
@@ -241,6 +243,8 @@ def _remembered(place: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file of the model. Raises ModelUnavailable naming it."""
     try:
+        if not path.is_file():
+            raise ValueError("no plain file")
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelUnavailable(f"model file {path}: expected JSON, found {error}; fetch the model again") from error

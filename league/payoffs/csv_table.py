@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from league.errors import DataError
+from league.errors import LONG_NAME, DataError
 
 SEPARATORS = ",;\t"
 MAX_NAMES = 5_000
@@ -39,16 +39,19 @@ class Table:
 def read_text(path: Path, encoding: str) -> str:
     """A text file. Raises DataError where it is none in `encoding`, with the remedy."""
     try:
+        "".encode(encoding)  # what is no encoding of texts, such as hex, is a LookupError as well
         codec = codecs.lookup(encoding).name
+    except (LookupError, ValueError):  # ValueError: a zero byte in the name, or a codec that refuses everything
+        raise DataError(f"--encoding: {encoding[:LONG_NAME]!r} is unknown; try utf-8, cp1252 or utf-16") from None
+    try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: has more than {MOST_BYTES // 10**6} MB; expected a payoff matrix")
         data = path.read_bytes()
-    except LookupError:
-        raise DataError(f"--encoding: '{encoding}' is unknown; try utf-8, cp1252 or utf-16") from None
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{str(path)[:LONG_NAME]}: cannot be read ({why}); expected a CSV file") from error
     if codec == "utf-8":
         codec = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:

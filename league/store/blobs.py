@@ -129,7 +129,7 @@ class BlobStore:
                 raise BlobDamaged(
                     f"blob {folder} holds {names}; expected {[META, TENSORS]} (run `league verify --repair`)"
                 )
-            return {name: (folder / name).read_bytes() for name in names}
+            return {name: fs.read_file(folder / name) for name in names}
         except OSError as error:
             raise BlobDamaged(
                 f"blob {folder} cannot be read: {error.strerror} (run `league verify --repair`)"

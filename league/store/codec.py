@@ -33,7 +33,7 @@ def pack_json(value: object, what: str) -> bytes:
 def unpack_json(block: bytes, what: str) -> Any:
     try:
         return json.loads(zlib.decompress(block))
-    except (zlib.error, ValueError) as error:
+    except (zlib.error, ValueError, TypeError, RecursionError) as error:  # TypeError: the database holds no bytes there
         raise RunFolderError(f"{what} is damaged: {error} (run `league verify --repair`)") from error
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from league import __version__
 from league.config.yaml_values import parse_yaml
+from league.store import fs
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "safetensors", "trueskill", "reasoning-gym")
 EXACT = ("python", "machine", "threads", *PACKAGES)
@@ -41,7 +42,7 @@ def describe() -> dict[str, str]:
 def changes(folder: Path) -> list[str]:
     """What differs now from when the run was created, one line each; the caller prints it."""
     try:
-        text = (folder / "versions.txt").read_text(encoding="utf-8")
+        text = fs.read_file(folder / "versions.txt").decode()
     except (OSError, UnicodeDecodeError) as error:
         return [
             f"versions.txt cannot be read ({error}), so nobody knows whether the machine or a library changed "

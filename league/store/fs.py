@@ -4,9 +4,11 @@ The rest of the store calls these through the module (`fs.rename(...)`), never `
 test can count the steps of a commit, kill the process before or after each one, or make one of them fail.
 """
 
+import errno
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +23,18 @@ def write_file(path: Path, data: bytes) -> None:
         fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a plain file.
+
+    Raises OSError for anything else: a pipe in a stranger's run is not waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no plain file", str(path))
+        return file.read()
 
 
 def append(descriptor: int, data: bytes) -> None:

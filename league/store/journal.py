@@ -75,7 +75,7 @@ class ReplyJournal:
 
 def _load(path: Path) -> dict[str, Reply]:
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = fs.read_file(path).split(b"\n")
     except OSError:
         return {}
     return dict(entry for line in lines if (entry := _entry(line)) is not None)

@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 from league.errors import RunFolderError
+from league.store import fs
 
 
 class RunInUse(RunFolderError):
@@ -105,7 +106,7 @@ class RunLock:
 def read_owner(path: Path) -> dict | None:
     """{"pid", "host", "started"} as the last writer left it, or None."""
     try:
-        owner = json.loads(path.read_text())
+        owner = json.loads(fs.read_file(path))
     except (OSError, ValueError, RecursionError):
         return None
     return (

@@ -47,7 +47,7 @@ def waiting(folder: Path) -> Iterator[PinRequest]:
     """Requests that no writer has taken up yet, oldest first."""
     for path in sorted(folder.glob("pin-*.json")):
         try:
-            text = json.loads(path.read_bytes())
+            text = json.loads(fs.read_file(path))
             versions = tuple(Version.parse(name) for name in text["versions"])
             yield PinRequest(path, versions, str(text["why"]), text.get("off") is True)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError):

@@ -14,12 +14,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from league.errors import LeagueError, RunFolderError
-from league.store import codec, config_history, schema
+from league.store import codec, config_history, fs, schema
 from league.store.blobs import BlobStore
 from league.store.lock import owner_alive, read_owner
 from league.store.opening import DATABASE, check_names, migrated_copy, open_read_only, require_run
@@ -27,6 +27,8 @@ from league.store.payoff_table import PayoffQueries
 from league.store.records import AgentRow, Heartbeat, PlayedOutcome, StoredMatch
 from league.types import Rating, Role, Version, VersionRow
 
+READING = "while this run was read: "
+"""How the note begins that an error gets which ends the reading; the run's folder follows."""
 NAMES_CACHED = 4000
 """Names of versions a reader remembers: every update makes new ones, and a run may last for weeks."""
 _VERSION = (
@@ -68,13 +70,15 @@ class RunReader(PayoffQueries):
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def __enter__(self) -> "RunReader":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if isinstance(error, Exception):
+            error.add_note(f"{READING}{self.folder}")
 
     # ------------------------------------------------------------------------------------------- the round
     def config_text(self) -> str:
@@ -383,20 +387,20 @@ class RunReader(PayoffQueries):
         """
         owner = read_owner(self.folder / "lock")
         try:
-            beat: Mapping[str, Any] = json.loads((self.folder / "heartbeat.json").read_text())
+            beat: Mapping[str, Any] = json.loads(fs.read_file(self.folder / "heartbeat.json"))
             alive = owner_alive(self.folder / "lock") and owner is not None and owner["pid"] == beat["pid"]
-            age = time.time() - beat["at"]
+            age = time.time() - float(beat["at"])
             return Heartbeat(
-                pid=beat["pid"],
-                round=beat["round"],
-                phase=beat["phase"],
+                pid=int(beat["pid"]),
+                round=int(beat["round"]),
+                phase=str(beat["phase"]),
                 detail=str(beat.get("detail", "")),
-                at=beat["at"],
+                at=float(beat["at"]),
                 alive=alive,
                 age=age,
                 since=float(beat.get("since", beat["at"])),
             )
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     def stop_requested(self) -> str | None:
@@ -406,11 +410,12 @@ class RunReader(PayoffQueries):
 
     def stop_reason(self) -> str | None:
         """Why, in that person's words."""
-        return self._stop_file().get("reason")
+        reason = self._stop_file().get("reason")
+        return None if reason is None else str(reason)
 
     def _stop_file(self) -> dict[str, Any]:
         try:
-            text = json.loads((self.folder / "stop").read_text())
+            text = json.loads(fs.read_file(self.folder / "stop"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError):

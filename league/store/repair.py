@@ -27,6 +27,7 @@ from league.store.repair_meta import repair_meta
 from league.store.run import connect
 from league.store.salvage import copy_pages, copy_rows
 from league.store.verify import (
+    UNREADABLE,
     Rate,
     check_checkpoint,
     check_parts,
@@ -61,7 +62,7 @@ def repair(folder: Path, rate: Rate | None = None) -> VerifyReport:
             _readable_copy(folder, path, work, dropped)
             _rebuild(folder, work, rate, dropped)
             _swap(folder, path, work, dropped)
-        except schema.DAMAGE as error:
+        except UNREADABLE as error:
             raise RunFolderError(
                 f"{folder} cannot be repaired: {error}; nothing was changed; restore it from a copy"
             ) from error

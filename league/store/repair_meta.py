@@ -92,7 +92,7 @@ def _fits_sum(db: sqlite3.Connection, config: str) -> bool:
 def _content(path: Path) -> bytes:
     """The bytes of a file; none where it cannot be read."""
     try:
-        return path.read_bytes()
+        return fs.read_file(path)
     except OSError:
         return b""
 

@@ -30,7 +30,16 @@ from league.store.reader import RunReader
 from league.store.records import PlayedOutcome, VerifyReport
 from league.types import Rating
 
-UNREADABLE = (*schema.DAMAGE, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
+UNREADABLE = (
+    *schema.DAMAGE,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 """What comes of decoding rows in which a bit flipped."""
 Rate = Callable[[Iterable[PlayedOutcome]], Iterable[Rating]]
 """Ratings recomputed from all outcomes in order: the last rating of each (ladder, version)."""
@@ -60,7 +69,7 @@ def _verify(reader: RunReader, report: VerifyReport, rate: Rate | None) -> None:
     if problems:
         return
     report.round = reader.latest_round()
-    report.problems += _check_config(reader)
+    report.problems += check_config(reader)
     numbers = [row[0] for row in reader.db.execute("SELECT round FROM rounds ORDER BY round")]
     damaged = {number: problem for number in numbers if (problem := check_round(reader, number))}
     report.problems += damaged.values()
@@ -225,7 +234,8 @@ def check_ratings(reader: RunReader, rate: Rate, report: VerifyReport) -> list[s
     ]
 
 
-def _check_config(reader: RunReader) -> list[str]:
+def check_config(reader: RunReader) -> list[str]:
+    """Whether the configuration is the one that was stored; a person may have edited the file."""
     text = reader.config_text()
     problems = []
     if hashlib.sha256(text.encode()).hexdigest() != reader.meta("config_sha256"):

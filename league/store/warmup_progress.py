@@ -97,17 +97,18 @@ def steps_kept(folder: Path) -> tuple[int, int] | None:
 def _load(path: Path) -> list[WaveProgress]:
     """The passes in the order in which they were done; none where the file cannot be trusted."""
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(fs.read_file(path))
         if data["sum"] != _sum(data["waves"]):
             return []
         return [_wave(row) for row in data["waves"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LeagueError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, LeagueError):
         return []
 
 
 def _wave(row: Mapping[str, Any]) -> WaveProgress:
     blobs = {str(agent): (str(adapter), str(optimizer)) for agent, (adapter, optimizer) in row["blobs"].items()}
-    return WaveProgress(**{**row, "blobs": blobs})
+    numbers = {name: int(row[name]) for name in ("step", "done", "steps")}
+    return WaveProgress(**{**row, **numbers, "blobs": blobs, "seconds": float(row["seconds"])})
 
 
 def _sum(rows: object) -> int:

@@ -3,11 +3,11 @@
 A flip is either noticed or changes nothing that counts.
 """
 
+import argparse
 import json
 import random
 import shutil
 import sqlite3
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -104,10 +104,13 @@ def fresh_copy(base: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    per_file, count = int(sys.argv[1]), int(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("per_file", type=int, help="flips in each file of each blob")
+    parser.add_argument("count", type=int, help="flips in the database")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        blobs = flip_blobs(Path(scratch), 1, per_file)
-        print(json.dumps({"blobs": blobs, "database": flip_database(Path(scratch), 2, count)}))
+        blobs = flip_blobs(Path(scratch), 1, asked.per_file)
+        print(json.dumps({"blobs": blobs, "database": flip_database(Path(scratch), 2, asked.count)}))
 
 
 if __name__ == "__main__":

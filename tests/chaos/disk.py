@@ -5,13 +5,13 @@ A small tmpfs where mounts are allowed, else a limit on file sizes.
 Each time the run must end with one clear error, stay sound, and go on bit-identically once there is room.
 """
 
+import argparse
 import json
 import os
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,7 +115,9 @@ def _grow(disk: Path) -> None:
 
 
 def main() -> None:
-    step = int(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", type=int, help="kB between the sizes that are tried")
+    step = parser.parse_args().step
     with tempfile.TemporaryDirectory() as scratch:
         small = fill_disk(Path(scratch), range(100, 2000, step))
         print(

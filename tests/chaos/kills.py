@@ -6,6 +6,7 @@ Works on the scripted league and on `league train` and `league resume` of a real
 process.
 """
 
+import argparse
 import json
 import os
 import random
@@ -215,16 +216,25 @@ def real_kills(
 
 
 def main() -> None:
-    if sys.argv[1] == "real":
-        config, scratch, rounds, kills, shortest, longest = sys.argv[2:]
-        Path(scratch).mkdir(parents=True, exist_ok=True)
-        span = (float(shortest), float(longest))
-        print(
-            json.dumps(real_kills(Path(config), Path(scratch), rounds=int(rounds), kills=int(kills), span=span, seed=1))
-        )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(required=True, dest="kind")
+    kinds.add_parser("scripted").add_argument("kills", type=int)
+    real = kinds.add_parser("real")
+    real.add_argument("config", type=Path)
+    real.add_argument("folder", type=Path)
+    real.add_argument("rounds", type=int)
+    real.add_argument("kills", type=int)
+    real.add_argument("shortest", type=float, help="seconds that a start lives")
+    real.add_argument("longest", type=float)
+    asked = parser.parse_args()
+    if asked.kind == "real":
+        asked.folder.mkdir(parents=True, exist_ok=True)
+        span = (asked.shortest, asked.longest)
+        found = real_kills(asked.config, asked.folder, rounds=asked.rounds, kills=asked.kills, span=span, seed=1)
+        print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(scripted_kills(Path(scratch), int(sys.argv[1]), 1)))
+        print(json.dumps(scripted_kills(Path(scratch), asked.kills, 1)))
 
 
 if __name__ == "__main__":

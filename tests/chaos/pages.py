@@ -3,9 +3,10 @@
 A flip is found, or proven harmless: every row of every table reads as before. What is found is repaired: to the same
 digest, or back to a whole round, or refused in words.
 
-python -m tests.chaos.pages FLIPS [SEED]     so many flips for each kind of page of each table
+python -m tests.chaos.pages FLIPS [SEED] [-v]     so many flips for each kind of page of each table
 """
 
+import argparse
 import json
 import random
 import sqlite3
@@ -129,10 +130,14 @@ def judge(folder: Path, before: list[tuple[str, list[tuple]]], expected: str) ->
 
 
 def main() -> int:
-    count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2].isdigit() else 1
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("flips", type=int)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    parser.add_argument("-v", action="store_true", help="say why a repair was refused")
+    asked = parser.parse_args()
     began, total, results = time.process_time(), Counter[str](), []
     with tempfile.TemporaryDirectory() as scratch:
-        for place, found in flip_everywhere(Path(scratch), count, seed):
+        for place, found in flip_everywhere(Path(scratch), asked.flips, asked.seed):
             print(json.dumps({place: found.flips, **found.outcomes, "wrong": found.wrong}), flush=True)
             total += found.outcomes
             results.append(found)

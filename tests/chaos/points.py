@@ -3,10 +3,10 @@
 Then resume, and compare with a run never disturbed.
 """
 
+import argparse
 import json
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
@@ -109,9 +109,12 @@ def _one(
 
 
 def main() -> None:
-    stride, broken = int(sys.argv[1]), sys.argv[2:] == ["broken"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stride", type=int, help="every so many steps")
+    parser.add_argument("broken", nargs="?", choices=["broken"], help="with the transaction broken on purpose")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(explore(Path(scratch), stride=stride, broken=broken)))
+        print(json.dumps(explore(Path(scratch), stride=asked.stride, broken=asked.broken is not None)))
 
 
 if __name__ == "__main__":

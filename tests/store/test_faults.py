@@ -51,7 +51,7 @@ def test_a_broken_transaction_is_noticed() -> None:
 
 
 def test_killed_at_random_it_ends_as_if_never_killed() -> None:
-    found = chaos("tests.chaos.kills", "4")
+    found = chaos("tests.chaos.kills", "scripted", "4")
     assert found["kills"] == 4 and found["rounds lost"] == 0 and found["failures"] == []
 
 
