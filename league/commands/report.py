@@ -45,6 +45,7 @@ def report(
 def _check_target(target: Path) -> None:
     """Raises UserError where no page can be written: a folder, link or pipe, or a file of a run."""
     from league.errors import UserError
+    from league.store.opening import run_around
 
     try:
         kind = "link" if target.is_symlink() else "folder" if target.is_dir() else None
@@ -62,6 +63,7 @@ def _check_target(target: Path) -> None:
 def _check_board(board: Path, run: Path) -> None:
     """Raises UserError for a folder that is not empty, and one in which a run keeps its own files."""
     from league.errors import UserError
+    from league.store.opening import run_around
 
     try:
         kind = "link" if board.is_symlink() else "file" if os.path.lexists(board) and not board.is_dir() else None
@@ -75,14 +77,6 @@ def _check_board(board: Path, run: Path) -> None:
         raise UserError(f"{board} is not empty; TensorBoard would show both boards: name an empty folder")
     if around is not None and board.absolute() != run.absolute() / "tb":
         raise UserError(f"{board} would be a folder of the run {around}; name one outside of it")
-
-
-def run_around(place: Path) -> Path | None:
-    """The run folder that a path would lie in; None outside of runs."""
-    from league.store.opening import DATABASE
-
-    parents = (place.parent.resolve() / place.name).parents
-    return next((folder for folder in parents if (folder / DATABASE).exists()), None)
 
 
 def _require_free(target: Path, identity: str) -> None:

@@ -24,7 +24,7 @@ from tasks.domains.domain import Domain, without_control_tokens
 from tasks.domains.rows.fields import MESSAGES
 from tasks.domains.rows.files import DataFile, files_of, hub_files
 from tasks.domains.rows.index import SPLITS, Index, IndexPlan, IndexReport, left_out, open_index
-from tasks.domains.rows.readers import columns_of
+from tasks.domains.rows.readers import column_names
 from tasks.domains.rows.reading import RowReading
 
 TRIED = 64
@@ -258,7 +258,7 @@ class DataSet(Domain):
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
-        return columns_of(self._files[0].path)
+        return column_names(self._files[0].path)
 
     @cached_property
     def _reading(self) -> RowReading:
@@ -305,7 +305,7 @@ def _index_of(
         shares=(validation, test),
         threshold=threshold,
         skip_bad=skip_bad,
-        columns=reading.columns(columns_of(files[0].path)),
+        columns=reading.columns(column_names(files[0].path)),
     )
     return open_index(plan, _cache())
 

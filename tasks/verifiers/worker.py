@@ -243,7 +243,7 @@ def message_of(message: Any) -> dict[str, str]:
     return {"role": role, "content": str(content or "")}
 
 
-class Worker:
+class EnvironmentServer:
     """Takes requests one by one; all plays share an event loop."""
 
     def __init__(self) -> None:
@@ -290,9 +290,9 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    worker = Worker()
+    server = EnvironmentServer()
     while True:
-        answers.write(json.dumps(worker.answer(json.loads(requests.get()))) + "\n")
+        answers.write(json.dumps(server.answer(json.loads(requests.get()))) + "\n")
         answers.flush()
 
 

@@ -216,7 +216,7 @@ def _plain(value: object) -> str:
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
 
 
-def columns_of(path: Path) -> tuple[str, ...]:
+def column_names(path: Path) -> tuple[str, ...]:
     """The columns of a data file: all that its first rows have. Raises DataError where no row can be read."""
     if path.suffix.lower() == ".parquet":
         return _parquet_columns(path)
