@@ -33,9 +33,8 @@ def named_version(reader: RunReader, name: str) -> Version:
     if (newest := [text for text in kept if text.rpartition("@")[0] == name]) or name in _agents(stored):
         found = f"; of its versions {', '.join(newest[-5:])} still has weights" if newest else ""
         raise UserError(f"agent '{name}' is not in this run any more{found}")
-    raise UserError(
-        f"'{name}' is neither an agent nor a version with weights of this run{nearest(name, [*live, *kept])}"
-    )
+    known = [*map(str, live.values()), *kept] if "@" in name else [*live, *kept]
+    raise UserError(f"'{name}' is neither an agent nor a version with weights of this run{nearest(name, known)}")
 
 
 def stored_version(reader: RunReader, name: str) -> Version:

@@ -63,7 +63,7 @@ def test_a_lead_is_over_the_best_baseline_and_above_zero_is_ahead() -> None:
     assert games is not None and games.found.mean == pytest.approx(47.0) and games.verdict == "ahead"
     # return: 0.375 against 0.15 + 0.01 s
     assert partners is not None and partners.found.mean == pytest.approx(-19.0) and partners.verdict == "behind"
-    assert found["public"] is not None and found["public"].missing == ("rejection",)
+    assert found["public"] is not None and found["public"].missing == ("rejection", "more_supervised")
     assert found["public"].verdict == "tie" and found["sparse"] is None
     assert found["crowded"] is not None and found["crowded"].verdict == "no interval"
 

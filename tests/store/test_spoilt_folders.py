@@ -22,6 +22,7 @@ from league.config import parse_config
 from league.config.fixed_settings import changed_fixed_settings
 from league.loop import resume, train
 from league.preflight.checks import prepare
+from league.store import page_bits
 from league.store.digests import run_digest
 from league.store.environment import differences
 from league.store.reader import RunReader
@@ -93,8 +94,9 @@ def spoil(path: Path, how: str) -> None:
     ],
 )
 def test_a_spoilt_file_of_a_run_is_repaired_or_named(
-    made: Path, tmp_path: Path, said: Said, name: str, how: str
+    made: Path, tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
+    monkeypatch.setattr(page_bits, "SECONDS", 1.0)  # no bit turns rubbish into a database
     run = tmp_path / "run"
     shutil.copytree(made, run)
     spoil(run / name, how)
