@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from league.cli import app
 from league.commands.agents import agents
+from league.commands.trust import trust
 from league.config import parse_config
 from league.errors import ConfigError, DataError, UserError
 from league.evaluation.replay import Replay, replay_match
@@ -272,3 +273,14 @@ def test_a_match_is_replayed_under_the_rules_and_players_of_its_round(tmp_path: 
     assert any(seat.agent == "pat" for match in matches for seat in match.seats.values())
     for match in matches:
         assert replay_match(run, match.id).agrees, match.id
+
+
+def test_trust_covers_what_earlier_rounds_named(tmp_path: Path) -> None:
+    run = train(prepare(scripted(tmp_path, league__callbacks=["builtins:id"], league__keep="replayable")), Nobody())
+    resume(run, Nobody(), ["league.rounds=3", "league.callbacks=[]"])
+    trust(run, off=True)
+    assert replay_match(run, "3-game-0").agrees, "its round named no code"
+    with pytest.raises(UserError, match="league trust"):
+        replay_match(run, "1-game-0")
+    trust(run)
+    assert replay_match(run, "1-game-0").agrees

@@ -145,11 +145,14 @@ def test_what_may_not_change_is_named_and_nothing_is(finished: Path, change: str
     assert files(run) == before and run_digest(run) == digest
 
 
-def test_a_live_run_refuses_with_the_remedy(finished: Path) -> None:
+def test_a_live_run_refuses_with_the_remedy(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = finished
     before = files(run)
     with RunStore.open(run), pytest.raises(UserError, match="league stop"):
         resume(run, Nobody(), ["league.rounds=3"])
+    with RunStore.open(run), pytest.raises(UserError, match="league stop"):
+        resume_command(run, ["league.rounds=3"], quiet=True)
+    assert "from here on" not in capsys.readouterr().err, "nothing changes, so nothing is announced"
     assert files(run) == before
 
 
