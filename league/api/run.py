@@ -4,6 +4,7 @@ Everything is read when it is asked for, through a read-only connection that is 
 may be of a live run, which it never blocks, and always tells what the newest committed round says.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -26,6 +27,11 @@ def open(folder: "str | Path") -> "OpenRun":
     run = OpenRun(Path(folder))
     with run.reader():
         return run
+
+
+def _no_other_file(action: int, *_: object) -> int:
+    """ATTACH and VACUUM INTO would make files beside the run."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 class OpenRun:
@@ -171,14 +177,13 @@ class OpenRun:
 
         Raises UserError with SQLite's words where the query cannot be run.
         """
-        import sqlite3
-
         import pandas as pd
 
         from league.store import schema
 
         with self.reader() as reader:
             reader.db.execute("PRAGMA query_only = ON")
+            reader.db.set_authorizer(_no_other_file)
             try:
                 cursor = reader.db.execute(query, parameters)
                 rows = cursor.fetchall()

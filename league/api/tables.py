@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from league.config import try_parse_config
 from league.errors import DataError
 from league.reporting.queries.estimates import proportion
 from league.store import columns
@@ -178,15 +179,18 @@ def exams(reader: RunReader) -> "pd.DataFrame":
     rounds_N, records_N = columns.scalar_columns(reader)
     names, state = columns.scalar_ids(reader), reader.state()
     told = {key: name.split("/") for key, name in names.items() if name.startswith("accuracy/")}
-    on_test = _test_exams(state, reader.latest_round())
-    size = state.get("config", {}).get("evaluation", {}).get("problems")
+    splits = columns.exam_splits(reader)
+    last = max((number for number, split in splits.items() if split == "test"), default=reader.latest_round())
+    on_test, sizes = _test_exams(state, last), _sizes_before(reader)
+    newest = state.get("config", {}).get("evaluation", {}).get("problems")
     rows = []
     for number, (key, value) in zip(rounds_N.tolist(), records_N.tolist(), strict=True):
         if key not in told or len(told[key]) != 3:
             continue
         _, agent, domain = told[key]
-        on_tests = number in on_test
-        problems = on_test[number].get((agent, domain)) if on_tests else size
+        on_tests = splits.get(number, "test" if number in on_test else "validation") == "test"
+        size = next((each for until, each in sizes if number <= until), newest)
+        problems = on_test.get(number, {}).get((agent, domain)) if on_tests else size
         estimate = None if problems is None else proportion(value * problems, problems)
         low, high = (np.nan, np.nan) if estimate is None else (estimate.low, estimate.high)
         rows.append((number, agent, domain, "test" if on_tests else "validation", value, problems, low, high))
@@ -282,6 +286,12 @@ def _test_exams(state: Mapping[str, Any], latest: int | None) -> dict[int, dict[
                 (row["version"].rpartition("@")[0], row["domain"]): len(row["correct"]) for row in stored["exams"]
             }
     return found
+
+
+def _sizes_before(reader: RunReader) -> list[tuple[int, int]]:
+    """(last round, problems of an exam on validation problems) of configurations that were changed since."""
+    read = [(until, try_parse_config(text, "an earlier one").config) for until, text in reader.earlier_configs()]
+    return [(until, config.evaluation.problems) for until, config in read if config is not None]
 
 
 def _replies(number: int, match: str, shown: Any) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from league.preflight.checks import Prepared, prepare, prepare_file
 from league.registry import add_code_folders
 from league.reporting.write_schedule import WriteSchedule
 from league.round.report import LiveReport
-from league.runtime.assembly import read_config
+from league.runtime.changed_config import read_changed
 from league.store.reader import RunReader
 
 Overrides = Sequence[str] | Mapping[str, object]
@@ -41,18 +41,25 @@ def train_run(
     return OpenRun(chosen.folder)
 
 
-def resume_run(run: "str | Path | OpenRun", *, callbacks: Sequence[Callback] = (), quiet: bool = False) -> OpenRun:
-    """Continue a run from its last committed round; returns it, opened.
+def resume_run(
+    run: "str | Path | OpenRun",
+    overrides: Overrides = (),
+    *,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> OpenRun:
+    """Continue a run from its last committed round, with other settings where given; returns it, opened.
 
-    Raises UserError where the folder does not allow it.
+    Raises UserError where the folder does not allow it, or a setting cannot change any more.
     """
     folder = run.folder if isinstance(run, OpenRun) else Path(run)
     with RunReader.read(folder) as reader:
         done = reader.latest_round()
-    config = read_config(folder)
+    changes = _texts(overrides)
+    config = read_changed(folder, changes).config
     rounds = config.league.rounds
     with LiveReport(folder, rounds, first=done, quiet=quiet) as report:
-        loop.resume(folder, with_callbacks(report, config, callbacks))
+        loop.resume(folder, with_callbacks(report, config, callbacks), changes)
         with RunReader.read(folder) as reader:
             report.complete(reader, WriteSchedule(rounds, config.evaluation.every))
     return OpenRun(folder)

@@ -79,13 +79,14 @@ def resume(
         from league.round.report import LiveReport
         from league.runtime.changed_config import read_changed
         from league.store.environment import changes, differences
+        from league.store.lock import owner_alive
 
         changed = read_changed(run, overrides or [])
         rounds, every = changed.config.league.rounds, changed.config.evaluation.every
         file = (run / "config.yaml").read_text(encoding="utf-8")
         for line in differences(began_with, file):
             typer.echo(clean(f"note: config.yaml was edited: {line}"), err=True)
-        for line in differences(file, changed.text or file):
+        for line in differences(file, changed.text or file) if not owner_alive(run / "lock") else ():
             typer.echo(clean(f"note: from here on: {line}"), err=True)
         for line in changes(run):
             typer.echo(clean(f"note: {line}; what follows may differ in the last bits"), err=True)

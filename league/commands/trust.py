@@ -1,9 +1,12 @@
 """`league trust RUN`: allow a run from elsewhere the addresses, keys, code and models that it names."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from league.store.trusted import Access
 
 
 def trust(
@@ -17,15 +20,13 @@ def trust(
     """
     from league.errors import UserError
     from league.model.fetch import is_here
-    from league.preflight.trust import uses_of
     from league.registry import whereabouts
-    from league.runtime.assembly import read_config
     from league.runtime.code_folders import look_for_code
     from league.store import trusted
 
     if show and off:
         raise UserError("--show and --off exclude each other")
-    uses = uses_of(read_config(run, trusted=False))
+    uses = _uses(run)
     known = trusted.trusted_uses(run)
     if any(use.kind == "code" for use in uses):
         look_for_code(run)
@@ -47,3 +48,17 @@ def trust(
             f"{error.filename or 'your state folder'}: {error.strerror}, so nothing can be noted there; set "
             "LEAGUE_STATE to a folder you may write"
         ) from error
+
+
+def _uses(run: Path) -> "tuple[Access, ...]":
+    """What the run names now, and what it named in rounds under another configuration: replays play those."""
+    from league.config import try_parse_config
+    from league.preflight.trust import uses_of
+    from league.runtime.assembly import read_config
+    from league.store.reader import RunReader
+
+    now = read_config(run, trusted=False)
+    with RunReader.read(run) as reader:
+        earlier = [try_parse_config(text, "an earlier one").config for _, text in reader.earlier_configs()]
+    configs = [now, *(config for config in earlier if config is not None)]
+    return tuple(dict.fromkeys(use for config in configs for use in uses_of(config)))

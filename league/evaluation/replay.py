@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.1}
 """Largest difference of a log-probability, in nats, that is rounding, by the base's number format."""
+EDITED = "one of the two was changed (`league verify` looks at the run)"
 KEEP = "`league.keep: replayable` in a run's config keeps what replays need"
 
 
@@ -66,11 +67,10 @@ def replay_match(run: Path, name: str, *, alone: bool = False, exact: bool = Fal
     from league.evaluation.on_demand import load_players
     from league.preflight.checks import prepare
     from league.rollouts import play
-    from league.runtime.assembly import read_config
 
     with RunReader.read(run) as reader:
         stored, shown = _found(reader, name)
-        config = read_config(run)
+        config = _config_then(reader, stored)
         record = _record_of(reader, stored)
         _require_rules(config, stored, record)
         _require_players(reader, stored)
@@ -122,6 +122,24 @@ def _found(reader: RunReader, name: str) -> tuple[StoredMatch, Mapping[str, Any]
     return stored, shown
 
 
+def _config_then(reader: RunReader, stored: StoredMatch) -> "Config":
+    """The configuration of the match's round: rules and players may have changed since.
+
+    Where the base model lies, and on what it is computed, is as it is now.
+    """
+    from league.config import parse_config
+    from league.preflight.trust import require_trust
+    from league.runtime.assembly import read_config
+
+    now = read_config(reader.folder)
+    then = parse_config(reader.config_of(stored.round), f"the configuration of round {stored.round}")
+    here = {"name": now.model.name, "device": now.model.device, "threads": now.model.threads}
+    model = then.model.model_copy(update=here)
+    config = then.model_copy(update={"name": now.name, "runs": now.runs, "model": model})
+    require_trust(reader.folder, config)
+    return config
+
+
 def _record_of(reader: RunReader, stored: StoredMatch) -> "ReplayRecord | None":
     from league.rollouts.replay_records import ReplayRecord
 
@@ -129,27 +147,26 @@ def _record_of(reader: RunReader, stored: StoredMatch) -> "ReplayRecord | None":
 
 
 def _require_rules(config: "Config", stored: StoredMatch, record: "ReplayRecord | None") -> None:
-    """The task must still be there, with the rules that it had."""
+    """The configuration of its round must have the task, with the rules of its record."""
     name = stored.task
     if name not in config.tasks:
         raise UserError(
-            f"match '{stored.id}' cannot be replayed: task '{name}' is no longer in config.yaml"
-            f"{nearest(name, list(config.tasks))}"
+            f"match '{stored.id}' cannot be replayed: its round had no task '{name}'{nearest(name, list(config.tasks))}"
         )
     if record is None:
         return
     rules = config.tasks[name]
     if record.kind != rules.kind:
         raise UserError(
-            f"match '{stored.id}' cannot be replayed: tasks.{name}.kind was {record.kind} then, is {rules.kind} in "
-            "config.yaml; put it back"
+            f"match '{stored.id}' cannot be replayed: tasks.{name}.kind was {record.kind} by its record, is "
+            f"{rules.kind} by the configuration of its round; {EDITED}"
         )
     for key in dict.fromkeys([*record.settings, *rules.settings]):
         then, now = record.settings.get(key, "not set"), rules.settings.get(key, "not set")
         if then != now:
             raise UserError(
-                f"match '{stored.id}' cannot be replayed: tasks.{name}.settings.{key} was {then} then, is {now} in "
-                "config.yaml; put it back"
+                f"match '{stored.id}' cannot be replayed: tasks.{name}.settings.{key} was {then} by its record, is "
+                f"{now} by the configuration of its round; {EDITED}"
             )
 
 

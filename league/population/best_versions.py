@@ -69,18 +69,26 @@ class Improvement:
     """In which `best` was measured."""
     since: int = 0
     """Measurements after that one."""
+    metric: str = ""
+    """What is watched; "" in runs of before it was kept."""
+
+    def of(self, metric: str) -> "Improvement":
+        """What is known of `metric`: nothing where another one was watched."""
+        return replace(self, metric=metric) if self.metric in ("", metric) else Improvement(metric=metric)
 
     def measured(self, value: float, number: int, least: float) -> "Improvement":
         """After one more measurement. An improvement is one by more than `least`."""
         if self.best is None or value > self.best + least:
-            return Improvement(value, number)
+            return Improvement(value, number, metric=self.metric)
         return replace(self, since=self.since + 1)
 
     def to_json(self) -> dict[str, Any]:
-        return {} if self.best is None else {"best": self.best, "round": self.round, "since": self.since}
+        if self.best is None:
+            return {}
+        return {"best": self.best, "round": self.round, "since": self.since, "metric": self.metric}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Improvement":
         if not data:
             return cls()
-        return cls(float(data["best"]), int(data["round"]), int(data["since"]))
+        return cls(float(data["best"]), int(data["round"]), int(data["since"]), str(data.get("metric", "")))

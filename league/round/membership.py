@@ -7,6 +7,7 @@ checkpoint, its warm-up and its first frozen past, all committed with that round
 between finds the same difference again, and does the same. An agent that left may come back as it was.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from league.config import AgentConfig, Config
+from league.config import AgentConfig, Config, parse_config
 from league.config.changes import Joining, Leaving, MembershipChange, with_membership
 from league.config.fixed_settings import changed_fixed_settings
 from league.errors import LeagueError, UserError
@@ -37,6 +38,8 @@ from league.store.named_versions import has_weights
 from league.store.reader import RunReader
 from league.types import BASE, Version
 
+log = logging.getLogger("league.agents")
+
 
 # ------------------------------------------------------------------------------------------------- requests
 def take_up_requests(league: League, state: LeagueState) -> tuple[League, LeagueState]:
@@ -52,6 +55,7 @@ def take_up_requests(league: League, state: LeagueState) -> tuple[League, League
                 league = _under(league, state, request.change)
                 state = say_goodbye(league, state)
         except UserError as error:
+            log.warning("a request of `league agents` is refused, and the run goes on: %s", error)
             league.store.event("agents request refused", request=request.path.name, error=str(error))
         with suppress(OSError):  # what cannot be removed is done already when it is looked at again
             request.path.unlink(missing_ok=True)
@@ -74,6 +78,8 @@ def checked_request(reader: RunReader, place: Config, change: MembershipChange) 
                 text = after
     if isinstance(change, Joining):
         require_free_name(reader, change)
+    else:
+        _require_no_heir(reader, parse_config(text, source), change.name)
     config, _ = with_membership(text, change, source)
     config = config.model_copy(update={"name": place.name, "runs": place.runs})
     prepared = prepare(config, new_run=False)
@@ -85,6 +91,17 @@ def checked_request(reader: RunReader, place: Config, change: MembershipChange) 
         check_folder(change.name, folder, base.manifest())
     sections = {name: config.domains[name].model_dump(mode="json") for name in change.domains}
     return config, Joining(change.name, config.agents[change.name].model_dump(mode="json"), sections)
+
+
+def _require_no_heir(reader: RunReader, config: Config, name: str) -> None:
+    """Nobody who has not joined yet is to begin with the weights of who leaves. Raises UserError."""
+    joined = {row.name for row in reader.agents()}
+    for other, agent in config.agents.items():
+        if agent.branch == name and other not in joined:
+            raise UserError(
+                f"'{name}' cannot leave yet: '{other}' joins before the next round with its weights (branch={name}); "
+                "ask again after that round"
+            )
 
 
 def require_free_name(reader: RunReader, change: Joining) -> None:

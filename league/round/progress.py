@@ -11,6 +11,7 @@ from statistics import fmean
 from league.config.steering import EarlyStoppingConfig
 from league.evaluation.exams import ExamResult
 from league.payoffs.ratings import OVERALL
+from league.population.best_versions import Improvement
 from league.round.values import RoundDraft
 from league.runtime.league import League, LeagueState
 from league.types import Version
@@ -29,8 +30,11 @@ def judge_progress(league: League, state: LeagueState, draft: RoundDraft) -> Lea
         state = replace(state, best=state.best.more(by, kept, draft.number))
         draft.scalars |= {f"best/{name}": each.score for name, each in state.best.versions.items()}
     rule = config.league.early_stopping
-    if rule is not None and (value := watched(rule, exams)) is not None:
-        state = replace(state, improvement=state.improvement.measured(value, draft.number, rule.minimum_improvement))
+    if rule is None:
+        state = replace(state, improvement=Improvement())
+    elif (value := watched(rule, exams)) is not None:
+        known = state.improvement.of(rule.metric)
+        state = replace(state, improvement=known.measured(value, draft.number, rule.minimum_improvement))
         draft.scalars["early_stopping/since"] = float(state.improvement.since)
     return state
 

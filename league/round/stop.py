@@ -24,11 +24,10 @@ def limit_reached(config: Config, state: LeagueState, number: int) -> str | None
         return f"token budget of {limits.token_budget} spent"
     if limits.trained_tokens and state.totals.tokens["trained"] >= limits.trained_tokens:
         return f"trained on {limits.trained_tokens} tokens"
-    if (rule := limits.early_stopping) is not None and state.improvement.since >= rule.patience:
-        return (
-            f"{rule.metric} has not improved for {state.improvement.since} measurements, since round "
-            f"{state.improvement.round}"
-        )
+    if (rule := limits.early_stopping) is not None:
+        known = state.improvement.of(rule.metric)
+        if known.since >= rule.patience:
+            return f"{rule.metric} has not improved for {known.since} measurements, since round {known.round}"
     if limits.max_hours and sum(state.clock.values()) >= 3600 * limits.max_hours:
         return f"{limits.max_hours} hours spent"
     return None

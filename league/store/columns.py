@@ -4,7 +4,7 @@ For tables of a million rows. Each query is one short read of some hundred round
 write-ahead log of a live run back. `RunReader` has the same as values, one by one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from league.store import codec, match_rows
 from league.store.match_rows import COLUMNS, ROUNDS_A_READ, Table
 from league.store.reader import RunReader
+from league.types import EXAM
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,17 @@ def rating_rows(reader: RunReader) -> list[tuple[str, str, int, int, float, floa
         "GROUP BY r.ladder, r.version ORDER BY d.name, max(r.round), a.name, v.step"
     )
     return reader.db.execute(query).fetchall()
+
+
+def exam_splits(reader: RunReader) -> dict[int, str]:
+    """Round → the split of its exam, as its matches are called; not of rounds without an exam."""
+    rows: Iterable[tuple[int, str]]
+    if match_rows.is_plain(reader):
+        rows = reader.db.execute("SELECT round, match FROM match_rows WHERE task = ?", (EXAM,)).fetchall()
+    else:
+        rows = ((match.round, match.id) for match in reader.matches() if match.task == EXAM)
+    named = ((number, name.removeprefix(f"{number}-{EXAM}-").partition("-")[0]) for number, name in rows)
+    return {number: split for number, split in named if split in ("test", "validation")}
 
 
 def transcript_blocks(reader: RunReader, since: int = 0, until: int | None = None) -> Iterator[tuple[int, str, Any]]:

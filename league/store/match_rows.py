@@ -73,6 +73,11 @@ def is_filled(reader: RunReader) -> bool:
     return reader.db.execute(f"{_UNFILLED} LIMIT 1").fetchone() is None
 
 
+def is_plain(reader: RunReader) -> bool:
+    """Whether all matches can be read as plain rows: the run has them, and none is missing."""
+    return schema.user_version(reader.db) >= 2 and is_filled(reader)
+
+
 def read_rows(
     reader: RunReader, table: Table, names: Sequence[str], since: int, until: int | None
 ) -> Iterator[list[tuple[Any, ...]]]:
@@ -83,7 +88,7 @@ def read_rows(
     """
     latest = reader.latest_round()
     last = -1 if latest is None else latest if until is None else min(until, latest)
-    plain = schema.user_version(reader.db) >= 2 and is_filled(reader)
+    plain = is_plain(reader)
     order = "round, place" if table == "match_rows" else "round, place, number"
     query = f"SELECT {', '.join(names)} FROM {table} WHERE round BETWEEN ? AND ? ORDER BY {order}"
     for start in range(max(0, since), last + 1, ROUNDS_A_READ):

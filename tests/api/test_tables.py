@@ -159,6 +159,11 @@ def test_sql_reads_and_never_writes(run: league.OpenRun) -> None:
     for query in ("DELETE FROM rounds", "SELECT * FROM nothing", "SELECT 1; SELECT 2", "CREATE TEMP TABLE x (y)"):
         with pytest.raises(UserError, match=query.partition(" ")[0]):
             run.sql(query)
+    other = run.folder.with_name("other.db")
+    for query in (f"ATTACH '{other}' AS other", f"VACUUM INTO '{other}'"):
+        with pytest.raises(UserError, match="not authorized|authorization denied"):
+            run.sql(query)
+    assert not other.exists()
 
 
 def test_a_live_run_is_read_while_it_commits(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_a_dict_a_file_and_a_config_give_the_same_run(here: Path) -> None:
     assert DATA["league"] == {"rounds": 3}, "what is given is not changed"
 
 
+def test_a_run_is_resumed_with_other_settings(here: Path) -> None:
+    run = league.train(DATA, {"league.rounds": 1}, quiet=True)
+    with pytest.raises(UserError, match="seed: "):
+        league.resume(run, {"seed": 9}, quiet=True)
+    assert league.resume(run, {"league.rounds": 2, "evaluation.every": 7}, quiet=True).round == 2
+    assert league.open(run.folder).config.evaluation.every == 7
+    assert league.resume(run.folder, ["league.rounds=3"], quiet=True).round == 3
+
+
 def test_callbacks_hear_of_committed_rounds_and_change_nothing(whole: str, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[tuple[int, int | None, int, int]] = []
 

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from league.cli import app
+from league.commands.agents import agents
+from league.commands.trust import trust
 from league.config import parse_config
 from league.errors import ConfigError, DataError, UserError
 from league.evaluation.replay import Replay, replay_match
@@ -24,6 +26,7 @@ from league.store.verify import verify
 from league.types import Reply
 from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny_config
+from tests.round.test_changed_settings import scripted
 
 TASKS: dict[str, Any] = {
     "teaching": {
@@ -190,9 +193,9 @@ def test_what_cannot_be_replayed_says_why_and_what_helps(run: Path, changed: Any
     refused("999999999999999999-contest-0", "has no match")
     refused("2-exam-validation-0", "league evaluate")
     changed("1-contest-0", lambda shown: shown["replay"]["task"]["settings"].update(items=3))
-    refused("1-contest-0", "tasks.contest.settings.items was 3 then, is 2")
+    refused("1-contest-0", "tasks.contest.settings.items was 3 by its record, is 2")
     changed("1-contest-0", lambda shown: shown["replay"]["task"].update(kind="os:system"))
-    refused("1-contest-0", "tasks.contest.kind was os:system then")
+    refused("1-contest-0", "tasks.contest.kind was os:system by its record")
     changed("1-contest-0", lambda shown: shown["replay"].update(replies=[[[1], "!"]]))
     with pytest.raises(DataError, match="not of the stored shape"):
         replay_match(run, "1-contest-0")
@@ -256,3 +259,28 @@ def test_tokens_and_log_probabilities_come_back_exactly() -> None:
 
 def test_an_answer_is_json(run: Path) -> None:
     assert isinstance(replay_match(run, "1-rps-0", alone=True), Replay)
+
+
+# -------------------------------------------------------------------------------------- what was changed since
+@pytest.mark.parametrize("keep", ["recent", "replayable"])
+def test_a_match_is_replayed_under_the_rules_and_players_of_its_round(tmp_path: Path, keep: str) -> None:
+    changes = {"league__keep": keep, "league__keep_rounds": 3, "league__transcripts_per_round": 9}
+    run = train(prepare(scripted(tmp_path, **changes)), Nobody())
+    agents("retire", run, "pat", [])
+    resume(run, Nobody(), ["league.rounds=3", "tasks.game.settings.game=biased-rock-paper-scissors"])
+    with RunReader.read(run) as reader:
+        matches = [match for match in reader.matches(1) if match.purpose == "train"]
+    assert any(seat.agent == "pat" for match in matches for seat in match.seats.values())
+    for match in matches:
+        assert replay_match(run, match.id).agrees, match.id
+
+
+def test_trust_covers_what_earlier_rounds_named(tmp_path: Path) -> None:
+    run = train(prepare(scripted(tmp_path, league__callbacks=["builtins:id"], league__keep="replayable")), Nobody())
+    resume(run, Nobody(), ["league.rounds=3", "league.callbacks=[]"])
+    trust(run, off=True)
+    assert replay_match(run, "3-game-0").agrees, "its round named no code"
+    with pytest.raises(UserError, match="league trust"):
+        replay_match(run, "1-game-0")
+    trust(run)
+    assert replay_match(run, "1-game-0").agrees

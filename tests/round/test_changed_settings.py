@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import league
 from league.commands.train import resume as resume_command
 from league.commands.verify import _rate
 from league.config import Config, parse_config
@@ -29,6 +30,7 @@ from league.store.run import RunStore
 from league.store.verify import verify
 from league.types import Hyper, Version
 from tests.chaos.faults import Steps, die, in_child
+from tests.conftest import write_tiny_model
 from tests.leagues import Nobody, tiny
 
 AGENTS = {
@@ -143,11 +145,14 @@ def test_what_may_not_change_is_named_and_nothing_is(finished: Path, change: str
     assert files(run) == before and run_digest(run) == digest
 
 
-def test_a_live_run_refuses_with_the_remedy(finished: Path) -> None:
+def test_a_live_run_refuses_with_the_remedy(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = finished
     before = files(run)
     with RunStore.open(run), pytest.raises(UserError, match="league stop"):
         resume(run, Nobody(), ["league.rounds=3"])
+    with RunStore.open(run), pytest.raises(UserError, match="league stop"):
+        resume_command(run, ["league.rounds=3"], quiet=True)
+    assert "from here on" not in capsys.readouterr().err, "nothing changes, so nothing is announced"
     assert files(run) == before
 
 
@@ -255,3 +260,13 @@ def test_a_change_that_is_killed_at_any_step_is_made_or_not(run: Path, tmp_path:
         assert verify(folder, _rate).sound
         shutil.rmtree(folder)
     assert outcomes == {(False, False), (True, False), (True, True)}
+
+
+def test_an_exam_keeps_its_split_and_its_size_when_the_run_goes_on(tmp_path: Path) -> None:
+    """Last exams after rounds 2 and 4, on test problems; those after 1 and 3 had 2 and 4 validation problems."""
+    changes = {"league__rounds": 2, "evaluation__every": 1, "evaluation__problems": 2, "evaluation__final_problems": 3}
+    run = train(prepare(tiny(write_tiny_model(tmp_path / "model"), tmp_path, **changes)), Nobody())
+    resume(run, Nobody(), ["league.rounds=4", "evaluation.problems=4"])
+    found = league.open(run).exams().query("agent == 'ada'").set_index("round")
+    assert found["split"].tolist() == ["test", "validation", "test", "validation", "test"]
+    assert found["problems"].fillna(-1).tolist() == [3, 2, -1, 4, 3]

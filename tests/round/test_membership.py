@@ -214,7 +214,9 @@ def test_a_league_that_could_not_go_on_keeps_its_agents(tmp_path: Path) -> None:
     assert len(list(waiting_agent_requests(run))) == 1
 
 
-def test_a_request_that_cannot_be_met_any_more_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_met_any_more_is_told_and_the_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = train(prepare(scripted(tmp_path)), Nobody())
     (run / "agents-000001-1.json").write_text("{")
     (run / "agents-000002-1.json").write_text('{"retire": "nobody"}')
@@ -225,6 +227,18 @@ def test_a_request_that_cannot_be_met_any_more_is_told_and_the_run_goes_on(tmp_p
     assert not list(waiting_agent_requests(run)) and set(standing(run)) == {"rocky", "pat", "sid"}
     (refused,) = events(run, "agents request refused")
     assert "league trust" in refused["error"], "a stranger's request for code is not run"
+    (said,) = [record.message for record in caplog.records if record.name == "league.agents"]
+    assert said.startswith("a request of `league agents` is refused, and the run goes on: ") and "league trust" in said
+
+
+def test_whose_weights_a_newcomer_waits_for_cannot_leave_yet(model: Path, tmp_path: Path) -> None:
+    run = train(prepare(tiny(model, tmp_path, league__rounds=1)), Nobody())
+    agents("add", run, "kid", ["role=student", "branch=max"])
+    with pytest.raises(UserError, match="'kid' joins before the next round with its weights"):
+        agents("retire", run, "max")
+    resume(run, Nobody(), ["league.rounds=2"])
+    agents("retire", run, "max")
+    assert len(list(waiting_agent_requests(run))) == 1
 
 
 def test_the_list_is_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,9 @@ from league.errors import ConfigError, UserError
 from league.loop import resume, train
 from league.population.best_versions import BestVersions, Improvement
 from league.preflight.checks import prepare
+from league.round.stop import limit_reached
 from league.runtime.export import choose
+from league.runtime.league import LeagueState
 from league.store.digests import run_digest
 from league.store.reader import RunReader
 from league.store.verify import verify
@@ -58,6 +60,10 @@ def test_the_run_stops_when_it_does_not_improve(steered: Path) -> None:
     before = run_digest(steered)
     resume(steered, Nobody())
     assert run_digest(steered) == before, "it stays stopped"
+    text, stopped = (steered / "config.yaml").read_text(), LeagueState.from_json(state)
+    assert limit_reached(parse_config(text, "test"), stopped, 4) is not None
+    other = parse_config(text, "test", ["league.early_stopping.metric=accuracy/ada"])
+    assert limit_reached(other, stopped, 4) is None, "another metric has not been measured yet"
 
 
 def test_rates_follow_the_schedule(steered: Path) -> None:
@@ -139,6 +145,10 @@ def test_improvement_counts_from_the_best() -> None:
         found = found.measured(value, number, 0.1)
     assert (found.best, found.round, found.since) == (0.61, 3, 2)
     assert Improvement.from_json(found.to_json()) == found and Improvement.from_json({}) == Improvement()
+    watched = found.of("accuracy")
+    assert (watched.best, watched.since) == (0.61, 2), "a run of before the metric was kept"
+    assert Improvement.from_json(watched.to_json()) == watched
+    assert watched.of("accuracy/ada") == Improvement(metric="accuracy/ada"), "the best of another metric is none"
 
 
 def test_a_run_without_best_versions_says_how_to_keep_them(model: Path, tmp_path: Path) -> None:
