@@ -178,7 +178,7 @@ _ENDLESS = {
     "unexpected end of data": "a quote that is never closed",
     "field larger than field limit": f"more than {LONGEST_ROW:,} bytes, or a quote that is never closed",
 }
-"""What Python's reader says of a quoted cell that reaches the end of the file or is too long, and what we say."""
+"""What Python's reader says of a quoted cell without an end, and what we say."""
 
 
 class _NoEnd(Exception):
@@ -224,7 +224,7 @@ def unpack_parquet(path: Path, target: Path, columns: Sequence[str] | None) -> N
 
 
 def _plain(value: object) -> object:
-    """What JSON has no form for: dates, decimals and text stored as bytes as text; other bytes are an object."""
+    """What JSON has no form for, as text: dates, decimals, bytes in UTF-8; other bytes are an object."""
     if not isinstance(value, bytes):
         return str(value)
     try:
