@@ -34,7 +34,7 @@ def data_of(config: Config) -> tuple[str, ...]:
 def _named(domain: DomainConfig) -> dict[str, str]:
     """Settings of a domain that name what it reads."""
     found = {key: domain.settings.get(key) for key in KEYS.get(domain.kind, ())}
-    return {key: given for key, given in found.items() if isinstance(given, str) and given not in NO_FILES}
+    return {key: given for key, given in found.items() if isinstance(given, str) and given and given not in NO_FILES}
 
 
 def _place(given: str, beside: Path) -> Path | None:

@@ -160,7 +160,7 @@ class DataSet(Domain):
 
     # -------------------------------------------------------------------------------------- before a run begins
     def check(self) -> list[str]:
-        if (self.path is None) == (self.hub is None):
+        if bool(self.path) == bool(self.hub):
             return ["path: a data set needs either `path` (a file or a folder) or `hub` (its id)"]
         try:
             judge = self.judge

@@ -167,6 +167,8 @@ def test_a_template_may_be_given_as_an_override_and_the_data_says_what_was_left_
     assert shown["problems"][0]["answer"].isdigit()
     assert "of 42 rows; left out: 1 repeated, 1 that cannot be used" in shown["about"]
     assert shown["about"] in league("problems", str(config), "own", template).out
+    empty = league("problems", str(config), "own", "domains.own.settings.path=''")
+    assert empty.code == 2 and "needs either `path`" in empty.err, "not whatever lies in the current folder"
     unread = league("problems", str(config), "own", "domains.own.settings.answer=anser")
     assert "domains.own.settings.answer: the data has no column 'anser'; did you mean 'answer'" in unread.err
 
