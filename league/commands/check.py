@@ -79,6 +79,7 @@ def _planned(plan: "RunPlan") -> list[str]:
     )
     if plan.domains:
         lines += ["domains:", *_table([(d.name, d.kind, f"level {d.level}", d.field) for d in plan.domains])]
+        lines += [f"  {d.name} has {d.about}" for d in plan.domains if d.about is not None]
     lines += [f"tasks, {plan.matches} matches in each of {plan.rounds} rounds:"]
     return lines + _table(
         [(t.name, t.kind, t.relation, f"{t.matches} matches", f"seats {', '.join(t.seats)}") for t in plan.tasks]

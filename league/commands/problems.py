@@ -53,6 +53,7 @@ def _plain(shown: "ShownDomain") -> dict[str, object]:
         "level": shown.level,
         "split": shown.split,
         "size": shown.size,
+        "about": shown.about,
         "problems": [_plain_problem(each) for each in shown.problems],
     }
 
@@ -83,6 +84,7 @@ def _lines(shown: "ShownDomain") -> list[str]:
 
     size = f"{shown.size} or more" if shown.size >= COUNTED else str(shown.size)
     lines = [f"domain {shown.name}: {shown.kind}, level {shown.level}; {size} problems in {shown.split}"]
+    lines += [] if shown.about is None else [shown.about]
     for each in shown.problems:
         lines += ["", f"── {each.problem.key} " + "─" * max(0, 70 - len(each.problem.key))]
         for message in each.prompt:

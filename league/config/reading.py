@@ -125,6 +125,10 @@ def _cut(data: dict[str, Any], place: Sequence[Any]) -> bool:
     return True
 
 
+TEMPLATE = ("{{", "{%")
+"""How a value begins that is a text for certain: YAML could not read it."""
+
+
 def apply_override(data: dict[str, Any], override: str) -> str | None:
     """Set one dotted key; returns a problem or None."""
     key, equals, value = override.partition("=")
@@ -139,7 +143,10 @@ def apply_override(data: dict[str, Any], override: str) -> str | None:
     if not isinstance(place, dict):
         return f"override '{override}': '{'.'.join(parents)}' is not a section"
     try:
-        place[last] = yaml_values.load_name(value) if last == "name" else yaml_values.parse_yaml(value)
+        if value.lstrip().startswith(TEMPLATE):
+            place[last] = yaml_values.checked_copy(value)
+        else:
+            place[last] = yaml_values.load_name(value) if last == "name" else yaml_values.parse_yaml(value)
     except ValueError as error:
         return f"override '{key}': the value is not valid YAML: {error}"
     return None

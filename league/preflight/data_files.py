@@ -3,14 +3,15 @@
 A run keeps the whole path, so that it can be resumed from anywhere.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from league.config import Config
+from league.config import Config, DomainConfig
 
-KIND = "dataset"
-"""The kind of domain that reads files."""
-KEYS = ("path", "hub")
-"""Its settings that may name a file or a folder."""
+KEYS: Mapping[str, tuple[str, ...]] = {"dataset": ("path", "hub"), "programming": ("source",)}
+"""Of the kinds of domain that read files: the settings that may name a file or a folder."""
+NO_FILES = ("generated", "humaneval")
+"""What these settings may say besides."""
 
 
 def with_whole_paths(config: Config, beside: Path) -> Config:
@@ -18,18 +19,22 @@ def with_whole_paths(config: Config, beside: Path) -> Config:
     domains = {}
     for name, domain in config.domains.items():
         found = dict(domain.settings)
-        for key in KEYS if domain.kind == KIND else ():
-            given = found.get(key)
-            if isinstance(given, str) and (place := _place(given, beside)) is not None:
+        for key, given in _named(domain).items():
+            if (place := _place(given, beside)) is not None:
                 found[key] = str(place)
         domains[name] = domain.model_copy(update={"settings": found})
     return config.model_copy(update={"domains": domains})
 
 
 def data_of(config: Config) -> tuple[str, ...]:
-    """What the configuration's data sets are read from."""
-    named = [domain.settings.get(key) for domain in config.domains.values() if domain.kind == KIND for key in KEYS]
-    return tuple(dict.fromkeys(each for each in named if isinstance(each, str)))
+    """What the configuration's domains are read from."""
+    return tuple(dict.fromkeys(given for domain in config.domains.values() for given in _named(domain).values()))
+
+
+def _named(domain: DomainConfig) -> dict[str, str]:
+    """Settings of a domain that name what it reads."""
+    found = {key: domain.settings.get(key) for key in KEYS.get(domain.kind, ())}
+    return {key: given for key, given in found.items() if isinstance(given, str) and given and given not in NO_FILES}
 
 
 def _place(given: str, beside: Path) -> Path | None:

@@ -38,6 +38,8 @@ class PlannedDomain:
     kind: str
     level: int
     field: str
+    about: str | None = None
+    """What its data comes to and what of it was left out; None where it reads none."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def run_plan(prepared: Prepared) -> RunPlan:
         model_here=prepared.model is not None or not needs_model,
         agents=agents,
         domains=tuple(
-            PlannedDomain(name, config.domains[name].kind, config.domains[name].level, domain.field)
+            PlannedDomain(name, config.domains[name].kind, config.domains[name].level, domain.field, domain.about)
             for name, domain in prepared.domains.items()
         ),
         tasks=tasks,

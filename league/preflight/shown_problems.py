@@ -13,7 +13,7 @@ from league.preflight.data_files import with_whole_paths
 from league.registry import add_code_folders
 from league.rollouts import with_instructions
 from league.types import Message, Problem, Split
-from tasks.domains import Domain, make_domain
+from tasks.domains import Domain, check_domain, make_domain
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class ShownDomain:
     problems: tuple[ShownProblem, ...]
     size: int
     """Problems of the split, counted no further than `COUNTED`."""
+    about: str | None = None
+    """What its data comes to and what of it was left out; None where it reads none."""
 
 
 COUNTED = 1_000
@@ -80,6 +82,8 @@ def show_domain(
     if agent is not None and agent not in config.agents:
         raise UserError(f"{path} has no agent '{agent}'{nearest(agent, list(config.agents))}")
     chosen = config.domains[name]
+    if wrong := check_domain(chosen.kind, chosen.level, chosen.settings, alias=name):
+        raise ConfigError(str(path), [f"domains.{name}.{line}" for line in wrong])
     domain = make_domain(chosen.kind, chosen.level, chosen.settings, seed=config.seed, alias=name)
     with Foreign(f"domain '{name}' fails"):
         size = domain.size_hint(split, max(COUNTED, first + count))
@@ -91,7 +95,7 @@ def show_domain(
         ShownProblem(problem, with_instructions(prompt, system), domain.max_tokens, verdict)
         for problem, prompt, verdict in zip(problems, prompts, verdicts, strict=True)
     )
-    return ShownDomain(name, chosen.kind, chosen.level, split, problems=shown, size=size)
+    return ShownDomain(name, chosen.kind, chosen.level, split, problems=shown, size=size, about=domain.about)
 
 
 def judged(domain: Domain, problem: Problem, text: str) -> ReplyVerdict:
@@ -109,12 +113,23 @@ def judged(domain: Domain, problem: Problem, text: str) -> ReplyVerdict:
 def _readable(path: Path, overrides: Sequence[str], domain: str) -> Config:
     """The config's well-formed part.
 
-    Raises ConfigError for what is wrong with the asked domain, or where nothing can be read.
+    Raises ConfigError for what is wrong with the asked domain or an override, or where nothing can be read.
     """
     add_code_folders(Path.cwd(), path.parent)
     read = try_load_config(path, overrides)
     place = f"domains.{domain}"
-    about = [line for line in read.problems if line.startswith((f"{place}.", f"{place}:", "domains:"))]
+    about = [
+        line
+        for line in read.problems
+        if line.startswith((f"{place}.", f"{place}:", "domains:", "override ")) or _set_by(overrides, line)
+    ]
     if read.config is None or about:
         raise ConfigError(read.source, about or read.problems or ["no section can be read"])
     return read.config
+
+
+def _set_by(overrides: Sequence[str], problem: str) -> bool:
+    """Whether a problem `key.sub: what` is about a key that an override sets, or one around or in it."""
+    wrong = problem.partition(":")[0]
+    keys = [override.partition("=")[0] for override in overrides]
+    return any(f"{key}.".startswith(f"{wrong}.") or wrong.startswith(f"{key}.") for key in keys)

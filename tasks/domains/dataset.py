@@ -29,6 +29,8 @@ from tasks.domains.rows.reading import RowReading
 
 TRIED = 64
 """Problems of a split on which the check is tried before a run begins."""
+WITHOUT_ANSWER = ("", "I do not know.", "Answer:", "Answer: ?")
+"""Replies on which a check must not fail either: agents give such ones."""
 KEPT = 256
 """Problems kept as text; the others are read again."""
 SETTINGS = {
@@ -158,7 +160,7 @@ class DataSet(Domain):
 
     # -------------------------------------------------------------------------------------- before a run begins
     def check(self) -> list[str]:
-        if (self.path is None) == (self.hub is None):
+        if bool(self.path) == bool(self.hub):
             return ["path: a data set needs either `path` (a file or a folder) or `hub` (its id)"]
         try:
             judge = self.judge
@@ -182,7 +184,10 @@ class DataSet(Domain):
         return problems
 
     def trial(self) -> list[str]:
-        """The check on the true answers of the first problems of every split: each must pass."""
+        """The check on the true answers of the first problems of every split: each must pass.
+
+        On replies without an answer it must only not fail.
+        """
         judge = self.judge
         for split in SPLITS:
             for index in range(self.size_hint(split, TRIED) if not judge.is_judged else 0):
@@ -199,11 +204,16 @@ class DataSet(Domain):
                             f"'{self._check_name}' does not accept the row's own {what} {reply[-60:]!r}; repair the "
                             "row, or choose another check"
                         ]
+                if index == 0:
+                    with Foreign(f"{self._where}: the check fails on {problem.key}"):
+                        for reply in WITHOUT_ANSWER:
+                            judge.correct(problem, reply)
         return []
 
     def too_few(self, split: Split, wanted: int, found: int) -> str:
         remedy = {
-            "train": "ask for fewer (warmup.….problems), or take a smaller share by validation_share and test_share",
+            "train": "warm-ups take the first ones: ask for fewer (warmup.expert.problems, or another role's), or take "
+            "smaller shares by validation_share and test_share",
             "validation": "ask for fewer (evaluation.problems, or --problems), or take a larger validation_share",
             "test": "ask for fewer (evaluation.final_problems, or --problems), or take a larger test_share",
         }

@@ -39,6 +39,8 @@ TOKENS = (64, 80, 112, 128)
 
 The longest of 200 references has 30, 48, 70 and 81 of SmolLM2's tokens.
 """
+TRIED = 16
+"""Problems of a split on which the tests are tried before a run begins, where they are not ours."""
 LONG = 384
 """The cap where problems are not ours."""
 
@@ -198,14 +200,44 @@ class Programming(Domain):
         return problems
 
     def trial(self) -> list[str]:
-        """The grader must start here, and accept the first problem's own solution."""
-        first = self.problem("train", 0)
-        if not first.answer:
-            return []
+        """The grader must start here, and accept the own solutions of the problems that are tried.
+
+        One of ours; of others the first ones of each split.
+        """
+        tried = [self.problem("train", 0)] if self._generated else []
+        for listed in () if self._generated else self._listed.values():
+            tried += [problem for problem in listed[:TRIED] if problem.answer]
         try:
-            return [] if self.correct(first, self.solution(first)) else [f"{first.key}: its own solution fails"]
+            self.expect((problem, self.solution(problem)) for problem in tried)
+            for problem in tried:
+                if not self.correct(problem, self.solution(problem)):
+                    return [
+                        f"{problem.key} of '{self.source}', {problem.question.strip()[:60]!r}: its own solution fails "
+                        f"({self.why(problem, self.solution(problem))}); repair the row, or leave it out"
+                    ]
         except (Unjudged, UserError) as error:
             return [str(error)]
+        return []
+
+    @property
+    def data_digest(self) -> str | None:
+        """sha256 of the file; what comes with a package is none of ours to watch."""
+        if self._generated or self.source == "humaneval":
+            return None
+        try:
+            return hashlib.sha256(Path(self.source).expanduser().read_bytes()).hexdigest()
+        except OSError as error:
+            raise DataError(f"{self.source}: cannot be read: {error.strerror}") from error
+
+    def too_few(self, split: Split, wanted: int, found: int) -> str:
+        if self._generated:
+            return super().too_few(split, wanted, found)
+        remedy = {
+            "train": "warm-ups take the first ones: ask for fewer (warmup.expert.problems, or another role's)",
+            "validation": "ask for fewer (evaluation.problems, or --problems)",
+            "test": "ask for fewer (evaluation.final_problems, or --problems)",
+        }
+        return f"{wanted} {split} problems are asked for, '{self.source}' has {found}; {remedy[split]}"
 
 
 # ------------------------------------------------------------------------------------------------------- files

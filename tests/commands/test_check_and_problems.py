@@ -135,6 +135,44 @@ def test_what_is_wrong_elsewhere_does_not_matter_and_a_wrong_domain_does(place: 
     assert sorted(each.name for each in place.iterdir()) == ["mine.yaml"]
 
 
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("domains.sums.level=[1", "the value is not valid YAML"),
+        ("domans.sums.level=2", "domans: unknown key; did you mean 'domains'"),
+        ("learning.learning_rte=1", "did you mean 'learning_rate'"),
+        ("domains.sums.level", "expected key.sub=value"),
+    ],
+)
+def test_an_override_that_cannot_be_meant_is_an_error_wherever_it_stands(
+    place: Path, league, override: str, said: str
+) -> None:
+    config = write(place, tiny_config(Path("no-model"), place))
+    found = league("problems", str(config), "sums", override)
+    assert found.code == 2 and said in found.err and found.out == ""
+
+
+def test_a_template_may_be_given_as_an_override_and_the_data_says_what_was_left_out(
+    place: Path, league, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEAGUE_CACHE", str(place.parent / "cache"))
+    rows = [{"question": f"How many legs have {n} cats?", "answer": f"4 a cat.\n#### {4 * n}"} for n in range(40)]
+    (place / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0], {"question": "Why?"}]))
+    settings = {"path": "q.jsonl", "check": "number", "near_duplicates": 1, "bad_rows": "skip"}
+    data = {**tiny_config(Path("no-model"), place), "domains": {"own": {"kind": "dataset", "settings": settings}}}
+    config = write(place, data)
+    template = "domains.own.settings.answer={{ answer.split('####')[1] }}"
+    found = league("problems", str(config), "own", template, "--json")
+    shown = json.loads(found.out)
+    assert shown["problems"][0]["answer"].isdigit()
+    assert "of 42 rows; left out: 1 repeated, 1 that cannot be used" in shown["about"]
+    assert shown["about"] in league("problems", str(config), "own", template).out
+    empty = league("problems", str(config), "own", "domains.own.settings.path=''")
+    assert empty.code == 2 and "needs either `path`" in empty.err, "not whatever lies in the current folder"
+    unread = league("problems", str(config), "own", "domains.own.settings.answer=anser")
+    assert "domains.own.settings.answer: the data has no column 'anser'; did you mean 'answer'" in unread.err
+
+
 # --------------------------------------------------------------------------------------------------------- check
 def test_a_plan_with_its_forecast_and_nothing_written(model: Path, place: Path, league) -> None:
     config = write(place, tiny_config(model, place / "runs"))

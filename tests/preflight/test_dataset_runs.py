@@ -16,7 +16,7 @@ from league.preflight.trust import require_trust, uses_of
 from league.runtime.assembly import read_config
 from league.store.reader import RunReader
 from league.store.trusted import distrust, trust
-from tests.helpers.rows import GSM8K, gsm8k_like, write_jsonl
+from tests.helpers.rows import GSM8K, gsm8k_like, mbpp_like, write_jsonl
 from tests.leagues import Nobody
 
 ROWS = gsm8k_like(60)
@@ -141,3 +141,22 @@ def test_the_start_says_what_data_there_is(
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "domain 'sums': " in said and " of 61 rows; left out: 1 repeated" in said
+
+
+def test_functions_from_a_file_are_held_to_what_they_were_too(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    place = write_jsonl(tmp_path / "lab" / "data" / "code.jsonl", mbpp_like(40))
+    data = yaml.safe_load(config.read_text())
+    data["domains"] = {"sums": {"kind": "programming", "settings": {"source": "data/code.jsonl"}}}
+    data["tasks"]["contest"]["settings"] |= {"items": 2}
+    config.write_text(yaml.safe_dump({**data, "league": {"rounds": 1}}))
+    run = train(prepare_file(config), Nobody())
+    found = read_config(run)
+    assert found.domains["sums"].settings["source"] == str(place)
+    assert str(place) in {each.value for each in uses_of(found)}
+    with RunReader.read(run) as reader:
+        assert len([match for match in reader.matches(1) if match.task == "contest"]) == 30
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("rounds: 1", "rounds: 2"))
+    write_jsonl(place, mbpp_like(39))
+    with pytest.raises(RunFolderError, match="data of domain 'sums' has changed since the run began"):
+        resume(run, Nobody())

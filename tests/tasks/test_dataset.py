@@ -319,12 +319,37 @@ def test_files_that_are_no_data(tmp_path: Path, name: str, content: bytes, messa
 
 def test_a_csv_with_torn_rows_names_them(tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
-    path.write_bytes(b'question,answer\nHow?,4,5\n"a\nb",1\nWhy\xff,2\n"open,3\nand,4\n')
+    path.write_bytes(b'question,answer\nHow?,4,5\n"a\nb",1\nWhy\xff,2\n"open"x,3\nand,4\n')
     with pytest.raises(DataError) as found:
         data(path).size_hint("train", 1)
     assert "row 1: 3 cells, the header has 2" in str(found.value)
     assert "row 3: broken UTF-8 at byte 3 of the row" in str(found.value) and "row 4: no CSV" in str(found.value)
     assert data(path, bad_rows="skip").report.bad == 3
+
+
+@pytest.mark.parametrize("torn", ['"open,3\n', '"' + "x" * 1_100_000 + '",1\n', '"' + "x y\n" * 300_000 + '",1\n'])
+@pytest.mark.parametrize("place", [1, 30])
+def test_csv_rows_behind_one_without_an_end_are_never_left_out(tmp_path: Path, torn: str, place: int) -> None:
+    path = tmp_path / "q.csv"
+    rows = [f"How many is {n}?,{n}\n" for n in range(60)]
+    path.write_text("question,answer\n" + "".join(rows[: place - 1]) + torn + "".join(rows[place - 1 :]))
+    with pytest.raises(
+        (DataError, ConfigError), match=f"row {place}: .*a quote that is never closed.*so repair this one"
+    ):
+        data(path, bad_rows="skip").size_hint("train", 1)
+
+
+def test_a_csv_header_without_an_end_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text('question,"answer\nHow?,4\n')
+    (found,) = check_domain("dataset", 1, {"path": str(tmp_path / "q.csv")})
+    assert "the header: a quote that is never closed" in found
+
+
+def test_text_that_parquet_stores_as_bytes_is_text_and_other_bytes_are_none() -> None:
+    from tasks.domains.rows.readers import _plain
+
+    assert _plain("caf\u00e9".encode()) == "caf\u00e9"
+    assert _plain(b"\x89PNG\xff") == {"bytes": 5}  # an object: no question, no answer
 
 
 def test_a_split_that_is_too_small_says_how_many_there_are(tmp_path: Path) -> None:

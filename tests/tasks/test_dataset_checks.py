@@ -161,6 +161,24 @@ def test_an_own_check_that_fails_names_the_problem_and_the_remedy(tmp_path: Path
         domain.trial()
 
 
+def careless(question: str, answer: str, reply: str) -> bool:
+    return reply.split("Answer:")[1].strip() == answer
+
+
+def test_an_own_check_is_tried_on_replies_without_an_answer_too(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LEAGUE_CACHE", str(tmp_path / "cache"))
+    path = write_jsonl(tmp_path / "q.jsonl", [{"question": f"Say {n}.", "answer": f"{n}"} for n in range(40)])
+    domain = make_domain("dataset", 1, {"path": str(path), "check": f"{HERE}:careless"}, alias="mine")
+    with pytest.raises(DataError, match=r"careless' fails on mine/train/0.*with the reply '': IndexError"):
+        domain.trial()
+
+
+def test_an_answer_that_two_options_share_says_so() -> None:
+    check = make_check({"kind": "choice", "choices": "options"})
+    with pytest.raises(Unusable, match="the answer 'red' is 2 of its options; they must differ"):
+        check.accepted("red", {"options": ["red", "red", "blue"]})
+
+
 # ------------------------------------------------------------------------------------------------- rubrics
 def test_a_rubric_takes_its_verdict_from_the_judge_alone() -> None:
     check = make_check({"kind": "rubric", "rubric": "The reply is polite."})

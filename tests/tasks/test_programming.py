@@ -315,6 +315,19 @@ def test_a_file_of_rows(tmp_path: Path) -> None:
         rows_of_file(tmp_path / "empty.jsonl")
 
 
+def test_a_row_whose_own_solution_fails_is_named_before_a_run(tmp_path: Path) -> None:
+    rows = [
+        {**MBPP, "text": f"Write a function called in case {number} of a very different {word}."}
+        for number, word in enumerate(("apple", "river", "stone", "cloud", "table", "house", "field", "glass"))
+    ]
+    rows[5]["code"] = "def plus(a, b):\n    return a - b"
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    domain = make_domain("programming", settings={"source": str(path)})
+    (said,) = domain.trial()
+    assert "case 5" in said and "its own solution fails (" in said and "repair the row" in said
+
+
 def test_wrong_settings_are_told() -> None:
     assert "one level" in check_domain("programming", 2, {"source": "humaneval"})[0]
     assert "is no file" in check_domain("programming", 1, {"source": "nothing.jsonl"})[0]

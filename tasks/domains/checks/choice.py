@@ -62,6 +62,8 @@ class ChoiceCheck(ReplyCheck):
                 return LETTERS[answer]
             raise Unusable(f"the answer is place {answer} of {len(texts)} options; places count from 0")
         text = plain_text(answer)
+        if texts.count(text) > 1 and text not in labels:
+            raise Unusable(f"the answer {shown(text)} is {texts.count(text)} of its options; they must differ")
         for names in (labels, texts, list(LETTERS[: len(texts)])):
             if names.count(text) == 1:
                 return LETTERS[names.index(text)]

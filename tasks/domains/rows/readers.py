@@ -100,7 +100,10 @@ class Csv(RowFile):
         self._delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         csv.field_size_limit(LONGEST_ROW)
         self._place = 0
-        first = next(self._records(0), None)
+        try:
+            first = next(self._records(0), None)
+        except _NoEnd as error:
+            raise DataError(f"{path}: the header: {error}") from error
         if first is None:
             raise DataError(f"{path}: the file is empty; expected a header and rows")
         _, self._after_header, header = first
@@ -112,11 +115,17 @@ class Csv(RowFile):
         self.header = header
 
     def rows(self) -> Iterator[PlacedRow]:
+        """Raises DataError where a row has no end, so that those behind it cannot be told."""
         number = 0
-        for start, end, cells in self._records(self._after_header):
-            if cells:
-                number += 1
-                yield PlacedRow(number, start, end - start, self._row(cells))
+        try:
+            for start, end, cells in self._records(self._after_header):
+                if cells:
+                    number += 1
+                    yield PlacedRow(number, start, end - start, self._row(cells))
+        except _NoEnd as error:
+            raise DataError(
+                f"{self.path}, row {number + 1}: {error}; where the next row begins cannot be told, so repair this one"
+            ) from error
 
     def parse(self, raw: bytes) -> Row | str:
         try:
@@ -133,10 +142,7 @@ class Csv(RowFile):
         return dict(zip(self.header, cells, strict=True))
 
     def _records(self, start: int) -> Iterator[tuple[int, int, list[str] | str]]:
-        """(start, end, cells or why there are none) of each record from `start` on.
-
-        Ends at one that is too long.
-        """
+        """(start, end, cells or why there are none) of each record from `start` on. Raises _NoEnd."""
         self._file.seek(start)
         self._place = start
         reader = self._reader(self._lines())
@@ -148,10 +154,9 @@ class Csv(RowFile):
                 return
             except UnicodeDecodeError as error:
                 cells, reader = _broken(error), self._reader(self._lines())
-            except _TooLong as error:
-                yield begin, self._place, str(error)
-                return
             except csv.Error as error:
+                if why := next((why for said, why in _ENDLESS.items() if str(error).startswith(said)), None):
+                    raise _NoEnd(why) from error
                 cells, reader = f"no CSV ({error})", self._reader(self._lines())
             yield begin, self._place, cells
 
@@ -161,7 +166,7 @@ class Csv(RowFile):
         while raw := self._file.readline(LONGEST_ROW + 1):
             self._place += len(raw)
             if len(raw) > LONGEST_ROW:
-                raise _TooLong(_too_long(self._place - begin) + ", or a quote that is never closed")
+                raise _NoEnd(_too_long(self._place - begin) + ", or a quote that is never closed")
             yield raw.decode("utf-8-sig" if self._place == len(raw) else "utf-8")
             begin = self._place
 
@@ -169,8 +174,15 @@ class Csv(RowFile):
         return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
 
-class _TooLong(Exception):
-    pass
+_ENDLESS = {
+    "unexpected end of data": "a quote that is never closed",
+    "field larger than field limit": f"more than {LONGEST_ROW:,} bytes, or a quote that is never closed",
+}
+"""What Python's reader says of a quoted cell without an end, and what we say."""
+
+
+class _NoEnd(Exception):
+    """A record whose end cannot be found."""
 
 
 def _too_long(length: int) -> str:
@@ -211,9 +223,14 @@ def unpack_parquet(path: Path, target: Path, columns: Sequence[str] | None) -> N
             out.write(json.dumps(row, default=_plain, ensure_ascii=False).encode() + b"\n")
 
 
-def _plain(value: object) -> str:
-    """What JSON has no form for: dates and decimals as text. Bytes are no text."""
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+def _plain(value: object) -> object:
+    """What JSON has no form for, as text: dates, decimals, bytes in UTF-8; other bytes are an object."""
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"bytes": len(value)}  # no text, so that nothing asks or answers by it
 
 
 def column_names(path: Path) -> tuple[str, ...]:
