@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -68,10 +69,22 @@ def places(database: Path) -> dict[str, list[int]]:
 
 
 def contents(folder: Path) -> list[tuple[str, list[tuple]]]:
-    """Every row of every table but the sums that are written anew, sorted."""
+    """Every row of every table, sorted; compressed blocks by what they hold.
+
+    The last bits of a compressed stream only fill its last byte, and some codes of it stand for nothing.
+    """
     with closing(sqlite3.connect(f"file:{folder / 'league.db'}?mode=ro", uri=True)) as connection:
         names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
-        return [(name, sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)) for name in names]
+        rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+    return [(name, sorted((tuple(map(unpacked, row)) for row in found), key=repr)) for name, found in rows.items()]
+
+
+def unpacked(value: object) -> object:
+    """What a compressed block holds; anything else as it is."""
+    try:
+        return zlib.decompress(value) if isinstance(value, bytes) else value
+    except zlib.error:
+        return value
 
 
 def offsets(raw: bytes, pages: list[int], count: int, rng: random.Random) -> list[int]:
