@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from league.config.base import LATER, Count, Decay, Name, Positive, Rate, Section, Weight
+from league.config.base import LATER, Count, Decay, Matches, Name, Positive, Rate, Section, Weight
 from league.config.evolution import EvolutionConfig
 from league.config.steering import EarlyStoppingConfig, ScheduleConfig
 from league.types import ROLES, Capabilities, PlayerRole
@@ -219,7 +219,7 @@ class SituationConfig(Section):
 
 class TaskConfig(Section):
     kind: str
-    matches: Count
+    matches: Matches
     """Training matches per round."""
     matchmaking: dict[str, Weight] = {"uniform": 1.0}
     """Rule → weight in the mixture."""
@@ -372,9 +372,9 @@ class VersionMatchesConfig(Section):
     meets nobody but the learners otherwise.
     """
 
-    matches: Count = 0
+    matches: Matches = 0
     """Per task and measurement."""
-    final_matches: Count = 0
+    final_matches: Matches = 0
     """Further matches between frozen versions per task after the last round.
 
     They are played `matches` at a time, so that the rules can follow what they learn.
@@ -394,9 +394,9 @@ class EvaluationConfig(Section):
     """Validation problems per domain and agent."""
     final_problems: Positive = 200
     """Test problems per domain and agent, before the first round and after the last."""
-    teaching_matches: Count = 4
+    teaching_matches: Matches = 4
     """Teaching matches per expert and student in a measurement of Δ, with the shuffled control."""
-    final_teaching_matches: Count = 20
+    final_teaching_matches: Matches = 20
     """The same before the first round and after the last."""
     teaching_logprobs: bool = False
     """Measure Δ in log-probability of the true solution too: no sampling, so smaller effects show."""
@@ -440,7 +440,7 @@ class LeagueConfig(Section):
 
     It is what the arms of a comparison have in common.
     """
-    shared_matches: Count = 0
+    shared_matches: Matches = 0
     """Matches a round, beyond the tasks' own, that go where they add most unaided accuracy per token.
 
     They are shared among the tasks with a weight for the rule `gain`.

@@ -45,6 +45,7 @@ def check_model(path: Path, *, fresh: bool = False) -> ModelFacts:
     Raises ModelUnavailable naming the file that is missing or damaged.
     """
     require_model_folder(path)
+    _require_plain_files(path)
     config = read_json(path / "config.json")
     text = config.get("text_config", config)
     try:
@@ -253,6 +254,13 @@ def read_json(path: Path) -> dict[str, Any]:
             f"model file {path}: expected a JSON object, found {type(found).__name__}; fetch the model again"
         )
     return found
+
+
+def _require_plain_files(path: Path) -> None:
+    """Raises ModelUnavailable for a pipe or a device in the folder: whoever reads it would wait."""
+    for file in sorted(path.iterdir()):
+        if file.exists() and not file.is_file() and not file.is_dir() and file.name != ".league-weights.json":
+            raise ModelUnavailable(f"model file {file}: expected a plain file, found a pipe or a device; remove it")
 
 
 def _elements(file: Path) -> int:

@@ -330,7 +330,7 @@ def _spoil_file(rng: random.Random, file: Path) -> str:
         return f"{file.name}: {told}"
     if change <= 1:
         raw = bytearray(file.read_bytes())
-        for _ in range(rng.choice([1, 1, 8])):
+        for _ in range(rng.choice([1, 1, 8]) if raw else 0):
             raw[rng.randrange(min(len(raw), 4096))] ^= 1 << rng.randrange(8)
         file.write_bytes(raw)
         return f"{file.name}: bits flipped"

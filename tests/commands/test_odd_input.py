@@ -116,6 +116,10 @@ def test_a_pipe_in_a_model_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x")
     os.mkfifo(tmp_path / ".league-weights.json")
     assert len(weight_hash(tmp_path)) == 64
+    (tmp_path / "model.safetensors").unlink()
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(ModelUnavailable, match="model.safetensors: expected a plain file"):
+        check_model(tmp_path)
 
 
 def _change(run: Path, statement: str, *values: object) -> None:

@@ -101,7 +101,7 @@ def read_group(paths: Sequence[Path]) -> list[SeedRun]:
     for path in paths:
         with RunReader.read(path) as reader:
             state = reader.begun()
-        seed = int(state["config"]["seed"])
+            seed = int(state["config"]["seed"])
         if seed in runs:
             raise UserError(
                 f"{runs[seed].path} and {path} both have seed {seed}; a group has one run a seed, so name one arm of a "
