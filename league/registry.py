@@ -10,6 +10,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -221,7 +222,7 @@ def _spec(name: str, folders: list[str] | None) -> ModuleSpec | None:
 
 def add_code_folders(*folders: Path) -> None:
     """Let dotted paths also name modules in these folders, behind what is installed."""
-    for folder in dict.fromkeys(str(folder.resolve()) for folder in folders):
+    for folder in dict.fromkeys(os.path.realpath(folder) for folder in folders):  # a circle of links is no error
         if folder not in sys.path:
             sys.path.append(folder)
 

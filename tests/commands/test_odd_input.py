@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from league.errors import DataError, ModelUnavailable, UserError
 from league.model.fetch import is_on_hub, locate_model
 from league.model.folder import check_model, weight_hash
 from league.payoffs.csv_table import read_text
+from league.registry import add_code_folders
 from league.reporting.queries.run_status import status
 from league.store.digests import checkpoint_digest
 from league.store.reader import RunReader
@@ -188,3 +190,10 @@ def test_a_model_whose_numbers_are_none(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(f'{{"vocab_size": {vocabulary}}}')
         with pytest.raises(ModelUnavailable, match="as Hugging Face writes them"):
             check_model(tmp_path)
+
+
+def test_a_circle_of_links_holds_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "run").symlink_to("run")
+    add_code_folders(tmp_path / "run")
+    assert str(tmp_path / "run") in sys.path
