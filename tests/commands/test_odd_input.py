@@ -135,6 +135,13 @@ def test_text_where_a_block_should_be_is_repaired(run: Path) -> None:
     assert report.sound and "details of round 1" in report.dropped
 
 
+def _state_with_right_sum(run: Path, state: bytes) -> None:
+    """Another state of the last round, and the sum that fits it."""
+    _change(run, "UPDATE checkpoints SET state = ? WHERE round = 3", zlib.compress(state))
+    with closing(sqlite3.connect(run / "league.db", isolation_level=None)) as db:
+        db.execute("UPDATE checkpoints SET digest = ? WHERE round = 3", (checkpoint_digest(RunReader(run, db), 3),))
+
+
 def _told(run: Path) -> tuple[int, str]:
     """Exit code and error of a command that reads the run."""
     code, _, said, _ = doors.run_one(cli.main, ["status", str(run)])
@@ -163,9 +170,7 @@ def test_a_state_of_another_shape_whose_sums_are_right(run: Path) -> None:
         assert state_problems(state) == []
         odd = {**state, "tokens": "many", "clock": {"play": "long"}}
     assert [line.split(":")[0] for line in state_problems(odd)] == ["tokens", "clock.play"]
-    _change(run, "UPDATE checkpoints SET state = ? WHERE round = 3", zlib.compress(b'{"tokens": []}'))
-    with closing(sqlite3.connect(run / "league.db", isolation_level=None)) as db:
-        db.execute("UPDATE checkpoints SET digest = ? WHERE round = 3", (checkpoint_digest(RunReader(run, db), 3),))
+    _state_with_right_sum(run, b'{"tokens": []}')
     code, said = _told(run)
     assert code == 2 and "changed by hand: round 3, state: population: field required" in said
 
@@ -197,3 +202,10 @@ def test_a_circle_of_links_holds_no_code(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "run").symlink_to("run")
     add_code_folders(tmp_path / "run")
     assert str(tmp_path / "run") in sys.path
+
+
+def test_a_comparison_of_a_run_without_its_configuration_is_refused(run: Path) -> None:
+    """What a state lacks is met while the run is read, so the run is blamed for it, though no word names it."""
+    _state_with_right_sum(run, b'{"tokens": []}')
+    code, _, said, _ = doors.run_one(cli.main, ["compare", *2 * [str(run.parent / "*")]])
+    assert code == 2 and "changed by hand: round 3, state: population: field required" in said

@@ -313,6 +313,7 @@ def test_names_of_other_layers(model: Path, tmp_path: Path) -> None:
         ({"tasks__teaching__settings": {"explanations": 1}}, "explanations"),
         ({"tasks__contest__settings": {"items": "many"}}, "items"),
         ({"evaluation__final_problems": 10**5}, "distinct test problems"),
+        ({"tasks__contest__matches": 10**9}, "less than or equal to 1000000"),
         ({"adapter__targets": ["q_prj"]}, "'q_proj'"),
         ({"model__name": "/no/such/folder"}, "/no/such/folder"),
         ({"tasks__teaching__settings": {"explanation_tokens": 4000}}, "context"),
