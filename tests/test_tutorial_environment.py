@@ -4,38 +4,29 @@ import importlib.util
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, write_tiny_model
+from tests.helpers.tutorial_pages import blocks_of, run_line
 
 PAGE = ROOT / "docs" / "tutorials" / "own_environment.md"
-BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 GAMES, ENVIRONMENTS = "## A game of OpenSpiel", "## An environment of verifiers"
 
 
 def run(part: str, folder: Path, *overrides: str) -> str:
     """Write the files of a part of the page and call its commands; returns what they print."""
     said = ""
-    for language, file, text in BLOCK.findall(part):
-        if file:
-            (folder / file).write_text(text)
-        elif language == "sh":
-            for line in text.splitlines():
-                program, *words = shlex.split(line)
+    for block in blocks_of(part):
+        if block.file is not None:
+            (folder / block.file).write_text(block.body)
+        elif block.language == "sh":
+            for line in block.body.splitlines():
+                program, command = line.split()[:2]
                 assert program == "league"
-                more = overrides if words[0] == "train" else ()
-                done = subprocess.run(
-                    [sys.executable, "-m", "league", *words, *more],
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    env=os.environ | {"COLUMNS": "120"},
-                    timeout=300,
-                )
+                more = shlex.join(overrides) if command == "train" else ""
+                done = run_line(f"{line} {more}", folder, {}, columns=120)
                 assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
                 said += done.stdout
     return said
@@ -54,7 +45,7 @@ def test_the_games_of_the_page_are_played(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
     before, learners = parts()[0].split("A player of your own is")
     said = run(before, tmp_path)
-    (shown,) = [text for language, _, text in BLOCK.findall(before) if language == "text"]
+    (shown,) = [block.body for block in blocks_of(before) if block.language == "text"]
     assert shown in said  # the page shows what the command prints
     small = (f"model.name={model}", "model.device=cpu", "model.dtype=float32", "warmup.student.demonstrations=8")
     said = run(learners, tmp_path, *small)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from league.api.tables import Dtypes, table
+from league.api.tables import PAIR, Dtypes, table
 from league.errors import UserError, nearest
 from league.reporting.queries.estimates import means, win_rates
 from league.reporting.queries.payoff_matrices import contest_counts
@@ -21,25 +21,7 @@ if TYPE_CHECKING:
 
 By = Literal["agent", "version"]
 
-PAYOFFS: Dtypes = {
-    "relation": "category",
-    "task": "category",
-    "situation": "category",
-    "domain": "category",
-    "row_agent": "category",
-    "row_step": "int64",
-    "col_agent": "category",
-    "col_step": "int64",
-    "wins": "int64",
-    "draws": "int64",
-    "losses": "int64",
-    "n": "int64",
-    "total": "float64",
-    "total_sq": "float64",
-    "mean": "float64",
-    "low": "float64",
-    "high": "float64",
-}
+PAYOFFS: Dtypes = {**PAIR, "mean": "float64", "low": "float64", "high": "float64"}
 
 
 def payoffs(reader: RunReader, task: str | None, situation: str | None) -> "pd.DataFrame":

@@ -43,10 +43,7 @@ SEATS: Dtypes = {
     "agent": "category",
     "step": "int64",
 }
-OUTCOMES: Dtypes = {
-    "round": "int64",
-    "match": "string",
-    "purpose": "category",
+PAIR: Dtypes = {
     "relation": "category",
     "task": "category",
     "situation": "category",
@@ -62,6 +59,8 @@ OUTCOMES: Dtypes = {
     "total": "float64",
     "total_sq": "float64",
 }
+"""What two versions did together, in a match or in all: shared by outcomes and payoffs."""
+OUTCOMES: Dtypes = {"round": "int64", "match": "string", "purpose": "category", **PAIR}
 SCALARS: Dtypes = {"round": "int64", "name": "category", "value": "float64"}
 RATINGS: Dtypes = {
     "ladder": "category",

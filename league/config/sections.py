@@ -413,7 +413,7 @@ class EvaluationConfig(Section):
 
 class LeagueConfig(Section):
     rounds: Positive = 20
-    keep: Literal["recent", "replayable"] = "recent"
+    keep: Annotated[Literal["recent", "replayable"], Field(json_schema_extra=LATER)] = "recent"
     """What stays of the past: as the settings below say, or also all that `league replay` needs.
 
     "replayable" keeps the transcript of every match with its tokens, and the adapter of every version in one.
@@ -501,14 +501,8 @@ class Config(Section):
         return max(phase.end for phase in (*of_roles, *own))
 
     def stored(self) -> dict[str, Any]:
-        """The settings that every round's state names, without the run's name and place.
-
-        Those that are younger than the format of the state stand there only where they are used.
-        """
-        found = self.model_dump(mode="json", exclude={"name", "runs"})
-        if found["league"]["keep"] == "recent":
-            del found["league"]["keep"]
-        return found
+        """The settings that every round's state names, without the run's name and place."""
+        return self.model_dump(mode="json", exclude={"name", "runs"})
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

@@ -17,6 +17,8 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length", "n_ctx")
 """What families call their context."""
 OTHER_WEIGHTS = ("consolidated*.safetensors", "*.bin", "*.pth", "*.gguf")
+HASH_FILE = ".league-weights.json"
+"""What a folder's weights hashed to when that was last computed."""
 LONGEST = 100_000_000
 """Tokens; tokenizers without a limit state 10³⁰."""
 
@@ -114,7 +116,7 @@ def _stamp(path: Path) -> list[list[str | int]]:
 def _notes(path: Path) -> tuple[Path, Path]:
     """Where the hash is kept: beside the weights, or in the cache where nothing may be written there."""
     outside = cache_root() / "hashes" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest() + ".json")
-    return path / ".league-weights.json", outside
+    return path / HASH_FILE, outside
 
 
 def _known_hash(path: Path) -> str | None:
@@ -259,7 +261,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def _require_plain_files(path: Path) -> None:
     """Raises ModelUnavailable for a pipe or a device in the folder: whoever reads it would wait."""
     for file in sorted(path.iterdir()):
-        if file.exists() and not file.is_file() and not file.is_dir() and file.name != ".league-weights.json":
+        if file.exists() and not file.is_file() and not file.is_dir() and file.name != HASH_FILE:
             raise ModelUnavailable(f"model file {file}: expected a plain file, found a pipe or a device; remove it")
 
 

@@ -4,27 +4,21 @@ An answer that does not come in time ends the process; the next request starts a
 with the same environment, arguments and interpreter, and ends with the program.
 """
 
-import atexit
 import json
 import os
-import select
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from league.errors import LeagueError, UserError
+from tasks.line_process import LineProcess
 
 WORKER = Path(__file__).with_name("worker.py")
 ENDS_IN_A_ROW = 3
 """How often a process may hang or die without an answer between, before it is not started again."""
-LONGEST_ANSWER = 64 * 2**20
-"""Bytes of an answer at most."""
 Answer = Mapping[str, Any]
 """What the worker says, as JSON gives it."""
 
@@ -51,8 +45,7 @@ class EnvironmentProcess:
     def __init__(self, loaded: Loaded):
         self.loaded = loaded
         self.rows: Mapping[str, int] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._rest = b""
+        self._process: LineProcess | None = None
         self._ends = 0
 
     def started(self) -> None:
@@ -60,17 +53,13 @@ class EnvironmentProcess:
 
         Raises UserError where the environment cannot be loaded or is refused.
         """
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.exit_code is None:
             return
-        self._process = subprocess.Popen(
+        self._process = LineProcess(
             [self.loaded.python or sys.executable, "-P", str(WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the league, which ends its round first
             env=os.environ | {"VF_LOG_LEVEL": os.environ.get("VF_LOG_LEVEL", "ERROR")},
+            quiet=True,
         )
-        self._rest = b""
         folders = [folder for folder in sys.path if folder] if not self.loaded.python else _own_folders()
         request = {"do": "load", "environment": self.loaded.environment, "args": json.loads(self.loaded.args)}
         try:
@@ -101,22 +90,15 @@ class EnvironmentProcess:
     def close(self) -> None:
         """End the process, whatever it is doing."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                if stream is not None:
-                    with suppress(OSError):  # what it has not read
-                        stream.close()
+            self._process.close()
             self._process = None
 
     def _exchange(self, request: Mapping[str, object], seconds: float) -> Answer:
         process = self._process
-        assert process is not None and process.stdin is not None
+        assert process is not None
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            line = self._line(time.monotonic() + seconds)
-            answer = json.loads(line)
+            process.send(json.dumps(request).encode())
+            answer = json.loads(process.receive(seconds))
         except TimeoutError:
             self._ends += 1
             self.close()
@@ -124,28 +106,10 @@ class EnvironmentProcess:
         except (OSError, EOFError, ValueError) as error:
             self._ends += 1
             self.close()
-            code = process.returncode
-            raise EnvironmentFailed(f"its process ends (exit code {code}): {error}") from error
+            raise EnvironmentFailed(f"its process ends (exit code {process.exit_code}): {error}") from error
         if not isinstance(answer, dict):
             raise EnvironmentFailed(f"its process answers {type(answer).__name__}")
         return answer
-
-    def _line(self, deadline: float) -> bytes:
-        """The next line of the process. Raises TimeoutError, EOFError, or ValueError for one that is too long."""
-        assert self._process is not None and self._process.stdout is not None
-        source = self._process.stdout.fileno()
-        while b"\n" not in self._rest:
-            ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            piece = os.read(source, 1 << 16)
-            if not piece:
-                raise EOFError("its output has closed")
-            self._rest += piece
-            if len(self._rest) > LONGEST_ANSWER:
-                raise ValueError(f"an answer of more than {LONGEST_ANSWER} bytes")
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line
 
 
 def _own_folders() -> list[str]:
@@ -160,6 +124,4 @@ def _own_folders() -> list[str]:
 @cache
 def process_of(loaded: Loaded) -> EnvironmentProcess:
     """The process that serves these settings; one for all tasks that share them."""
-    found = EnvironmentProcess(loaded)
-    atexit.register(found.close)
-    return found
+    return EnvironmentProcess(loaded)

@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def run_page(page: Path, folder: Path, **variables: str) -> int:
             printed = ""
             commands = block.body.strip().splitlines()
             for place, line in enumerate(commands):
-                done = _run(line, folder, variables)
+                done = run_line(line, folder, variables)
                 expected = 2 if block.fails and place == len(commands) - 1 else 0
                 assert done.returncode == expected, f"{page.name}: {line}\n{done.stdout}{done.stderr}"
                 printed += done.stdout + done.stderr
@@ -62,7 +63,10 @@ def run_page(page: Path, folder: Path, **variables: str) -> int:
     return lines
 
 
-def _run(line: str, folder: Path, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def run_line(
+    line: str, folder: Path, variables: Mapping[str, str], *, columns: int = 200
+) -> "subprocess.CompletedProcess[str]":
+    """Run a line of `league` or `python` in `folder`, on a terminal of so many columns."""
     words = [re.sub(r"\$(\w+)", lambda found: variables[found[1]], word) for word in shlex.split(line)]
     program = {"league": [sys.executable, "-m", "league"], "python": [sys.executable]}[words[0]]
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -72,5 +76,5 @@ def _run(line: str, folder: Path, variables: dict[str, str]) -> "subprocess.Comp
         capture_output=True,
         text=True,
         timeout=600,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": str(columns)},
     )

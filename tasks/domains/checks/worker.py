@@ -7,16 +7,14 @@ process ends with ours, and by itself where a call hangs after we are gone.
 This guards against functions that fail, hang or grow. It is no sandbox: what runs is code that its user trusts.
 """
 
-import atexit
 import importlib
 import json
 import os
-import select
 import signal
-import subprocess
 import sys
-import weakref
 from dataclasses import asdict, dataclass
+
+from tasks.line_process import LineProcess
 
 STARTING = 60.0
 """Seconds that the process may take until it has imported what it needs."""
@@ -48,20 +46,12 @@ class Worker:
 
     def __init__(self, path: str, seconds: float = 10.0):
         self._path, self._seconds = path, seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
+        self._process: LineProcess | None = None
 
     def ask(self, asked: Asked) -> bool:
         """The function's verdict. Raises CallFailed or CallHung."""
         process = self._started()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(json.dumps(asdict(asked)).encode() + b"\n")
-            process.stdin.flush()
-        except OSError as error:
-            self.end()
-            raise CallFailed("its process ended") from error
-        found = json.loads(self._line(self._seconds))
+        found = self._exchange(process, self._seconds, json.dumps(asdict(asked)).encode())
         if "failed" in found:
             raise CallFailed(str(found["failed"]))
         return bool(found["right"])
@@ -69,56 +59,35 @@ class Worker:
     def end(self) -> None:
         """End the process, if there is one."""
         if self._process is not None:
-            _end(self._process)
-        self._process, self._buffer = None, b""
+            self._process.close()
+        self._process = None
 
-    def _started(self) -> "subprocess.Popen[bytes]":
+    def _started(self) -> LineProcess:
         if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, json.dumps(sys.path), self._path, str(self._seconds)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-            )
-            atexit.register(_end, self._process)
-            weakref.finalize(self, _end, self._process)
-            found = json.loads(self._line(STARTING))
+            command = [sys.executable, "-c", _MAIN, json.dumps(sys.path), self._path, str(self._seconds)]
+            self._process = LineProcess(command)
+            found = self._exchange(self._process, STARTING)
             if "failed" in found:
                 self.end()
                 raise CallFailed(str(found["failed"]))
         return self._process
 
-    def _line(self, seconds: float) -> bytes:
-        """The next line of the process. Raises CallHung or CallFailed, having ended it."""
-        assert self._process is not None and self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-        while b"\n" not in self._buffer:
-            ready, _, _ = select.select([pipe], [], [], seconds)
-            more = os.read(pipe, 65536) if ready else b""
-            if not more:
-                self.end()
-                if ready:
-                    raise CallFailed("its process ended, perhaps for want of memory")
-                raise CallHung(f"no verdict within {seconds:g} s")
-            self._buffer += more
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+    def _exchange(self, process: LineProcess, seconds: float, line: bytes | None = None) -> dict[str, object]:
+        """What the process says next, to `line` where there is one.
 
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the process and what it started."""
-    if process.poll() is None:
+        Raises CallHung or CallFailed, having ended it.
+        """
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except OSError:
-                continue  # what was not sent is lost with who would have read it
+            if line is not None:
+                process.send(line)
+            found: dict[str, object] = json.loads(process.receive(seconds))
+        except TimeoutError:
+            self.end()
+            raise CallHung(f"no verdict within {seconds:g} s") from None
+        except (OSError, EOFError, ValueError) as error:
+            self.end()
+            raise CallFailed("its process ended, perhaps for want of memory") from error
+        return found
 
 
 _MAIN = (
